@@ -1,0 +1,1 @@
+"""Measurements: throughput, latency, memory and connections, always against a stated floor."""

@@ -1,0 +1,1 @@
+"""The three domain logics of the platform and their daemons."""

@@ -1,0 +1,60 @@
+"""Numbers of the wire that have a name (D1 to D10, D16)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+MAGIC: Final = 0xDEADBEEF
+MAGIC_BYTES: Final = b"\xef\xbe\xad\xde"
+VERSION: Final = 1
+HEADER_SIZE: Final = 32
+CHECKSUM_OFFSET: Final = 28
+EXTENDED_MARKER: Final = 255
+STANDARD_TLV_HEADER_SIZE: Final = 2
+EXTENDED_TLV_HEADER_SIZE: Final = 5
+MAX_STANDARD_VALUE: Final = 255
+MAX_EXTENDED_VALUE: Final = 65_535
+MAX_MESSAGE_SIZE: Final = 1_048_576
+"""Bytes, header included (D10)."""
+LARGEST_MESSAGE_SIZE_LIMIT: Final = 16 * 1024 * 1024
+"""The highest ``max_message_size`` that a relay may be configured to (D10)."""
+
+
+class RelayDomain(IntEnum):
+    """The domain byte of a header (D4), with the TLV types that belong to it (D5)."""
+
+    MARKET_DATA = 1
+    SIGNAL = 2
+    EXECUTION = 3
+    SYSTEM = 4
+
+    @property
+    def type_range(self) -> range:
+        """TLV types of the domain, both ends included (D5)."""
+        return _TYPE_RANGES[self]
+
+    @classmethod
+    def of_type(cls, tlv_type: int) -> RelayDomain | None:
+        """The domain that carries a TLV type; None for 0, 120 to 255 and numbers that are no byte (D5)."""
+        for domain, types in _TYPE_RANGES.items():
+            if tlv_type in types:
+                return domain
+        return None
+
+
+_TYPE_RANGES: Final = {
+    RelayDomain.MARKET_DATA: range(1, 20),
+    RelayDomain.SIGNAL: range(20, 40),
+    RelayDomain.EXECUTION: range(40, 80),
+    RelayDomain.SYSTEM: range(80, 120),
+}
+
+SOCKET_PATHS: Final = {
+    RelayDomain.MARKET_DATA: "/tmp/torq/market_data.sock",  # noqa: S108 - D16 fixes the path
+    RelayDomain.SIGNAL: "/tmp/torq/signal.sock",  # noqa: S108
+    RelayDomain.EXECUTION: "/tmp/torq/execution.sock",  # noqa: S108
+}
+"""Where the relays of the platform listen (D16)."""
+SIGNAL_ALIAS_PATH: Final = "/tmp/torq/signals.sock"  # noqa: S108 - D16 fixes the path
+"""Where original clients look for the signal relay (D16)."""

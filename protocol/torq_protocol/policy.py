@@ -1,0 +1,71 @@
+"""What a relay accepts, as plain data: the input of the framing kernel beside the bytes.
+
+Facts:
+- the level says which checks a frame passes (VAL-1 to VAL-4): performance looks at the header's domain only,
+  reliability adds checksum and TLVs, security adds version, source and the sizes of fixed-size types;
+- the maximum message size bounds what a header may claim before a byte of the payload is kept (VAL-5, VAL-6).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from .constants import HEADER_SIZE, LARGEST_MESSAGE_SIZE_LIMIT, MAX_MESSAGE_SIZE, RelayDomain
+from .errors import FieldValueError
+from .registry import REGISTRY
+
+
+class ValidationLevel(Enum):
+    """How much of a frame a relay looks at."""
+
+    PERFORMANCE = "performance"
+    RELIABILITY = "reliability"
+    SECURITY = "security"
+
+
+@dataclass(frozen=True, slots=True)
+class FramePolicy:
+    """Which frames are accepted.
+
+    ``domain`` is the header byte that is served (DOM-1). ``types`` is the accepted range of TLV types, None for all
+    of them, which also leaves the payload unread (DOM-2, DOM-3). ``verify_checksum`` is VAL-1 and VAL-2.
+    ``check_tlvs`` demands a well-formed payload (VAL-3); ``strict`` adds version, source and fixed sizes (VAL-4).
+    ``max_message_size`` is in bytes, header included (D10).
+    """
+
+    domain: int
+    types: range | None = None
+    verify_checksum: bool = False
+    check_tlvs: bool = False
+    strict: bool = False
+    max_message_size: int = MAX_MESSAGE_SIZE
+    known_sources: frozenset[int] = field(default_factory=lambda: REGISTRY.source_numbers)
+    fixed_sizes: tuple[tuple[int, int], ...] = field(default_factory=lambda: REGISTRY.fixed_sizes)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.domain <= 255:
+            raise FieldValueError(f"domain {self.domain}: use 1 to 255", expected="1..255", got=self.domain)
+        if not HEADER_SIZE <= self.max_message_size <= LARGEST_MESSAGE_SIZE_LIMIT:
+            raise FieldValueError(
+                f"max_message_size {self.max_message_size}: use {HEADER_SIZE} to {LARGEST_MESSAGE_SIZE_LIMIT} bytes",
+                expected=f"{HEADER_SIZE}..{LARGEST_MESSAGE_SIZE_LIMIT}",
+                got=self.max_message_size,
+            )
+
+    @classmethod
+    def for_domain(cls, domain: RelayDomain, level: ValidationLevel) -> FramePolicy:
+        """The policy of a domain at a level: its own types are accepted unless the level is performance."""
+        if level is ValidationLevel.PERFORMANCE:
+            return cls(domain)
+        return cls(
+            domain,
+            types=domain.type_range,
+            verify_checksum=True,
+            check_tlvs=True,
+            strict=level is ValidationLevel.SECURITY,
+        )
+
+    def with_max_message_size(self, size: int) -> FramePolicy:
+        """The same policy with another size limit, in bytes, header included."""
+        return replace(self, max_message_size=size)

@@ -1,0 +1,61 @@
+"""Build of the compiled modules: the same files run interpreted where they are not compiled.
+
+``TORQ_COMPILE=yes`` demands compilation, ``no`` forbids it, ``auto`` (the default) compiles when a C compiler
+works and otherwise installs the interpreted files with one line that says so.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import sysconfig
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+COMPILED_MODULES = ("protocol/torq_protocol/framing.py",)
+
+
+class OptionalBuildExt(build_ext):
+    """Falls back to the interpreted files when compiling fails and ``TORQ_COMPILE`` is ``auto``."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except Exception as error:
+            if _wanted() == "yes":
+                raise
+            print(f"torq: compilation failed ({error}); installing interpreted modules", file=sys.stderr)
+            self.extensions = []
+
+
+def _wanted() -> str:
+    wanted = os.environ.get("TORQ_COMPILE", "auto")
+    if wanted not in ("auto", "yes", "no"):
+        raise SystemExit(f"torq: TORQ_COMPILE={wanted!r}: use auto, yes or no")
+    return wanted
+
+
+def _compiler() -> str | None:
+    configured = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+    return shutil.which(configured.split()[0]) or shutil.which("cc")
+
+
+def _extensions() -> list[Extension]:
+    wanted = _wanted()
+    if wanted == "no":
+        print("torq: TORQ_COMPILE=no; installing interpreted modules", file=sys.stderr)
+        return []
+    if wanted == "auto" and _compiler() is None:
+        print("torq: no C compiler found; installing interpreted modules", file=sys.stderr)
+        return []
+    from mypyc.build import mypycify
+
+    extensions: list[Extension] = []
+    for module in COMPILED_MODULES:  # one group each: a module compiles on its own, with no shared library
+        extensions += mypycify([module], opt_level="3", debug_level="0", strip_asserts=False)
+    return extensions
+
+
+setup(ext_modules=_extensions(), cmdclass={"build_ext": OptionalBuildExt})
