@@ -27,6 +27,9 @@ class SizeRule:
         """The one size of a fixed-size type; None for the others."""
         return self.minimum if self.minimum == self.maximum else None
 
+    def __str__(self) -> str:
+        return f"{self.minimum}" if self.minimum == self.maximum else f"{self.minimum} to {self.maximum}"
+
     def allows(self, size: int) -> bool:
         """Whether a value may have this many bytes."""
         return self.minimum <= size <= self.maximum
