@@ -14,7 +14,16 @@ import sysconfig
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-COMPILED_MODULES = ("protocol/torq_protocol/framing.py",)
+# Modules of one group call each other as C functions; calls from one group to another go through Python objects.
+COMPILED_GROUPS = {
+    "torq_protocol.compiled": (
+        "protocol/torq_protocol/checksum.py",
+        "protocol/torq_protocol/framing.py",
+        "protocol/torq_protocol/header.py",
+        "protocol/torq_protocol/message.py",
+        "protocol/torq_protocol/tlv.py",
+    ),
+}
 
 
 class OptionalBuildExt(build_ext):
@@ -53,8 +62,8 @@ def _extensions() -> list[Extension]:
     from mypyc.build import mypycify
 
     extensions: list[Extension] = []
-    for module in COMPILED_MODULES:  # one group each: a module compiles on its own, with no shared library
-        extensions += mypycify([module], opt_level="3", debug_level="0", strip_asserts=False)
+    for group, modules in COMPILED_GROUPS.items():
+        extensions += mypycify(list(modules), opt_level="3", debug_level="0", group_name=group)
     return extensions
 
 

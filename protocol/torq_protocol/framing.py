@@ -11,12 +11,13 @@ Facts:
 from __future__ import annotations
 
 from typing import Final
-from zlib import crc32
 
 from librt.strings import read_i32_le
-from mypy_extensions import i32, i64, mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
+from .checksum import frame_crc
 from .policy import FramePolicy
+from .tlv import tlv_fault
 
 _HEADER: Final = 32
 _MAGIC: Final = -559038737  # 0xDEADBEEF read as i32
@@ -28,12 +29,6 @@ _BAD_DOMAIN: Final = 4
 _BAD_VERSION: Final = 7
 _UNKNOWN_SOURCE: Final = 8
 _BAD_CHECKSUM: Final = 9
-_TRUNCATED_TLV_HEADER: Final = 10
-_TRUNCATED_TLV: Final = 11
-_BAD_RESERVED_BYTE: Final = 12
-_BAD_EXTENDED_TYPE: Final = 13
-_TYPE_OUT_OF_RANGE: Final = 14
-_BAD_TLV_SIZE: Final = 15
 
 
 @mypyc_attr(native_class=True)
@@ -64,12 +59,10 @@ class FrameScanner:
         self._limit: i64 = policy.max_message_size
         self._checksum: bool = policy.verify_checksum
         self._strict: bool = policy.strict
-        self._walk: bool = policy.check_tlvs or policy.types is not None or policy.strict
-        types = range(256) if policy.types is None else policy.types
-        self._types: bytes = bytes(number in types for number in range(256))
-        self._sources: bytes = bytes(number in policy.known_sources for number in range(256))
-        sizes = dict(policy.fixed_sizes)
-        self._sizes: bytes = b"".join(sizes.get(number, -1).to_bytes(4, "little", signed=True) for number in range(256))
+        self._walk: bool = policy.walks_tlvs
+        self._types: bytes = policy.type_table
+        self._sizes: bytes = policy.size_table
+        self._sources: bytes = bytes([number in policy.known_sources for number in range(256)])
 
     def scan(self, data: bytes) -> Scan:
         """Cut ``data`` into frames; never raises, whatever the bytes."""
@@ -126,40 +119,10 @@ class FrameScanner:
                 return _BAD_VERSION
             if self._sources[i64(data[position + 6])] == 0:
                 return _UNKNOWN_SOURCE
-        if self._checksum and not _checksum_holds(data, position, total):
+        if self._checksum and frame_crc(data, position, total) != i64(read_i32_le(data, position + 28)) & _ALL_ONES:
             return _BAD_CHECKSUM
         if self._walk:
-            return self._walk_tlvs(data, position + _HEADER, position + total)
-        return 0
-
-    def _walk_tlvs(self, data: bytes, position: i64, stop: i64) -> i64:
-        """The kind of the first fault of the TLVs between two offsets, 0 if they have none."""
-        while position < stop:
-            left: i64 = stop - position
-            if left < 2:
-                return _TRUNCATED_TLV_HEADER
-            tlv_type: i64 = data[position]
-            length: i64 = data[position + 1]
-            header: i64 = 2
-            if tlv_type == 255:
-                if left < 5:
-                    return _TRUNCATED_TLV_HEADER
-                if length != 0:
-                    return _BAD_RESERVED_BYTE
-                tlv_type = data[position + 2]
-                if tlv_type == 0 or tlv_type == 255:
-                    return _BAD_EXTENDED_TYPE
-                length = i64(data[position + 3]) | (i64(data[position + 4]) << 8)
-                header = 5
-            if length > left - header:
-                return _TRUNCATED_TLV
-            if self._types[tlv_type] == 0:
-                return _TYPE_OUT_OF_RANGE
-            if self._strict:
-                fixed: i32 = read_i32_le(self._sizes, tlv_type * 4)
-                if fixed >= 0 and i64(fixed) != length:
-                    return _BAD_TLV_SIZE
-            position += header + length
+            return tlv_fault(data, position + _HEADER, position + total, self._types, self._sizes) & 255
         return 0
 
 
@@ -172,10 +135,3 @@ def _may_start_a_frame(data: bytes, position: i64, left: i64) -> bool:
     if left > 2 and data[position + 2] != 0xAD:
         return False
     return not (left > 3 and data[position + 3] != 0xDE)
-
-
-def _checksum_holds(data: bytes, position: i64, total: i64) -> bool:
-    view = memoryview(data)
-    start = crc32(view[position : position + 28])
-    computed: i64 = crc32(view[position + _HEADER : position + total], start)
-    return computed == i64(read_i32_le(data, position + 28)) & _ALL_ONES

@@ -53,6 +53,25 @@ class FramePolicy:
                 got=self.max_message_size,
             )
 
+    @property
+    def walks_tlvs(self) -> bool:
+        """Whether the payload is read at all."""
+        return self.check_tlvs or self.strict or self.types is not None
+
+    @property
+    def type_table(self) -> bytes:
+        """256 bytes, 0 for a refused TLV type; empty when all are accepted."""
+        types = self.types
+        return b"" if types is None else bytes(number in types for number in range(256))
+
+    @property
+    def size_table(self) -> bytes:
+        """256 i32, little-endian: the size that a TLV type must have, -1 for any; empty when none is demanded."""
+        if not self.strict:
+            return b""
+        sizes = dict(self.fixed_sizes)
+        return b"".join([sizes.get(number, -1).to_bytes(4, "little", signed=True) for number in range(256)])
+
     @classmethod
     def for_domain(cls, domain: RelayDomain, level: ValidationLevel) -> FramePolicy:
         """The policy of a domain at a level: its own types are accepted unless the level is performance."""

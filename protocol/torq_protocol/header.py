@@ -1,0 +1,219 @@
+"""The 32-byte message header (D2). Compiled with the framing kernel."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from librt.strings import BytesWriter, read_i32_le, read_i64_le, write_i32_le, write_i64_le
+from mypy_extensions import i32, i64
+
+from .errors import BadMagicError, FieldValueError, TruncatedHeaderError
+
+_HEADER: Final = 32
+_MAGIC: Final = -559038737  # 0xDEADBEEF read as i32
+_U8: Final = 255
+_U32: Final = 0xFFFFFFFF
+_U64: Final = 0xFFFFFFFFFFFFFFFF
+_TOP_BIT: Final = 0x8000000000000000
+_SMALL: Final = 0x3FFFFFFFFFFFFFFF
+
+
+def unsigned_64(value: i64) -> int:
+    """The u64 whose bytes are those of a signed value."""
+    if value >= 0:
+        return value
+    return int(value) + _U64 + 1
+
+
+def signed_64(value: int, name: str, offset: int) -> i64:
+    """The signed value whose bytes are those of a u64; ``name`` and ``offset`` are for the error."""
+    if 0 <= value <= _SMALL:
+        return i64(value)
+    check_unsigned(value, _U64, name, offset)
+    if value < _TOP_BIT:
+        return i64(value)
+    return i64(value - _U64 - 1)
+
+
+def signed_32(value: i64) -> i32:
+    """The signed value whose bytes are those of a u32."""
+    return i32((value ^ 0x80000000) - 0x80000000)
+
+
+def check_unsigned(value: int, largest: int, name: str, offset: int) -> None:
+    """Raises :class:`FieldValueError` unless 0 <= value <= largest."""
+    if not 0 <= value <= largest:
+        raise FieldValueError(f"{name} {value}: use 0 to {largest}", offset=offset, expected=f"0..{largest}", got=value)
+
+
+@final
+class MessageHeader:
+    """The fields of a header beside the magic (D2); immutable, equal by value.
+
+    ``domain``, ``version``, ``source`` and ``flags`` are bytes; ``sequence`` and ``timestamp`` (ns since the Unix
+    epoch) are u64; ``payload_size`` (bytes behind the header) and ``checksum`` are u32. Any value of those widths
+    stands here, the ones that a parser or relay refuses included. Raises :class:`FieldValueError` for others.
+    """
+
+    __slots__ = (
+        "_checksum",
+        "_domain",
+        "_flags",
+        "_payload_size",
+        "_sequence",
+        "_source",
+        "_timestamp",
+        "_version",
+    )
+
+    def __init__(
+        self,
+        domain: int,
+        source: int,
+        *,
+        sequence: int = 0,
+        timestamp: int = 0,
+        payload_size: int = 0,
+        checksum: int = 0,
+        version: int = 1,
+        flags: int = 0,
+    ) -> None:
+        check_unsigned(domain, _U8, "domain", 4)
+        check_unsigned(version, _U8, "version", 5)
+        check_unsigned(source, _U8, "source", 6)
+        check_unsigned(flags, _U8, "flags", 7)
+        check_unsigned(sequence, _U64, "sequence", 8)
+        check_unsigned(timestamp, _U64, "timestamp", 16)
+        check_unsigned(payload_size, _U32, "payload_size", 24)
+        check_unsigned(checksum, _U32, "checksum", 28)
+        self._domain = domain
+        self._version = version
+        self._source = source
+        self._flags = flags
+        self._sequence = sequence
+        self._timestamp = timestamp
+        self._payload_size = payload_size
+        self._checksum = checksum
+
+    @property
+    def domain(self) -> int:
+        """The domain byte; compare it with :class:`RelayDomain` (D4)."""
+        return self._domain
+
+    @property
+    def version(self) -> int:
+        """The version byte (D3)."""
+        return self._version
+
+    @property
+    def source(self) -> int:
+        """The number of the sending service (D11)."""
+        return self._source
+
+    @property
+    def flags(self) -> int:
+        """Free for the sender."""
+        return self._flags
+
+    @property
+    def sequence(self) -> int:
+        """The message counter of the source (D17)."""
+        return self._sequence
+
+    @property
+    def timestamp(self) -> int:
+        """Creation time in ns since the Unix epoch."""
+        return self._timestamp
+
+    @property
+    def payload_size(self) -> int:
+        """Bytes behind the header."""
+        return self._payload_size
+
+    @property
+    def checksum(self) -> int:
+        """The checksum field as it stands, right or wrong (D9)."""
+        return self._checksum
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> MessageHeader:
+        """The header in the first 32 bytes; what follows is not looked at.
+
+        Raises :class:`TruncatedHeaderError` or :class:`BadMagicError`; no other field is judged.
+        """
+        raw = data if isinstance(data, bytes) else bytes(data[:_HEADER])
+        if len(raw) < _HEADER:
+            raise truncated_header(len(raw))
+        if read_i32_le(raw, 0) != _MAGIC:
+            raise bad_magic(raw)
+        return read_header(raw)
+
+    def to_bytes(self) -> bytes:
+        """The 32 bytes on the wire."""
+        writer = BytesWriter()
+        write_i32_le(writer, _MAGIC)
+        writer.append(self._domain)
+        writer.append(self._version)
+        writer.append(self._source)
+        writer.append(self._flags)
+        write_i64_le(writer, signed_64(self._sequence, "sequence", 8))
+        write_i64_le(writer, signed_64(self._timestamp, "timestamp", 16))
+        write_i32_le(writer, signed_32(self._payload_size))
+        write_i32_le(writer, signed_32(self._checksum))
+        return writer.getvalue()
+
+    def _values(self) -> tuple[int, int, int, int, int, int, int, int]:
+        return (
+            self._domain,
+            self._version,
+            self._source,
+            self._flags,
+            self._sequence,
+            self._timestamp,
+            self._payload_size,
+            self._checksum,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MessageHeader):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        return (
+            f"MessageHeader(domain={self._domain}, source={self._source}, sequence={self._sequence}, "
+            f"timestamp={self._timestamp}, payload_size={self._payload_size}, checksum=0x{self._checksum:08x}, "
+            f"version={self._version}, flags={self._flags})"
+        )
+
+
+def read_header(data: bytes) -> MessageHeader:
+    """The header of a message that is known to begin with 32 bytes and the magic."""
+    return MessageHeader(
+        data[4],
+        data[6],
+        sequence=unsigned_64(read_i64_le(data, 8)),
+        timestamp=unsigned_64(read_i64_le(data, 16)),
+        payload_size=i64(read_i32_le(data, 24)) & _U32,
+        checksum=i64(read_i32_le(data, 28)) & _U32,
+        version=data[5],
+        flags=data[7],
+    )
+
+
+def truncated_header(size: int) -> TruncatedHeaderError:
+    """The error for ``size`` bytes where a header should be."""
+    return TruncatedHeaderError(
+        f"{size} bytes where a header of {_HEADER} was expected", offset=0, expected=_HEADER, got=size
+    )
+
+
+def bad_magic(data: bytes) -> BadMagicError:
+    """The error for bytes that do not begin with the magic."""
+    seen = data[:4].hex(" ")
+    return BadMagicError(
+        f"bytes {seen} instead of the magic ef be ad de", offset=0, expected="efbeadde", got=data[:4].hex()
+    )

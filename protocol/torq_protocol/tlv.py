@@ -1,0 +1,323 @@
+"""TLVs: their two header forms, reading and writing (D7, D8). Compiled with the framing kernel.
+
+Facts:
+- standard form: type, length (one byte each), 0 to 255 bytes. Extended form: 255, 0, type, length (u16), 0 to 65 535
+  bytes. A builder takes the standard form up to 255 bytes; a reader accepts the extended form at any length;
+- a TLV has no number of its own on the wire that says where it ends but its length, so nothing behind a fault can be
+  read: the first fault of a walk is the only one;
+- a payload has no filler: TLVs stand back to back and the last one ends with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, final
+
+from librt.strings import BytesWriter, read_i32_le
+from mypy_extensions import i32, i64
+
+from .errors import (
+    BadExtendedTypeError,
+    BadReservedByteError,
+    FieldValueError,
+    ProtocolError,
+    TlvSizeError,
+    TruncatedTlvError,
+    TruncatedTlvHeaderError,
+    TypeOutOfRangeError,
+)
+
+_MARKER: Final = 255
+_STANDARD: Final = 2
+_EXTENDED: Final = 5
+_MAX_STANDARD: Final = 255
+_MAX_EXTENDED: Final = 65_535
+_CHUNK: Final = 65_531
+
+_TRUNCATED_TLV_HEADER: Final = 10
+_TRUNCATED_TLV: Final = 11
+_BAD_RESERVED_BYTE: Final = 12
+_BAD_EXTENDED_TYPE: Final = 13
+_TYPE_OUT_OF_RANGE: Final = 14
+_BAD_TLV_SIZE: Final = 15
+
+
+@final
+class Tlv:
+    """One TLV of a message: a view that copies its value when it is asked for.
+
+    ``offset`` counts bytes from the start of the message to the TLV's header.
+    """
+
+    __slots__ = ("_data", "_length", "_offset", "_start", "_type")
+
+    def __init__(self, data: bytes, offset: i64) -> None:
+        self._data = data
+        self._offset: i64 = offset
+        if data[offset] == _MARKER:
+            self._type: i64 = data[offset + 2]
+            self._length: i64 = i64(data[offset + 3]) | (i64(data[offset + 4]) << 8)
+            self._start: i64 = offset + _EXTENDED
+        else:
+            self._type = data[offset]
+            self._length = data[offset + 1]
+            self._start = offset + _STANDARD
+
+    @property
+    def type(self) -> int:
+        """The type number, in extended form the inner one."""
+        return self._type
+
+    @property
+    def offset(self) -> int:
+        """Where the TLV's header begins, bytes from the start of the message."""
+        return self._offset
+
+    @property
+    def value_offset(self) -> int:
+        """Where the value begins, bytes from the start of the message."""
+        return self._start
+
+    @property
+    def size(self) -> int:
+        """Bytes of the value."""
+        return self._length
+
+    @property
+    def extended(self) -> bool:
+        """Whether the header has the extended form."""
+        return self._start - self._offset == _EXTENDED
+
+    @property
+    def value(self) -> bytes:
+        """The value's bytes."""
+        return self._data[self._start : self._start + self._length]
+
+    def to_bytes(self) -> bytes:
+        """Header and value as they stand in the message."""
+        return self._data[self._offset : self._start + self._length]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tlv):
+            return NotImplemented
+        return self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        return hash(self.to_bytes())
+
+    def __repr__(self) -> str:
+        form = "extended, " if self.extended else ""
+        return f"Tlv(type={self._type}, {form}{self._length} bytes at {self._offset})"
+
+
+def tlv_fault(data: bytes, start: i64, stop: i64, types: bytes, sizes: bytes) -> i64:
+    """The first fault of the TLVs between two offsets: 0, or its kind's number plus 256 times the TLV's offset.
+
+    ``types`` holds 256 bytes, 0 for a type that is refused (D5), or is empty to accept all. ``sizes`` holds 256 i32,
+    the size that a type must have or -1 (D6), or is empty to accept all.
+    """
+    position: i64 = start
+    any_type: bool = len(types) == 0
+    any_size: bool = len(sizes) == 0
+    while position < stop:
+        left: i64 = stop - position
+        if left < _STANDARD:
+            return (position << 8) | _TRUNCATED_TLV_HEADER
+        tlv_type: i64 = data[position]
+        length: i64 = data[position + 1]
+        header: i64 = _STANDARD
+        if tlv_type == _MARKER:
+            if left < _EXTENDED:
+                return (position << 8) | _TRUNCATED_TLV_HEADER
+            if length != 0:
+                return (position << 8) | _BAD_RESERVED_BYTE
+            tlv_type = data[position + 2]
+            if tlv_type == 0 or tlv_type == _MARKER:
+                return (position << 8) | _BAD_EXTENDED_TYPE
+            length = i64(data[position + 3]) | (i64(data[position + 4]) << 8)
+            header = _EXTENDED
+        if length > left - header:
+            return (position << 8) | _TRUNCATED_TLV
+        if not any_type and types[tlv_type] == 0:
+            return (position << 8) | _TYPE_OUT_OF_RANGE
+        if not any_size:
+            fixed: i32 = read_i32_le(sizes, tlv_type * 4)
+            if fixed >= 0 and i64(fixed) != length:
+                return (position << 8) | _BAD_TLV_SIZE
+        position += header + length
+    return 0
+
+
+def tlv_error(data: bytes, stop: i64, fault: i64, sizes: bytes) -> ProtocolError:
+    """The exception for what :func:`tlv_fault` found; its offset is that of the field at fault."""
+    kind = fault & 255
+    start = fault >> 8
+    left = stop - start
+    extended = data[start] == _MARKER
+    header = _EXTENDED if extended else _STANDARD
+    if kind == _TRUNCATED_TLV_HEADER:
+        return TruncatedTlvHeaderError(
+            f"the payload ends inside a TLV header: {left} of {header} bytes at offset {start}",
+            offset=start, expected=header, got=left,
+        )  # fmt: skip
+    if kind == _BAD_RESERVED_BYTE:
+        reserved = data[start + 1]
+        return BadReservedByteError(
+            f"reserved byte {reserved} instead of 0 at offset {start + 1}",
+            offset=start + 1, expected=0, got=reserved,
+        )  # fmt: skip
+    type_offset = start + 2 if extended else start
+    tlv_type = data[type_offset]
+    if kind == _BAD_EXTENDED_TYPE:
+        return BadExtendedTypeError(
+            f"extended TLV of type {tlv_type} at offset {type_offset}: 0 and 255 are no types",
+            offset=type_offset, expected="1..254", got=tlv_type,
+        )  # fmt: skip
+    length = data[start + 3] | (data[start + 4] << 8) if extended else data[start + 1]
+    if kind == _TRUNCATED_TLV:
+        return TruncatedTlvError(
+            f"TLV of type {tlv_type} announces {length} bytes at offset {start + header}, {left - header} are left",
+            offset=start + header, expected=length, got=left - header,
+        )  # fmt: skip
+    if kind == _TYPE_OUT_OF_RANGE:
+        return TypeOutOfRangeError(
+            f"TLV type {tlv_type} at offset {type_offset} is outside the accepted types",
+            offset=type_offset, expected="a type of the domain", got=tlv_type,
+        )  # fmt: skip
+    fixed = int(read_i32_le(sizes, tlv_type * 4))
+    return TlvSizeError(
+        f"TLV of type {tlv_type} at offset {start} has {length} bytes, the type has {fixed}",
+        offset=type_offset + 1, expected=fixed, got=length,
+    )  # fmt: skip
+
+
+def iter_tlvs(data: bytes, start: int = 0, stop: int | None = None) -> Iterator[Tlv]:
+    """The TLVs between two offsets of ``data`` (all of it by default), one by one, up to the first fault.
+
+    Raises a :class:`TlvError` when the walk arrives at malformed bytes (D7), its offset counted from the start of
+    ``data``: a reader of broken messages gets what stands before the fault.
+    """
+    end: i64 = len(data) if stop is None else stop
+    position: i64 = start
+    while position < end:
+        size = _first_size(data, position, end)
+        if size == 0:
+            raise tlv_error(data, end, tlv_fault(data, position, end, b"", b""), b"")
+        yield Tlv(data, position)
+        position += size
+
+
+def _first_size(data: bytes, position: i64, stop: i64) -> i64:
+    """Bytes of the TLV at an offset, its header included; 0 if it is malformed."""
+    left: i64 = stop - position
+    size: i64
+    if left >= _STANDARD and data[position] != _MARKER:
+        size = _STANDARD + i64(data[position + 1])
+    elif left >= _EXTENDED:
+        tlv_type: i64 = data[position + 2]
+        if data[position + 1] != 0 or tlv_type == 0 or tlv_type == _MARKER:
+            return 0
+        size = _EXTENDED + (i64(data[position + 3]) | (i64(data[position + 4]) << 8))
+    else:
+        return 0
+    return size if size <= left else 0
+
+
+def tlv_table(data: bytes, start: i64, stop: i64) -> tuple[Tlv, ...]:
+    """The TLVs between two offsets that :func:`tlv_fault` has found well-formed."""
+    found: list[Tlv] = []
+    position: i64 = start
+    while position < stop:
+        tlv = Tlv(data, position)
+        found.append(tlv)
+        position = tlv._start + tlv._length
+    return tuple(found)
+
+
+def write_tlv(writer: BytesWriter, tlv_type: int, value: bytes) -> None:
+    """Append a TLV in the form of D7. Raises :class:`FieldValueError` or :class:`TlvSizeError`."""
+    if not 1 <= tlv_type <= 254:
+        raise FieldValueError(
+            f"TLV type {tlv_type}: use 1 to 254 (255 is the extended marker)", expected="1..254", got=tlv_type
+        )
+    size: i64 = len(value)
+    if size <= _MAX_STANDARD:
+        writer.append(tlv_type)
+        writer.append(size)
+    else:
+        _write_extended_header(writer, tlv_type, size)
+    writer.write(value)
+
+
+def _write_extended_header(writer: BytesWriter, tlv_type: i64, size: i64) -> None:
+    if size > _MAX_EXTENDED:
+        raise TlvSizeError(
+            f"a value of {size} bytes in a TLV of type {tlv_type}: at most {_MAX_EXTENDED} fit; see split_value",
+            expected=f"0..{_MAX_EXTENDED}",
+            got=size,
+        )
+    writer.append(_MARKER)
+    writer.append(0)
+    writer.append(tlv_type)
+    writer.append(size & 255)
+    writer.append(size >> 8)
+
+
+def encode_tlv(tlv_type: int, value: bytes) -> bytes:
+    """A TLV in the form that D7 prescribes: standard up to 255 bytes of value, extended above.
+
+    Raises :class:`FieldValueError` for a type outside 1 to 254, :class:`TlvSizeError` above 65 535 bytes.
+    """
+    writer = BytesWriter()
+    write_tlv(writer, tlv_type, value)
+    return writer.getvalue()
+
+
+def encode_extended_tlv(tlv_type: int, value: bytes) -> bytes:
+    """A TLV in the extended form whatever its length, which every reader accepts (D7). Raises as :func:`encode_tlv`."""
+    if not 1 <= tlv_type <= 254:
+        raise FieldValueError(
+            f"TLV type {tlv_type}: use 1 to 254 (255 is the extended marker)", expected="1..254", got=tlv_type
+        )
+    writer = BytesWriter()
+    _write_extended_header(writer, tlv_type, len(value))
+    writer.write(value)
+    return writer.getvalue()
+
+
+def split_value(value: bytes) -> list[bytes]:
+    """Cut data into values of TLVs of one type, as the original does: nothing on the wire marks them as pieces.
+
+    Up to 65 535 bytes are one value, as they are. Longer data becomes several values, each a u32 little-endian index
+    from 0 and at most 65 531 bytes of data. Neither their number nor their end is sent, so the receiver must know
+    that a type is split; :func:`join_values` puts the pieces together again.
+    """
+    if len(value) <= _MAX_EXTENDED:
+        return [value]
+    pieces: list[bytes] = []
+    for index, start in enumerate(range(0, len(value), _CHUNK)):
+        pieces.append(index.to_bytes(4, "little") + value[start : start + _CHUNK])
+    return pieces
+
+
+def join_values(values: list[bytes]) -> bytes:
+    """What :func:`split_value` cut, given in any order.
+
+    Raises :class:`FieldValueError` for an index that is missing, doubled or cut off.
+    """
+    if len(values) == 1:
+        return values[0]
+    pieces: dict[int, bytes] = {}
+    for value in values:
+        if len(value) < 4:
+            raise FieldValueError(
+                f"a piece of {len(value)} bytes has no index", expected="4 bytes or more", got=value.hex()
+            )
+        index = int.from_bytes(value[:4], "little")
+        if index in pieces:
+            raise FieldValueError(f"piece {index} is there twice", expected="each index once", got=index)
+        pieces[index] = value[4:]
+    missing = [index for index in range(len(values)) if index not in pieces]
+    if missing:
+        raise FieldValueError(f"piece {missing[0]} of {len(values)} is missing", expected=missing[0], got=None)
+    return b"".join([pieces[index] for index in range(len(values))])
