@@ -1,5 +1,6 @@
 """Protocol V2 of the Torq trading platform: the wire, without I/O."""
 
+from .build_info import BuildInfo, build_info
 from .checksum import message_checksum
 from .constants import (
     HEADER_SIZE,
@@ -62,6 +63,7 @@ __all__ = [
     "BadMagicError",
     "BadReservedByteError",
     "BadVersionError",
+    "BuildInfo",
     "ErrorKind",
     "FieldValueError",
     "FramePolicy",
@@ -83,6 +85,7 @@ __all__ = [
     "TypeOutOfRangeError",
     "UnknownSourceError",
     "ValidationLevel",
+    "build_info",
     "encode_extended_tlv",
     "encode_message",
     "encode_raw_message",

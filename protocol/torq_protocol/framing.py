@@ -64,15 +64,15 @@ class FrameScanner:
         self._sizes: bytes = policy.size_table
         self._sources: bytes = bytes([number in policy.known_sources for number in range(256)])
 
-    def scan(self, data: bytes) -> Scan:
-        """Cut ``data`` into frames; never raises, whatever the bytes."""
+    def scan(self, data: bytes, start: int = 0) -> Scan:
+        """Cut ``data`` from offset ``start`` on into frames; never raises, whatever the bytes."""
         result = Scan()
         size: i64 = len(data)
         limit: i64 = self._limit
         domain: i64 = self._domain
         plain: bool = not (self._checksum or self._walk or self._strict)
-        position: i64 = 0
-        run_start: i64 = 0
+        position: i64 = start
+        run_start: i64 = start
         run_frames: i64 = 0
         while position < size:
             left: i64 = size - position

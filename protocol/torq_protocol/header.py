@@ -207,7 +207,7 @@ def read_header(data: bytes) -> MessageHeader:
 def truncated_header(size: int) -> TruncatedHeaderError:
     """The error for ``size`` bytes where a header should be."""
     return TruncatedHeaderError(
-        f"{size} bytes where a header of {_HEADER} was expected", offset=0, expected=_HEADER, got=size
+        f"{size} bytes where a header of {_HEADER} was expected", offset=size, expected=_HEADER, got=size
     )
 
 

@@ -6,7 +6,8 @@ Facts:
   then its length;
 - a parser that follows a :class:`FramePolicy` looks for the policy's domain, and adds version and source behind the
   sizes and type range and fixed sizes to the TLVs, in the places where the framing kernel does;
-- the offset of an error is that of the first byte of the field at fault; of something cut off, that of its first byte.
+- the offset of an error is the byte that is wrong; where bytes of header or payload are missing it is the end of what
+  is there; for a TLV that is cut off, or of a refused type or size, it is the TLV's first byte.
 """
 
 from __future__ import annotations
@@ -198,7 +199,7 @@ def _size_error(data: bytes) -> ProtocolError:
     if got < announced:
         return TruncatedPayloadError(
             f"the header announces {announced} bytes of payload, {got} are there",
-            offset=_HEADER, expected=announced, got=got,
+            offset=len(data), expected=announced, got=got,
         )  # fmt: skip
     return TrailingBytesError(
         f"{got - announced} bytes behind the message's end at {_HEADER + announced}",

@@ -149,7 +149,10 @@ def tlv_fault(data: bytes, start: i64, stop: i64, types: bytes, sizes: bytes) ->
 
 
 def tlv_error(data: bytes, stop: i64, fault: i64, sizes: bytes) -> ProtocolError:
-    """The exception for what :func:`tlv_fault` found; its offset is that of the field at fault."""
+    """The exception for what :func:`tlv_fault` found.
+
+    Its offset is the byte that is wrong; for a cut TLV, a refused type or a refused size the TLV's first byte.
+    """
     kind = fault & 255
     start = fault >> 8
     left = stop - start
@@ -176,18 +179,18 @@ def tlv_error(data: bytes, stop: i64, fault: i64, sizes: bytes) -> ProtocolError
     length = data[start + 3] | (data[start + 4] << 8) if extended else data[start + 1]
     if kind == _TRUNCATED_TLV:
         return TruncatedTlvError(
-            f"TLV of type {tlv_type} announces {length} bytes at offset {start + header}, {left - header} are left",
-            offset=start + header, expected=length, got=left - header,
+            f"TLV of type {tlv_type} at offset {start} announces {length} bytes, {left - header} are left",
+            offset=start, expected=length, got=left - header,
         )  # fmt: skip
     if kind == _TYPE_OUT_OF_RANGE:
         return TypeOutOfRangeError(
-            f"TLV type {tlv_type} at offset {type_offset} is outside the accepted types",
-            offset=type_offset, expected="a type of the domain", got=tlv_type,
+            f"TLV type {tlv_type} at offset {start} is outside the accepted types",
+            offset=start, expected="a type of the domain", got=tlv_type,
         )  # fmt: skip
     fixed = int(read_i32_le(sizes, tlv_type * 4))
     return TlvSizeError(
         f"TLV of type {tlv_type} at offset {start} has {length} bytes, the type has {fixed}",
-        offset=type_offset + 1, expected=fixed, got=length,
+        offset=start, expected=fixed, got=length,
     )  # fmt: skip
 
 
