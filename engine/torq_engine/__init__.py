@@ -1,1 +1,1 @@
-"""The generic relay: one engine that any domain logic turns into a relay."""
+"""The generic relay: hub, sockets, policies and operations, for any domain that brings a RelayLogic."""

@@ -1,0 +1,95 @@
+"""What is counted, under which names: why frames are dropped, why connections end (VAL-7, ISO-6).
+
+Facts:
+- received x receivers = delivered + dropped + queued, at all times: :meth:`Totals.balance` is 0 (ISO-6);
+- a frame is *delivered* when the socket has taken its last byte, *queued* while any byte of it is in our hands;
+- a connection that ends takes its queue with it: those frames are dropped, reason ``closed``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class DropReason(IntEnum):
+    """Why a receiver did not get a frame that was meant for it."""
+
+    QUEUE_FULL = 0
+    """The receiver's queue was past ``queue_frames`` or ``queue_bytes`` (ISO-3)."""
+    NEVER_READ = 1
+    """The same, of a connection that was never seen to read (ISO-7)."""
+    OWN_ECHO = 2
+    """Its own frame, under backpressure: a client is never stalled by its own echo."""
+    TOTAL_FULL = 3
+    """All queues together were past ``total_queue_bytes``, and this receiver lagged most."""
+    CLOSED = 4
+    """The connection ended with the frame in its queue."""
+
+    @property
+    def label(self) -> str:
+        """The reason as lower-case words joined by hyphens, as in logs and metrics."""
+        return self.name.lower().replace("_", "-")
+
+
+class CloseReason(IntEnum):
+    """Why a connection ended, or was refused."""
+
+    PEER_LEFT = 0
+    """The client closed or reset it."""
+    FRAMING_ERROR = 1
+    """Bytes that cannot start a frame, or announce one above the limit (VAL-5)."""
+    PARTIAL_FRAME_TIMEOUT = 2
+    """An incomplete frame was left standing (FRAME-5)."""
+    SLOW_CONSUMER = 3
+    """Its queue was full under ``disconnect``, or stayed full through a stall under ``backpressure`` (ISO-3)."""
+    MAX_CONNECTIONS = 4
+    """The relay was full: refused (CONN-5)."""
+    NOT_ALLOWED = 5
+    """The user or group is not on the allow list: refused (SEC-2)."""
+    SHUTDOWN = 6
+    """The relay stopped (LIFE-1)."""
+    OPERATOR = 7
+    """An operator closed it."""
+    INTERNAL = 8
+    """An error of the relay itself; the log has it."""
+
+    @property
+    def label(self) -> str:
+        """The reason as lower-case words joined by hyphens, as in logs and metrics."""
+        return self.name.lower().replace("_", "-")
+
+
+DROP_REASONS = len(DropReason)
+REFUSAL_KINDS = 32
+"""Length of a table indexed by :class:`~torq_protocol.errors.ErrorKind`, with room for a logic's own refusals."""
+REFUSED_BY_LOGIC = 31
+"""The kind under which frames are counted that ``should_forward`` refused."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counters of a hub since its start, connections that have left included. Frames and bytes; plain data.
+
+    ``received_frames`` are whole frames of any fate; ``refused_frames`` is indexed by error kind;
+    ``offered_frames`` is accepted frames times the receivers each was meant for.
+    """
+
+    received_bytes: int = 0
+    received_frames: int = 0
+    refused_frames: list[int] = field(default_factory=lambda: [0] * REFUSAL_KINDS)
+    skipped_bytes: int = 0
+    offered_frames: int = 0
+    delivered_frames: int = 0
+    delivered_bytes: int = 0
+    dropped_frames: list[int] = field(default_factory=lambda: [0] * DROP_REASONS)
+    queued_frames: int = 0
+    queued_bytes: int = 0
+    held_bytes: int = 0
+    connections: int = 0
+    joined: int = 0
+    closed: list[int] = field(default_factory=lambda: [0] * len(CloseReason))
+
+    def balance(self) -> int:
+        """Offered minus delivered, dropped and queued frames: 0, or the accounting is wrong (ISO-6)."""
+        return self.offered_frames - self.delivered_frames - sum(self.dropped_frames) - self.queued_frames

@@ -1,0 +1,171 @@
+"""A socket path of one's own: claimed under a lock, opened without a moment of wrong permissions, given back by inode.
+
+Facts:
+- bind() never overwrites and unlinking blindly steals a live relay's path, so: lock, probe, and only then unlink what
+  nobody answers on (CONN-1, CONN-2); relays that know no lock are found by the probe;
+- connecting fails until listen(): the mode is set before (SEC-1);
+- at the end only the inode that we bound is removed, whatever stands at the path by then.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from .settings import ListenSettings
+
+LONGEST_PATH = 107
+"""Bytes of a Unix socket's path that the kernel takes."""
+
+
+class EndpointError(Exception):
+    """A socket path that cannot be claimed: what is wrong, where, what to do next."""
+
+
+class Endpoint:
+    """A listening socket at a path, the lock beside it, and what is needed to give both back."""
+
+    def __init__(self, path: Path, listener: socket.socket, lock: int | None) -> None:
+        self.path = path
+        self.listener = listener
+        self._lock = lock
+        status = os.lstat(path)
+        self._inode = (status.st_dev, status.st_ino)
+
+    @property
+    def lock_path(self) -> Path:
+        """The file that is locked while the path is ours."""
+        return _lock_path(self.path)
+
+    def owns_path(self) -> bool:
+        """Whether the socket that we bound still stands at the path."""
+        try:
+            status = os.lstat(self.path)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._inode
+
+    def stop_listening(self) -> None:
+        """Close the listener and remove its path if it is still ours; connecting fails from now on."""
+        self.listener.close()
+        if self.owns_path():
+            os.unlink(self.path)
+
+    def release(self) -> None:
+        """Stop listening and give the lock back."""
+        self.stop_listening()
+        if self._lock is not None:
+            os.unlink(self.lock_path)
+            os.close(self._lock)
+            self._lock = None
+
+
+def claim(path: Path, settings: ListenSettings) -> Endpoint:
+    """Listen at a path; raises :class:`EndpointError` when it is not ours to take."""
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise EndpointError(f"{path}: {len(os.fsencode(path))} bytes; a socket path has at most {LONGEST_PATH}")
+    try:
+        _prepare_directory(path.parent, settings.own_directory)
+        lock = _lock(path)
+    except OSError as error:
+        raise EndpointError(f"{error.filename or path.parent}: {error.strerror}") from error
+    try:
+        _clear(path)
+        return Endpoint(path, _listen(path, settings), lock)
+    except OSError as error:
+        _unlock(path, lock)
+        raise EndpointError(f"{path}: cannot listen: {error.strerror}") from error
+    except EndpointError:
+        _unlock(path, lock)
+        raise
+
+
+def _prepare_directory(directory: Path, own: bool) -> None:
+    """Create the directory for us alone, or check that nobody else may put things into it (SEC-1)."""
+    with suppress(FileExistsError):
+        os.makedirs(directory, mode=0o700)
+    if not own:
+        return
+    try:
+        handle = os.open(directory, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise EndpointError(
+                f"{directory}: not a directory of its own; use a path without symbolic links"
+            ) from error
+        raise
+    try:
+        status = os.fstat(handle)
+    finally:
+        os.close(handle)
+    if status.st_uid != os.geteuid():
+        raise EndpointError(
+            f"{directory}: belongs to user {status.st_uid}, we are {os.geteuid()}; use a directory of our own"
+            " (or --shared-directory)"
+        )
+    if status.st_mode & 0o022:
+        raise EndpointError(
+            f"{directory}: others may write to it (mode {stat.S_IMODE(status.st_mode):o});"
+            f" chmod go-w {directory}, or use another directory (or --shared-directory)"
+        )
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
+def _lock(path: Path) -> int:
+    """Hold the lock of a path; raises EndpointError when another process holds it."""
+    lock_path = _lock_path(path)
+    while True:
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(lock), os.lstat(lock_path)):
+                return lock
+        except BlockingIOError:
+            os.close(lock)
+            raise EndpointError(f"{path}: a live relay holds it; stop that relay or use another --socket") from None
+        except FileNotFoundError:
+            pass
+        os.close(lock)  # the holder before us removed the file between our open and our lock: take the new one
+
+
+def _unlock(path: Path, lock: int) -> None:
+    os.unlink(_lock_path(path))
+    os.close(lock)
+
+
+def _clear(path: Path) -> None:
+    """Remove a stale socket; raises EndpointError for a live one and for anything that is no socket."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(status.st_mode):
+        raise EndpointError(f"{path}: something that is not a socket stands there; remove it or use another --socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        refused = probe.connect_ex(os.fspath(path))
+    if refused == errno.ECONNREFUSED:
+        os.unlink(path)
+    elif refused != errno.ENOENT:
+        raise EndpointError(f"{path}: a live relay answers there; stop that relay or use another --socket")
+
+
+def _listen(path: Path, settings: ListenSettings) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        os.fchmod(listener.fileno(), settings.socket_mode)
+        listener.bind(os.fspath(path))
+        os.chmod(path, settings.socket_mode)
+        listener.listen(settings.backlog)
+    except OSError:
+        listener.close()
+        raise
+    return listener

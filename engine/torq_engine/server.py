@@ -1,0 +1,351 @@
+"""The server: a thin shell that moves bytes between raw non-blocking sockets and the hub, on the running loop.
+
+Facts:
+- reader callbacks are registered once per connection; a turn reads at most ``read_bytes`` of it (fairness);
+- no transports: unsent bytes stay in the hub, where they are counted, dropped whole, and can be handed over;
+- a half-closed client stays readable for ever, so its reader is removed and its hang-up watched by a second epoll
+  that reports nothing else (CONN-7, CONN-8);
+- without descriptors, accepting pauses and tries again instead of spinning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import resource
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torq_protocol.framing import FrameScanner
+from torq_protocol.header import MessageHeader
+from torq_protocol.policy import FramePolicy
+
+from .accounting import CloseReason
+from .endpoint import Endpoint
+from .hub import Connection, Hub
+from .observer import Observer, Peer
+from .settings import ServerSettings
+
+_ACCEPTS_PER_TURN = 64
+_ACCEPT_PAUSE = 0.1
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_DESCRIPTOR_RESERVE = 64
+_FINAL_READS = 64
+_UNREAD_DRAIN = 1.0
+_CREDENTIALS = struct.Struct("3i")
+
+
+@dataclass(slots=True)
+class _Client:
+    """A connection's socket and how it is registered with the loop."""
+
+    connection: Connection
+    sock: socket.socket
+    descriptor: int
+    recv: Callable[[int], bytes]
+    peer: Peer
+    reading: bool = False
+
+
+class Server:
+    """Serves the endpoints it is given until :meth:`stop`. Create and use it on one running loop."""
+
+    def __init__(
+        self,
+        policy: FramePolicy,
+        settings: ServerSettings,
+        observer: Observer,
+        should_forward: Callable[[MessageHeader], bool] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.observer = observer
+        self.hub = Hub(FrameScanner(policy), settings.hub, time.monotonic, should_forward)
+        self._read_bytes = settings.read_bytes
+        self._loop = asyncio.get_running_loop()
+        self._endpoints: list[Endpoint] = []
+        self._clients: dict[int, _Client] = {}
+        self._paused: list[_Client] = []
+        self._hangups: select.epoll | None = None
+        self._hangup_owners: dict[int, _Client] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._drained = asyncio.Event()
+        self.max_connections = settings.max_connections or _descriptor_limit()
+        self.accepting = False
+
+    def start(self, endpoints: list[Endpoint]) -> None:
+        """Accept and serve connections from now on."""
+        self._endpoints = endpoints
+        self._resume_accepting()
+        self.observer.listening([endpoint.path for endpoint in endpoints])
+        if self.settings.partial_frame_timeout:
+            self._every_partial_sweep()
+
+    async def drain(self) -> None:
+        """Stop accepting, deliver what was received within ``drain_timeout`` seconds, and stop (LIFE-1)."""
+        self._accept_last()
+        self.stop_accepting()
+        self.observer.draining()
+        self._read_last()
+        limits = (self.settings.drain_timeout, min(_UNREAD_DRAIN, self.settings.drain_timeout))
+        started = self._loop.time()
+        while self._waiting(self._loop.time() - started, limits):
+            self._drained.clear()
+            left = [limit - (self._loop.time() - started) for limit in limits]
+            try:
+                async with asyncio.timeout(min([seconds for seconds in left if seconds > 0], default=0)):
+                    await self._drained.wait()
+            except TimeoutError:
+                continue
+        self.stop()
+
+    def stop(self) -> None:
+        """Close every connection and give the endpoints back, at once."""
+        self.stop_accepting()
+        undelivered = self.hub.totals().queued_frames
+        for timer in self._timers.values():
+            timer.cancel()
+        for client in list(self._clients.values()):
+            self.hub.disconnect(client.connection, CloseReason.SHUTDOWN)
+        self._settle()
+        if self._hangups is not None:
+            self._loop.remove_reader(self._hangups.fileno())
+            self._hangups.close()
+        for endpoint in self._endpoints:
+            endpoint.release()
+        self.observer.stopped(undelivered)
+
+    def stop_accepting(self) -> None:
+        """Close the listeners and remove their paths."""
+        if self.accepting:
+            self._pause_accepting()
+        if resume := self._timers.pop("accept", None):
+            resume.cancel()
+        for endpoint in self._endpoints:
+            endpoint.stop_listening()
+
+    def close(self, number: int, reason: CloseReason = CloseReason.OPERATOR) -> bool:
+        """End a connection by its number; False when there is none."""
+        client = self._clients.get(number)
+        if client is None:
+            return False
+        self.hub.disconnect(client.connection, reason)
+        self._settle()
+        return True
+
+    def peer(self, number: int) -> Peer:
+        """Who is at the other end of a connection; KeyError when there is none."""
+        return self._clients[number].peer
+
+    # Accepting
+
+    def _resume_accepting(self) -> None:
+        self._timers.pop("accept", None)
+        self.accepting = True
+        for endpoint in self._endpoints:
+            self._loop.add_reader(endpoint.listener.fileno(), self._acceptable, endpoint)
+
+    def _pause_accepting(self) -> None:
+        self.accepting = False
+        for endpoint in self._endpoints:
+            self._loop.remove_reader(endpoint.listener.fileno())
+
+    def _acceptable(self, endpoint: Endpoint) -> None:
+        for _ in range(_ACCEPTS_PER_TURN):
+            try:
+                sock, _ = endpoint.listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    continue
+                self.observer.accept_paused(error)
+                self._pause_accepting()
+                self._timers["accept"] = self._loop.call_later(_ACCEPT_PAUSE, self._resume_accepting)
+                return
+            self._admit(sock)
+
+    def _accept_last(self) -> None:
+        if self.accepting:
+            for endpoint in self._endpoints:
+                self._acceptable(endpoint)
+
+    def _admit(self, sock: socket.socket) -> None:
+        peer = Peer(*_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)))
+        if not self._allowed(peer):
+            self._refuse(sock, CloseReason.NOT_ALLOWED, peer)
+            return
+        if len(self._clients) >= self.max_connections:
+            self._refuse(sock, CloseReason.MAX_CONNECTIONS, peer)
+            return
+        sock.setblocking(False)
+        if self.settings.send_buffer_bytes:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.settings.send_buffer_bytes)
+        room = sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        connection = self.hub.join(sock, room)
+        client = _Client(connection, sock, sock.fileno(), sock.recv, peer)
+        self._clients[connection.id] = client
+        self._start_reading(client)
+        self.observer.admitted(connection, peer)
+
+    def _allowed(self, peer: Peer) -> bool:
+        users, groups = self.settings.listen.allow_uids, self.settings.listen.allow_gids
+        if users is None and groups is None:
+            return True
+        return peer.uid in (users or ()) or peer.gid in (groups or ())
+
+    def _refuse(self, sock: socket.socket, reason: CloseReason, peer: Peer) -> None:
+        sock.close()
+        self.hub.refuse(reason)
+        self.observer.refused(reason, peer)
+
+    # Moving bytes
+
+    def _start_reading(self, client: _Client) -> None:
+        client.reading = True
+        self._loop.add_reader(client.descriptor, self._readable, client)
+
+    def _stop_reading(self, client: _Client) -> None:
+        client.reading = False
+        self._loop.remove_reader(client.descriptor)
+
+    def _readable(self, client: _Client) -> None:
+        """Bytes have come: one read, one scan, one fan-out."""
+        hub = self.hub
+        if hub.stalled and not self._may_read(client):
+            self._stop_reading(client)
+            self._paused.append(client)
+            return
+        try:
+            data = client.recv(self._read_bytes)
+            if data:
+                hub.receive(client.connection, data)
+            else:
+                self._input_ended(client)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            hub.disconnect(client.connection, CloseReason.PEER_LEFT)
+        except Exception:
+            self.observer.failed(client.connection)
+            hub.disconnect(client.connection, CloseReason.INTERNAL)
+        if hub.backlogged or hub.closing or hub.stalled:
+            self._settle()
+
+    def _writable(self, client: _Client) -> None:
+        try:
+            if self.hub.drain(client.connection):
+                self._loop.remove_writer(client.descriptor)
+                self._drained.set()
+        except Exception:
+            self.observer.failed(client.connection)
+            self.hub.disconnect(client.connection, CloseReason.INTERNAL)
+        if self.hub.closing:
+            self._settle()
+        if self._paused:
+            self._resume_paused()
+
+    def _may_read(self, client: _Client) -> bool:
+        """Under backpressure only a client that holds up nobody but itself is read: it may be blocked in a write."""
+        stalled = self.hub.stalled
+        return len(stalled) == 1 and client.connection.id in stalled
+
+    def _resume_paused(self) -> None:
+        if self.hub.stalled:
+            return
+        paused, self._paused = self._paused, []
+        for client in paused:
+            if client.connection.input_open:
+                self._start_reading(client)
+
+    def _settle(self) -> None:
+        """Do what the hub has left to be done: arm writers, close what has ended, time stalls."""
+        hub = self.hub
+        while hub.backlogged:
+            connection = hub.backlogged.pop()
+            if connection.output_open:
+                client = self._clients[connection.id]
+                self._loop.add_writer(client.descriptor, self._writable, client)
+        while hub.closing:
+            self._forget(self._clients.pop(hub.closing.pop().id))
+        if hub.stalled and "stall" not in self._timers:
+            self._timers["stall"] = self._loop.call_later(self.settings.stall_timeout, self._end_stalls)
+        if self._paused:
+            self._resume_paused()
+
+    def _forget(self, client: _Client) -> None:
+        self._loop.remove_reader(client.descriptor)
+        self._loop.remove_writer(client.descriptor)
+        if self._hangup_owners.pop(client.descriptor, None) is not None:
+            assert self._hangups is not None
+            self._hangups.unregister(client.descriptor)
+        client.sock.close()
+        self._drained.set()
+        self.observer.closed(client.connection, client.peer)
+
+    # The client's end of input
+
+    def _input_ended(self, client: _Client) -> None:
+        self._stop_reading(client)
+        self.hub.end_input(client.connection)
+        if client.connection.output_open:
+            if self._hangups is None:
+                self._hangups = select.epoll()
+                self._loop.add_reader(self._hangups.fileno(), self._hung_up)
+            self._hangups.register(client.descriptor, 0)
+            self._hangup_owners[client.descriptor] = client
+
+    def _hung_up(self) -> None:
+        assert self._hangups is not None
+        for descriptor, _ in self._hangups.poll(0):
+            self.hub.disconnect(self._hangup_owners[descriptor].connection, CloseReason.PEER_LEFT)
+        self._settle()
+
+    # Time
+
+    def _every_partial_sweep(self) -> None:
+        timeout = self.settings.partial_frame_timeout
+        for connection in self.hub.partial_since_before(time.monotonic() - timeout):
+            self.hub.disconnect(connection, CloseReason.PARTIAL_FRAME_TIMEOUT)
+        self._settle()
+        self._timers["partial"] = self._loop.call_later(timeout / 4, self._every_partial_sweep)
+
+    def _end_stalls(self) -> None:
+        del self._timers["stall"]
+        for connection in self.hub.stalled_since_before(time.monotonic() - self.settings.stall_timeout):
+            self.hub.disconnect(connection, CloseReason.SLOW_CONSUMER)
+        self._settle()
+
+    # Draining
+
+    def _read_last(self) -> None:
+        """Read what clients had sent by now, and no more: each connection's share is bounded."""
+        for client in list(self._clients.values()):
+            for _ in range(_FINAL_READS):
+                if not client.reading or not self._reads_on(client):
+                    break
+            if client.reading:
+                self._stop_reading(client)
+
+    def _reads_on(self, client: _Client) -> bool:
+        before = client.connection.received_bytes
+        self._readable(client)
+        return client.connection.received_bytes > before
+
+    def _waiting(self, elapsed: float, limits: tuple[float, float]) -> bool:
+        """Whether a connection is still worth waiting for; one never seen to read is given less time."""
+        for client in self._clients.values():
+            if client.connection.queued_frames and elapsed < limits[0 if client.connection.reads() else 1]:
+                return True
+        return False
+
+
+def _descriptor_limit() -> int:
+    """How many connections the process's descriptors are enough for; lets it open as many as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return max(1, hard - _DESCRIPTOR_RESERVE)
