@@ -1,6 +1,7 @@
 """Protocol V2 of the Torq trading platform: the wire, without I/O."""
 
 from .build_info import BuildInfo, build_info
+from .builder import MessageBuilder, Payload
 from .checksum import message_checksum
 from .constants import (
     HEADER_SIZE,
@@ -15,6 +16,7 @@ from .constants import (
     VERSION,
     RelayDomain,
 )
+from .decoder import FrameDecoder, OnFault, Refusal
 from .errors import (
     ERROR_CLASSES,
     BadChecksumError,
@@ -42,6 +44,7 @@ from .header import MessageHeader
 from .message import Message, encode_message, encode_raw_message, parse_frame, parse_message
 from .policy import FramePolicy, ValidationLevel
 from .registry import REGISTRY
+from .sequence import Arrival, Gap, Observation, SequenceTracker
 from .tlv import Tlv, encode_extended_tlv, encode_tlv, iter_tlvs, join_values, split_value
 
 __all__ = [
@@ -57,6 +60,7 @@ __all__ = [
     "SIGNAL_ALIAS_PATH",
     "SOCKET_PATHS",
     "VERSION",
+    "Arrival",
     "BadChecksumError",
     "BadDomainError",
     "BadExtendedTypeError",
@@ -66,14 +70,22 @@ __all__ = [
     "BuildInfo",
     "ErrorKind",
     "FieldValueError",
+    "FrameDecoder",
     "FramePolicy",
     "FrameScanner",
+    "Gap",
     "Message",
+    "MessageBuilder",
     "MessageHeader",
+    "Observation",
+    "OnFault",
     "OversizeError",
+    "Payload",
     "ProtocolError",
+    "Refusal",
     "RelayDomain",
     "Scan",
+    "SequenceTracker",
     "Tlv",
     "TlvError",
     "TlvSizeError",

@@ -56,7 +56,8 @@ class ProtocolError(ValueError):
     """Bytes, or values to be turned into bytes, that Protocol V2 does not allow.
 
     ``offset`` counts bytes from the start of the message (or of the payload, for an error in a payload parsed alone);
-    ``expected`` and ``got`` say what stood there and what should have.
+    ``expected`` and ``got`` say what should stand there and what did. ``stream_offset`` is the same place counted from
+    the start of a stream, where a :class:`FrameDecoder` read the bytes; None elsewhere.
     """
 
     kind: ClassVar[ErrorKind] = ErrorKind.BAD_VALUE
@@ -66,6 +67,7 @@ class ProtocolError(ValueError):
         self.offset = offset
         self.expected = expected
         self.got = got
+        self.stream_offset: int | None = None
 
 
 class TruncatedHeaderError(ProtocolError):

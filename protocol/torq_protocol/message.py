@@ -186,11 +186,16 @@ def _header_fault(data: bytes, size: i64, limit: i64) -> ProtocolError | None:
         return bad_magic(data)
     total: i64 = (i64(read_i32_le(data, 24)) & _ONES) + _HEADER
     if total > limit:
-        return OversizeError(
-            f"the header announces a message of {total} bytes, the limit is {limit}",
-            offset=24, expected=f"0..{limit - _HEADER}", got=total - _HEADER,
-        )  # fmt: skip
+        return oversize(total, limit)
     return None
+
+
+def oversize(total: int, limit: int) -> OversizeError:
+    """The error for a header that announces a message of ``total`` bytes."""
+    return OversizeError(
+        f"the header announces a message of {total} bytes, the limit is {limit}",
+        offset=24, expected=f"0..{limit - _HEADER}", got=total - _HEADER,
+    )  # fmt: skip
 
 
 def _size_error(data: bytes) -> ProtocolError:

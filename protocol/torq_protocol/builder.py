@@ -1,0 +1,94 @@
+"""Building messages of typed payloads, with only right ones as a result."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from .constants import HEADER_SIZE, MAX_MESSAGE_SIZE, RelayDomain
+from .errors import BadDomainError, OversizeError, TlvSizeError
+from .header import check_unsigned
+from .message import encode_raw_message
+from .registry import REGISTRY
+from .tlv import encode_tlv
+
+
+class Payload(Protocol):
+    """A typed payload: its TLV type number and its bytes."""
+
+    TLV_TYPE: ClassVar[int]
+
+    def to_bytes(self) -> bytes:
+        """The value of the TLV."""
+        ...
+
+
+class MessageBuilder:
+    """Collects TLVs for one message of a domain and source.
+
+    ``MessageBuilder(RelayDomain.MARKET_DATA, 2).add(trade).build(sequence=1, timestamp=now)``. A message without TLVs
+    is valid (D8). A builder may build several messages of the same TLVs. Raises :class:`BadDomainError` (D4) or
+    :class:`FieldValueError`.
+    """
+
+    def __init__(self, domain: int, source: int, *, flags: int = 0, max_message_size: int = MAX_MESSAGE_SIZE) -> None:
+        if domain not in tuple(RelayDomain):
+            raise BadDomainError(f"domain {domain}: D4 knows 1 to 4", offset=4, expected="1..4", got=domain)
+        check_unsigned(source, 255, "source", 6)
+        check_unsigned(flags, 255, "flags", 7)
+        self.domain = RelayDomain(domain)
+        self._source = source
+        self._flags = flags
+        self._limit = max_message_size
+        self._tlvs: list[bytes] = []
+        self._size = HEADER_SIZE
+
+    @property
+    def size(self) -> int:
+        """Bytes of the message as it stands, header included."""
+        return self._size
+
+    def add(self, payload: Payload) -> MessageBuilder:
+        """Append a typed payload. Raises as :meth:`add_raw`."""
+        return self.add_raw(payload.TLV_TYPE, payload.to_bytes())
+
+    def add_raw(self, tlv_type: int, value: bytes) -> MessageBuilder:
+        """Append a TLV of any type, in the form that D7 prescribes.
+
+        Raises :class:`FieldValueError` for a type outside 1 to 254, :class:`TlvSizeError` for a value above 65 535
+        bytes or of another size than that of a fixed-size type (D6), :class:`OversizeError` if the message would
+        exceed its maximum size.
+        """
+        tlv = encode_tlv(tlv_type, value)
+        fixed = REGISTRY.size_rule(tlv_type).fixed
+        if fixed is not None and fixed != len(value):
+            raise TlvSizeError(
+                f"a value of {len(value)} bytes in a TLV of type {tlv_type}: the type has {fixed}",
+                offset=self._size,
+                expected=fixed,
+                got=len(value),
+            )
+        if self._size + len(tlv) > self._limit:
+            raise OversizeError(
+                f"a TLV of {len(tlv)} bytes on top of {self._size} exceeds the message limit of {self._limit}",
+                offset=24,
+                expected=f"0..{self._limit - HEADER_SIZE}",
+                got=self._size + len(tlv) - HEADER_SIZE,
+            )
+        self._tlvs.append(tlv)
+        self._size += len(tlv)
+        return self
+
+    def build(self, *, sequence: int, timestamp: int) -> bytes:
+        """The message's bytes, its checksum computed (D9). ``timestamp`` is in ns since the Unix epoch.
+
+        Raises :class:`FieldValueError` for numbers that are no u64.
+        """
+        return encode_raw_message(
+            self.domain,
+            self._source,
+            b"".join(self._tlvs),
+            sequence=sequence,
+            timestamp=timestamp,
+            flags=self._flags,
+            max_message_size=self._limit,
+        )
