@@ -1,7 +1,7 @@
 """The `torq-specimen` command: runs one specimen relay, or lists what there is.
 
-Argparse and late imports, because every program of a run may start a fresh relay: from start to listening must
-cost some tens of milliseconds, and click alone costs thirty.
+Argparse and late imports, because a run starts hundreds of fresh relays: from start to listening must cost some
+tens of milliseconds, and click alone costs thirty.
 """
 
 import argparse
@@ -9,7 +9,14 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
 
+from torq_conformance.specimens.correct.settings import Settings
+
+if TYPE_CHECKING:
+    from torq_conformance.specimens.correct.relay import Relay
+
+RESERVED_DESCRIPTORS = 32  # for what is not a connection
 DOMAINS = {"market_data": 1, "signal": 2, "execution": 3}
 
 HISTORICAL = {
@@ -18,21 +25,23 @@ HISTORICAL = {
     "first-generic": "GC: broadcasts a chunk when its first 32 bytes look right for the domain",
     "timing-classifier": "TC: publisher or consumer for ever, by whether it spoke in its first 100 ms",
 }
+CORRECT = "a small relay that keeps every requirement; with --mutant, one that breaks some"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `torq-specimen`. Exits 0 after a listing, 1 when it cannot listen, 2 on wrong usage."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.list:
+    if options.json and not options.list_mutants:
+        parser.error("--json goes with --list-mutants")
+    if options.list_mutants:
+        _print_mutants(options.json)
+    elif options.list:
         _print_list()
-        return
-    if options.specimen is None:
-        parser.error(f"name a specimen: {', '.join(HISTORICAL)}. --list says what each one does")
-    try:
-        _run_historical(options)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    elif options.specimen is None:
+        parser.error(f"name a specimen: {', '.join(HISTORICAL)} or correct. --list says what each one does")
+    else:
+        _run(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,9 +52,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version and exit")
     parser.add_argument("--list", action="store_true", help="list the specimens and exit")
+    parser.add_argument("--list-mutants", action="store_true", help="list the mutants of 'correct' and exit")
+    parser.add_argument("--json", action="store_true", help="with --list-mutants: as JSON")
     specimens = parser.add_subparsers(dest="specimen", metavar="NAME", title="specimens")
     for name, text in HISTORICAL.items():
-        _add_address(specimens.add_parser(name, help=text, description=text))
+        historical = specimens.add_parser(name, help=text, description=text)
+        _add_address(historical)
+        historical.add_argument("--verbose", action="store_true", help="log to standard output as the original did")
+    correct = specimens.add_parser("correct", help=CORRECT, description=CORRECT)
+    _add_address(correct)
+    _add_settings(correct, Settings())
     return parser
 
 
@@ -58,7 +74,36 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
         choices=DOMAINS,
         help="domain of the relay (default: the one the socket's file name contains, else signal)",
     )
-    parser.add_argument("--verbose", action="store_true", help="log to standard output as the original did")
+
+
+def _add_settings(parser: argparse.ArgumentParser, default: Settings) -> None:
+    def add(flag: str, kind: type[int] | type[float], value: float, text: str) -> None:
+        parser.add_argument(flag, type=_at_least_0(kind), default=value, metavar="N", help=f"{text} (default: {value})")
+
+    parser.add_argument("--mutant", metavar="NAME", help="seed one fault; --list-mutants names them all")
+    parser.add_argument(
+        "--echo", action=argparse.BooleanOptionalAction, default=default.echo, help="senders get their frames back"
+    )
+    parser.add_argument(
+        "--overflow",
+        choices=("drop_oldest", "disconnect", "backpressure"),
+        default=default.overflow,
+        help="what happens to a consumer over its bound (default: drop_oldest)",
+    )
+    parser.add_argument(
+        "--on-framing-error",
+        choices=("close", "resync"),
+        default=default.on_framing_error,
+        help="what follows bytes that are no frame (default: close)",
+    )
+    add("--max-connections", int, default.max_connections, "connections served at once")
+    add("--max-message-size", int, default.max_message_size, "bytes of the largest frame, header included")
+    add("--queue-frames", int, default.queue_frames, "frames held for a slow consumer")
+    add("--queue-bytes", int, default.queue_bytes, "bytes held for a slow consumer")
+    add("--stall-timeout", float, default.stall_s, "seconds backpressure may last before it disconnects")
+    add("--drain-timeout", float, default.drain_timeout_s, "seconds SIGTERM gives slow consumers")
+    add("--probability", float, default.probability, "how often a random mutant acts, 0 to 1")
+    add("--seed", int, default.seed, "of the random mutants")
 
 
 class _PrintVersion(argparse.Action):
@@ -78,31 +123,107 @@ def _tcp_address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-def _domain(options: argparse.Namespace) -> int:
+def _at_least_0(kind: type[int] | type[float]) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        value = kind(text)
+        if value < 0:
+            raise argparse.ArgumentTypeError(f"{text} is below 0")
+        return value
+
+    number.__name__ = "number"
+    return number
+
+
+def _domain(options: argparse.Namespace) -> str:
     if options.domain:
-        return DOMAINS[options.domain]
+        return str(options.domain)
     name = os.path.basename(options.socket or "")
-    return next((number for domain, number in DOMAINS.items() if domain in name), DOMAINS["signal"])
+    return next((domain for domain in DOMAINS if domain in name), "signal")
 
 
-def _run_historical(options: argparse.Namespace) -> None:
-    from torq_conformance.specimens import listening
+def _run(options: argparse.Namespace) -> None:
+    from torq_conformance.specimens.listening import raise_descriptor_limit
 
-    module = importlib.import_module("torq_conformance.specimens." + options.specimen.replace("-", "_"))
-    listening.raise_descriptor_limit()
+    limit = raise_descriptor_limit()
     try:
-        listener, address = listening.listen(options.socket, options.tcp)
+        sys.exit(_run_correct(options, limit) if options.specimen == "correct" else _run_historical(options))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except OSError as error:
         _fail(f"cannot listen on {options.socket or options.tcp}: {error.strerror or error}")
+
+
+def _run_historical(options: argparse.Namespace) -> int:
+    from torq_conformance.specimens.listening import listen
+
+    module = importlib.import_module("torq_conformance.specimens." + options.specimen.replace("-", "_"))
+    listener, address = listen(options.socket, options.tcp)
     _say(f"listening on {address}")
     serve: Callable[..., None] = module.serve
-    serve(listener, _domain(options), _say if options.verbose else _say_nothing)
+    serve(listener, DOMAINS[_domain(options)], _say if options.verbose else _say_nothing)
+    return 0
+
+
+def _run_correct(options: argparse.Namespace, descriptors: int) -> int:
+    from torq_conformance.specimens.correct.doorway import StartRefusedError
+    from torq_conformance.specimens.correct.relay import Relay
+
+    relay_class = Relay if options.mutant is None else _mutated_relay(options.mutant)
+    try:
+        relay = relay_class(_settings(options, descriptors), relay_class.doorway_part(options.socket, options.tcp))
+    except StartRefusedError as refusal:
+        _fail(str(refusal))
+    _say(f"listening on {options.socket or '{}:{}'.format(*relay.listener.getsockname()[:2])}")
+    return relay.serve()
+
+
+def _mutated_relay(name: str) -> "type[Relay]":
+    from torq_conformance.specimens import mutants
+    from torq_conformance.specimens.mutants.table import TABLE, relay_with
+
+    mutants.load()
+    if name not in TABLE:
+        _fail(f"there is no mutant {name!r}: --list-mutants names them all", code=2)
+    return relay_with(TABLE[name].part)
+
+
+def _settings(options: argparse.Namespace, descriptors: int) -> Settings:
+    return Settings(
+        domain=_domain(options),
+        echo=options.echo,
+        max_connections=min(options.max_connections, max(1, descriptors - RESERVED_DESCRIPTORS)),
+        max_message_size=options.max_message_size,
+        on_framing_error=options.on_framing_error,
+        overflow=options.overflow,
+        queue_frames=options.queue_frames,
+        queue_bytes=options.queue_bytes,
+        stall_s=options.stall_timeout,
+        drain_timeout_s=options.drain_timeout,
+        probability=options.probability,
+        seed=options.seed,
+    )
 
 
 def _print_list() -> None:
-    width = max(map(len, HISTORICAL))
-    for name, text in HISTORICAL.items():
-        print(f"{name:<{width}}  {text}")
+    for name, text in {**HISTORICAL, "correct": CORRECT}.items():
+        print(f"{name:<18}  {text}")
+
+
+def _print_mutants(as_json: bool) -> None:
+    from torq_conformance.specimens import mutants
+    from torq_conformance.specimens.mutants.table import ALL_DOMAINS, TABLE
+
+    mutants.load()
+    if as_json:
+        import json
+
+        fields = ("name", "catches", "domains", "arguments", "text")
+        print(json.dumps([{field: getattr(row, field) for field in fields} for row in TABLE.values()], indent=2))
+        return
+    for row in TABLE.values():
+        only = "" if row.domains == ALL_DOMAINS else f" [{', '.join(row.domains)}]"
+        needs = f" ({' '.join(row.arguments)})" if row.arguments else ""
+        print(f"{row.name:<29}  {' '.join(row.catches):<20}  {row.text}{only}{needs}")
 
 
 def _say(line: str) -> None:
@@ -113,9 +234,9 @@ def _say_nothing(line: str) -> None:
     pass
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = 1) -> NoReturn:
     print(f"torq-specimen: {message}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

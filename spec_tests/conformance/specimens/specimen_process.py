@@ -21,7 +21,7 @@ PATIENCE_S = 20.0
 
 MARKET_DATA, SIGNAL, EXECUTION = 1, 2, 3
 DOMAIN_NAMES = {MARKET_DATA: "market_data", SIGNAL: "signal", EXECUTION: "execution"}
-TYPES = {MARKET_DATA: 4, SIGNAL: 33, EXECUTION: 50}
+TYPES = {MARKET_DATA: 4, SIGNAL: 30, EXECUTION: 46}  # of variable size
 
 
 def tlv(kind: int, value: bytes = b"", extended: bool = False) -> bytes:

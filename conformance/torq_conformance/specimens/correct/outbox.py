@@ -1,0 +1,91 @@
+"""What one connection is still to get: a bounded queue of whole frames in front of its socket (ISO-2 to 5, ISO-7).
+
+Facts: a frame of which a part is written is never dropped. A Unix socket tells by TIOCOUTQ what its peer has not
+read; when that falls, the peer reads. TCP tells only what was acknowledged, so there a peer is seen to read when a
+full socket takes more.
+"""
+
+import fcntl
+import socket
+import termios
+from collections import deque
+from itertools import islice
+
+from torq_conformance.specimens.correct.settings import Settings
+
+FRAMES_A_WRITE = 64
+
+
+class Outbox:
+    """The frames not yet written to one connection, oldest first."""
+
+    def __init__(self, sock: socket.socket, settings: Settings) -> None:
+        self.sock = sock
+        self.settings = settings
+        self.frames: deque[bytes] = deque()
+        self.bytes = 0
+        self.written = 0  # bytes of frames[0] that are already in the socket
+        self.blocked = False
+        self.reader_seen = False
+        self.in_flight = 0
+
+    def put(self, frame: bytes) -> None:
+        """Queue a frame; the caller sees to the bound."""
+        self.frames.append(frame)
+        self.bytes += len(frame)
+
+    def has_room(self, frame: bytes) -> bool:
+        """Whether one more frame stays within both bounds; an empty outbox takes any frame."""
+        return not self.frames or (
+            len(self.frames) < self.settings.queue_frames and self.bytes + len(frame) <= self.settings.queue_bytes
+        )
+
+    def drop_oldest(self, frame: bytes) -> None:
+        """Drop whole frames, the oldest first, until `frame` has room or only a partly written one is left."""
+        first = 1 if self.written else 0
+        while len(self.frames) > first and not self.has_room(frame):
+            self.bytes -= len(self.frames[first])
+            del self.frames[first]
+
+    def write(self) -> None:
+        """Write until the outbox is empty or the socket full (`blocked`). Raises OSError when the peer is gone."""
+        if not self.frames:
+            return
+        self.look_for_reader()
+        self.blocked = False
+        try:
+            while self.frames:
+                self.advance(self.write_once())
+        except BlockingIOError:
+            self.blocked = True
+        self.in_flight = self.unread_by_peer()
+
+    def write_once(self) -> int:
+        """One system call; returns the bytes it took."""
+        batch: list[bytes | memoryview] = list(islice(self.frames, FRAMES_A_WRITE))
+        batch[0] = memoryview(batch[0])[self.written :]
+        taken = self.sock.sendmsg(batch)
+        if self.sock.family != socket.AF_UNIX and self.blocked:
+            self.reader_seen = True
+        return taken
+
+    def advance(self, taken: int) -> None:
+        """Account for `taken` bytes written."""
+        self.bytes -= taken
+        taken += self.written
+        while self.frames and taken >= len(self.frames[0]):
+            taken -= len(self.frames.popleft())
+        self.written = taken
+
+    def look_for_reader(self) -> None:
+        """Note it when the peer has read since the last write (ISO-7)."""
+        if not self.reader_seen and self.unread_by_peer() < self.in_flight:
+            self.reader_seen = True
+
+    def unread_by_peer(self) -> int:
+        """What a Unix socket's peer has not read yet, in the kernel's own measure; 0 when not needed or not known."""
+        if self.reader_seen or self.sock.family != socket.AF_UNIX:
+            return 0
+        count = bytearray(4)
+        fcntl.ioctl(self.sock, termios.TIOCOUTQ, count)
+        return int.from_bytes(count, "little")

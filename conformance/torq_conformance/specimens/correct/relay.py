@@ -1,0 +1,309 @@
+"""The relay itself: connections, fan-out and life cycle on one epoll loop (CONN, FWD, ORD, ISO, LIFE-1).
+
+Facts:
+- one thread reads a chunk, judges its frames and queues each for every receiver before it reads the next chunk:
+  that alone gives per-sender order, one total order and causality;
+- who joins is served after everything that was readable before, so it gets no frame of the past;
+- a write that fails ends only the receiving of a client: what it still sent is read to the end;
+- under backpressure nobody is read while a slow consumer is over its bound; it may exceed it by one read.
+"""
+
+import os
+import select
+import signal
+import socket
+import time
+
+from torq_conformance.specimens.correct.doorway import Doorway
+from torq_conformance.specimens.correct.framing import Framer, FramingError
+from torq_conformance.specimens.correct.judging import Judge
+from torq_conformance.specimens.correct.outbox import Outbox
+from torq_conformance.specimens.correct.settings import Settings
+
+READ_BYTES = 65_536
+CATCH_UP_READS = 64  # of each connection: more than its socket can have held
+GONE = select.EPOLLHUP | select.EPOLLERR
+
+
+class Connection:
+    """One client. `sending` and `receiving` tell which of its two directions are still open."""
+
+    def __init__(self, sock: socket.socket, number: int, framer: Framer, outbox: Outbox) -> None:
+        self.sock = sock
+        self.number = number  # in order of joining, from 1
+        self.framer = framer
+        self.outbox = outbox
+        self.sending = True
+        self.receiving = True
+        self.watched = 0
+
+
+class Relay:
+    """Serves until SIGTERM or SIGINT. A mutant replaces one of the parts or overrides a method."""
+
+    doorway_part: type[Doorway] = Doorway
+    framer_part: type[Framer] = Framer
+    judge_part: type[Judge] = Judge
+    outbox_part: type[Outbox] = Outbox
+
+    def __init__(self, settings: Settings, doorway: Doorway) -> None:
+        self.settings = settings
+        self.doorway = doorway
+        self.judge = self.judge_part(settings)
+        self.connections: dict[int, Connection] = {}
+        self.held: dict[Connection, float] = {}  # over its bound under backpressure, with its deadline
+        self.joined = 0
+        self.stopping = False
+        self.poll = select.epoll()
+        self.listener = doorway.open()
+        self.poll.register(self.listener, select.EPOLLIN)
+        self.wakeup, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.poll.register(self.wakeup, select.EPOLLIN)
+        signal.set_wakeup_fd(wakeup)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.on_signal)
+
+    # Life cycle
+
+    def serve(self) -> int:
+        """Run until told to stop, drain, and return the exit code."""
+        while not self.stopping:
+            self.turn()
+        self.drain()
+        return self.exit_code()
+
+    def on_signal(self, number: int, _: object) -> None:
+        """The first signal drains, the second ends at once."""
+        if self.stopping:
+            os._exit(1)
+        self.stopping = True
+
+    def turn(self) -> None:
+        """Wait for something to happen and serve it; who joins comes after all that was sent before (FWD-5)."""
+        if self.react_to(self.poll.poll(self.seconds_to_wait())):
+            self.catch_up()
+            self.accept()
+        self.tick()
+
+    def react_to(self, events: list[tuple[int, int]]) -> bool:
+        """Serve what happened on the connections; True when a client waits to be accepted."""
+        joining = False
+        for descriptor, event in events:
+            if descriptor == self.listener.fileno():
+                joining = True
+            elif descriptor == self.wakeup:
+                os.read(self.wakeup, 512)
+            elif connection := self.connections.get(descriptor):
+                self.react(connection, event)
+        return joining
+
+    def catch_up(self) -> None:
+        """Read what has been sent until now, and no more than that."""
+        for _ in range(CATCH_UP_READS):
+            events = [event for event in self.poll.poll(0) if event[0] in self.connections]
+            if not events:
+                break
+            self.react_to(events)
+
+    def seconds_to_wait(self) -> float | None:
+        """Time to the next deadline, None when there is none."""
+        return max(0.0, min(self.held.values()) - time.monotonic()) if self.held else None
+
+    def tick(self) -> None:
+        """Once a turn: disconnect slow consumers whose stall lasted too long."""
+        for connection, deadline in list(self.held.items()):
+            if deadline <= time.monotonic():
+                self.close(connection)
+
+    def drain(self) -> None:
+        """Stop accepting, read what was sent, deliver it within the drain timeout, close (LIFE-1)."""
+        self.poll.unregister(self.wakeup)
+        self.listener.close()
+        self.doorway.remove()
+        self.catch_up()
+        for connection in list(self.connections.values()):
+            connection.sending = False
+            self.watch(connection)
+        self.deliver_rest(time.monotonic() + self.settings.drain_timeout_s)
+        for connection in list(self.connections.values()):
+            self.close(connection)
+
+    def deliver_rest(self, deadline: float) -> None:
+        """Write until every outbox is empty or the deadline has come."""
+        while any(connection.outbox.frames for connection in self.connections.values()):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            for descriptor, event in self.poll.poll(left):
+                if event & GONE:
+                    self.close(self.connections[descriptor])
+                else:
+                    self.write(self.connections[descriptor])
+
+    def exit_code(self) -> int:
+        """0 after a drain."""
+        return 0
+
+    # Connections
+
+    def accept(self) -> None:
+        """Take the next client, or refuse it at the limit (CONN-5)."""
+        try:
+            sock, _ = self.listener.accept()
+        except OSError:
+            return
+        if len(self.connections) >= self.settings.max_connections:
+            self.refuse(sock)
+            return
+        sock.setblocking(False)
+        self.joined += 1
+        framer, outbox = self.framer_part(self.settings), self.outbox_part(sock, self.settings)
+        connection = Connection(sock, self.joined, framer, outbox)
+        self.connections[sock.fileno()] = connection
+        self.poll.register(sock, 0)
+        self.watch(connection)
+        self.opened(connection)
+
+    def refuse(self, sock: socket.socket) -> None:
+        """One connection too many."""
+        sock.close()
+
+    def opened(self, connection: Connection) -> None:
+        """A connection has joined."""
+
+    def react(self, connection: Connection, event: int) -> None:
+        """A socket can be written, read, or has gone."""
+        if event & select.EPOLLOUT:
+            self.write(connection)
+        if event & (select.EPOLLIN | GONE):
+            self.read(connection, event)
+
+    def read(self, connection: Connection, event: int) -> None:
+        """Read one chunk and forward its frames."""
+        try:
+            data = connection.sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, event = b"", GONE
+        if data:
+            self.received(connection, data)
+        else:
+            self.sending_ended(connection, bool(event & GONE))
+        self.write_all()
+
+    def sending_ended(self, connection: Connection, gone: bool) -> None:
+        """A client sends no more: it may go on receiving (CONN-7) unless it is gone."""
+        connection.sending = False
+        if gone or not connection.receiving:
+            self.close(connection)
+        else:
+            self.watch(connection)
+
+    def close(self, connection: Connection) -> None:
+        """End a connection and give back all that was held for it (CONN-8)."""
+        if self.connections.pop(connection.sock.fileno(), None) is None:
+            return
+        self.release(connection)
+        self.closed(connection)
+        connection.sock.close()
+
+    def closed(self, connection: Connection) -> None:
+        """A connection has been taken out; its socket closes next."""
+
+    def watch(self, connection: Connection) -> None:
+        """Tell epoll what the connection waits for; hang-ups are always told."""
+        reading = connection.sending and not self.held
+        wanted = reading * select.EPOLLIN | bool(connection.outbox.frames) * select.EPOLLOUT
+        if wanted != connection.watched:
+            self.poll.modify(connection.sock, wanted)
+            connection.watched = wanted
+
+    # Forwarding
+
+    def received(self, connection: Connection, data: bytes) -> None:
+        """Cut a chunk into frames and forward those that are not refused (FWD-1, DOM, VAL)."""
+        try:
+            for frame in connection.framer.feed(data):
+                reason = self.judge.refusal(frame)
+                if reason is None:
+                    self.forward(connection, frame)
+                else:
+                    self.refused(connection, frame, reason)
+        except FramingError:
+            self.framing_error(connection)
+
+    def refused(self, connection: Connection, frame: bytes, reason: str) -> None:
+        """A frame reaches nobody; its connection stays."""
+
+    def framing_error(self, connection: Connection) -> None:
+        """The bytes of a connection stopped making sense (VAL-5)."""
+        self.close(connection)
+
+    def forward(self, sender: Connection, frame: bytes) -> None:
+        """Queue a frame for every receiver."""
+        for receiver in self.receivers(sender):
+            self.deliver(receiver, frame)
+
+    def receivers(self, sender: Connection) -> list[Connection]:
+        """Everyone joined, the sender if and only if echo is on (FWD-4)."""
+        return [
+            connection
+            for connection in self.connections.values()
+            if connection.receiving and (connection is not sender or self.settings.echo)
+        ]
+
+    def deliver(self, receiver: Connection, frame: bytes) -> None:
+        """Queue a frame for one receiver; past the bound its overflow policy happens (ISO-3, ISO-7)."""
+        if not receiver.outbox.has_room(frame):
+            self.write(receiver)
+        if not receiver.receiving:
+            return
+        if not receiver.outbox.has_room(frame):
+            policy = self.settings.overflow if receiver.outbox.reader_seen else "drop_oldest"
+            if policy == "disconnect":
+                self.close(receiver)
+                return
+            if policy == "backpressure":
+                self.hold(receiver)
+            else:
+                receiver.outbox.drop_oldest(frame)
+        receiver.outbox.put(frame)
+
+    def write_all(self) -> None:
+        """Write to every connection that has something and is not known to be full."""
+        for connection in list(self.connections.values()):
+            if connection.outbox.frames and not connection.outbox.blocked:
+                self.write(connection)
+
+    def write(self, connection: Connection) -> None:
+        """Write what the socket takes; a peer that is gone receives no more."""
+        try:
+            connection.outbox.write()
+        except OSError:
+            connection.receiving = False
+            connection.outbox.frames.clear()
+            if not connection.sending:
+                self.close(connection)
+                return
+        if connection in self.held and connection.outbox.has_room(b""):
+            self.release(connection)
+        self.watch(connection)
+
+    # Backpressure
+
+    def hold(self, slow: Connection) -> None:
+        """Read nobody until this consumer has caught up or its stall has lasted too long."""
+        if slow not in self.held:
+            self.held[slow] = time.monotonic() + self.settings.stall_s
+            self.watch_all()
+
+    def release(self, slow: Connection) -> None:
+        """A held consumer caught up or is gone."""
+        if self.held.pop(slow, None) is not None:
+            self.watch_all()
+
+    def watch_all(self) -> None:
+        """Reading begins or ends for everyone."""
+        for connection in self.connections.values():
+            self.watch(connection)

@@ -1,0 +1,20 @@
+"""What is settable about the relay, as one plain value."""
+
+from typing import NamedTuple
+
+
+class Settings(NamedTuple):
+    """Sizes in bytes, times in seconds; the field names are those of a relay's profile."""
+
+    domain: str = "signal"
+    echo: bool = True
+    max_connections: int = 1_000_000
+    max_message_size: int = 1_048_576  # header included (D10)
+    on_framing_error: str = "close"  # or "resync"
+    overflow: str = "drop_oldest"  # or "disconnect", "backpressure"
+    queue_frames: int = 10_000
+    queue_bytes: int = 16_777_216
+    stall_s: float = 1.0  # how long backpressure may last before the slow consumer is disconnected
+    drain_timeout_s: float = 5.0
+    probability: float = 0.2  # of the mutants that act at random
+    seed: int = 0

@@ -1,0 +1,73 @@
+"""LIFE-1, LIFE-2, CONN-1 and CONN-2: how the relay starts and ends."""
+
+import os
+
+from torq_conformance.specimens.correct.doorway import Doorway, StartRefusedError
+from torq_conformance.specimens.correct.relay import Relay
+from torq_conformance.specimens.mutants.table import mutant
+
+
+@mutant("stale-socket-refused", "CONN-1 LIFE-2", "does not start where a stale socket file stands")
+class StaleSocketRefused(Doorway):
+    def clear(self, path: str) -> None:
+        if os.path.lexists(path):
+            raise StartRefusedError(f"{path} exists")
+
+
+@mutant("directory-not-created", "CONN-1", "does not start where its directory is missing")
+class DirectoryNotCreated(Doorway):
+    def prepare_directory(self, directory: str) -> None:
+        if not os.path.isdir(directory):
+            raise StartRefusedError(f"{directory} does not exist")
+        super().prepare_directory(directory)
+
+
+@mutant("live-socket-stolen", "CONN-2", "takes the path of a relay that is alive")
+class LiveSocketStolen(Doorway):
+    def answers(self, path: str) -> bool:
+        return False
+
+
+@mutant("live-socket-removed", "CONN-2", "refuses to start beside a live relay, but removes its socket file")
+class LiveSocketRemoved(Doorway):
+    def answers(self, path: str) -> bool:
+        answers = super().answers(path)
+        if answers:
+            os.unlink(path)
+        return answers
+
+
+@mutant("socket-file-left", "LIFE-1", "leaves its socket file behind on SIGTERM")
+class SocketFileLeft(Doorway):
+    def remove(self) -> None:
+        pass
+
+
+@mutant("exit-code-1", "LIFE-1", "exits with 1 after SIGTERM")
+class ExitCode1(Relay):
+    def exit_code(self) -> int:
+        return 1
+
+
+@mutant("backlog-discarded", "LIFE-1", "throws away on SIGTERM what slow consumers are still to get")
+class BacklogDiscarded(Relay):
+    def deliver_rest(self, deadline: float) -> None:
+        pass
+
+
+@mutant("sigterm-ignored", "LIFE-1", "does nothing on the first SIGTERM")
+class SigtermIgnored(Relay):
+    def on_signal(self, number: int, frame: object) -> None:
+        pass
+
+
+@mutant("sigterm-dies", "LIFE-1", "dies on SIGTERM at once")
+class SigtermDies(Relay):
+    def on_signal(self, number: int, frame: object) -> None:
+        os._exit(128 + number)
+
+
+@mutant("second-signal-ignored", "LIFE-1", "goes on draining after a second SIGTERM")
+class SecondSignalIgnored(Relay):
+    def on_signal(self, number: int, frame: object) -> None:
+        self.stopping = True

@@ -1,0 +1,67 @@
+"""RES-1, RES-2 and CONN-8: what connections cost, and what they leave behind."""
+
+import os
+import threading
+
+from torq_conformance.specimens.correct.doorway import Doorway
+from torq_conformance.specimens.correct.relay import Connection, Relay
+from torq_conformance.specimens.correct.settings import Settings
+from torq_conformance.specimens.mutants.counting import Counting
+from torq_conformance.specimens.mutants.table import mutant
+
+
+@mutant("descriptor-leak", "RES-2 CONN-8", "keeps one descriptor for every connection it had")
+class DescriptorLeak(Relay):
+    def closed(self, connection: Connection) -> None:
+        os.open(os.devnull, os.O_RDONLY)
+
+
+@mutant("socket-leak", "RES-2 CONN-8 VAL-5", "never closes the socket of a connection that ended")
+class SocketLeak(Relay):
+    def closed(self, connection: Connection) -> None:
+        os.dup(connection.sock.fileno())
+
+
+class Hoarding(Counting):
+    """Keeps memory."""
+
+    def __init__(self, settings: Settings, doorway: Doorway) -> None:
+        super().__init__(settings, doorway)
+        self.hoard: list[bytes] = []
+
+    def keep(self, count: int) -> None:
+        """Keep `count` bytes of real memory for ever."""
+        self.hoard.append(b"\1" * count)
+
+
+@mutant("connection-memory-leak", "RES-2 CONN-8", "keeps 256 KiB for every connection it had")
+class ConnectionMemoryLeak(Hoarding):
+    def closed(self, connection: Connection) -> None:
+        self.keep(256 * 1024)
+
+
+@mutant("frame-memory-leak", "RES-2", "keeps 4 KiB for every frame it forwarded")
+class FrameMemoryLeak(Hoarding):
+    def forward_counted(self, sender: Connection, frame: bytes) -> None:
+        self.keep(4096)
+        super().forward_counted(sender, frame)
+
+
+@mutant("fat-connections", "RES-1", "holds 256 KiB for every connection, idle or not")
+class FatConnections(Relay):
+    def __init__(self, settings: Settings, doorway: Doorway) -> None:
+        super().__init__(settings, doorway)
+        self.fat: dict[Connection, bytes] = {}
+
+    def opened(self, connection: Connection) -> None:
+        self.fat[connection] = b"\1" * (256 * 1024)
+
+    def closed(self, connection: Connection) -> None:
+        self.fat.pop(connection, None)
+
+
+@mutant("thread-leak", "RES-2", "leaves a thread behind for every connection it had")
+class ThreadLeak(Relay):
+    def closed(self, connection: Connection) -> None:
+        if not self.stopping:
+            threading.Thread(target=threading.Event().wait, daemon=True).start()
