@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from torq_protocol.constants import HEADER_SIZE, MAGIC, RelayDomain
+from torq_protocol.registry import REGISTRY
 
 from .relays import RelayError, connect
 
@@ -29,7 +30,7 @@ def make_frame(domain: RelayDomain, size: int, sequence: int = 0) -> bytes:
     if payload_size < 0 or payload_size == 1:
         raise ValueError(f"a frame of {size} bytes: use {HEADER_SIZE}, or {HEADER_SIZE + 2} and more")
     payload = b""
-    tlv_type = _ANY_SIZE_TYPES[domain]
+    tlv_type = _any_size_type(domain)
     if 0 < payload_size <= 257:
         payload = bytes((tlv_type, payload_size - 2)) + bytes(payload_size - 2)
     elif payload_size > 257:
@@ -38,12 +39,9 @@ def make_frame(domain: RelayDomain, size: int, sequence: int = 0) -> bytes:
     return head + struct.pack("<I", crc32(payload, crc32(head))) + payload
 
 
-_ANY_SIZE_TYPES = {
-    RelayDomain.MARKET_DATA: 4,
-    RelayDomain.SIGNAL: 28,
-    RelayDomain.EXECUTION: 60,
-    RelayDomain.SYSTEM: 100,
-}
+def _any_size_type(domain: RelayDomain) -> int:
+    fixed = dict(REGISTRY.fixed_sizes)
+    return next(number for number in domain.type_range if number not in fixed)
 
 
 def _extended(tlv_type: int, size: int) -> bytes:

@@ -461,6 +461,8 @@ class Hub:
             receiver.head_frames += dropped
             receiver.queued_frames -= dropped
             receiver.dropped_frames[reason] += dropped
+            if receiver.head_at == len(chunk.data):
+                self._pop_head(receiver)
 
     def _drop_newest(self, receiver: Connection, chunk: Chunk) -> None:
         """Take back the chunk just queued, but for a frame of it already partly sent."""
