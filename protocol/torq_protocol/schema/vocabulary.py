@@ -28,6 +28,7 @@ from construct import (
     Int64ul,
     Padded,
     Pass,
+    Renamed,
     Struct,
     Subconstruct,
 )
@@ -137,6 +138,13 @@ class Marker(Subconstruct):  # type: ignore[misc]  # construct is untyped
                 f"{value!r} at offset {offset}: use {self.marker!r}", offset=offset, expected=self.marker, got=value
             )
         return value
+
+
+def bare(declared: Construct) -> Construct:
+    """A declaration without its name and comment."""
+    while isinstance(declared, Renamed):
+        declared = declared.subcon
+    return declared
 
 
 def constant(subcon: Construct, value: int) -> Bounded:

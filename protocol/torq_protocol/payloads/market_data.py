@@ -1,0 +1,343 @@
+"""Trades, quotes, order books, gas prices, invalidation reasons (types 1, 2, 3, 17, 18, 19).
+
+Facts:
+- trade, quote and order book carry the four fields of an InstrumentId apart; ``instrument`` puts them together;
+- an order book is sent whole, 50 slots a side, hence always in an extended TLV.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import ClassVar, Self
+
+from ..enumerations import InvalidationReason, Side
+from ..errors import FieldValueError
+from ..fixed_point import UNIT, decimal_of, units_of
+from ..instrument import InstrumentId
+from .layout import Buffer, Layout, ListLayout, wrong_size
+from .payload import Payload
+
+_BASIS_POINTS = 10_000
+_LARGEST_U32 = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Trade(Payload):
+    """One trade at an exchange, 40 bytes. ``price`` and ``volume`` in 1e-8, time in ns."""
+
+    TLV_TYPE: ClassVar[int] = 1
+    LAYOUT: ClassVar[Layout] = Layout(
+        "Trade",
+        "<QqqQHBBB3x",
+        "asset_id price volume execution_timestamp_ns venue_id asset_type reserved side",
+        rules={"side": Side},
+    )
+
+    asset_id: int
+    price: int
+    volume: int
+    execution_timestamp_ns: int
+    venue_id: int
+    asset_type: int
+    reserved: int
+    side: Side
+
+    @classmethod
+    def from_decimal(
+        cls, instrument: InstrumentId, price: Decimal, volume: Decimal, side: Side, execution_timestamp_ns: int
+    ) -> Trade:
+        """A trade of decimal price and volume, which must be whole numbers of 1e-8."""
+        of = instrument
+        price_units, volume_units = units_of(price), units_of(volume)
+        when = execution_timestamp_ns
+        return cls(of.asset_id, price_units, volume_units, when, of.venue, of.asset_type, of.reserved, side)
+
+    @property
+    def instrument(self) -> InstrumentId:
+        """What was traded, and where."""
+        return InstrumentId(self.asset_id, self.venue_id, self.asset_type, self.reserved)
+
+    @property
+    def price_decimal(self) -> Decimal:
+        """The price, exactly."""
+        return decimal_of(self.price)
+
+    @property
+    def volume_decimal(self) -> Decimal:
+        """The volume, exactly."""
+        return decimal_of(self.volume)
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteFields(Payload):
+    """Best bid and ask of an instrument, 56 bytes: what Quote and QuoteUpdate have in common. Prices in 1e-8."""
+
+    LAYOUT: ClassVar[Layout] = Layout(
+        "Quote",
+        "<QqqqqQHBB4x",
+        "asset_id bid_price bid_size ask_price ask_size quote_timestamp_ns venue_id asset_type reserved",
+    )
+
+    asset_id: int
+    bid_price: int
+    bid_size: int
+    ask_price: int
+    ask_size: int
+    quote_timestamp_ns: int
+    venue_id: int
+    asset_type: int
+    reserved: int
+
+    @classmethod
+    def from_decimal(
+        cls,
+        instrument: InstrumentId,
+        bid: tuple[Decimal, Decimal],
+        ask: tuple[Decimal, Decimal],
+        quote_timestamp_ns: int,
+    ) -> Self:
+        """A quote of decimal (price, size) pairs, which must be whole numbers of 1e-8."""
+        of = instrument
+        return cls(
+            asset_id=of.asset_id,
+            bid_price=units_of(bid[0]),
+            bid_size=units_of(bid[1]),
+            ask_price=units_of(ask[0]),
+            ask_size=units_of(ask[1]),
+            quote_timestamp_ns=quote_timestamp_ns,
+            venue_id=of.venue,
+            asset_type=of.asset_type,
+            reserved=of.reserved,
+        )
+
+    @property
+    def instrument(self) -> InstrumentId:
+        """What is quoted, and where."""
+        return InstrumentId(self.asset_id, self.venue_id, self.asset_type, self.reserved)
+
+    @property
+    def bid_price_decimal(self) -> Decimal:
+        """The best bid, exactly."""
+        return decimal_of(self.bid_price)
+
+    @property
+    def bid_size_decimal(self) -> Decimal:
+        """What is bid for, exactly."""
+        return decimal_of(self.bid_size)
+
+    @property
+    def ask_price_decimal(self) -> Decimal:
+        """The best ask, exactly."""
+        return decimal_of(self.ask_price)
+
+    @property
+    def ask_size_decimal(self) -> Decimal:
+        """What is offered, exactly."""
+        return decimal_of(self.ask_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote(QuoteFields):
+    """Best bid and ask, type 2."""
+
+    TLV_TYPE: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteUpdate(QuoteFields):
+    """A change of the best bid and ask, type 17: the bytes of a Quote."""
+
+    TLV_TYPE: ClassVar[int] = 17
+    LAYOUT: ClassVar[Layout] = QuoteFields.LAYOUT.named("QuoteUpdate")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLevel(Payload):
+    """One price level of a book, 24 bytes, no payload of its own. Units are those of its book's precision factor."""
+
+    LAYOUT: ClassVar[Layout] = Layout("OrderLevel", "<qqI4x", "price size order_count")
+
+    price: int
+    size: int
+    order_count: int = 0
+
+    @classmethod
+    def from_decimal(
+        cls, price: Decimal, size: Decimal, order_count: int = 0, *, precision_factor: int = UNIT
+    ) -> OrderLevel:
+        """A level of decimal price and size, which must be whole numbers of units."""
+        places = _places(precision_factor)
+        return cls(units_of(price, places), units_of(size, places), order_count)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBook(Payload):
+    """A snapshot of a book, 2456 bytes. Bids from high to low price, asks from low to high, at most 50 each.
+
+    Reading keeps books that break :meth:`is_valid`: whether to use one is the reader's choice.
+    """
+
+    TLV_TYPE: ClassVar[int] = 3
+    CAPACITY: ClassVar[int] = 50
+    LAYOUT: ClassVar[Layout] = Layout(
+        "OrderBook",
+        "<QQqQHBB4x",
+        "snapshot_timestamp_ns sequence precision_factor asset_id venue_id asset_type reserved",
+    )
+    BIDS: ClassVar[ListLayout] = ListLayout("OrderBook.bids", OrderLevel.LAYOUT.size, 50, 40)
+    ASKS: ClassVar[ListLayout] = ListLayout("OrderBook.asks", OrderLevel.LAYOUT.size, 50, 1248)
+    SIZE: ClassVar[int] = 2456
+
+    snapshot_timestamp_ns: int
+    sequence: int
+    precision_factor: int
+    asset_id: int
+    venue_id: int
+    asset_type: int
+    reserved: int
+    bids: tuple[OrderLevel, ...] = ()
+    asks: tuple[OrderLevel, ...] = ()
+
+    def __post_init__(self) -> None:
+        Payload.__post_init__(self)
+        for name, layout in (("bids", self.BIDS), ("asks", self.ASKS)):
+            levels = tuple(getattr(self, name))
+            layout.check(len(levels))
+            object.__setattr__(self, name, levels)
+
+    @classmethod
+    def build(
+        cls,
+        instrument: InstrumentId,
+        bids: Iterable[OrderLevel],
+        asks: Iterable[OrderLevel],
+        *,
+        sequence: int,
+        snapshot_timestamp_ns: int,
+        precision_factor: int = UNIT,
+    ) -> OrderBook:
+        """A book of any number of levels, best first; only the first 50 of a side are kept."""
+        of = instrument
+        best_bids, best_asks = tuple(bids)[: cls.CAPACITY], tuple(asks)[: cls.CAPACITY]
+        head = (snapshot_timestamp_ns, sequence, precision_factor, of.asset_id, of.venue, of.asset_type, of.reserved)
+        return cls(*head, best_bids, best_asks)
+
+    @classmethod
+    def from_bytes(cls, data: Buffer, *, at: int = 0) -> Self:
+        """As :meth:`Payload.from_bytes`; a count above 50 is refused at its offset."""
+        if len(data) != cls.SIZE:
+            raise wrong_size("OrderBook", str(cls.SIZE), len(data), at)
+        head = cls.LAYOUT.unpack(data[: cls.LAYOUT.size], at)
+        sides = [tuple(map(OrderLevel.from_bytes, side.read(data, at))) for side in (cls.BIDS, cls.ASKS)]
+        return cls._of(head, ("bids", sides[0]), ("asks", sides[1]))
+
+    def to_bytes(self) -> bytes:
+        """The 2456 bytes, unused slots zero."""
+        bids = self.BIDS.write([level.to_bytes() for level in self.bids])
+        asks = self.ASKS.write([level.to_bytes() for level in self.asks])
+        return Payload.to_bytes(self) + bids + asks
+
+    def with_bid(self, level: OrderLevel) -> OrderBook:
+        """The book with one more bid behind the others.
+
+        :raises FieldValueError: 50 bids are there already
+        """
+        return replace(self, bids=(*self.bids, level))
+
+    def with_ask(self, level: OrderLevel) -> OrderBook:
+        """The book with one more ask behind the others.
+
+        :raises FieldValueError: 50 asks are there already
+        """
+        return replace(self, asks=(*self.asks, level))
+
+    @property
+    def instrument(self) -> InstrumentId:
+        """Whose book it is, and where."""
+        return InstrumentId(self.asset_id, self.venue_id, self.asset_type, self.reserved)
+
+    @property
+    def is_valid(self) -> bool:
+        """Bids not rising, asks not falling, all prices and sizes above zero, best ask not below best bid."""
+        bids, asks = [level.price for level in self.bids], [level.price for level in self.asks]
+        return (
+            bids == sorted(bids, reverse=True)
+            and asks == sorted(asks)
+            and all(level.price > 0 and level.size > 0 for level in (*self.bids, *self.asks))
+            and (not bids or not asks or asks[0] >= bids[0])
+        )
+
+    @property
+    def spread_bps(self) -> int | None:
+        """(ask − bid)·10000 / mid in whole basis points, toward zero; None when a side is empty or mid is not positive.
+
+        mid is (bid + ask) / 2, toward zero.
+        """
+        if not self.bids or not self.asks:
+            return None
+        bid, ask = self.bids[0].price, self.asks[0].price
+        mid = _toward_zero(bid + ask, 2)
+        return _toward_zero((ask - bid) * _BASIS_POINTS, mid) if mid > 0 else None
+
+    def decimal(self, units: int) -> Decimal:
+        """A price or size of this book, exactly.
+
+        :raises FieldValueError: the precision factor is no power of ten
+        """
+        return decimal_of(units, _places(self.precision_factor))
+
+
+@dataclass(frozen=True, slots=True)
+class GasPrice(Payload):
+    """Gas price of an EVM network at a block, 32 bytes. ``venue`` is the network id (137 on Polygon), in gwei."""
+
+    TLV_TYPE: ClassVar[int] = 18
+    LAYOUT: ClassVar[Layout] = Layout(
+        "GasPrice",
+        "<QQIIIH2x",
+        "block_number timestamp_ns gas_price_gwei base_fee_gwei priority_fee_gwei venue",
+    )
+
+    block_number: int
+    timestamp_ns: int
+    gas_price_gwei: int
+    base_fee_gwei: int
+    priority_fee_gwei: int
+    venue: int
+
+    @classmethod
+    def from_fees(
+        cls, block_number: int, timestamp_ns: int, base_fee_gwei: int, priority_fee_gwei: int, *, network: int = 137
+    ) -> GasPrice:
+        """The total is base + priority, stopping at the largest u32."""
+        total = min(base_fee_gwei + priority_fee_gwei, _LARGEST_U32)
+        return cls(block_number, timestamp_ns, total, base_fee_gwei, priority_fee_gwei, network)
+
+
+@dataclass(frozen=True, slots=True)
+class StateInvalidationReason(Payload):
+    """Why state is no longer valid, 1 byte."""
+
+    TLV_TYPE: ClassVar[int] = 19
+    LAYOUT: ClassVar[Layout] = Layout("StateInvalidationReason", "<B", "reason", rules={"reason": InvalidationReason})
+
+    reason: InvalidationReason
+
+
+def _toward_zero(numerator: int, denominator: int) -> int:
+    quotient = abs(numerator) // abs(denominator)
+    return quotient if (numerator >= 0) == (denominator >= 0) else -quotient
+
+
+def _places(precision_factor: int) -> int:
+    digits = str(precision_factor)
+    if digits[0] != "1" or digits.strip("0") != "1":
+        raise FieldValueError(
+            f"precision factor {precision_factor}: decimals need a power of ten",
+            offset=16,
+            expected="a power of ten",
+            got=precision_factor,
+        )
+    return len(digits) - 1

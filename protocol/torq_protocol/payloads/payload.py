@@ -1,0 +1,96 @@
+"""What all payload classes share: values that are valid once they exist, and their way from and to bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import MemberDescriptorType
+from typing import ClassVar, Self
+
+from ..errors import FieldValueError
+from .layout import Buffer, Layout
+
+
+class Payload:
+    """A typed payload: the fields of one TLV value.
+
+    Classes are frozen dataclasses with slots; a value that does not fit its field is refused when it is given, so that
+    :meth:`to_bytes` cannot fail. Padding is written zero and ignored when read.
+    """
+
+    __slots__ = ()
+    TLV_TYPE: ClassVar[int]
+    """The type number (D5)."""
+    LAYOUT: ClassVar[Layout]
+
+    _PUT: ClassVar[tuple[Callable[[Payload, object], None], ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        # Setting a slot through its descriptor costs half of setting it by name, and a frozen class allows it.
+        # A dataclass with slots is created twice: the first time there are none.
+        descriptors = [getattr(cls, name, None) for name in cls.LAYOUT.fields]
+        if all(isinstance(each, MemberDescriptorType) for each in descriptors):
+            cls._PUT = tuple(each.__set__ for each in descriptors if isinstance(each, MemberDescriptorType))
+
+    @property
+    def tlv_type(self) -> int:
+        """The type number, as :class:`RawPayload` has it too."""
+        return self.TLV_TYPE
+
+    @classmethod
+    def from_bytes(cls, data: Buffer, *, at: int = 0) -> Self:
+        """The payload in exactly these bytes; ``at`` is where they begin in their message, for the offsets of errors.
+
+        :raises TlvSizeError: another size than the type's (D6)
+        :raises FieldValueError: the first field that its type does not allow, with offset, expected and got
+        """
+        return cls._of(cls.LAYOUT.unpack(data, at))
+
+    def to_bytes(self) -> bytes:
+        """The payload's bytes, without a TLV header."""
+        return self.LAYOUT.pack(self.LAYOUT.values_of(self))
+
+    def __post_init__(self) -> None:
+        self.LAYOUT.pack(self.LAYOUT.values_of(self))
+        for name, enumeration in self.LAYOUT.enumerations:
+            value = getattr(self, name)
+            if type(value) is not enumeration:
+                object.__setattr__(self, name, enumeration(value))
+
+    @classmethod
+    def _of(cls, values: Sequence[object], *more: tuple[str, object]) -> Self:
+        """An instance of values that are known to be valid: those of the layout, then others by name."""
+        self = object.__new__(cls)
+        for put, value in zip(cls._PUT, values):  # noqa: B905 - a layout gives as many values as it has fields
+            put(self, value)
+        for name, value in more:
+            object.__setattr__(self, name, value)
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class RawPayload:
+    """A TLV value whose type has no layout here, kept as its bytes (D14).
+
+    :raises FieldValueError: a type outside 0 to 254 or more than 65 535 bytes
+    """
+
+    tlv_type: int
+    value: bytes
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tlv_type <= 254:
+            raise FieldValueError(f"TLV type {self.tlv_type}: use 0 to 254", expected="0..254", got=self.tlv_type)
+        if len(self.value) > 65_535:
+            raise FieldValueError(
+                f"TLV value of {len(self.value)} bytes: use up to 65535", expected="0..65535", got=len(self.value)
+            )
+
+    @classmethod
+    def from_bytes(cls, tlv_type: int, data: Buffer) -> RawPayload:
+        """The value as it is."""
+        return cls(tlv_type, bytes(data))
+
+    def to_bytes(self) -> bytes:
+        """The value as it was."""
+        return self.value
