@@ -23,6 +23,10 @@ COMPILED_GROUPS = {
         "protocol/torq_protocol/message.py",
         "protocol/torq_protocol/tlv.py",
     ),
+    "torq_engine.compiled": (
+        "engine/torq_engine/backlog.py",
+        "engine/torq_engine/hub.py",
+    ),
 }
 
 

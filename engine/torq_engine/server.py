@@ -338,7 +338,7 @@ class Server:
     def _waiting(self, elapsed: float, limits: tuple[float, float]) -> bool:
         """Whether a connection is still worth waiting for; one never seen to read is given less time."""
         for client in self._clients.values():
-            if client.connection.queued_frames and elapsed < limits[0 if client.connection.reads() else 1]:
+            if client.connection.backlog.frames and elapsed < limits[0 if client.connection.reads() else 1]:
                 return True
         return False
 

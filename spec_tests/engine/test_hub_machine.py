@@ -154,8 +154,8 @@ class HubMachine(RuleBasedStateMachine):
 
     def _agree_on(self, real: Connection, expected: ModelConnection) -> None:
         assert bytes(self.outlets[expected.number].stream) == expected.stream
-        assert real.queued_frames == expected.queued_frames()
-        assert real.queued_bytes == expected.queued_bytes()
+        assert real.backlog.frames == expected.queued_frames()
+        assert real.backlog.bytes == expected.queued_bytes()
         assert real.delivered_frames == expected.delivered
         assert real.received_frames == expected.received
         assert real.refused_frames == expected.refused
