@@ -1,7 +1,7 @@
 """Protocol V2 of the Torq trading platform: the wire, without I/O."""
 
 from .build_info import BuildInfo, build_info
-from .builder import MessageBuilder, Payload
+from .builder import MessageBuilder, TlvValue
 from .checksum import message_checksum
 from .constants import (
     HEADER_SIZE,
@@ -17,6 +17,17 @@ from .constants import (
     RelayDomain,
 )
 from .decoder import FrameDecoder, OnFault, Refusal
+from .enumerations import (
+    CachePoolType,
+    HealthStatus,
+    InvalidationReason,
+    JournalOperation,
+    PoolProtocol,
+    RecoveryRequestType,
+    Side,
+    SnapshotCompression,
+    TraceStage,
+)
 from .errors import (
     ERROR_CLASSES,
     BadChecksumError,
@@ -39,11 +50,46 @@ from .errors import (
     TypeOutOfRangeError,
     UnknownSourceError,
 )
+from .fixed_point import decimal_of, units_of
 from .framing import FrameScanner, Scan
 from .header import MessageHeader
+from .instrument import InstrumentId, symbol_to_u64, u64_to_symbol
 from .message import Message, encode_message, encode_raw_message, parse_frame, parse_message
+from .names import AssetType, SourceType, TlvTypeNumber, Venue
+from .payloads import (
+    PAYLOAD_CLASSES,
+    ArbitrageEconomics,
+    ArbitrageRoute,
+    ArbitrageSignal,
+    GasPrice,
+    OrderBook,
+    OrderLevel,
+    Payload,
+    PoolBurn,
+    PoolCacheHeader,
+    PoolCacheJournalEntry,
+    PoolInfo,
+    PoolLiquidity,
+    PoolMint,
+    PoolState,
+    PoolSwap,
+    PoolSync,
+    PoolTick,
+    Quote,
+    QuoteUpdate,
+    RawPayload,
+    RecoveryRequest,
+    Snapshot,
+    StateInvalidation,
+    StateInvalidationReason,
+    SystemHealth,
+    TraceContext,
+    Trade,
+    decode_payload,
+    decode_tlv,
+)
 from .policy import FramePolicy, ValidationLevel
-from .registry import REGISTRY
+from .registry import REGISTRY, SizeRule, Status, TlvType
 from .sequence import Arrival, Gap, Observation, SequenceTracker
 from .tlv import Tlv, encode_extended_tlv, encode_tlv, iter_tlvs, join_values, split_value
 
@@ -56,11 +102,16 @@ __all__ = [
     "MAX_EXTENDED_VALUE",
     "MAX_MESSAGE_SIZE",
     "MAX_STANDARD_VALUE",
+    "PAYLOAD_CLASSES",
     "REGISTRY",
     "SIGNAL_ALIAS_PATH",
     "SOCKET_PATHS",
     "VERSION",
+    "ArbitrageEconomics",
+    "ArbitrageRoute",
+    "ArbitrageSignal",
     "Arrival",
+    "AssetType",
     "BadChecksumError",
     "BadDomainError",
     "BadExtendedTypeError",
@@ -68,27 +119,66 @@ __all__ = [
     "BadReservedByteError",
     "BadVersionError",
     "BuildInfo",
+    "CachePoolType",
     "ErrorKind",
     "FieldValueError",
     "FrameDecoder",
     "FramePolicy",
     "FrameScanner",
     "Gap",
+    "GasPrice",
+    "HealthStatus",
+    "InstrumentId",
+    "InvalidationReason",
+    "JournalOperation",
     "Message",
     "MessageBuilder",
     "MessageHeader",
     "Observation",
     "OnFault",
+    "OrderBook",
+    "OrderLevel",
     "OversizeError",
     "Payload",
+    "PoolBurn",
+    "PoolCacheHeader",
+    "PoolCacheJournalEntry",
+    "PoolInfo",
+    "PoolLiquidity",
+    "PoolMint",
+    "PoolProtocol",
+    "PoolState",
+    "PoolSwap",
+    "PoolSync",
+    "PoolTick",
     "ProtocolError",
+    "Quote",
+    "QuoteUpdate",
+    "RawPayload",
+    "RecoveryRequest",
+    "RecoveryRequestType",
     "Refusal",
     "RelayDomain",
     "Scan",
     "SequenceTracker",
+    "Side",
+    "SizeRule",
+    "Snapshot",
+    "SnapshotCompression",
+    "SourceType",
+    "StateInvalidation",
+    "StateInvalidationReason",
+    "Status",
+    "SystemHealth",
     "Tlv",
     "TlvError",
     "TlvSizeError",
+    "TlvType",
+    "TlvTypeNumber",
+    "TlvValue",
+    "TraceContext",
+    "TraceStage",
+    "Trade",
     "TrailingBytesError",
     "TruncatedHeaderError",
     "TruncatedPayloadError",
@@ -97,7 +187,11 @@ __all__ = [
     "TypeOutOfRangeError",
     "UnknownSourceError",
     "ValidationLevel",
+    "Venue",
     "build_info",
+    "decimal_of",
+    "decode_payload",
+    "decode_tlv",
     "encode_extended_tlv",
     "encode_message",
     "encode_raw_message",
@@ -108,4 +202,7 @@ __all__ = [
     "parse_frame",
     "parse_message",
     "split_value",
+    "symbol_to_u64",
+    "u64_to_symbol",
+    "units_of",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from .constants import HEADER_SIZE, MAX_MESSAGE_SIZE, RelayDomain
 from .errors import BadDomainError, OversizeError, TlvSizeError
@@ -12,10 +12,13 @@ from .registry import REGISTRY
 from .tlv import encode_tlv
 
 
-class Payload(Protocol):
-    """A typed payload: its TLV type number and its bytes."""
+class TlvValue(Protocol):
+    """What a TLV is made of, typed payloads and raw ones alike: its type number and its bytes."""
 
-    TLV_TYPE: ClassVar[int]
+    @property
+    def tlv_type(self) -> int:
+        """The type of the TLV."""
+        ...
 
     def to_bytes(self) -> bytes:
         """The value of the TLV."""
@@ -47,9 +50,9 @@ class MessageBuilder:
         """Bytes of the message as it stands, header included."""
         return self._size
 
-    def add(self, payload: Payload) -> MessageBuilder:
-        """Append a typed payload. Raises as :meth:`add_raw`."""
-        return self.add_raw(payload.TLV_TYPE, payload.to_bytes())
+    def add(self, payload: TlvValue) -> MessageBuilder:
+        """Append a payload, typed or raw. Raises as :meth:`add_raw`."""
+        return self.add_raw(payload.tlv_type, payload.to_bytes())
 
     def add_raw(self, tlv_type: int, value: bytes) -> MessageBuilder:
         """Append a TLV of any type, in the form that D7 prescribes.

@@ -27,7 +27,7 @@ from torq_protocol import (
 class Note:
     """A payload of a vendor type."""
 
-    TLV_TYPE: ClassVar[int] = 254
+    tlv_type: ClassVar[int] = 254
     text: str
 
     def to_bytes(self) -> bytes:

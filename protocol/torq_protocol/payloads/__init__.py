@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from ..registry import REGISTRY
+from ..tlv import Tlv
 from .layout import Buffer, wrong_size
 from .market_data import (
     GasPrice,
@@ -72,6 +73,11 @@ def decode_payload(tlv_type: int, data: Buffer, *, at: int = 0) -> Payload | Raw
     return RawPayload.from_bytes(tlv_type, data)
 
 
+def decode_tlv(tlv: Tlv) -> Payload | RawPayload:
+    """The payload of a TLV of a parsed message; errors as :func:`decode_payload`, offsets from the message's start."""
+    return decode_payload(tlv.type, tlv.value, at=tlv.value_offset)
+
+
 __all__ = [
     "PAYLOAD_CLASSES",
     "ArbitrageEconomics",
@@ -105,4 +111,5 @@ __all__ = [
     "TraceContext",
     "Trade",
     "decode_payload",
+    "decode_tlv",
 ]
