@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import time
 import zlib
 from types import TracebackType
 
@@ -38,9 +39,10 @@ def frame(
     version: int = 1,
     source: int = 20,
     checksum: int | None = None,
+    flags: int = 0,
 ) -> bytes:
     """One frame, with its true checksum unless another is given."""
-    head = (0xDEADBEEF).to_bytes(4, "little") + bytes((domain, version, source, 0))
+    head = (0xDEADBEEF).to_bytes(4, "little") + bytes((domain, version, source, flags))
     head += sequence.to_bytes(8, "little") + (1_700_000_000_000_000_000).to_bytes(8, "little")
     head += len(payload).to_bytes(4, "little")
     if checksum is None:
@@ -56,10 +58,10 @@ def plain(sequence: int, domain: int = SIGNAL, size: int = 12) -> bytes:
 class Client:
     """A plain stream client."""
 
-    def __init__(self, address: str | tuple[str, int]) -> None:
+    def __init__(self, address: str | tuple[str, int], patience_s: float = PATIENCE_S) -> None:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
-        self.sock.settimeout(PATIENCE_S)
+        self.sock.settimeout(patience_s)
         self.sock.connect(address)
 
     def send(self, data: bytes) -> None:
@@ -103,12 +105,14 @@ class Client:
     def send_and_see_it_read(self, data: bytes) -> None:
         """Send, and return when the relay has read all of it: what is sent next is another read for the relay."""
         self.send(data)
+        deadline = time.monotonic() + (self.sock.gettimeout() or PATIENCE_S)
         while self.unread():
+            assert time.monotonic() < deadline, "the relay does not read"
             select.select([], [], [], 0.0002)
 
-    def has_something(self) -> bool:
-        """Whether something arrives within a few milliseconds."""
-        return bool(select.select([self.sock], [], [], 0.005)[0])
+    def has_something(self, within_s: float = 0.005) -> bool:
+        """Whether something arrives within some milliseconds."""
+        return bool(select.select([self.sock], [], [], within_s)[0])
 
     def finish_sending(self) -> None:
         self.sock.shutdown(socket.SHUT_WR)
@@ -120,7 +124,8 @@ class Client:
 class Specimen:
     """One running `torq-specimen`, its socket in a short private directory."""
 
-    def __init__(self, *arguments: str, path: str | None = None) -> None:
+    def __init__(self, *arguments: str, path: str | None = None, patience_s: float = PATIENCE_S) -> None:
+        self.patience_s = patience_s
         self.directory = tempfile.mkdtemp(prefix="sp", dir="/tmp")
         self.address: str | tuple[str, int] = path or os.path.join(self.directory, "s.sock")
         where = () if "--tcp" in arguments else ("--socket", str(self.address))
@@ -146,7 +151,7 @@ class Specimen:
     ) -> None:
         for client in self._clients:
             client.close()
-        self.process.kill()
+        self.kill()
         self.process.communicate()
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -160,11 +165,11 @@ class Specimen:
 
     def stderr(self) -> str:
         """What an ended specimen complained of."""
-        return self.process.communicate(timeout=PATIENCE_S)[1]
+        return self.process.communicate(timeout=self.patience_s)[1]
 
     def connect(self) -> Client:
         """A client that may not be served yet."""
-        client = Client(self.address)
+        client = Client(self.address, self.patience_s)
         self._clients.append(client)
         return client
 
@@ -181,6 +186,18 @@ class Specimen:
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def threads(self) -> int:
+        return len(os.listdir(f"/proc/{self.process.pid}/task"))
+
+    def memory(self) -> int:
+        """Resident bytes."""
+        with open(f"/proc/{self.process.pid}/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
     def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE_S)
+        return self.process.wait(self.patience_s)

@@ -27,7 +27,7 @@ class Outbox:
         self.written = 0  # bytes of frames[0] that are already in the socket
         self.blocked = False
         self.reader_seen = False
-        self.in_flight = 0
+        self.in_flight = 0  # unread by the peer when last looked at, and what was written since
 
     def put(self, frame: bytes) -> None:
         """Queue a frame; the caller sees to the bound."""
@@ -52,13 +52,14 @@ class Outbox:
         if not self.frames:
             return
         self.look_for_reader()
-        self.blocked = False
+        self.blocked, queued = False, self.bytes
         try:
             while self.frames:
                 self.advance(self.write_once())
         except BlockingIOError:
             self.blocked = True
-        self.in_flight = self.unread_by_peer()
+        self.in_flight += queued - self.bytes
+        self.look_for_reader()
 
     def write_once(self) -> int:
         """One system call; returns the bytes it took."""
@@ -78,14 +79,15 @@ class Outbox:
         self.written = taken
 
     def look_for_reader(self) -> None:
-        """Note it when the peer has read since the last write (ISO-7)."""
-        if not self.reader_seen and self.unread_by_peer() < self.in_flight:
-            self.reader_seen = True
+        """Note it when less is unread than a peer that does not read would have left (ISO-7)."""
+        if self.reader_seen or self.sock.family != socket.AF_UNIX:
+            return
+        unread = self.unread_by_peer()
+        self.reader_seen = unread < self.in_flight
+        self.in_flight = unread
 
     def unread_by_peer(self) -> int:
-        """What a Unix socket's peer has not read yet, in the kernel's own measure; 0 when not needed or not known."""
-        if self.reader_seen or self.sock.family != socket.AF_UNIX:
-            return 0
+        """What a Unix socket's peer has not read, by the kernel's measure: never less than the bytes themselves."""
         count = bytearray(4)
         fcntl.ioctl(self.sock, termios.TIOCOUTQ, count)
         return int.from_bytes(count, "little")
