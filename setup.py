@@ -17,6 +17,7 @@ from setuptools.command.build_ext import build_ext
 # Modules of one group call each other as C functions; calls from one group to another go through Python objects.
 COMPILED_GROUPS = {
     "torq_protocol.compiled": (
+        "protocol/torq_protocol/batch_kernel.py",
         "protocol/torq_protocol/checksum.py",
         "protocol/torq_protocol/framing.py",
         "protocol/torq_protocol/header.py",

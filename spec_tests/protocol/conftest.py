@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
 
 import pytest
@@ -13,4 +14,6 @@ from torq_protocol.build_info import interpreted_package
 @pytest.fixture(params=["installed", "interpreted"], scope="session")
 def wire(request: pytest.FixtureRequest) -> ModuleType:
     """The package as it is installed (compiled, where a compiler was there), then the same files interpreted."""
-    return torq_protocol if request.param == "installed" else interpreted_package()
+    package = torq_protocol if request.param == "installed" else interpreted_package()
+    import_module(f"{package.__name__}.batch")
+    return package
