@@ -165,10 +165,8 @@ class _Run:
         started = last_event = time.perf_counter()
         slowest = 0
         while slowest < self._total:
-            full = self._sent - slowest >= window
-            if not full and self._sent < self._total:
-                self._send(min(window - (self._sent - slowest), self._total - self._sent))
-            for descriptor, _ in epoll.poll(0.1 if full or self._sent == self._total else 0):
+            full = self._fill(slowest + window)
+            for descriptor, _ in epoll.poll(0.1 if full else 0):
                 last_event = time.perf_counter()
                 if descriptor == echo:
                     _swallow_once(self._sender, self._buffer)
@@ -182,12 +180,21 @@ class _Run:
         seconds = (last_event if lost else time.perf_counter()) - started
         return FanOut(self._load.frames, self._size, self._load.receivers, lost, seconds)
 
-    def _send(self, most: int) -> None:
-        offset = self._sent % len(self._batch)
+    def _fill(self, limit: int) -> bool:
+        """Send batches up to a position of the stream; True when it is reached, False when the socket is full."""
+        limit = min(limit, self._total)
+        size = len(self._batch)
         try:
-            self._sent += self._sender.send(memoryview(self._batch)[offset : offset + most])
+            while self._sent < limit:
+                offset = self._sent % size
+                if offset == 0 and limit - self._sent >= size:
+                    self._sent += self._sender.send(self._batch)
+                else:
+                    stop = min(size, offset + limit - self._sent)
+                    self._sent += self._sender.send(memoryview(self._batch)[offset:stop])
         except BlockingIOError:
-            return
+            return False
+        return True
 
     def _receive(self, descriptor: int) -> None:
         count = self._sockets[descriptor].recv_into(self._buffer)

@@ -141,6 +141,8 @@ class Hub:
             if self.tap is not None:
                 self.tap(sender, data, scan)
             self._deliver(sender, data, scan)
+            if sender.close_reason is not None:  # its own echo was too much for it: the rest stays unread
+                return
             if scan.fault == 0:
                 break
             if not self._resync:

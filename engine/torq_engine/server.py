@@ -69,12 +69,14 @@ class Server:
         self._endpoints: list[Endpoint] = []
         self._clients: dict[int, _Client] = {}
         self._paused: list[_Client] = []
-        self._hangups: select.epoll | None = None
+        self._hangups = select.epoll()
+        self._loop.add_reader(self._hangups.fileno(), self._hung_up)
         self._hangup_owners: dict[int, _Client] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._drained = asyncio.Event()
         self.max_connections = settings.max_connections or _descriptor_limit()
         self.accepting = False
+        self._stopped = False
 
     def start(self, endpoints: list[Endpoint]) -> None:
         """Accept and serve connections from now on."""
@@ -103,7 +105,10 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """Close every connection and give the endpoints back, at once."""
+        """Close every connection and give the endpoints back, at once. Doing it twice does nothing."""
+        if self._stopped:
+            return
+        self._stopped = True
         self.stop_accepting()
         undelivered = self.hub.totals().queued_frames
         for timer in self._timers.values():
@@ -111,9 +116,8 @@ class Server:
         for client in list(self._clients.values()):
             self.hub.disconnect(client.connection, CloseReason.SHUTDOWN)
         self._settle()
-        if self._hangups is not None:
-            self._loop.remove_reader(self._hangups.fileno())
-            self._hangups.close()
+        self._loop.remove_reader(self._hangups.fileno())
+        self._hangups.close()
         for endpoint in self._endpoints:
             endpoint.release()
         self.observer.stopped(undelivered)
@@ -280,7 +284,6 @@ class Server:
         self._loop.remove_reader(client.descriptor)
         self._loop.remove_writer(client.descriptor)
         if self._hangup_owners.pop(client.descriptor, None) is not None:
-            assert self._hangups is not None
             self._hangups.unregister(client.descriptor)
         client.sock.close()
         self._drained.set()
@@ -292,14 +295,10 @@ class Server:
         self._stop_reading(client)
         self.hub.end_input(client.connection)
         if client.connection.output_open:
-            if self._hangups is None:
-                self._hangups = select.epoll()
-                self._loop.add_reader(self._hangups.fileno(), self._hung_up)
             self._hangups.register(client.descriptor, 0)
             self._hangup_owners[client.descriptor] = client
 
     def _hung_up(self) -> None:
-        assert self._hangups is not None
         for descriptor, _ in self._hangups.poll(0):
             self.hub.disconnect(self._hangup_owners[descriptor].connection, CloseReason.PEER_LEFT)
         self._settle()

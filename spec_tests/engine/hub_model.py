@@ -94,6 +94,8 @@ class ModelHub:
             batch, stream, fault = self._cut(sender, stream)
             if batch:
                 self._offer(sender, batch)
+                if sender.reason:
+                    return
             if not fault:
                 break
             if not self.settings.resync:

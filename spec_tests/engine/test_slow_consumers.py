@@ -1,0 +1,172 @@
+"""Slow consumers over real sockets: ISO, under every overflow policy."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from torq_engine.accounting import CloseReason, DropReason
+from torq_engine.settings import HubSettings, Overflow
+
+from .frames import frame
+from .relays import Client, Relay, happened, serving
+
+SMALL = HubSettings(queue_frames=50, echo=False)
+TINY_BUFFER = 4608
+"""Bytes of SO_SNDBUF, the least the kernel grants: a few frames fill it, and most sends are partial."""
+
+
+def numbers(frames: list[bytes]) -> list[int]:
+    return [int.from_bytes(f[8:16], "little") for f in frames]
+
+
+async def pump(sender: Client, witness: Client, first: int, count: int, size: int = 40) -> None:
+    """Send numbered frames, a hundred at a time, each hundred seen by a witness that reads."""
+    for start in range(first, first + count, 100):
+        batch = [frame(bytes(size), sequence=n) for n in range(start, min(start + 100, first + count))]
+        sending = asyncio.create_task(sender.send(b"".join(batch)))
+        assert await witness.frames(len(batch)) == batch
+        await sending
+
+
+async def make_reading(relay: Relay, sender: Client, reader: Client, witness: Client) -> None:
+    """Let a client be seen to read: more than its buffer holds goes through it (ISO-7)."""
+    connection = relay.server.hub.connections[2]
+    sequence = 1 << 40
+    while not connection.reads():
+        sequence += 1
+        await sender.send(frame(bytes(1000), sequence=sequence))
+        await reader.frames(1)
+        await witness.frames(1)
+
+
+async def test_iso_1_consumer_that_does_not_read_delays_and_drops_nothing_of_the_others() -> None:
+    async with serving(hub=SMALL, send_buffer_bytes=TINY_BUFFER) as relay:
+        sender, _stuck, witness = await relay.join(), await relay.join(), await relay.join()
+        await pump(sender, witness, 0, 5000)
+
+
+async def test_iso_2_memory_held_for_a_stuck_consumer_is_bounded_in_frames_and_bytes() -> None:
+    hub = replace(SMALL, queue_frames=1000, queue_bytes=5000)
+    async with serving(hub=hub, send_buffer_bytes=TINY_BUFFER) as relay:
+        sender, _stuck, witness = await relay.join(), await relay.join(), await relay.join()
+        await pump(sender, witness, 0, 3000)
+        backlog = relay.server.hub.connections[2].backlog
+        assert 0 < backlog.bytes <= 5000 + 72
+        assert relay.server.hub.totals().held_bytes <= 2 * 65_536
+
+
+async def test_iso_3_4_5_drop_oldest_keeps_whole_newest_frames_in_order() -> None:
+    async with serving(hub=SMALL, send_buffer_bytes=TINY_BUFFER) as relay:
+        sender, stuck, witness = await relay.join(), await relay.join(), await relay.join()
+        await pump(sender, witness, 0, 2000)
+        connection = relay.server.hub.connections[2]
+        dropped = sum(connection.dropped_frames)
+        assert dropped > 0
+        fence = relay.fence()
+        await sender.send(fence)
+        seen = numbers(await stuck.until(fence))
+        assert len(seen) == 2001 - sum(connection.dropped_frames)
+        assert seen == sorted(set(seen))
+        assert seen[-50:-1] == list(range(1951, 2000))
+
+
+async def test_iso_3_disconnect_ends_a_consumer_that_was_seen_to_read_and_then_stopped() -> None:
+    hub = replace(SMALL, overflow=Overflow.DISCONNECT)
+    async with serving(hub=hub, send_buffer_bytes=TINY_BUFFER) as relay:
+        sender, stuck, witness = await relay.join(), await relay.join(), await relay.join()
+        await make_reading(relay, sender, stuck, witness)
+        connection = relay.server.hub.connections[2]
+        await pump(sender, witness, 0, 1000)
+        assert connection.close_reason is CloseReason.SLOW_CONSUMER
+        seen = numbers(await frames_until_closed(stuck))
+        assert seen == list(range(len(seen)))
+
+
+async def frames_until_closed(client: Client) -> list[bytes]:
+    """The whole frames that come before the relay closes; a last one may be torn by the close."""
+    data = await client.end()
+    whole = []
+    while len(data) >= 72:
+        whole.append(data[:72])
+        data = data[72:]
+    return whole
+
+
+async def test_iso_3_backpressure_stalls_senders_until_the_consumer_reads_and_loses_nothing() -> None:
+    hub = replace(SMALL, overflow=Overflow.BACKPRESSURE)
+    async with serving(hub=hub, send_buffer_bytes=TINY_BUFFER, stall_timeout=60.0) as relay:
+        sender, slow, witness = await relay.join(), await relay.join(), await relay.join()
+        await make_reading(relay, sender, slow, witness)
+        sent = [frame(bytes(40), sequence=n) for n in range(4000)]
+        sending = asyncio.create_task(sender.send(b"".join(sent)))
+        await happened(lambda: bool(relay.server.hub.stalled))
+        reading = asyncio.create_task(witness.frames(4000))
+        assert await slow.frames(4000) == sent
+        assert await reading == sent
+        await sending
+        assert sum(relay.server.hub.totals().dropped_frames) == 0
+
+
+async def test_iso_3_backpressure_ends_a_consumer_that_outlasts_the_stall() -> None:
+    hub = replace(SMALL, overflow=Overflow.BACKPRESSURE)
+    async with serving(hub=hub, send_buffer_bytes=TINY_BUFFER, stall_timeout=0.02) as relay:
+        sender, stuck, witness = await relay.join(), await relay.join(), await relay.join()
+        await make_reading(relay, sender, stuck, witness)
+        connection = relay.server.hub.connections[2]
+        await pump(sender, witness, 0, 3000)
+        assert connection.close_reason is CloseReason.SLOW_CONSUMER
+
+
+async def test_iso_3_backpressure_does_not_deadlock_a_client_that_sends_before_it_reads() -> None:
+    hub = HubSettings(queue_frames=50, echo=True, overflow=Overflow.BACKPRESSURE)
+    async with serving(hub=hub, send_buffer_bytes=TINY_BUFFER, stall_timeout=60.0) as relay:
+        both = await relay.join()
+        connection = relay.server.hub.connections[1]
+        sequence = 1 << 40
+        while not connection.reads():
+            sequence += 1
+            await both.send(frame(bytes(1000), sequence=sequence))
+            await both.frames(1)
+        await both.send(b"".join(frame(bytes(40), sequence=n) for n in range(20_000)))
+        await happened(lambda: connection.received_frames >= 20_000)
+        assert connection.dropped_frames[DropReason.OWN_ECHO] > 0
+        assert connection.close_reason is None
+
+
+@pytest.mark.parametrize("overflow", list(Overflow))
+async def test_iso_7_client_that_only_ever_sends_is_never_disconnected_and_stalls_nobody(overflow: Overflow) -> None:
+    hub = HubSettings(queue_frames=50, overflow=overflow)
+    async with serving(hub=hub, send_buffer_bytes=TINY_BUFFER, stall_timeout=0.01) as relay:
+        publisher, witness = await relay.join(), await relay.join()
+        await pump(publisher, witness, 0, 5000)
+        connection = relay.server.hub.connections[1]
+        assert connection.close_reason is None
+        assert connection.dropped_frames[DropReason.NEVER_READ] > 0
+        assert relay.server.hub.connections[2].delivered_frames == 5000
+
+
+@pytest.mark.parametrize("overflow", list(Overflow))
+async def test_iso_6_accounting_balances_under_every_policy(overflow: Overflow) -> None:
+    hub = HubSettings(queue_frames=20, queue_bytes=3000, total_queue_bytes=100_000, overflow=overflow)
+    async with serving(hub=hub, send_buffer_bytes=TINY_BUFFER, stall_timeout=0.01) as relay:
+        clients = [await relay.join() for _ in range(6)]
+        await pump(clients[0], clients[1], 0, 1000)
+        clients[2].close()
+        await pump(clients[3], clients[1], 1000, 500)
+        totals = relay.server.hub.totals()
+        assert totals.balance() == 0
+        assert totals.received_frames == 1500
+        assert sum(totals.dropped_frames) > 0
+
+
+async def test_iso_4_large_frames_in_a_tiny_buffer_are_never_torn_by_drops() -> None:
+    async with serving(hub=replace(SMALL, queue_frames=3), send_buffer_bytes=TINY_BUFFER) as relay:
+        sender, stuck, witness = await relay.join(), await relay.join(), await relay.join()
+        for number in range(40):
+            await pump(sender, witness, number, 1, size=30_000)
+        fence = relay.fence()
+        await sender.send(fence)
+        seen = await stuck.until(fence)
+        assert all(f == frame(bytes(30_000), sequence=n) for f, n in zip(seen[:-1], numbers(seen[:-1]), strict=True))
+        assert numbers(seen) == sorted(set(numbers(seen)))
