@@ -347,4 +347,4 @@ def _descriptor_limit() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return max(1, hard - _DESCRIPTOR_RESERVE)
+    return hard - min(_DESCRIPTOR_RESERVE, hard // 4)

@@ -1,0 +1,102 @@
+"""Daemons as processes of their own, on private paths, always reaped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .relays import LIMIT, short_directory
+
+
+class Daemon:
+    """A running relay process."""
+
+    def __init__(self, process: subprocess.Popen[str], path: Path) -> None:
+        self.process = process
+        self.path = path
+        self.connections: list[socket.socket] = []
+
+    def connect(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.connections.append(sock)
+        sock.settimeout(LIMIT)
+        sock.connect(str(self.path))
+        return sock
+
+    def stops_listening(self) -> None:
+        """Wait until nobody can connect any more."""
+        with suppress(ConnectionRefusedError, FileNotFoundError):
+            while True:
+                self.connect().close()
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+
+    def ends(self) -> int:
+        return self.process.wait(LIMIT)
+
+    def log(self) -> str:
+        assert self.process.stderr is not None
+        return self.process.stderr.read()
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+def command(domain: str, *flags: object) -> list[str]:
+    code = f"from torq_domains.{domain} import main; main()"
+    return [sys.executable, "-c", code, *map(str, flags)]
+
+
+def run(domain: str, *flags: object) -> subprocess.CompletedProcess[str]:
+    """Run a daemon that ends by itself."""
+    return subprocess.run(command(domain, *flags), capture_output=True, text=True, timeout=LIMIT, check=False)
+
+
+@contextmanager
+def daemon(domain: str, *flags: object, path: Path | None = None, **options: object) -> Iterator[Daemon]:
+    """A daemon that can be connected to; killed if it is still there at the end."""
+    with short_directory() as directory:
+        path = path or directory / "s"
+        process = subprocess.Popen(
+            command(domain, "--socket", path, *flags), stderr=subprocess.PIPE, text=True, **options
+        )  # type: ignore[call-overload]  # options of the one test that limits descriptors
+        started = Daemon(process, path)
+        try:
+            _await(started)
+            yield started
+        finally:
+            for sock in started.connections:
+                sock.close()
+            process.kill()
+            process.wait()
+            process.stderr.close()
+
+
+def _await(started: Daemon) -> None:
+    limit = time.monotonic() + LIMIT
+    while time.monotonic() < limit:
+        assert started.process.poll() is None, started.log()
+        with suppress(OSError):
+            started.connect().close()
+            return
+        time.sleep(0.002)  # a process that is starting gives no event to wait for
+    raise AssertionError("the daemon does not listen")
+
+
+def receive(sock: socket.socket, size: int) -> bytes:
+    """Exactly so many bytes, fewer only when the relay closes."""
+    data = b""
+    while len(data) < size:
+        part = sock.recv(size - len(data))
+        if not part:
+            break
+        data += part
+    return data

@@ -1,0 +1,168 @@
+"""The commands as processes: LIFE, SEC, exit codes and what they print."""
+
+import os
+import resource
+import signal
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from .daemons import daemon, receive, run
+from .frames import EXECUTION, MARKET_DATA, SIGNAL, frame
+from .relays import short_directory
+
+
+def test_life_1_sigterm_delivers_what_was_sent_removes_the_socket_and_exits_0() -> None:
+    with daemon("market_data", "--no-echo") as relay:
+        sender, receiver = relay.connect(), relay.connect()
+        sender.sendall(frame(sequence=0))
+        assert receive(receiver, 32) == frame(sequence=0)
+        sent = b"".join(frame(bytes(42), sequence=n) for n in range(9000))
+        sender.sendall(sent[: 74 * 2000])
+        relay.signal()
+        assert receive(receiver, 74 * 2000) == sent[: 74 * 2000]
+        assert receiver.recv(1) == b""
+        assert relay.ends() == 0
+        assert os.listdir(relay.path.parent) == []
+
+
+def test_life_1_queue_of_a_consumer_that_reads_late_is_delivered_within_the_drain_timeout() -> None:
+    with daemon("market_data", "--no-echo") as relay:
+        sender, receiver, witness = relay.connect(), relay.connect(), relay.connect()
+        sender.sendall(frame(sequence=0))
+        assert receive(receiver, 32) == receive(witness, 32) == frame(sequence=0)
+        sent = [frame(bytes(42), sequence=n) for n in range(8000)]
+        for start in range(0, 8000, 100):
+            sender.sendall(b"".join(sent[start : start + 100]))
+            receive(witness, 7400)
+        relay.signal()
+        relay.stops_listening()
+        assert receive(receiver, 8000 * 74) == b"".join(sent)
+        assert relay.ends() == 0
+
+
+def test_life_1_second_signal_exits_at_once() -> None:
+    with daemon("market_data") as relay:
+        clients = [relay.connect() for _ in range(2)]
+        for _ in range(3000):
+            clients[0].sendall(frame(bytes(500)))
+        relay.signal()
+        relay.stops_listening()
+        relay.signal(signal.SIGINT)
+        assert relay.ends() == 128 + signal.SIGINT
+        assert os.listdir(relay.path.parent) == []
+
+
+def test_life_2_after_kill_9_a_restart_on_the_same_path_serves() -> None:
+    with short_directory() as directory:
+        for _ in range(2):
+            with daemon("signal", path=directory / "s") as relay:
+                client = relay.connect()
+                client.sendall(frame(domain=SIGNAL))
+                assert receive(client, 32) == frame(domain=SIGNAL)
+                relay.signal(signal.SIGKILL)
+                assert relay.ends() == -signal.SIGKILL
+                client.close()
+            assert (directory / "s").exists()
+
+
+def test_conn_2_second_daemon_on_a_live_path_exits_1_with_one_line() -> None:
+    with daemon("signal") as relay:
+        second = run("signal", "--socket", relay.path)
+        assert second.returncode == 1
+        assert second.stderr.count("\n") == 1
+        assert "live relay" in second.stderr
+        client = relay.connect()
+        client.sendall(frame(domain=SIGNAL))
+        assert receive(client, 32) == frame(domain=SIGNAL)
+
+
+def test_conn_8_without_descriptors_the_daemon_serves_on_and_recovers() -> None:
+    with daemon("market_data", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))) as relay:
+        first, second = relay.connect(), relay.connect()
+        crowd = [relay.connect() for _ in range(60)]
+        for sequence in range(3):
+            first.sendall(frame(sequence=sequence))
+            assert receive(second, 32) == frame(sequence=sequence)
+        for sock in crowd:
+            sock.close()
+        late = relay.connect()
+        late.sendall(frame(sequence=7))
+        assert receive(late, 32) == frame(sequence=7)
+
+
+def test_conn_1_signal_answers_on_its_alias_as_one_relay() -> None:
+    with short_directory() as directory, daemon("signal", "--alias", directory / "a") as relay:
+        at_alias = socket.socket(socket.AF_UNIX)
+        relay.connections.append(at_alias)
+        at_alias.connect(str(directory / "a"))
+        here = relay.connect()
+        here.sendall(frame(domain=SIGNAL))
+        assert receive(here, 32) == frame(domain=SIGNAL)
+        at_alias.sendall(frame(domain=SIGNAL, sequence=1))
+        assert receive(here, 32) == frame(domain=SIGNAL, sequence=1)
+        relay.signal()
+        assert relay.ends() == 0
+        assert not (directory / "a").exists()
+
+
+def test_conn_1_when_one_of_two_paths_is_taken_neither_is_kept() -> None:
+    with short_directory() as directory, daemon("signal", path=directory / "a"):
+        second = run("signal", "--socket", directory / "b", "--alias", directory / "a")
+        assert second.returncode == 1
+        assert not (directory / "b").exists()
+
+
+def test_sec_1_socket_and_new_directory_are_closed_to_others() -> None:
+    with short_directory() as directory, daemon("execution", path=directory / "new" / "s") as relay:
+        assert stat.S_IMODE(os.lstat(relay.path).st_mode) == 0o600
+        assert stat.S_IMODE(os.lstat(relay.path.parent).st_mode) == 0o700
+
+
+def test_sec_2_descriptors_passed_by_a_client_are_not_kept() -> None:
+    with daemon("execution") as relay:
+        client = relay.connect()
+        client.sendall(frame(domain=EXECUTION))
+        receive(client, 32)
+        before = relay.descriptors()
+        for _ in range(20):
+            socket.send_fds(client, [frame(domain=EXECUTION)], [0, 1])
+            assert receive(client, 32) == frame(domain=EXECUTION)
+        assert relay.descriptors() <= before
+
+
+@pytest.mark.parametrize(("domain", "number"), [("market_data", MARKET_DATA), ("signal", SIGNAL)])
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_fwd_1_daemon_serves_on_either_loop(domain: str, number: int, loop: str) -> None:
+    with daemon(domain, "--loop", loop) as relay:
+        client = relay.connect()
+        client.sendall(frame(domain=number))
+        assert receive(client, 32) == frame(domain=number)
+        relay.signal(signal.SIGINT)
+        assert relay.ends() == 0
+        assert loop in relay.log()
+
+
+def test_version_says_how_the_kernel_runs_and_help_names_every_flag() -> None:
+    version = run("signal", "--version")
+    assert version.returncode == 0
+    assert "signal_relay: torq" in version.stdout
+    assert "compiled" in version.stdout or "interpreted" in version.stdout
+    text = run("signal", "--help").stdout
+    for flag in ("--socket", "--alias", "--no-alias", "--echo", "--no-echo", "--log-level", "--version", "--loop"):
+        assert flag in text
+    assert "/tmp/torq/signal.sock" in text
+
+
+def test_wrong_usage_exits_2(tmp_path: Path) -> None:
+    assert run("signal", "--log-level", "loud").returncode == 2
+    assert run("signal", "--socket").returncode == 2
+
+
+def test_ending_while_starting_leaves_nothing_behind() -> None:
+    with daemon("signal") as relay:
+        relay.signal()
+        assert relay.ends() == 0
+        assert os.listdir(relay.path.parent) == []
