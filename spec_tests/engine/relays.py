@@ -15,6 +15,7 @@ from torq_engine.endpoint import Endpoint, claim
 from torq_engine.observer import Observer
 from torq_engine.server import Server
 from torq_engine.settings import HubSettings, ListenSettings, ServerSettings
+from torq_protocol.header import MessageHeader
 from torq_protocol.policy import FramePolicy
 
 from .frames import frame, split
@@ -137,6 +138,7 @@ async def serving(
     policy: FramePolicy = MARKET_POLICY,
     hub: HubSettings | None = None,
     observer: Observer | None = None,
+    should_forward: Callable[[MessageHeader], bool] | None = None,
     **settings: object,
 ) -> AsyncIterator[Relay]:
     """Serve a private path with given settings (fields of ServerSettings) until the block ends."""
@@ -146,7 +148,7 @@ async def serving(
         listen = replace(listen, paths=(directory / "s",))
         chosen = ServerSettings(listen, hub or HubSettings())
         chosen = replace(chosen, **settings)  # type: ignore[arg-type]  # a test's settings are checked by the dataclass
-        server = Server(policy, chosen, observer or Observer())
+        server = Server(policy, chosen, observer or Observer(), should_forward)
         endpoint = claim(listen.paths[0], listen)
         server.start([endpoint])
         relay = Relay(server, endpoint)
