@@ -46,16 +46,16 @@ from ..errors import (
     UnknownSourceError,
 )
 from ..policy import FramePolicy
-from .vocabulary import U8, U16, U32, U64, Rule, UntilEnd
+from .vocabulary import U8, U16, U32, U64, Rule, SourceNumber, TimestampNs, UntilEnd
 
 Header = "Header" / Struct(
     "magic" / U32 * "0xDEADBEEF; on the wire EF BE AD DE",
     "relay_domain" / U8 * "1 market data, 2 signal, 3 execution, 4 system",
     "version" / U8 * "protocol version, 1",
-    "source" / U8 * "sending service; unknown numbers are legal",
+    "source" / SourceNumber * "sending service; unknown numbers are legal",
     "flags" / U8 * "free for the sender; no bit is given a meaning; default 0",
     "sequence" / U64 * "message counter, per source",
-    "timestamp" / U64 * "creation time, ns since the Unix epoch",
+    "timestamp" / TimestampNs * "creation time, ns since the Unix epoch",
     "payload_size" / U32 * "bytes after the header, all TLV headers included",
     "checksum" / U32 * "CRC-32 of bytes 0 to 27 and 32 to the end",
 )

@@ -20,6 +20,7 @@ from construct import (
     BytesInteger,
     Construct,
     Container,
+    FormatField,
     Int8ul,
     Int16ul,
     Int32sl,
@@ -43,6 +44,14 @@ I32: Final = Int32sl
 I64: Final = Int64sl
 U128: Final = BytesInteger(16, swapped=True)
 U256: Final = BytesInteger(32, swapped=True)
+Fixed8: Final = FormatField("<", "q")
+"""An i64 count of hundred-millionths."""
+TimestampNs: Final = FormatField("<", "Q")
+"""A u64 of nanoseconds since the Unix epoch."""
+VenueNumber: Final = FormatField("<", "H")
+AssetTypeNumber: Final = FormatField("<", "B")
+SourceNumber: Final = FormatField("<", "B")
+"""Numbers of the registry: open, an unknown one is legal (D11, D12)."""
 Address: Final = Bytes(20)
 """An Ethereum-style address: 20 bytes in the order they are written in hex."""
 
