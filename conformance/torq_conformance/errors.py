@@ -1,0 +1,15 @@
+"""What ends a run before it has a verdict."""
+
+from __future__ import annotations
+
+
+class ConformanceError(Exception):
+    """A run that cannot go on. The message says what, where, and what to do next."""
+
+
+class UsageError(ConformanceError):
+    """A wrong option, file or name: exit code 2."""
+
+
+class TargetError(ConformanceError):
+    """The target cannot be reached or started: exit code 2."""

@@ -1,0 +1,94 @@
+"""What a played program showed: every frame sent and received, in the order the suite saw it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .legality import Fate
+from .program import Frame, connection_name
+
+
+@dataclass(slots=True)
+class Sent:
+    """A frame of the program that was written, whole or in part. ``begun`` is the moment its write
+    began, ``tick`` the moment it ended.
+
+    ``certain`` says that the relay must have taken it: false where the write failed, or its sender left.
+    """
+
+    number: int
+    step: int
+    conn: int
+    frame: Frame
+    data: bytes
+    fate: Fate
+    why: str
+    begun: int
+    tick: int = 0
+    whole: bool = False
+    certain: bool = False
+
+    def __str__(self) -> str:
+        return f"{connection_name(self.conn)}{self.number}"
+
+
+@dataclass(slots=True)
+class Received:
+    """A whole frame that a connection got: a frame of the program, or bytes that nobody sent (``number`` None)."""
+
+    number: int | None
+    data: bytes
+    tick: int
+
+
+@dataclass(slots=True)
+class Peer:
+    """One connection of the program as the suite saw it."""
+
+    conn: int
+    connected: int
+    joined: int | None = None
+    received: list[Received] = field(default_factory=list)
+    rest: bytes = b""
+    torn: bool = False
+    closed: str = ""
+    closed_at: int = 0
+    left: bool = False
+    half_closed: bool = False
+    indefinite: bool = False
+    fenced_by: set[int] = field(default_factory=set)
+
+    @property
+    def name(self) -> str:
+        """The letter of the connection."""
+        return connection_name(self.conn)
+
+    @property
+    def open(self) -> bool:
+        """Whether it still stands: neither side has closed it."""
+        return not self.left and not self.closed
+
+
+@dataclass(slots=True)
+class History:
+    """All that one run of a program showed.
+
+    ``fences`` names the connection that wrote each fence, by sequence; ``broken`` the connections that sent bytes which
+    begin no frame.
+    """
+
+    sent: list[Sent] = field(default_factory=list)
+    peers: dict[int, Peer] = field(default_factory=dict)
+    fences: dict[int, int] = field(default_factory=dict)
+    broken: set[int] = field(default_factory=set)
+    stuck: str = ""
+    crash: str = ""
+
+    def by_number(self) -> dict[int, Sent]:
+        """The frames by their place in the program."""
+        return {sent.number: sent for sent in self.sent}
+
+    @property
+    def frames_received(self) -> int:
+        """Whole frames that came out of the relay, over all connections."""
+        return sum(len(peer.received) for peer in self.peers.values())

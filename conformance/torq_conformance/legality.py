@@ -1,0 +1,86 @@
+"""What spec/relay.md says must happen to a single frame: forwarded, refused, or the end of its connection's framing.
+
+Facts:
+- the header's domain decides first (DOM-1); a market data relay looks no further (DOM-3, VAL-2);
+- signal and execution look at checksum and at every TLV, the inner type of an extended one included (DOM-2, VAL-1,
+  VAL-3); execution also at version, source and the sizes of fixed-size types (VAL-4);
+- a size above the limit cannot be stepped over (VAL-5).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from torq_protocol.constants import EXTENDED_MARKER, HEADER_SIZE, VERSION
+from torq_protocol.registry import REGISTRY
+
+from .profile import Rules
+from .program import Frame
+
+FIXED_SIZES = dict(REGISTRY.fixed_sizes)
+
+
+class Fate(Enum):
+    """What must become of a frame."""
+
+    FORWARD = "forward"
+    REFUSE = "refuse"
+    BREAK = "break"
+
+
+def fate_of(frame: Frame, rules: Rules) -> tuple[Fate, str]:
+    """What must become of a frame, and why it may not be forwarded ("" if it may)."""
+    announced = HEADER_SIZE + frame.claim if frame.claim is not None else frame.size
+    if announced > rules.max_message_size:
+        return Fate.BREAK, f"it announces {announced} bytes, above the limit of {rules.max_message_size}"
+    if frame.claim is not None and announced != frame.size:
+        return Fate.BREAK, "it announces another size than it has"
+    fault = _fault(frame, rules)
+    return (Fate.REFUSE, fault) if fault else (Fate.FORWARD, "")
+
+
+def _fault(frame: Frame, rules: Rules) -> str:
+    if rules.domain_filter and frame.domain != rules.number:
+        return f"its header names domain {frame.domain}, the relay serves {rules.number}"
+    if rules.strict and frame.version != VERSION:
+        return f"its version is {frame.version}"
+    if rules.strict and frame.source is not None and frame.source not in REGISTRY.source_numbers:
+        return f"its source {frame.source} is unknown"
+    if rules.checksum and frame.checksum != "good":
+        return f"its checksum is wrong ({frame.checksum})"
+    return _payload_fault(frame, rules)
+
+
+def _payload_fault(frame: Frame, rules: Rules) -> str:
+    for tlv in frame.tlvs:
+        extended = tlv.extended or tlv.size > 255
+        if rules.check_tlvs and extended and tlv.type in (0, EXTENDED_MARKER):
+            return f"an extended TLV has inner type {tlv.type}"
+        if rules.type_filter and tlv.type not in rules.types:
+            return f"TLV type {tlv.type} is outside {rules.first_type} to {rules.last_type}"
+        if rules.strict and FIXED_SIZES.get(tlv.type, tlv.size) != tlv.size:
+            return f"TLV type {tlv.type} has {tlv.size} bytes, not {FIXED_SIZES[tlv.type]}"
+    if frame.tail and rules.check_tlvs and malformed(bytes.fromhex(frame.tail)):
+        return "its TLVs are malformed"
+    return ""
+
+
+def malformed(payload: bytes) -> bool:
+    """Whether bytes are no sequence of TLVs (D7)."""
+    position = 0
+    while position < len(payload):
+        rest = payload[position:]
+        if rest[0] == EXTENDED_MARKER:
+            if len(rest) < 5 or rest[1] != 0 or rest[2] in (0, EXTENDED_MARKER):
+                return True
+            position += 5 + int.from_bytes(rest[3:5], "little")
+        else:
+            if len(rest) < 2:
+                return True
+            position += 2 + rest[1]
+    return position != len(payload)
+
+
+def fence_type(rules: Rules) -> int:
+    """A TLV type of the domain whose size no rule fixes: fences carry it."""
+    return {"market_data": 4, "signal": 30, "execution": 46}[rules.domain]

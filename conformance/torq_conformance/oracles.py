@@ -1,0 +1,311 @@
+"""Oracles: what a history may not contain, each in linear time because every frame is unique.
+
+An oracle looks at what all legal histories have in common, never at one expected transcript. It yields findings in the
+field's words: lost, duplicated, altered, leaked, reordered, torn, closed, stuck, crashed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES
+
+from . import wire
+from .history import History, Peer, Received, Sent
+from .legality import Fate
+from .profile import Rules
+from .program import connection_name
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One contradiction between a history and a requirement: its kind, and what was expected and seen."""
+
+    kind: str
+    expected: str
+    seen: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: expected {self.expected}; seen {self.seen}"
+
+
+Oracle = Callable[[History, Rules], Iterator[Finding]]
+
+
+def _must_arrive(sent: Sent, receiver: Peer, history: History, rules: Rules) -> bool:
+    """Whether no legal history lacks this frame at this receiver."""
+    sender = history.peers[sent.conn]
+    return (
+        sent.fate is Fate.FORWARD
+        and sent.certain
+        and sender.open
+        and not sender.half_closed
+        and receiver.open
+        and not receiver.torn
+        and receiver.joined is not None
+        and receiver.joined <= sent.begun
+        and (rules.echo or sent.conn != receiver.conn)
+    )
+
+
+def lost(history: History, rules: Rules) -> Iterator[Finding]:
+    """A valid frame that a joined connection never got, although what was sent after it has come out."""
+    if not rules.forwards:
+        return
+    for receiver in history.peers.values():
+        got = {received.number for received in receiver.received}
+        for sent in history.sent:
+            if sent.number not in got and _must_arrive(sent, receiver, history, rules):
+                proof = (
+                    f"a later fence of {connection_name(sent.conn)} arrived"
+                    if sent.conn in receiver.fenced_by
+                    else f"nothing that {connection_name(sent.conn)} sent after it arrived either"
+                )
+                yield Finding(
+                    "lost", f"frame {sent} of step {sent.step + 1} at {receiver.name}", f"it never came; {proof}"
+                )
+
+
+def unserved(history: History, rules: Rules) -> Iterator[Finding]:
+    """A connection that was accepted but never served."""
+    if not rules.forwards:
+        return
+    for peer in history.peers.values():
+        if peer.joined is None and peer.open:
+            yield Finding("unserved", f"{peer.name} to get what others send", "it got nothing at all")
+
+
+def duplicated(history: History, _: Rules) -> Iterator[Finding]:
+    """A frame that a connection got more than once."""
+    for receiver in history.peers.values():
+        counts = Counter(received.number for received in receiver.received if received.number is not None)
+        for number, count in counts.items():
+            if count > 1:
+                sent = history.by_number()[number]
+                yield Finding("duplicated", f"frame {sent} once at {receiver.name}", f"it came {count} times")
+
+
+def altered(history: History, _: Rules) -> Iterator[Finding]:
+    """A frame that nobody sent: changed on its way, or made of pieces."""
+    for receiver in history.peers.values():
+        for received in receiver.received:
+            if received.number is None:
+                yield _name_alteration(history, receiver, received)
+
+
+def _name_alteration(history: History, receiver: Peer, received: Received) -> Finding:
+    sequence = received.data[8:16]
+    original = next((sent for sent in history.sent if sent.data[8:16] == sequence), None)
+    if original is None:
+        return Finding(
+            "altered", f"{receiver.name} to get frames that were sent", f"{len(received.data)} bytes that nobody sent"
+        )
+    places = [i for i, (old, new) in enumerate(zip(original.data, received.data, strict=False)) if old != new]
+    where = (
+        f"byte {places[0]} is {received.data[places[0]]:#04x}, not {original.data[places[0]]:#04x}"
+        if places
+        else f"{len(received.data)} bytes instead of {len(original.data)}"
+    )
+    return Finding("altered", f"frame {original} byte for byte at {receiver.name}", where)
+
+
+def torn(history: History, _: Rules) -> Iterator[Finding]:
+    """A stream that is no longer cut into frames: part of a frame, or pieces of several."""
+    for receiver in history.peers.values():
+        if receiver.torn:
+            stray = any(wire.FENCE_MARK in rest for rest in (receiver.rest,))
+            after = ", then a fence behind them" if stray else ""
+            yield Finding(
+                "torn",
+                f"whole frames at {receiver.name}",
+                f"{len(receiver.rest)} bytes after {len(receiver.received)} frames that begin no frame "
+                f"({receiver.rest[:16].hex(' ')}){after}",
+            )
+        elif receiver.rest and receiver.open:
+            yield Finding(
+                "torn",
+                f"whole frames at {receiver.name}",
+                f"{len(receiver.rest)} bytes of an incomplete frame ({_announced(receiver.rest)})",
+            )
+
+
+def _announced(rest: bytes) -> str:
+    if len(rest) < HEADER_SIZE or not rest.startswith(MAGIC_BYTES):
+        return rest[:16].hex(" ")
+    return f"its header announces {HEADER_SIZE + int.from_bytes(rest[24:28], 'little')} bytes"
+
+
+def mixed(history: History, _: Rules) -> Iterator[Finding]:
+    """Bytes of one connection inside what another one sent."""
+    for receiver in history.peers.values():
+        strange = [received.data for received in receiver.received if received.number is None]
+        for data in (*strange, receiver.rest):
+            inside = _senders_inside(data, history)
+            if len(inside) > 1:
+                yield Finding(
+                    "mixed",
+                    f"bytes of each sender apart at {receiver.name}",
+                    f"{len(data)} bytes in which those of {' and '.join(map(connection_name, inside))} mix",
+                )
+
+
+def _senders_inside(data: bytes, history: History) -> list[int]:
+    """The connections of which a header, or the part of one that was sent first, stands in some bytes."""
+    return sorted({sent.conn for sent in history.sent if sent.data[8:28] in data})
+
+
+def leaked(history: History, _: Rules) -> Iterator[Finding]:
+    """A frame that had to be refused, yet reached somebody."""
+    by_number = history.by_number()
+    for receiver in history.peers.values():
+        for received in receiver.received:
+            if received.number is None:
+                continue
+            sent = by_number[received.number]
+            if sent.fate is not Fate.FORWARD:
+                yield Finding("leaked", f"frame {sent} nowhere, because {sent.why}", f"it came to {receiver.name}")
+            elif not sent.whole:
+                yield Finding("leaked", f"nothing of frame {sent}, which was never sent whole", f"at {receiver.name}")
+
+
+def echoed_wrongly(history: History, rules: Rules) -> Iterator[Finding]:
+    """A sender that got its own frame back although echo is off. (That it lacks one with echo on is a loss.)"""
+    by_number = history.by_number()
+    for receiver in history.peers.values():
+        for received in receiver.received:
+            if not rules.echo and received.number is not None and by_number[received.number].conn == receiver.conn:
+                yield Finding(
+                    "echoed", f"no frame of its own at {receiver.name}", f"{by_number[received.number]} came back"
+                )
+
+
+def echo_lost(history: History, rules: Rules) -> Iterator[Finding]:
+    """A sender that did not get its own frame back although echo is on."""
+    if not (rules.echo and rules.forwards):
+        return
+    for sender in history.peers.values():
+        got = {received.number for received in sender.received}
+        for sent in history.sent:
+            if sent.conn == sender.conn and sent.number not in got and _must_arrive(sent, sender, history, rules):
+                yield Finding("lost", f"frame {sent} back at its sender {sender.name}", "it never came")
+
+
+def replayed(history: History, _: Rules) -> Iterator[Finding]:
+    """A frame that reached a connection although another had got it before that connection existed."""
+    first_seen: dict[int, int] = {}
+    for peer in history.peers.values():
+        for received in peer.received:
+            if received.number is not None:
+                first_seen[received.number] = min(received.tick, first_seen.get(received.number, received.tick))
+    by_number = history.by_number()
+    for peer in history.peers.values():
+        for received in peer.received:
+            if received.number is not None and first_seen[received.number] < peer.connected:
+                yield Finding(
+                    "replayed",
+                    f"only frames sent after {peer.name} joined",
+                    f"frame {by_number[received.number]}, which others had got before {peer.name} connected",
+                )
+
+
+def _ordered_numbers(peer: Peer) -> list[int]:
+    return list(dict.fromkeys(received.number for received in peer.received if received.number is not None))
+
+
+def reordered_within_sender(history: History, _: Rules) -> Iterator[Finding]:
+    """Frames of one sender in another order than sent."""
+    by_number = history.by_number()
+    for receiver in history.peers.values():
+        latest: dict[int, Sent] = {}
+        for number in _ordered_numbers(receiver):
+            sent = by_number[number]
+            before = latest.get(sent.conn)
+            if before is not None and before.number > sent.number:
+                yield Finding(
+                    "reordered",
+                    f"{sent} before {before} at {receiver.name}: {connection_name(sent.conn)} sent them so",
+                    f"{before} came first",
+                )
+                break
+            latest[sent.conn] = sent
+
+
+def reordered_between_receivers(history: History, _: Rules) -> Iterator[Finding]:
+    """Two receivers that got two frames in opposite orders."""
+    by_number = history.by_number()
+    orders = [(peer, _ordered_numbers(peer)) for peer in history.peers.values() if peer.received]
+    for index, (first, order) in enumerate(orders):
+        places = {number: place for place, number in enumerate(order)}
+        for second, other in orders[index + 1 :]:
+            common = [number for number in other if number in places]
+            for earlier, later in pairwise(common):
+                if places[earlier] > places[later]:
+                    a, b = by_number[earlier], by_number[later]
+                    yield Finding(
+                        "reordered",
+                        "one order of all frames at every receiver",
+                        f"{second.name} saw {a} before {b}, {first.name} saw {b} before {a}",
+                    )
+                    break
+
+
+def causality_broken(history: History, _: Rules) -> Iterator[Finding]:
+    """A frame that came before one which its sender had got before sending it."""
+    by_number = history.by_number()
+    for receiver in history.peers.values():
+        places = {number: place for place, number in enumerate(_ordered_numbers(receiver))}
+        for author in history.peers.values():
+            seen = iter(author.received)
+            following = next(seen, None)
+            cause: tuple[int, int] | None = None
+            for sent in (entry for entry in history.sent if entry.conn == author.conn):
+                while following is not None and following.tick <= sent.begun:
+                    place = places.get(following.number) if following.number is not None else None
+                    if place is not None and (cause is None or place > cause[0]) and following.number is not None:
+                        cause = (place, following.number)
+                    following = next(seen, None)
+                place = places.get(sent.number)
+                if cause is not None and place is not None and place < cause[0]:
+                    yield Finding(
+                        "reordered",
+                        f"{by_number[cause[1]]} before {sent} at {receiver.name}: "
+                        f"{author.name} had got the one before it sent the other",
+                        f"{sent} came first",
+                    )
+
+
+def closed_unexpectedly(history: History, rules: Rules) -> Iterator[Finding]:
+    """A connection that the relay closed without cause."""
+    breakers = _broken_framing(history) if rules.on_framing_error == "close" else set()
+    for peer in history.peers.values():
+        if peer.closed and not peer.left and peer.conn not in breakers:
+            yield Finding("closed", f"{peer.name} to stay connected", f"the relay closed it ({peer.closed})")
+
+
+def _broken_framing(history: History) -> set[int]:
+    return history.broken
+
+
+def framing_error_ignored(history: History, rules: Rules) -> Iterator[Finding]:
+    """A connection whose bytes cannot be framed any more, yet that the relay keeps although it closes such ones."""
+    if rules.on_framing_error != "close":
+        return
+    for conn in _broken_framing(history):
+        peer = history.peers.get(conn)
+        if peer is not None and peer.open and not peer.half_closed:
+            yield Finding("kept", f"{peer.name} to be closed after its framing error", "it stays connected")
+
+
+def stuck(history: History, _: Rules) -> Iterator[Finding]:
+    """A relay that stopped reading from a client."""
+    if history.stuck:
+        yield Finding("stuck", "the relay to go on reading", history.stuck)
+
+
+def crashed(history: History, _: Rules) -> Iterator[Finding]:
+    """A relay that is gone."""
+    if history.crash:
+        yield Finding("crashed", "the relay to go on serving", history.crash)

@@ -1,0 +1,82 @@
+"""Counterexamples as files: a versioned, semantic JSON that can be replayed years later."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from .errors import UsageError
+from .profile import Profile, Rules, rules_for
+from .program import FORMAT_VERSION, Program
+from .runner import Counterexample
+from .scenarios import SCENARIOS
+
+
+class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One contradiction as it was first seen."""
+
+    kind: str
+    expected: str
+    seen: str
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A program that showed a requirement broken, the profile it was judged by, and how often it failed."""
+
+    requirement: str
+    profile: Profile
+    program: Program
+    findings: tuple[Shown, ...]
+    failures: int
+    runs: int
+    seed: int
+    target: str
+    format: Literal["torq-conformance counterexample"] = "torq-conformance counterexample"
+    version: int = FORMAT_VERSION
+
+    @property
+    def rules(self) -> Rules:
+        """What the relay has to do, for the oracles."""
+        return rules_for(self.profile, self.program.domain)
+
+
+def save(counterexample: Counterexample, *, profile: Profile, seed: int, target: str, folder: Path) -> Path:
+    """Write a counterexample to ``folder``, under the name of its requirement. Raises UsageError if that fails."""
+    record = Record(
+        requirement=counterexample.requirement,
+        profile=profile,
+        program=counterexample.program,
+        findings=tuple(Shown(each.kind, each.expected, each.seen) for each in counterexample.findings),
+        failures=counterexample.failures,
+        runs=counterexample.runs,
+        seed=seed,
+        target=target,
+    )
+    domain = counterexample.program.domain
+    path = folder / f"{counterexample.requirement}-{domain}-{re.sub(r'[^a-z0-9]+', '-', profile.name.lower())}.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}; choose another folder with --failures"
+        ) from error
+    return path
+
+
+def load(path: Path) -> Record:
+    """Read a counterexample. Raises UsageError with what is wrong with the file."""
+    try:
+        record = msgspec.json.decode(path.read_bytes(), type=Record)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path} is no counterexample of this suite: {error}") from error
+    if record.version != FORMAT_VERSION:
+        raise UsageError(f"{path} has format version {record.version}; this suite reads {FORMAT_VERSION}")
+    if record.requirement not in SCENARIOS:
+        raise UsageError(f"{path}: requirement {record.requirement!r} has no oracle in this suite")
+    return record

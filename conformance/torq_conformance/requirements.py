@@ -1,0 +1,85 @@
+"""The requirements of a relay as data, read from ``requirements.toml``: ids, levels, texts, sections."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+
+import msgspec
+
+from .errors import UsageError
+
+DOMAIN_NAMES = ("market_data", "signal", "execution")
+
+
+class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One numbered requirement: what a relay must do, and which relays it binds."""
+
+    id: str
+    level: str
+    text: str
+    domains: tuple[str, ...] = DOMAIN_NAMES
+    differ: tuple[str, ...] = ()
+
+    @property
+    def section(self) -> str:
+        """The letters before the number, such as ``FRAME``."""
+        return self.id.partition("-")[0]
+
+    def binds(self, domain: str) -> bool:
+        """Whether the relay of this domain has to hold the requirement."""
+        return domain in self.domains
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A group of requirements."""
+
+    title: str
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    sections: dict[str, Section]
+    requirement: tuple[Requirement, ...]
+
+
+@cache
+def _load() -> _File:
+    text = resources.files(__package__).joinpath("requirements.toml").read_text("utf-8")
+    return msgspec.convert(tomllib.loads(text), _File)
+
+
+def requirements() -> dict[str, Requirement]:
+    """Every requirement by id, in the order of the specification."""
+    return {requirement.id: requirement for requirement in _load().requirement}
+
+
+def sections() -> dict[str, Section]:
+    """Every section by its letters, in the order of the specification."""
+    return _load().sections
+
+
+def select(include: Iterable[str], exclude: Iterable[str]) -> list[Requirement]:
+    """The requirements that sections and ids name; all of them when ``include`` is empty.
+
+    Raises UsageError for a name that matches nothing, with the nearest names that do.
+    """
+    known = requirements()
+    wanted = _expand(include) or set(known)
+    return [known[name] for name in known if name in wanted - _expand(exclude)]
+
+
+def _expand(names: Iterable[str]) -> set[str]:
+    known = requirements()
+    found: set[str] = set()
+    for name in names:
+        upper = name.strip().upper()
+        matching = {key for key in known if upper in (key, known[key].section)}
+        if not matching:
+            near = difflib.get_close_matches(upper, [*known, *sections()], n=3, cutoff=0.4)
+            hint = f"; did you mean {', '.join(near)}?" if near else ""
+            raise UsageError(f"no section or requirement is called {name!r}{hint} (see torq-conformance --list)")
+        found |= matching
+    return found

@@ -1,0 +1,379 @@
+"""Runs the scenarios: generates programs, plays and judges them, confirms failures, shrinks, and gives verdicts.
+
+Facts:
+- Hypothesis is told everything explicitly: under ``CI=1`` it would otherwise use the same seed every time and forget;
+- a failure is played again ten times: always failing means deterministic, and one run per candidate is enough to
+  shrink; otherwise a candidate is played as often as the measured rate demands (a real failure missed less than once
+  in 1000), at most 60 times;
+- the smallest failing program is remembered by us, so that nothing hangs on how a search ends.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity
+from hypothesis.errors import HypothesisException
+from hypothesis.stateful import run_state_machine_as_test
+
+from .errors import TargetError
+from .executor import Executor
+from .history import History
+from .minimise import simpler_programs
+from .oracles import Finding, Oracle, unserved
+from .profile import Profile, Rules, rules_for
+from .program import Program
+from .requirements import Requirement
+from .scenarios import SCENARIOS, UNJUDGED, Scenario, features_of
+from .target import Target
+
+CONFIRM_RUNS = 10
+MAX_RUNS = 60
+STEADY_RUNS = 2
+STAMP_RUNS = 20
+STAMP_SECONDS = 3.0
+SHRINK_SECONDS = 5.0
+MISS_RATE = 0.001
+
+
+class Verdict(Enum):
+    """What is known about a requirement after a run."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    FAIL = "FAIL"
+    FLAKY = "FLAKY"
+    UNKNOWN = "UNKNOWN"
+    UNSUPPORTED = "UNSUPPORTED"
+
+
+@dataclass(slots=True)
+class Counterexample:
+    """The smallest failing program found, what it shows, and how often it does."""
+
+    requirement: str
+    program: Program
+    findings: list[Finding]
+    history: History
+    failures: int = 0
+    runs: int = 0
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether every run of it failed."""
+        return self.failures == self.runs
+
+
+@dataclass(slots=True)
+class Result:
+    """The verdict on one requirement with its evidence."""
+
+    requirement: Requirement
+    verdict: Verdict
+    reason: str = ""
+    exercised: int = 0
+    evidence: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    counterexample: Counterexample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run does: the domain and profile it judges by, and how much it may cost."""
+
+    domain: str
+    profile: Profile
+    rules: Rules
+    requirements: tuple[Requirement, ...]
+    max_examples: int
+    seed: int
+    time_budget: float
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        domain: str,
+        profile: Profile,
+        requirements: list[Requirement],
+        max_examples: int,
+        seed: int,
+        time_budget: float,
+    ) -> Plan:
+        """A plan with the profile made definite for the domain."""
+        rules = rules_for(profile, domain)  # type: ignore[arg-type] # the CLI offers only the three names
+        return cls(domain, profile, rules, tuple(requirements), max_examples, seed, time_budget)
+
+
+class Observer:
+    """Is told how a run goes. The methods do nothing; a progress display overrides what it shows."""
+
+    def started(self, requirement: Requirement) -> None:
+        """A requirement is about to be judged."""
+
+    def played(self, requirement: Requirement, count: int) -> None:
+        """One more program was played."""
+
+    def failed(self, counterexample: Counterexample) -> None:
+        """A failing program was found, or a smaller one."""
+
+    def finished(self, result: Result) -> None:
+        """A requirement has its verdict."""
+
+
+class _OutOfTime(BaseException):
+    """Ends a search at once; no exception that Hypothesis would take for a failure of the program."""
+
+
+def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
+    """Judge every requirement of the plan, one after the other, none hiding another."""
+    started = time.monotonic()
+    results: list[Result] = []
+    silent = ""
+    for index, requirement in enumerate(plan.requirements):
+        left = plan.time_budget - (time.monotonic() - started)
+        share = left / (len(plan.requirements) - index)
+        observer.started(requirement)
+        if silent and unserved not in _oracles(requirement):
+            result = Result(requirement, Verdict.UNKNOWN, f"the relay serves no connection ({silent})")
+        else:
+            result = _judge(requirement, plan, target, observer, max(share * 2, 0.0) if left > 0 else 0.0)
+        if result.counterexample is not None and result.counterexample.findings[0].kind == "unserved":
+            silent = requirement.id
+        observer.finished(result)
+        results.append(result)
+    return results
+
+
+def _oracles(requirement: Requirement) -> tuple[Oracle, ...]:
+    return SCENARIOS[requirement.id].oracles if requirement.id in SCENARIOS else ()
+
+
+def _judge(requirement: Requirement, plan: Plan, target: Target, observer: Observer, seconds: float) -> Result:
+    unsupported = _unsupported(requirement, plan)
+    if unsupported:
+        return Result(requirement, Verdict.UNSUPPORTED, unsupported)
+    if requirement.id not in SCENARIOS:
+        return Result(requirement, Verdict.UNKNOWN, "no program of this version exercises it")
+    if seconds <= 0:
+        return Result(requirement, Verdict.UNKNOWN, "the time budget was used up")
+    return _Search(requirement, SCENARIOS[requirement.id], plan, target, observer, seconds).run()
+
+
+def _unsupported(requirement: Requirement, plan: Plan) -> str:
+    if requirement.id in plan.profile.not_promised:
+        return f"not promised by profile {plan.profile.name}: {plan.profile.not_promised[requirement.id]}"
+    if not requirement.binds(plan.domain):
+        return f"binds {' and '.join(requirement.domains)} only"
+    return UNJUDGED.get(
+        requirement.id, "figures are measured by the benchmarks" if requirement.level == "FIGURE" else ""
+    )
+
+
+class _Search:
+    """Looks for a program that shows one requirement broken."""
+
+    def __init__(
+        self,
+        requirement: Requirement,
+        scenario: Scenario,
+        plan: Plan,
+        target: Target,
+        observer: Observer,
+        seconds: float,
+    ) -> None:
+        self._requirement = requirement
+        self._scenario = scenario
+        self._plan = plan
+        self._target = target
+        self._observer = observer
+        self._executor = Executor(target, plan.rules)
+        self._deadline = time.monotonic() + seconds
+        self._result = Result(requirement, Verdict.PASS)
+        self._best: Counterexample | None = None
+        self._runs_per_candidate = 1
+        self._shrink_deadline = math.inf
+
+    def run(self) -> Result:
+        result = self._result
+        started = time.monotonic()
+        stopped = ""
+        try:
+            self._generate()
+        except _OutOfTime:
+            stopped = "" if self._best else "; the time budget ended the search"
+        except AssertionError:
+            pass
+        except (HypothesisException, BaseExceptionGroup):
+            if self._best is None:
+                raise
+        if self._best is not None:
+            self._minimise(self._best)
+            self._stamp(self._best)
+            result.counterexample = self._best
+            result.verdict = Verdict.FAIL if self._best.deterministic else Verdict.FLAKY
+        elif result.exercised == 0:
+            result.verdict = Verdict.UNKNOWN
+            result.reason = "no program exercised it" + stopped
+        else:
+            result.reason = stopped.removeprefix("; ")
+        result.seconds = time.monotonic() - started
+        return result
+
+    def _generate(self) -> None:
+        machine = hypothesis.seed(self._seed())(
+            type(
+                f"Programs_{self._requirement.id.replace('-', '_')}",
+                self._scenario.features,
+                {"promise": self._plan.rules, "play": staticmethod(self._candidate)},
+            )
+        )
+        run_state_machine_as_test(
+            machine,
+            settings=hypothesis.settings(
+                max_examples=self._plan.max_examples,
+                stateful_step_count=self._scenario.steps,
+                database=None,
+                deadline=None,
+                derandomize=False,
+                print_blob=False,
+                report_multiple_bugs=False,
+                phases=(Phase.generate, Phase.shrink),
+                verbosity=Verbosity.quiet,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+
+    def _seed(self) -> int:
+        return self._plan.seed * 1000 + sum(map(ord, self._requirement.id))
+
+    def _candidate(self, program: Program) -> None:
+        """Play one program of the search; raises AssertionError when it shows the requirement broken."""
+        if time.monotonic() > min(self._deadline, self._shrink_deadline):
+            raise _OutOfTime
+        if self._best is None:
+            counterexample = self._play(program)
+            self._note(program)
+            if counterexample is None:
+                return
+            self._found(counterexample)
+        elif not self._fails(program):
+            return
+        raise AssertionError(self._requirement.id)
+
+    def _play(self, program: Program) -> Counterexample | None:
+        try:
+            history = self._executor.play(program)
+        except TargetError as error:
+            if not self._target.restartable:
+                raise
+            history = History(crash=str(error))
+        if history.crash or self._target.crash():
+            history.crash = history.crash or self._target.crash()
+            self._target.restart()
+            self._executor = Executor(self._target, self._plan.rules)
+        exercised = self._scenario.exercised(program, history)
+        if self._best is None and exercised:
+            self._result.exercised += 1
+        findings = self._scenario.judge(history, self._plan.rules) if exercised or history.crash else []
+        if findings and self._belongs_elsewhere(program, findings):
+            self._result.evidence["programs that failed for another reason"] += 1
+            findings = []
+        return Counterexample(self._requirement.id, program, findings, history) if findings else None
+
+    def _belongs_elsewhere(self, program: Program, findings: list[Finding]) -> bool:
+        """Whether the program fails without what the requirement is about as well."""
+        scenario = self._scenario
+        if scenario.control is None or any(finding.kind in scenario.own for finding in findings):
+            return False
+        history = self._executor.play(scenario.control(program))
+        return bool(scenario.judge(history, self._plan.rules))
+
+    def _note(self, program: Program) -> None:
+        self._result.evidence.update(features_of(program))
+        self._observer.played(self._requirement, self._result.evidence["programs"])
+
+    def _found(self, counterexample: Counterexample) -> None:
+        """The first failure: measure how often it shows, and set the effort of shrinking by that."""
+        self._best = counterexample
+        self._observer.failed(counterexample)
+        failures = runs = 0
+        until = time.monotonic() + STAMP_SECONDS
+        while runs < CONFIRM_RUNS and (runs < 3 or time.monotonic() < until):
+            runs += 1
+            failures += self._play(counterexample.program) is not None
+        rate = (failures + 1) / (runs + 1)
+        if rate < 1:
+            self._runs_per_candidate = min(MAX_RUNS, math.ceil(math.log(MISS_RATE) / math.log(1 - rate)))
+        self._shrink_deadline = time.monotonic() + SHRINK_SECONDS
+
+    def _fails(self, program: Program) -> bool:
+        """Whether a candidate fails in as many runs as the measured rate demands; the smallest is remembered."""
+        for _ in range(self._runs_per_candidate):
+            counterexample = self._play(program)
+            if counterexample is not None:
+                if self._runs_per_candidate == 1 and not self._keeps_failing(program):
+                    return False
+                if self._best is None or program.weight <= self._best.program.weight:
+                    self._best = counterexample
+                    self._observer.failed(counterexample)
+                return True
+            if time.monotonic() > self._shrink_deadline:
+                break
+        return False
+
+    def _keeps_failing(self, program: Program) -> bool:
+        """Whether a candidate is as deterministic as the failure that it is to stand for."""
+        return all(self._play(program) is not None for _ in range(STEADY_RUNS))
+
+    def _minimise(self, best: Counterexample) -> None:
+        """Take away from the program what the failure does not need, until nothing can be taken away."""
+        self._shrink_deadline = max(self._shrink_deadline, time.monotonic() + SHRINK_SECONDS / 2)
+        progress = True
+        while progress and time.monotonic() < self._shrink_deadline:
+            progress = False
+            for candidate in simpler_programs(self._best.program if self._best else best.program):
+                if time.monotonic() > self._shrink_deadline:
+                    return
+                if self._fails(candidate):
+                    progress = True
+                    break
+
+    def _stamp(self, best: Counterexample) -> None:
+        """Play the final program on a fresh relay, often enough to say how often it fails."""
+        best = self._best or best
+        if self._target.restartable:
+            self._target.restart()
+            self._executor = Executor(self._target, self._plan.rules)
+        until = time.monotonic() + STAMP_SECONDS
+        while best.runs < STAMP_RUNS and (best.runs < 5 or time.monotonic() < until):
+            best.runs += 1
+            again = self._play(best.program)
+            if again is not None:
+                best.failures += 1
+                best.findings, best.history = again.findings, again.history
+
+
+def replay(program: Program, requirement: str, rules: Rules, target: Target, runs: int) -> tuple[int, Counterexample]:
+    """Play a stored program ``runs`` times: how many runs failed, and what the last failing one (or run) showed."""
+    executor = Executor(target, rules)
+    scenario = SCENARIOS[requirement]
+    failures = 0
+    shown: Counterexample | None = None
+    for _ in range(runs):
+        history = executor.play(program)
+        if history.crash and target.restartable:
+            target.restart()
+            executor = Executor(target, rules)
+        findings = scenario.judge(history, rules)
+        if findings or shown is None:
+            shown = Counterexample(requirement, program, findings, history)
+        failures += bool(findings)
+    if shown is None:
+        raise ValueError("replay needs at least one run")
+    shown.failures, shown.runs = failures, runs
+    return failures, shown

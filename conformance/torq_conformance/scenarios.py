@@ -1,0 +1,186 @@
+"""How each requirement is tested: the features its programs are made of, and the oracles that judge them.
+
+Reading this table is reading the test plan. A requirement without a scenario cannot be judged by programs; ``UNJUDGED``
+says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import machine as m
+from . import oracles as o
+from .history import History
+from .legality import Fate
+from .profile import Rules
+from .program import Close, Connect, Finish, Frame, HalfClose, Program, Step, Sync, Write
+
+Feature = type[m.ProgramMachine]
+Control = Callable[[Program], Program]
+Need = Callable[[Program, History], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Programs for one requirement: ``features`` write them, ``oracles`` judge them, ``steps`` is their length.
+
+    ``needs`` says whether a run was about the requirement at all; one that was not neither counts nor fails.
+    ``control`` gives the same program without what the requirement is about: where that fails too, the failure belongs
+    to another requirement, unless it is of one of the kinds ``own``.
+    """
+
+    features: tuple[Feature, ...]
+    oracles: tuple[o.Oracle, ...]
+    steps: int = 12
+    needs: Need | None = None
+    control: Control | None = None
+    own: tuple[str, ...] = ()
+
+    def exercised(self, program: Program, history: History) -> bool:
+        """Whether the run tested the requirement: frames were sent, somebody was served, and ``needs`` holds."""
+        served = any(peer.joined is not None for peer in history.peers.values())
+        return (
+            bool(history.sent)
+            and (served or o.unserved in self.oracles)
+            and (self.needs is None or self.needs(program, history))
+        )
+
+    def judge(self, history: History, rules: Rules) -> list[o.Finding]:
+        """Everything in a history that contradicts the requirement."""
+        return [finding for oracle in (o.crashed, o.stuck, *self.oracles) for finding in oracle(history, rules)]
+
+
+def one_after_the_other(program: Program) -> Program:
+    """The same writes, each finished before the next begins."""
+    steps: list[Step] = []
+    for step in program.steps:
+        if not isinstance(step, Finish):
+            steps.append(step)
+        if isinstance(step, Write) and step.stop is not None:
+            steps.append(Finish(step.conn))
+    return Program(program.domain, tuple(steps))
+
+
+def _writes(program: Program) -> list[Write]:
+    return [step for step in program.steps if isinstance(step, Write)]
+
+
+def cuts(program: Program, _: History) -> bool:
+    """A write was cut."""
+    return any(len(write.pieces()) > 1 for write in _writes(program))
+
+
+def coalesces(program: Program, _: History) -> bool:
+    """Several frames went out in one write."""
+    return any(len(write.items) > 1 for write in _writes(program))
+
+
+def interleaves(program: Program, _: History) -> bool:
+    """A frame was begun, another client wrote, and the frame was finished."""
+    begun: dict[int, bool] = {}
+    for step in program.steps:
+        if isinstance(step, Write):
+            begun = {conn: True for conn in begun if conn != step.conn}
+            if step.stop is not None:
+                begun[step.conn] = False
+        elif isinstance(step, Finish) and begun.get(step.conn):
+            return True
+    return False
+
+
+def leaves_open(program: Program, _: History) -> bool:
+    """A frame was begun and never finished."""
+    return any(write.stop is not None for write in _writes(program)) and not any(
+        isinstance(step, Finish) for step in program.steps
+    )
+
+
+def has(kind: type[Step]) -> Need:
+    """A step of some kind was played."""
+    return lambda program, _: any(isinstance(step, kind) for step in program.steps)
+
+
+def fate(wanted: Fate) -> Need:
+    """A frame of some fate was sent."""
+    return lambda _, history: any(sent.fate is wanted for sent in history.sent)
+
+
+def breaks_framing(_: Program, history: History) -> bool:
+    """A client sent what begins no frame."""
+    return bool(history.broken)
+
+
+def sends_above_64_kib(_: Program, history: History) -> bool:
+    """A frame larger than a read buffer was sent."""
+    return any(len(sent.data) > 65_536 for sent in history.sent)
+
+
+def joins_late(program: Program, _: History) -> bool:
+    """A client connected after frames had been sent."""
+    kinds = [type(step) for step in program.steps]
+    return Write in kinds and Connect in kinds[kinds.index(Write) :]
+
+
+WHOLE = (o.lost, o.torn, o.altered)
+REFUSED = (o.lost, o.torn, o.leaked, o.closed_unexpectedly)
+
+SCENARIOS: dict[str, Scenario] = {
+    "CONN-3": Scenario((m.Traffic, m.Joins, m.Idles), (o.unserved, o.lost), steps=8),
+    "CONN-6": Scenario((m.Traffic, m.Joins, m.Leaves), (o.lost, o.torn, o.closed_unexpectedly), needs=has(Close)),
+    "CONN-7": Scenario((m.Traffic, m.Joins, m.HalfCloses), (o.lost, o.closed_unexpectedly), needs=has(HalfClose)),
+    "FWD-1": Scenario((m.Traffic, m.Joins), (o.unserved, o.lost)),
+    "FWD-2": Scenario((m.Traffic, m.Rush, m.Joins), (o.duplicated,)),
+    "FWD-3": Scenario((m.UnusualHeaders,), (o.lost, o.altered)),
+    "FWD-4": Scenario((m.Traffic, m.Joins), (o.echo_lost, o.echoed_wrongly)),
+    "FWD-5": Scenario((m.Traffic, m.Joins, m.Silences), (o.replayed,), needs=joins_late),
+    "FWD-6": Scenario((m.HeaderOnly,), WHOLE),
+    "FWD-7": Scenario((m.BigFrames,), WHOLE, steps=6, needs=sends_above_64_kib),
+    "FWD-8": Scenario((m.ManyTlvs,), WHOLE),
+    "FRAME-1": Scenario((m.Cuts,), WHOLE, needs=cuts),
+    "FRAME-2": Scenario((m.Batches,), WHOLE, steps=6, needs=coalesces),
+    "FRAME-3": Scenario(
+        (m.Traffic, m.Interleaving), (o.mixed, *WHOLE), needs=interleaves, control=one_after_the_other, own=("mixed",)
+    ),
+    "FRAME-4": Scenario((m.Traffic, m.Incomplete, m.Joins), (o.torn, o.altered, o.leaked), needs=leaves_open),
+    "ORD-1": Scenario((m.Traffic, m.Rush), (o.reordered_within_sender,)),
+    "ORD-2": Scenario((m.Rush, m.Joins), (o.reordered_between_receivers,)),
+    "ORD-3": Scenario((m.Replies, m.Joins), (o.causality_broken,), steps=8, needs=has(Sync)),
+    "DOM-1": Scenario((m.Foreign,), REFUSED, needs=fate(Fate.REFUSE)),
+    "DOM-2": Scenario((m.Traffic, m.ForeignTypes), REFUSED, needs=fate(Fate.REFUSE)),
+    "DOM-3": Scenario((m.ForeignTypes, m.Malformed), (o.lost, o.torn)),
+    "DOM-4": Scenario((m.EdgeTypes,), REFUSED),
+    "VAL-1": Scenario((m.Traffic, m.Checksums), REFUSED, needs=fate(Fate.REFUSE)),
+    "VAL-2": Scenario((m.Checksums,), (o.lost, o.torn, o.closed_unexpectedly)),
+    "VAL-3": Scenario((m.Traffic, m.Malformed), REFUSED, needs=fate(Fate.REFUSE)),
+    "VAL-4": Scenario((m.Traffic, m.Strictness), REFUSED, needs=fate(Fate.REFUSE)),
+    "VAL-5": Scenario(
+        (m.Traffic, m.Garbage),
+        (o.torn, o.altered, o.leaked, o.framing_error_ignored, o.closed_unexpectedly),
+        steps=8,
+        needs=breaks_framing,
+    ),
+    "VAL-6": Scenario((m.Traffic, m.Hostility), (o.unserved, o.lost), steps=8),
+}
+
+UNJUDGED: dict[str, str] = {
+    "VAL-7": "counters are not visible from outside",
+    "ISO-6": "counters are not visible from outside",
+    "SEC-2": "needs clients of several users",
+    "SEC-3": "the log is not visible from outside",
+    "FRAME-5": "memory held for one connection is not visible from outside",
+}
+"""Requirements that a black box cannot judge, with the reason."""
+
+
+def features_of(program: Program) -> dict[str, int]:
+    """How often a program uses what requirements are about: counts for the evidence."""
+    writes = [step for step in program.steps if isinstance(step, Write)]
+    frames = [item for write in writes for item in write.items if isinstance(item, Frame)]
+    return {
+        "programs": 1,
+        "frames": len(frames),
+        "bytes": sum(write.size for write in writes),
+        "cut writes": sum(len(write.pieces()) > 1 for write in writes),
+        "frames above 64 KiB": sum(frame.size > 65_536 for frame in frames),
+    }

@@ -1,0 +1,252 @@
+"""The relay under test: one that runs already, or a command that is started afresh on a private socket.
+
+Facts:
+- a spawned relay leads its own process group, and the whole group is ended with it, however the run ends;
+- whether it lives is decided from its wait status and from its socket, never from what it prints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .errors import TargetError, UsageError
+
+START_TIMEOUT = 10.0
+"""Seconds that a spawned relay may take until it accepts."""
+STOP_TIMEOUT = 2.0
+"""Seconds between SIGTERM and SIGKILL at the end of a run."""
+CONNECT_TIMEOUT = 5.0
+MAX_UNIX_PATH = 107
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a relay listens: a Unix socket path, or a TCP host and port."""
+
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}" if self.path else f"tcp:{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """``PATH``, ``unix:PATH`` or ``tcp:HOST:PORT``. Raises UsageError for anything else."""
+        if text.startswith("tcp:"):
+            host, _, port = text[4:].rpartition(":")
+            if not host or not port.isdigit() or not 0 < int(port) < 65536:
+                raise UsageError(f"target {text!r}: use tcp:HOST:PORT with a port from 1 to 65535")
+            return cls(host=host.strip("[]"), port=int(port))
+        path = text.removeprefix("unix:")
+        if not path:
+            raise UsageError(f"target {text!r}: use a socket path, unix:PATH or tcp:HOST:PORT")
+        if len(os.fsencode(path)) > MAX_UNIX_PATH:
+            raise UsageError(f"target {text!r}: a Unix socket path has at most {MAX_UNIX_PATH} bytes")
+        return cls(path=path)
+
+    def connect(self) -> socket.socket:
+        """A connected, non-blocking socket. Raises OSError."""
+        if self.path:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        else:
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(CONNECT_TIMEOUT)
+            if self.path:
+                sock.connect(self.path)
+            else:
+                sock.connect((self.host, self.port))
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setblocking(False)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+class Target:
+    """A relay that runs already, at a known address."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+
+    @property
+    def description(self) -> str:
+        """How the first screen names the target."""
+        return str(self.address)
+
+    @property
+    def restartable(self) -> bool:
+        """Whether :meth:`restart` gives a fresh relay."""
+        return False
+
+    def start(self) -> None:
+        """Make sure that the relay answers. Raises TargetError."""
+        try:
+            self.address.connect().close()
+        except OSError as error:
+            raise TargetError(
+                f"cannot connect to {self.address}: {error.strerror or error}; "
+                "is the relay running? (--exec 'CMD {socket}' starts one)"
+            ) from error
+
+    def restart(self) -> None:
+        """A fresh relay, where the target can give one."""
+
+    def crash(self) -> str:
+        """Why the relay is gone, "" while it is not known to be."""
+        return ""
+
+    def stop(self) -> None:
+        """End what was started."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class SpawnedTarget(Target):
+    """A relay started from a command with ``{socket}`` (a fresh Unix path) or ``{port}`` (a free TCP port) in it."""
+
+    def __init__(self, command: str) -> None:
+        if "{socket}" not in command and "{port}" not in command:
+            raise UsageError(f"--exec {command!r}: write {{socket}} (or {{port}} for TCP) where the relay expects it")
+        try:
+            self._words = shlex.split(command)
+        except ValueError as error:
+            raise UsageError(f"--exec {command!r}: {error}") from error
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder = Path(tempfile.mkdtemp(prefix="torq-"))
+        self._output = self._folder / "output"
+        self._generation = 0
+        super().__init__(Address())
+
+    @property
+    def description(self) -> str:
+        return self._command
+
+    @property
+    def restartable(self) -> bool:
+        return True
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the relay while it runs."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        self._generation += 1
+        if "{port}" in self._command:
+            self.address = Address(host="127.0.0.1", port=_free_port())
+        else:
+            self.address = Address(path=str(self._folder / f"relay{self._generation}.sock"))
+        words = [
+            word.replace("{socket}", self.address.path).replace("{port}", str(self.address.port))
+            for word in self._words
+        ]
+        words[0] = _installed_beside(words[0])
+        with self._output.open("wb") as output:
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - running the user's command is the purpose
+                    words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                )
+            except OSError as error:
+                raise TargetError(
+                    f"cannot start {words[0]!r}: {error.strerror or error}; give the path of the program"
+                ) from error
+        self._wait_until_it_accepts()
+
+    def _wait_until_it_accepts(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        pause = 0.001
+        while True:
+            try:
+                self.address.connect().close()
+            except OSError as error:
+                crash = self.crash()
+                if crash:
+                    raise TargetError(f"{self._command!r} did not start: {crash}{self.last_output()}") from error
+                if time.monotonic() > deadline:
+                    self.stop()
+                    raise TargetError(
+                        f"{self._command!r} does not listen on {self.address} after {START_TIMEOUT:.0f} s"
+                        f"{self.last_output()}"
+                    ) from error
+                time.sleep(pause)
+                pause = min(pause * 1.5, 0.05)
+            else:
+                return
+
+    def restart(self) -> None:
+        self._end_process()
+        self.start()
+
+    def crash(self) -> str:
+        if self._process is None or self._process.poll() is None:
+            return ""
+        status = self._process.returncode
+        if status < 0:
+            return f"the relay was ended by signal {signal.Signals(-status).name}"
+        return f"the relay exited with status {status}"
+
+    def last_output(self, lines: int = 20) -> str:
+        """What the relay printed last, as text to put behind a message."""
+        with contextlib.suppress(OSError):
+            tail = self._output.read_bytes()[-4000:].decode(errors="replace").splitlines()[-lines:]
+            if tail:
+                return "\nits last output:\n" + "\n".join(f"  {line}" for line in tail)
+        return ""
+
+    def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        group = process.pid
+        for number, patience in ((signal.SIGTERM, STOP_TIMEOUT), (signal.SIGKILL, None)):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, number)
+            try:
+                process.wait(patience)
+            except subprocess.TimeoutExpired:
+                continue
+            if number == signal.SIGTERM:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(group, signal.SIGKILL)
+            break
+
+    def stop(self) -> None:
+        self._end_process()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _installed_beside(program: str) -> str:
+    """The program as found on PATH, else as installed beside this interpreter, else as given."""
+    return shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent)) or program

@@ -1,0 +1,55 @@
+"""Bytes of Protocol V2 as the suite writes and reads them.
+
+Facts: layout and sizes come from the protocol package; what a relay must do with the bytes is stated by the oracles.
+Frames that no correct client would send are written here too, so nothing in this file validates.
+"""
+
+from __future__ import annotations
+
+import struct
+from zlib import crc32
+
+from torq_protocol.constants import (
+    EXTENDED_MARKER,
+    HEADER_SIZE,
+    MAGIC_BYTES,
+    MAX_STANDARD_VALUE,
+)
+
+HEADER = struct.Struct("<4sBBBBQQII")
+FENCE_MARK = b"TORQ-FENCE"
+"""Stands in the payload of every fence; no generated frame contains it."""
+
+
+def checksum(frame: bytes) -> int:
+    """The CRC-32 that belongs into bytes 28 to 31 of a frame (D9)."""
+    return crc32(memoryview(frame)[HEADER_SIZE:], crc32(memoryview(frame)[:28]))
+
+
+def tlv(tlv_type: int, value: bytes, *, extended: bool = False) -> bytes:
+    """One TLV: the standard form up to 255 bytes unless the extended one is asked for (D7)."""
+    if extended or len(value) > MAX_STANDARD_VALUE:
+        return struct.pack("<BBBH", EXTENDED_MARKER, 0, tlv_type, len(value)) + value
+    return bytes((tlv_type, len(value))) + value
+
+
+def decode(buffer: bytes | bytearray, limit: int) -> tuple[list[bytes], int, bool]:
+    """Cut a received stream: (whole frames, bytes used, whether what follows cannot be a frame).
+
+    ``limit`` is the largest size in bytes that a frame may announce.
+    """
+    frames: list[bytes] = []
+    position = 0
+    size = len(buffer)
+    while size - position >= HEADER_SIZE:
+        if buffer[position : position + 4] != MAGIC_BYTES:
+            return frames, position, True
+        total = HEADER_SIZE + int.from_bytes(buffer[position + 24 : position + 28], "little")
+        if total > limit:
+            return frames, position, True
+        if size - position < total:
+            break
+        frames.append(bytes(buffer[position : position + total]))
+        position += total
+    rest = buffer[position : position + 4]
+    return frames, position, not MAGIC_BYTES.startswith(bytes(rest))
