@@ -340,7 +340,7 @@ PoolCacheHeader = "PoolCacheHeader" / Struct(
 
 PoolCacheJournalEntry = "PoolCacheJournalEntry" / Struct(
     "timestamp" / U64 * "Unix seconds",
-    "pool_info" / PoolInfo,
+    "pool_info" / PoolInfo * "the 88-byte record above",
     "operation" / Closed(U8, JournalOperation) * "1 add, 2 update, 3 delete",
     "_padding" / Filler(7) * "zero",
 )
