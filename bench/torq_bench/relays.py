@@ -64,6 +64,13 @@ def resident_bytes(process: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def processor_seconds(process: int) -> float:
+    """Processor time that a process has used; 0 for process 0."""
+    if process == 0:
+        return 0.0
+    return int(Path(f"/proc/{process}/schedstat").read_text(encoding="ascii").split()[0]) / 1e9
+
+
 def _await(path: str, process: subprocess.Popen[bytes]) -> None:
     limit = time.monotonic() + START_LIMIT
     while time.monotonic() < limit:

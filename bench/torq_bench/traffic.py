@@ -17,7 +17,7 @@ from zlib import crc32
 from torq_protocol.constants import HEADER_SIZE, MAGIC, RelayDomain
 from torq_protocol.registry import REGISTRY
 
-from .relays import RelayError, connect
+from .relays import RelayError, connect, processor_seconds
 
 _SILENCE = 5.0
 _READ = 1 << 20
@@ -57,13 +57,18 @@ def _extended(tlv_type: int, size: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """What a fan-out run saw. ``seconds`` from the first send to the last byte received."""
+    """What a fan-out run saw.
+
+    ``seconds`` from the first send to the last byte received; ``processor_seconds`` is what the relay's process used
+    of them, 0 where its process is unknown.
+    """
 
     frames: int
     size: int
     receivers: int
     lost_bytes: int
     seconds: float
+    processor_seconds: float
 
     @property
     def frames_in_per_second(self) -> float:
@@ -89,10 +94,10 @@ class Load:
     size: int
     batch: int
     receivers: int
-    window: int = 4000
+    window: int = 1280
 
 
-def fan_out(path: str, frame: bytes, load: Load) -> FanOut:
+def fan_out(path: str, frame: bytes, load: Load, process: int = 0) -> FanOut:
     """Send a load through a relay, one sender and its receivers in one loop; bytes missing at the end are lost."""
     sender = connect(path)
     receivers = [connect(path) for _ in range(load.receivers)]
@@ -100,7 +105,7 @@ def fan_out(path: str, frame: bytes, load: Load) -> FanOut:
         for sock in (sender, *receivers):
             sock.setblocking(False)
         _await_joined(sender, receivers, frame)
-        return _Run(sender, receivers, frame, load).play()
+        return _Run(sender, receivers, frame, load, process).play()
     finally:
         for sock in (sender, *receivers):
             sock.close()
@@ -111,13 +116,17 @@ def _await_joined(sender: socket.socket, receivers: list[socket.socket], frame: 
     fence = bytearray(frame)
     _SEQUENCE.pack_into(fence, 8, (1 << 63) - 1)
     fence[28:32] = crc32(fence[HEADER_SIZE:], crc32(fence[:28])).to_bytes(4, "little")
-    waiting = set(receivers)
+    waiting = {sock.fileno() for sock in receivers}
+    poll = select.poll()
+    for descriptor in waiting:
+        poll.register(descriptor, select.POLLIN)
     limit = time.monotonic() + _SILENCE
     while waiting:
         sender.send(fence)
         _swallow(sender)
-        readable, _, _ = select.select(list(waiting), [], [], 0.01)
-        waiting -= set(readable)
+        for descriptor, _ in poll.poll(10):
+            poll.unregister(descriptor)
+            waiting.discard(descriptor)
         if time.monotonic() > limit:
             raise RelayError(f"{len(waiting)} of {len(receivers)} receivers got nothing within {_SILENCE:.0f} s")
     last = bytearray(fence)
@@ -127,10 +136,20 @@ def _await_joined(sender: socket.socket, receivers: list[socket.socket], frame: 
     for receiver in receivers:
         seen = b""
         while not seen.endswith(last):
-            if not select.select([receiver], [], [], _SILENCE)[0]:
-                raise RelayError("a receiver did not get the last joining frame")
-            seen = (seen + receiver.recv(_READ))[-len(last) :]
+            seen = (seen + receive_within(receiver, _READ))[-len(last) :]
     _swallow(sender)
+
+
+def receive_within(sock: socket.socket, most: int, seconds: float = _SILENCE) -> bytes:
+    """Some bytes of a non-blocking socket; raises RelayError when none come in time."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    if not poll.poll(seconds * 1000):
+        raise RelayError(f"a receiver got nothing within {seconds:.0f} s")
+    data = sock.recv(most)
+    if not data:
+        raise RelayError("the relay closed a receiver's connection")
+    return data
 
 
 def _swallow(sock: socket.socket) -> None:
@@ -144,7 +163,10 @@ def _swallow(sock: socket.socket) -> None:
 class _Run:
     """One fan-out in progress: bytes sent, bytes received by each receiver, and the window between them."""
 
-    def __init__(self, sender: socket.socket, receivers: list[socket.socket], frame: bytes, load: Load) -> None:
+    def __init__(
+        self, sender: socket.socket, receivers: list[socket.socket], frame: bytes, load: Load, process: int
+    ) -> None:
+        self._process = process
         self._sender = sender
         self._load = load
         self._size = len(frame)
@@ -162,6 +184,7 @@ class _Run:
             epoll.register(descriptor, select.EPOLLIN)
         echo = self._sender.fileno()
         epoll.register(echo, select.EPOLLIN)
+        used = processor_seconds(self._process)
         started = last_event = time.perf_counter()
         slowest = 0
         while slowest < self._total:
@@ -178,7 +201,8 @@ class _Run:
         epoll.close()
         lost = sum(self._total - got for got in self._got.values())
         seconds = (last_event if lost else time.perf_counter()) - started
-        return FanOut(self._load.frames, self._size, self._load.receivers, lost, seconds)
+        used = processor_seconds(self._process) - used
+        return FanOut(self._load.frames, self._size, self._load.receivers, lost, seconds, used)
 
     def _fill(self, limit: int) -> bool:
         """Send batches up to a position of the stream; True when it is reached, False when the socket is full."""
