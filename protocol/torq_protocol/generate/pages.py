@@ -183,9 +183,9 @@ def _span(numbers: Sequence[int]) -> str:
 
 def _relay(source: Mapping[str, Any]) -> str:
     parts = [
-        "One list for three uses: the reference relay is built to it, the conformance suite tests any relay against it, "
-        "and this page publishes it. An id never changes its meaning and is never reused. MUST and SHOULD as in RFC "
-        "2119. *Connection*: one client on the relay's socket. *Frame*: one whole Protocol V2 message. *Joined*: "
+        "One list for three uses: the reference relay is built to it, the conformance suite tests any relay against "
+        "it, and this page publishes it. An id never changes its meaning and is never reused. MUST and SHOULD as in "
+        "RFC 2119. *Connection*: one client on the relay's socket. *Frame*: one whole Protocol V2 message. *Joined*: "
         "connected and already served.\n"
     ]
     sections: Mapping[str, Mapping[str, str]] = source.get("sections", {})
