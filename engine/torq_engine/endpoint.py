@@ -4,7 +4,8 @@ Facts:
 - bind() never overwrites and unlinking blindly steals a live relay's path, so: lock, probe, and only then unlink what
   nobody answers on (CONN-1, CONN-2); relays that know no lock are found by the probe;
 - connecting fails until listen(): the mode is set before (SEC-1);
-- at the end only the inode that we bound is removed, whatever stands at the path by then.
+- at the end only the inode that we bound is removed, whatever stands at the path by then;
+- a shared lock on the directory keeps cleaners of temporary files from removing it while we live in it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import fcntl
 import os
 import socket
 import stat
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from .settings import ListenSettings
@@ -28,12 +29,13 @@ class EndpointError(Exception):
 
 
 class Endpoint:
-    """A listening socket at a path, the lock beside it, and what is needed to give both back."""
+    """A listening socket at a path, the locks beside it, and what is needed to give them back."""
 
-    def __init__(self, path: Path, listener: socket.socket, lock: int | None) -> None:
+    def __init__(self, path: Path, listener: socket.socket, lock: int, directory: int) -> None:
         self.path = path
         self.listener = listener
-        self._lock = lock
+        self._lock: int | None = lock
+        self._directory = directory
         status = os.lstat(path)
         self._inode = (status.st_dev, status.st_ino)
 
@@ -62,56 +64,61 @@ class Endpoint:
         if self._lock is not None:
             os.unlink(self.lock_path)
             os.close(self._lock)
+            os.close(self._directory)
             self._lock = None
 
 
 def claim(path: Path, settings: ListenSettings) -> Endpoint:
     """Listen at a path; raises :class:`EndpointError` when it is not ours to take."""
+    if b"\0" in os.fsencode(path):
+        raise EndpointError(f"{str(path)!r}: a socket path names a file; abstract sockets have no permissions")
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise EndpointError(f"{path}: {len(os.fsencode(path))} bytes; a socket path has at most {LONGEST_PATH}")
-    try:
-        _prepare_directory(path.parent, settings.own_directory)
-        lock = _lock(path)
-    except OSError as error:
-        raise EndpointError(f"{error.filename or path.parent}: {error.strerror}") from error
-    try:
-        _clear(path)
-        return Endpoint(path, _listen(path, settings), lock)
-    except OSError as error:
-        _unlock(path, lock)
-        raise EndpointError(f"{path}: cannot listen: {error.strerror}") from error
-    except EndpointError:
-        _unlock(path, lock)
-        raise
+    with ExitStack() as undo:
+        try:
+            directory = _own_directory(path.parent, settings.own_directory)
+            undo.callback(os.close, directory)
+            lock = _lock(path)
+            undo.callback(_unlock, path, lock)
+            _clear(path)
+            endpoint = Endpoint(path, _listen(path, settings), lock, directory)
+        except OSError as error:
+            raise EndpointError(f"{error.filename or path}: cannot listen: {error.strerror}") from error
+        undo.pop_all()
+    return endpoint
 
 
-def _prepare_directory(directory: Path, own: bool) -> None:
-    """Create the directory for us alone, or check that nobody else may put things into it (SEC-1)."""
+def _own_directory(path: Path, own: bool) -> int:
+    """Create the directory for us alone, or check that nobody else may put things into it (SEC-1); its descriptor."""
     with suppress(FileExistsError):
-        os.makedirs(directory, mode=0o700)
-    if not own:
-        return
+        os.makedirs(path, mode=0o700)
     try:
-        handle = os.open(directory, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        directory = os.open(path, os.O_DIRECTORY | os.O_CLOEXEC | (os.O_NOFOLLOW if own else 0))
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise EndpointError(
-                f"{directory}: not a directory of its own; use a path without symbolic links"
-            ) from error
+        if own and error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise EndpointError(f"{path}: not a directory of its own; use a path without symbolic links") from error
         raise
     try:
-        status = os.fstat(handle)
-    finally:
-        os.close(handle)
+        if own:
+            _check_owner(path, os.fstat(directory))
+        with suppress(BlockingIOError):
+            fcntl.flock(directory, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(directory)
+        raise
+    return directory
+
+
+def _check_owner(path: Path, status: os.stat_result) -> None:
     if status.st_uid != os.geteuid():
         raise EndpointError(
-            f"{directory}: belongs to user {status.st_uid}, we are {os.geteuid()}; use a directory of our own"
+            f"{path}: belongs to user {status.st_uid}, we are {os.geteuid()}; use a directory of our own"
             " (or --shared-directory)"
         )
     if status.st_mode & 0o022:
         raise EndpointError(
-            f"{directory}: others may write to it (mode {stat.S_IMODE(status.st_mode):o});"
-            f" chmod go-w {directory}, or use another directory (or --shared-directory)"
+            f"{path}: others may write to it (mode {stat.S_IMODE(status.st_mode):o});"
+            f" chmod go-w {path}, or use another directory (or --shared-directory)"
         )
 
 

@@ -34,6 +34,9 @@ class Observer:
     def accept_paused(self, error: OSError) -> None:
         """No descriptor or memory for the next client; accepting resumes by itself."""
 
+    def path_lost(self, path: Path) -> None:
+        """Our socket no longer stands at its path: clients that are connected are served, new ones cannot come."""
+
     def closed(self, connection: Connection, peer: Peer) -> None:
         """A connection ended, its counters final and its ``close_reason`` set."""
 
@@ -65,6 +68,9 @@ class LogObserver(Observer):
 
     def accept_paused(self, error: OSError) -> None:
         self._log.warning("cannot accept: %s; trying again", error.strerror)
+
+    def path_lost(self, path: Path) -> None:
+        self._log.error("%s: our socket is no longer there; new clients cannot connect until a restart", path)
 
     def closed(self, connection: Connection, peer: Peer) -> None:
         reason = connection.close_reason

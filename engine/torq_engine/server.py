@@ -19,6 +19,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from torq_protocol.framing import FrameScanner
 from torq_protocol.header import MessageHeader
@@ -72,6 +73,7 @@ class Server:
         self._hangups = select.epoll()
         self._loop.add_reader(self._hangups.fileno(), self._hung_up)
         self._hangup_owners: dict[int, _Client] = {}
+        self._lost: set[Path] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._drained = asyncio.Event()
         self.max_connections = settings.max_connections or _descriptor_limit()
@@ -85,6 +87,7 @@ class Server:
         self.observer.listening([endpoint.path for endpoint in endpoints])
         if self.settings.partial_frame_timeout:
             self._every_partial_sweep()
+        self._every_path_check()
 
     async def drain(self) -> None:
         """Stop accepting, deliver what was received within ``drain_timeout`` seconds, and stop (LIFE-1)."""
@@ -128,6 +131,8 @@ class Server:
             self._pause_accepting()
         if resume := self._timers.pop("accept", None):
             resume.cancel()
+        if check := self._timers.pop("path", None):
+            check.cancel()
         for endpoint in self._endpoints:
             endpoint.stop_listening()
 
@@ -311,6 +316,13 @@ class Server:
             self.hub.disconnect(connection, CloseReason.PARTIAL_FRAME_TIMEOUT)
         self._settle()
         self._timers["partial"] = self._loop.call_later(timeout / 4, self._every_partial_sweep)
+
+    def _every_path_check(self) -> None:
+        for endpoint in self._endpoints:
+            if endpoint.path not in self._lost and not endpoint.owns_path():
+                self._lost.add(endpoint.path)
+                self.observer.path_lost(endpoint.path)
+        self._timers["path"] = self._loop.call_later(self.settings.path_check_interval, self._every_path_check)
 
     def _end_stalls(self) -> None:
         del self._timers["stall"]

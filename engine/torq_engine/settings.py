@@ -79,23 +79,28 @@ class ListenSettings:
 class ServerSettings:
     """How the server moves bytes.
 
-    ``read_bytes`` bounds what one connection brings in per turn of the loop (fairness). ``max_connections`` 0 derives
-    the limit from the descriptors the process may open. ``send_buffer_bytes`` 0 keeps the system's. Times in seconds;
-    ``partial_frame_timeout`` 0 waits for ever.
+    ``read_bytes`` bounds what one connection brings in per turn of the loop (fairness); it is more than a socket's
+    buffer holds by default, so that a read ends where a write ended and few frames are cut. ``max_connections`` 0
+    derives the limit from the descriptors the process may open. ``send_buffer_bytes`` 0 keeps the system's. Times in
+    seconds; ``partial_frame_timeout`` 0 waits for ever; every ``path_check_interval`` the socket's path is checked to
+    be ours.
     """
 
     listen: ListenSettings
     hub: HubSettings = field(default_factory=HubSettings)
     max_connections: int = 0
-    read_bytes: int = 65_536
+    read_bytes: int = 262_144
     send_buffer_bytes: int = 0
     partial_frame_timeout: float = 30.0
     stall_timeout: float = 0.25
     drain_timeout: float = 5.0
+    path_check_interval: float = 5.0
 
     def __post_init__(self) -> None:
         if self.read_bytes < 1:
             raise SettingsError(f"read_bytes is {self.read_bytes}: use 1 or more")
+        if self.path_check_interval <= 0:
+            raise SettingsError(f"path_check_interval is {self.path_check_interval}: use more than 0 seconds")
         for name in ("max_connections", "send_buffer_bytes", "partial_frame_timeout", "stall_timeout", "drain_timeout"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}: use 0 or more")

@@ -33,6 +33,9 @@ class Recorder(Observer):
     def accept_paused(self, error: OSError) -> None:
         self.events.append(("paused", error.errno))
 
+    def path_lost(self, path: Path) -> None:
+        self.events.append(("lost", path.name))
+
     def failed(self, connection: Connection) -> None:
         self.events.append(("failed", connection.id))
 
@@ -48,7 +51,7 @@ class Recorder(Observer):
         ({"allow_uids": frozenset()}, False),
     ],
 )
-async def test_sec_2_only_listed_users_and_groups_are_served(
+async def test_sec_2_checklist_11_only_listed_users_and_groups_are_served(
     allowed: dict[str, frozenset[int]], admitted: bool
 ) -> None:
     recorder = Recorder()
@@ -73,7 +76,9 @@ async def test_conn_5_without_a_setting_the_limit_follows_the_descriptors() -> N
         assert 0 < relay.server.max_connections <= 1 << 30
 
 
-async def test_conn_5_accepting_pauses_without_descriptors_and_resumes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_conn_5_checklist_15_accepting_pauses_and_resumes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     recorder = Recorder()
     async with serving(observer=recorder) as relay:
         witness = await relay.join()
@@ -132,7 +137,7 @@ async def test_operator_closes_one_connection_by_its_number() -> None:
         assert relay.server.hub.totals().closed[CloseReason.OPERATOR] == 1
 
 
-async def test_res_2_hundreds_of_half_frames_hold_no_more_than_was_sent() -> None:
+async def test_res_2_checklist_15_hundreds_of_half_frames_hold_no_more_than_was_sent() -> None:
     async with serving() as relay:
         claim = MAGIC + bytes((1, 1, 1, 0)) + bytes(16) + (1_000_000).to_bytes(4, "little") + bytes(4)
         for _ in range(300):
@@ -154,12 +159,13 @@ async def test_res_2_hundreds_of_half_frames_hold_no_more_than_was_sent() -> Non
         lambda: HubSettings(queue_bytes=0),
         lambda: HubSettings(total_queue_bytes=0),
         lambda: ServerSettings(HERE, read_bytes=0),
+        lambda: ServerSettings(HERE, path_check_interval=-1.0),
         lambda: ServerSettings(HERE, drain_timeout=-1.0),
         lambda: ServerSettings(HERE, max_connections=-1),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(wrong: type) -> None:
-    with pytest.raises(SettingsError, match=r"use [01] or more"):
+    with pytest.raises(SettingsError, match=r"use (0 or more|1 or more|more than 0)"):
         wrong()
 
 
@@ -172,3 +178,13 @@ async def test_drain_gives_up_on_a_consumer_that_never_reads() -> None:
         async with asyncio.timeout(5):
             await relay.server.drain()
         assert relay.server.hub.totals().connections == 0
+
+
+async def test_sec_1_checklist_9_a_socket_path_that_vanished_is_reported_once() -> None:
+    recorder = Recorder()
+    async with serving(observer=recorder, path_check_interval=0.01) as relay:
+        os.unlink(relay.path)
+        await happened(lambda: ("lost", "s") in recorder.events)
+        timer = relay.server._timers["path"]
+        await happened(lambda: relay.server._timers["path"] is not timer)
+        assert recorder.events == [("lost", "s")]

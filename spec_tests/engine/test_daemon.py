@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from .daemons import daemon, receive, run
-from .frames import EXECUTION, MARKET_DATA, SIGNAL, frame
+from .frames import EXECUTION, MAGIC, MARKET_DATA, SIGNAL, frame
 from .relays import short_directory
 
 
@@ -115,13 +115,13 @@ def test_conn_1_when_one_of_two_paths_is_taken_neither_is_kept() -> None:
         assert not (directory / "b").exists()
 
 
-def test_sec_1_socket_and_new_directory_are_closed_to_others() -> None:
+def test_sec_1_checklist_2_socket_and_new_directory_are_closed_to_others() -> None:
     with short_directory() as directory, daemon("execution", path=directory / "new" / "s") as relay:
         assert stat.S_IMODE(os.lstat(relay.path).st_mode) == 0o600
         assert stat.S_IMODE(os.lstat(relay.path.parent).st_mode) == 0o700
 
 
-def test_sec_2_descriptors_passed_by_a_client_are_not_kept() -> None:
+def test_sec_2_checklist_13_descriptors_passed_by_a_client_are_not_kept() -> None:
     with daemon("execution") as relay:
         client = relay.connect()
         client.sendall(frame(domain=EXECUTION))
@@ -166,3 +166,44 @@ def test_ending_while_starting_leaves_nothing_behind() -> None:
         relay.signal()
         assert relay.ends() == 0
         assert os.listdir(relay.path.parent) == []
+
+
+def test_res_1_connections_cost_at_most_64_kib_each_idle_and_active() -> None:
+    with daemon("market_data") as relay:
+        first = relay.connect()
+        first.sendall(frame())
+        receive(first, 32)
+        before = relay.resident_bytes()
+        crowd = [relay.connect() for _ in range(1000)]
+        crowd[-1].sendall(frame(sequence=1))
+        receive(crowd[-1], 32)
+        assert (relay.resident_bytes() - before) / 1000 < 16_384
+        for _ in range(5):
+            first.sendall(frame(bytes(42)) * 64)
+            for sock in crowd[:-1]:
+                sock.recv(65_536)
+        assert (relay.resident_bytes() - before) / 1000 < 65_536
+
+
+def test_res_2_val_6_descriptors_memory_and_threads_are_flat_under_hostile_clients() -> None:
+    claim = MAGIC + bytes((1, 1, 1, 0)) + bytes(16)
+    with daemon("market_data", "--log-level", "critical") as relay:
+        witness = relay.connect()
+
+        def hostile_round(number: int) -> None:
+            for hello in (b"GET / HTTP/1.1", frame(bytes(1000))[:700], claim + b"\0\0\0\x40" + bytes(4), claim):
+                for _ in range(20):
+                    sock = relay.connect()
+                    sock.sendall(hello)
+                    sock.close()
+            witness.sendall(frame(sequence=number))
+            assert receive(witness, 32) == frame(sequence=number)
+
+        for number in range(3):
+            hostile_round(number)
+        memory, descriptors = relay.resident_bytes(), relay.descriptors()
+        for number in range(3, 15):
+            hostile_round(number)
+        assert relay.resident_bytes() - memory < 2_000_000
+        assert relay.descriptors() <= descriptors + 20
+        assert relay.threads() == 1

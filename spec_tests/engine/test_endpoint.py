@@ -1,5 +1,6 @@
 """Claiming a socket path: CONN-1, CONN-2, SEC-1 and the checklist of a daemon under /tmp."""
 
+import fcntl
 import os
 import socket
 import stat
@@ -32,7 +33,7 @@ def answers(path: Path) -> bool:
         return probe.connect_ex(str(path)) == 0
 
 
-def test_conn_1_creates_the_directory_for_its_own_user(directory: Path) -> None:
+def test_conn_1_checklist_2_creates_the_directory_for_its_own_user(directory: Path) -> None:
     endpoint = claimed(directory / "torq" / "s")
     assert stat.S_IMODE((directory / "torq").stat().st_mode) == 0o700
     assert answers(endpoint.path)
@@ -47,7 +48,7 @@ def test_conn_1_replaces_a_stale_socket(directory: Path) -> None:
     endpoint.release()
 
 
-def test_conn_2_refuses_the_path_of_a_live_relay_and_leaves_it_alone(directory: Path) -> None:
+def test_conn_2_checklist_4_refuses_the_path_of_a_live_relay_and_leaves_it_alone(directory: Path) -> None:
     endpoint = claimed(directory / "s")
     inode = os.lstat(endpoint.path).st_ino
     with pytest.raises(EndpointError, match="live relay holds it"):
@@ -89,7 +90,7 @@ def test_conn_2_of_many_claims_at_once_exactly_one_wins(directory: Path) -> None
     won[0].release()
 
 
-def test_sec_1_socket_mode_is_set_before_it_listens(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sec_1_checklist_5_mode_is_set_before_it_listens(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     modes = []
 
     class Watched(socket.socket):
@@ -104,7 +105,7 @@ def test_sec_1_socket_mode_is_set_before_it_listens(directory: Path, monkeypatch
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory of another user")
-def test_sec_1_directory_of_another_user_is_refused(directory: Path) -> None:
+def test_sec_1_checklist_2_directory_of_another_user_is_refused(directory: Path) -> None:
     (directory / "foreign").mkdir()
     os.chown(directory / "foreign", 12345, 12345)
     with pytest.raises(EndpointError, match="belongs to user 12345"):
@@ -113,7 +114,7 @@ def test_sec_1_directory_of_another_user_is_refused(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
-def test_sec_1_directory_that_others_may_write_to_is_refused(directory: Path, mode: int) -> None:
+def test_sec_1_checklist_2_directory_that_others_may_write_to_is_refused(directory: Path, mode: int) -> None:
     directory.chmod(mode)
     with pytest.raises(EndpointError, match="others may write"):
         claimed(directory / "s")
@@ -125,14 +126,14 @@ def test_sec_1_directory_of_an_original_relay_is_fine(directory: Path) -> None:
     claimed(directory / "s").release()
 
 
-def test_sec_1_symbolic_link_as_directory_is_refused(directory: Path) -> None:
+def test_sec_1_checklist_3_symbolic_link_as_directory_is_refused(directory: Path) -> None:
     (directory / "real").mkdir()
     (directory / "link").symlink_to(directory / "real")
     with pytest.raises(EndpointError, match="symbolic links"):
         claimed(directory / "link" / "s")
 
 
-def test_sec_1_symbolic_link_as_lock_is_not_followed(directory: Path) -> None:
+def test_sec_1_checklist_4_symbolic_link_as_lock_is_not_followed(directory: Path) -> None:
     (directory / "s.lock").symlink_to(directory / "victim")
     with pytest.raises(EndpointError):
         claimed(directory / "s")
@@ -140,7 +141,7 @@ def test_sec_1_symbolic_link_as_lock_is_not_followed(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "directory", "symlink"])
-def test_sec_1_what_is_no_socket_is_never_unlinked(directory: Path, kind: str) -> None:
+def test_sec_1_checklist_4_what_is_no_socket_is_never_unlinked(directory: Path, kind: str) -> None:
     path = directory / "s"
     if kind == "file":
         path.write_text("precious")
@@ -153,7 +154,7 @@ def test_sec_1_what_is_no_socket_is_never_unlinked(directory: Path, kind: str) -
     assert os.path.lexists(path)
 
 
-def test_sec_1_release_removes_only_what_is_ours(directory: Path) -> None:
+def test_sec_1_checklist_7_release_removes_only_what_is_ours(directory: Path) -> None:
     endpoint = claimed(directory / "s")
     os.unlink(endpoint.path)
     with socket.socket(socket.AF_UNIX) as successor:
@@ -170,7 +171,7 @@ def test_sec_1_release_leaves_an_empty_directory_and_may_be_repeated(directory: 
     assert os.listdir(directory) == []
 
 
-def test_sec_1_path_too_long_for_a_socket_is_refused_before_anything_is_made(directory: Path) -> None:
+def test_sec_1_checklist_8_path_too_long_for_a_socket_is_refused_before_anything_is_made(directory: Path) -> None:
     path = directory / ("d" * 20) / ("x" * 107)
     with pytest.raises(EndpointError, match="at most 107"):
         claimed(path)
@@ -181,3 +182,20 @@ def test_sec_1_a_path_that_cannot_be_made_is_refused_with_its_reason(directory: 
     (directory / "file").write_text("")
     with pytest.raises(EndpointError, match="file"):
         claimed(directory / "file" / "s")
+
+
+def test_sec_1_checklist_9_cleaners_of_temporary_files_see_the_directory_locked(directory: Path) -> None:
+    endpoint = claimed(directory / "s")
+    cleaner = os.open(directory, os.O_RDONLY)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(cleaner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    second = claimed(directory / "t")
+    endpoint.release()
+    second.release()
+    fcntl.flock(cleaner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(cleaner)
+
+
+def test_sec_1_checklist_12_abstract_sockets_are_never_used() -> None:
+    with pytest.raises(EndpointError, match="abstract"):
+        claimed(Path("\0torq"))
