@@ -8,6 +8,7 @@ import click
 
 COMMANDS = {
     "fanout": "fanout",
+    "protocol": "protocol",
     "relay": "relay",
 }
 """Subcommand to module of this package; the module holds a click command of the subcommand's name."""
