@@ -62,7 +62,11 @@ class Client:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         self.sock.settimeout(patience_s)
-        self.sock.connect(address)
+        try:
+            self.sock.connect(address)
+        except OSError:
+            self.sock.close()
+            raise
 
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
@@ -143,12 +147,18 @@ class Specimen:
             self.address = (host, int(port))
 
     def __enter__(self) -> "Specimen":
-        assert self.first_line == f"listening on {self.name}\n", self.first_line + self.stderr()
+        if self.first_line != f"listening on {self.name}\n":
+            self.close()
+            raise AssertionError(f"the specimen did not start: {self.first_line}")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, its clients and its directory."""
         for client in self._clients:
             client.close()
         self.kill()

@@ -1,4 +1,4 @@
-"""The table of mutants is sound, and every mutant breaks a requirement that it says it breaks."""
+"""The table of mutants is sound, and every mutant breaks the first requirement that it names."""
 
 import json
 import re
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from spec_tests.conformance.specimens.black_box_checks import CHECKS, Subject
+from spec_tests.conformance.specimens.black_box_checks import CHECKS, Check, Subject
 from spec_tests.conformance.specimens.specimen_process import DOMAIN_NAMES, Specimen, plain
 from torq_conformance.specimens import mutants
 from torq_conformance.specimens.mutants.table import TABLE, Mutant
 
 mutants.load()
 NUMBERS = {name: number for number, name in DOMAIN_NAMES.items()}
-MUTANT_PATIENCE_S = 1.0
+MUTANT_PATIENCE_S = 0.4
 
 # Faults that show in the first exchange of all, so that not even one plain frame comes through as it should.
 NO_TRIVIAL_FRAME = {
@@ -49,20 +49,15 @@ def test_every_id_of_the_table_is_a_requirement() -> None:
     assert cited <= (published or set(CHECKS))
 
 
-@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
-def test_mutant_is_caught_by_a_requirement_it_names(row: Mutant) -> None:
-    for domain in row.domains:
-        arguments = ("--mutant", row.name, *row.arguments)
-        subject = Subject(NUMBERS[domain], arguments, MUTANT_PATIENCE_S)
-        for requirement in row.catches:
-            for function, domains in CHECKS[requirement]:
-                if subject.domain in domains and not passes(function, subject):
-                    return
-    pytest.fail(f"nothing that {row.name} names catches it")
+@pytest.mark.parametrize(("position", "row"), list(enumerate(TABLE.values())), ids=TABLE)
+def test_mutant_is_caught_by_the_first_requirement_it_names(position: int, row: Mutant) -> None:
+    domain = NUMBERS[row.domains[position % len(row.domains)]]
+    subject = Subject(domain, ("--mutant", row.name, *row.arguments), MUTANT_PATIENCE_S)
+    checks = [function for function, domains in CHECKS[row.catches[0]] if domain in domains]
+    assert any(not passes(function, subject) for function in checks)
 
 
-def passes(function: object, subject: Subject) -> bool:
-    assert callable(function)
+def passes(function: Check, subject: Subject) -> bool:
     try:
         function(subject)
     except (AssertionError, OSError, subprocess.TimeoutExpired):
@@ -80,5 +75,8 @@ def test_a_mutant_is_otherwise_a_relay() -> None:
 
 def test_an_unknown_mutant_is_wrong_usage() -> None:
     relay = Specimen("correct", "--mutant", "no-such")
-    assert "no mutant 'no-such'" in relay.stderr()
-    assert relay.process.returncode == 2
+    try:
+        assert "no mutant 'no-such'" in relay.stderr()
+        assert relay.process.returncode == 2
+    finally:
+        relay.close()

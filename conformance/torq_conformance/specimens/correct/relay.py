@@ -100,10 +100,14 @@ class Relay:
     def catch_up(self) -> None:
         """Read what has been sent until now, and no more than that."""
         for _ in range(CATCH_UP_READS):
-            events = [event for event in self.poll.poll(0) if event[0] in self.connections]
-            if not events:
+            readable = [
+                (descriptor, event & ~select.EPOLLOUT)
+                for descriptor, event in self.poll.poll(0)
+                if descriptor in self.connections and event & ~select.EPOLLOUT
+            ]
+            if not readable:
                 break
-            self.react_to(events)
+            self.react_to(readable)
 
     def seconds_to_wait(self) -> float | None:
         """Time to the next deadline, None when there is none."""

@@ -5,6 +5,8 @@ A section file holds the mutants of a section of the requirements; `table` is wh
 
 import importlib
 
+from torq_conformance.specimens.mutants.table import TABLE, Mutant
+
 SECTIONS = (
     "forwarding",
     "content",
@@ -27,3 +29,12 @@ def load() -> None:
     """Enter the mutants of every section in the table."""
     for section in SECTIONS:
         importlib.import_module(f"{__name__}.{section}")
+
+
+def find(name: str) -> Mutant | None:
+    """The row of this name, or None; sections are entered only until it is found."""
+    for section in SECTIONS:
+        importlib.import_module(f"{__name__}.{section}")
+        if name in TABLE:
+            return TABLE[name]
+    return None

@@ -82,10 +82,10 @@ class AllocatesClaims(Framer):
         return super().too_large(size)
 
 
-@mutant("garbage-slows-everyone", "VAL-6", "spends half a second on every read that holds garbage")
+@mutant("garbage-slows-everyone", "VAL-6", "spends 2 seconds on every read that holds garbage")
 class GarbageSlowsEveryone(Relay):
     def framing_error(self, connection: Connection) -> None:
-        time.sleep(0.5)
+        time.sleep(2)
         super().framing_error(connection)
 
 
