@@ -1,0 +1,182 @@
+"""Single cases of the hub that its machine meets too seldom to rely on."""
+
+import pickle
+
+import pytest
+
+from torq_engine.accounting import CloseReason, DropReason
+from torq_engine.hub import Connection, Hub
+from torq_engine.settings import HubSettings, OnFramingError, Overflow
+from torq_protocol.framing import FrameScanner
+from torq_protocol.policy import FramePolicy
+
+from .frames import frame
+from .outlets import BufferedOutlet
+
+ROOM = 64
+"""Two header-only frames fill an outlet."""
+
+
+class Case:
+    """A hub with clients whose outlets hold two frames."""
+
+    def __init__(self, clients: int, **settings: object) -> None:
+        self.now = 0.0
+        self.hub = Hub(FrameScanner(FramePolicy(1)), HubSettings(**settings), lambda: self.now)  # type: ignore[arg-type]  # checked by the dataclass
+        self.outlets = [BufferedOutlet(ROOM) for _ in range(clients)]
+        self.clients = [self.hub.join(outlet, ROOM) for outlet in self.outlets]
+
+    def send(self, sender: int, *sequences: int) -> None:
+        self.hub.receive(self.clients[sender], b"".join(frame(sequence=n) for n in sequences))
+
+    def read_all(self, client: int) -> None:
+        self.outlets[client].read(ROOM)
+        self.hub.drain(self.clients[client])
+
+    def make_reading(self, client: int) -> None:
+        """Fill a client's outlet and let it read: it was seen to read (ISO-7)."""
+        while not self.clients[client].reads():
+            self.send(0, 0, 0, 0)
+            for number in range(len(self.clients)):
+                self.read_all(number)
+                self.read_all(number)
+
+    def dropped(self, client: int) -> dict[str, int]:
+        counts = self.clients[client].dropped_frames
+        return {reason.label: n for reason, n in zip(DropReason, counts, strict=True) if n}
+
+
+def test_iso_3_backpressure_own_echo_is_dropped_alone_and_frames_of_others_kept() -> None:
+    case = Case(2, queue_frames=4, overflow=Overflow.BACKPRESSURE)
+    case.make_reading(1)
+    case.read_all(1)
+    case.send(0, 1, 2, 3, 4)
+    case.send(1, 5, 6, 7)
+    assert case.dropped(1) == {"own-echo": 3}
+    assert case.clients[1].backlog.frames == 2
+    assert case.hub.totals().balance() == 0
+    assert case.clients[1].id not in case.hub.stalled
+
+
+def test_iso_3_backpressure_stalls_once_and_ends_when_half_of_the_queue_is_gone() -> None:
+    case = Case(2, queue_frames=4, overflow=Overflow.BACKPRESSURE)
+    case.make_reading(1)
+    case.read_all(1)
+    case.now = 7.0
+    case.send(0, 1, 2, 3, 4, 5, 6, 7)
+    assert case.clients[1].backlog.frames == 5
+    case.now = 8.0
+    case.send(0, 8)
+    assert case.hub.stalled_since_before(7.0) == [case.clients[1]]
+    case.read_all(1)
+    assert case.clients[1].id in case.hub.stalled
+    case.read_all(1)
+    assert case.hub.stalled == {}
+
+
+def test_iso_2_all_queues_together_are_bounded_and_who_lags_most_loses() -> None:
+    case = Case(3, echo=False, total_queue_bytes=5 * 32)
+    for sequence in range(20):
+        case.send(0, sequence)
+        case.read_all(2)
+    assert case.hub.totals().held_bytes <= 5 * 32
+    assert case.dropped(1) == {"total-full": 13}
+    assert case.dropped(2) == {}
+    assert case.hub.totals().balance() == 0
+
+
+def test_iso_2_total_bound_smaller_than_one_read_leaves_nothing_held() -> None:
+    case = Case(2, echo=False, total_queue_bytes=1)
+    case.send(0, 1, 2, 3)
+    assert case.hub.totals().held_bytes == 0
+    assert case.dropped(1) == {"total-full": 1}
+
+
+def test_iso_2_total_bound_disconnects_readers_where_nothing_may_be_dropped() -> None:
+    case = Case(2, echo=False, total_queue_bytes=3 * 32, overflow=Overflow.DISCONNECT)
+    case.make_reading(1)
+    case.read_all(1)
+    for sequence in range(8):
+        case.send(0, sequence)
+    assert case.clients[1].close_reason is CloseReason.SLOW_CONSUMER
+
+
+def test_iso_3_sender_ended_by_its_own_echo_keeps_the_accounting() -> None:
+    case = Case(1, queue_frames=1, overflow=Overflow.DISCONNECT)
+    case.make_reading(0)
+    case.send(0, 1, 2, 3, 4, 5)
+    assert case.clients[0].close_reason is CloseReason.SLOW_CONSUMER
+    assert case.clients[0].partial is None
+    assert case.hub.totals().balance() == 0
+
+
+def test_iso_1_drain_with_a_still_full_outlet_leaves_the_queue_as_it_was() -> None:
+    case = Case(2, echo=False)
+    case.send(0, 1, 2, 3)
+    assert not case.hub.drain(case.clients[1])
+    assert case.clients[1].backlog.frames == 1
+    assert not case.clients[1].reads()
+
+
+def test_conn_6_outlet_that_breaks_while_draining_drops_the_queue_and_keeps_the_input() -> None:
+    case = Case(2, echo=False)
+    case.send(0, 1, 2, 3)
+    case.outlets[1].broken = True
+    assert case.hub.drain(case.clients[1])
+    assert case.dropped(1) == {"closed": 1}
+    case.send(1, 9)
+    assert bytes(case.outlets[0].stream) == frame(sequence=9)
+    case.hub.end_input(case.clients[1])
+    assert case.hub.closing == [case.clients[1]]
+
+
+def test_frame_1_large_frame_in_single_bytes_is_joined_once() -> None:
+    case = Case(2, echo=False)
+    case.outlets[1].room = 1 << 20
+    whole = frame(bytes(20_000))
+    for at in range(len(whole)):
+        case.hub.receive(case.clients[0], whole[at : at + 1])
+    assert bytes(case.outlets[1].stream) == whole
+    assert case.clients[0].partial is None
+
+
+def test_val_6_resync_over_hostile_magics_reads_each_byte_once() -> None:
+    """A read full of false starts costs as many scans as there are starts, not their square in copied bytes."""
+    case = Case(2, echo=False, on_framing_error=OnFramingError.RESYNC)
+    case.outlets[1].room = 1 << 20
+    false_start = frame()[:24] + b"\xff\xff\xff\x7f" + bytes(4)
+    case.hub.receive(case.clients[0], false_start * 2000 + frame(sequence=5))
+    assert bytes(case.outlets[1].stream) == frame(sequence=5)
+    assert case.hub.totals().skipped_bytes == 2000 * 32
+
+
+@pytest.mark.parametrize("cut", [0, 10, 40])
+def test_life_3_what_the_hub_knows_of_a_connection_is_plain_data(cut: int) -> None:
+    """A takeover needs the incomplete frame, the torn one, the queue and the counters as bytes and numbers."""
+    case = Case(2, echo=False)
+    case.outlets[1].room = 50
+    case.hub.receive(
+        case.clients[0], frame(sequence=1) + frame(sequence=2) + frame(sequence=3) + frame(bytes(50))[:cut]
+    )
+    state = plain(case.clients[0]), plain(case.clients[1])
+    assert pickle.loads(pickle.dumps(state)) == state
+    assert state[0]["partial"] == frame(bytes(50))[:cut]
+    assert state[1]["remainder"] == frame(sequence=2)[18:]
+    assert state[1]["queue"] == [frame(sequence=3)]
+
+
+def plain(connection: Connection) -> dict[str, object]:
+    backlog = connection.backlog
+    at = backlog.head_at
+    queue = []
+    for chunk in backlog.queue:
+        queue.append(chunk.data[at:])
+        at = 0
+    return {
+        "partial": bytes(connection.partial or b""),
+        "needed": connection.needed,
+        "remainder": bytes(backlog.remainder or b""),
+        "queue": queue,
+        "counters": (connection.received_frames, connection.delivered_frames, tuple(connection.dropped_frames)),
+        "state": (connection.input_open, connection.output_open, connection.seen_reading),
+    }
