@@ -23,6 +23,7 @@ from torq_protocol.schema import (
     build_message,
     build_payload,
     build_tlv,
+    parse_header,
     parse_message,
     parse_payload,
 )
@@ -220,3 +221,25 @@ def test_arbitrary_message_bytes_parse_or_raise_protocol_error(data: bytes) -> N
         )
     if refused is not None:
         assert 0 <= refused.offset <= len(data)
+
+
+def test_a_header_alone_is_read_unchecked() -> None:
+    assert parse_header(WORKED_MESSAGE)["checksum"] == 0xCD1E8994
+    assert parse_header(b"\x01" * 32)["magic"] == 0x01010101
+    with pytest.raises(ProtocolError) as refused:
+        parse_header(WORKED_MESSAGE[:31])
+    assert (refused.value.kind, refused.value.offset) == (ErrorKind.TRUNCATED_HEADER, 31)
+
+
+def test_the_schema_builds_no_payload_of_missing_or_misfit_fields() -> None:
+    fields = parse_payload(1, WORKED_TRADE)
+    without_price = {name: value for name, value in fields.items() if name != "price"}
+    for wrong in (without_price, fields | {"price": 2**63}, fields | {"side": 2}, fields | {"price": b"1"}):
+        with pytest.raises(FieldValueError):
+            build_payload(1, wrong)
+    with pytest.raises(FieldValueError, match="use b'POOL'"):
+        build_payload(201, parse_payload(201, POOL_CACHE_HEADER) | {"magic": b"LOOP"})
+    assert build_payload(201, parse_payload(201, POOL_CACHE_HEADER)) == POOL_CACHE_HEADER
+
+
+POOL_CACHE_HEADER = bytes(48) + b"\x01" + bytes(11) + b"POOL"

@@ -25,166 +25,164 @@ _GOOD: Final = build_tlv(205, b"\x01\x02\x03\x04")
 _WORKED: Final = "efbeadde00010100010000000000000000002a36fe9c97170600000094891ecdc80401020304"
 
 
-def malformed_vectors() -> list[Json]:
-    """The vectors of docs/vectors/malformed.json, in the order of the checks."""
-    return [
-        *(_parser(name, about, frame) for name, about, frame in _envelopes()),
-        *(_parser(name, about, build_message(_GOOD + bad)) for name, about, bad in _tlvs()),
-        *_relay_vectors(),
-        *_payload_vectors(),
-    ]
-
-
-def _envelopes() -> list[tuple[str, str, bytes]]:
-    whole = build_message(_GOOD, sequence=1)
-    wrong_zero = build_message(_GOOD, sequence=1, checksum=0)
-    over_all = bytearray(whole)
-    return [
-        ("empty", "No bytes at all.", b""),
-        ("header-31-bytes", "One byte short of a header.", whole[:31]),
-        ("magic-big-endian", "The magic in the wrong byte order (D1, D3).", build_message(_GOOD, magic=0xEFBEADDE)),
-        (
-            "magic-before-all",
-            "A bad magic is found before a bad domain and size.",
-            build_message(magic=1, relay_domain=9, payload_size=7),
-        ),
-        (
-            "oversize",
-            "One byte above 1 048 576; no payload is needed to see it (D10).",
-            build_message(payload_size=1_048_545),
-        ),
-        ("oversize-largest", "The largest size that a header can claim.", build_message(payload_size=0xFFFF_FFFF)),
-        (
-            "domain-0",
-            "Domain 0 was market data in one of the original's numberings (D4).",
-            build_message(_GOOD, relay_domain=0),
-        ),
-        (
-            "domain-0-worked",
-            "The worked message: checksum cd1e8994 is right, domain 0 is not (D4, D9).",
-            bytes.fromhex(_WORKED),
-        ),
-        ("domain-5", "The first number above the domains (D4).", build_message(_GOOD, relay_domain=5)),
-        ("domain-255", "The highest byte (D4).", build_message(_GOOD, relay_domain=255)),
-        ("payload-missing", "A header that announces 6 bytes, and none of them.", whole[:32]),
-        ("payload-cut", "The last byte is missing.", whole[:-1]),
-        ("byte-behind", "One byte more than the header announces.", whole + b"\x00"),
-        (
-            "checksum-wrong",
-            "The checksum is off by one bit (D9).",
-            build_message(_GOOD, checksum=checksum_of(whole) ^ 1),
-        ),
-        ("checksum-zero", "0 is an ordinary checksum and here a wrong one (D9).", wrong_zero),
-        (
-            "checksum-field-as-zeros",
-            "Computed with zeros in place of the field instead of leaving it out (D9).",
-            _checksum_over_zeros(over_all),
-        ),
-    ]
-
-
 def _checksum_over_zeros(frame: bytearray) -> bytes:
     frame[28:32] = bytes(4)
     frame[28:32] = crc32(frame).to_bytes(4, "little")
     return bytes(frame)
 
 
-def _tlvs() -> list[tuple[str, str, bytes]]:
-    return [
-        ("tlv-lone-byte", "A trailing byte is half a TLV header (D7).", b"\x01"),
-        ("tlv-lone-marker", "An extended TLV header of one byte.", b"\xff"),
-        ("tlv-extended-header-cut", "Four of the five bytes of an extended TLV header.", b"\xff\x00\x01\x00"),
-        ("tlv-value-cut", "A standard TLV of 4 bytes with 3.", b"\x01\x04\x00\x00\x00"),
-        ("tlv-extended-value-cut", "An extended TLV of 256 bytes with 255.", b"\xff\x00\x01\x00\x01" + bytes(255)),
-        ("tlv-length-big-endian", "A length of 1 in the wrong byte order is 256 (D1).", b"\xff\x00\x01\x00\x01\x00"),
-        ("tlv-reserved-byte", "The reserved byte of an extended TLV header is 1.", b"\xff\x01\x01\x00\x00"),
-        ("tlv-reserved-before-type", "A bad reserved byte is found before a bad inner type.", b"\xff\x01\xff\x00\x00"),
-        ("tlv-inner-type-255", "The marker is no type (D5).", b"\xff\x00\xff\x00\x00"),
-        ("tlv-inner-type-0", "Nor is 0 in the extended form (D7).", b"\xff\x00\x00\x00\x00"),
-    ]
+_WHOLE: Final = build_message(_GOOD, sequence=1)
+_ENVELOPES: Final = (
+    ("empty", "No bytes at all.", b""),
+    ("header-31-bytes", "One byte short of a header.", _WHOLE[:31]),
+    ("magic-big-endian", "The magic in the wrong byte order (D1, D3).", build_message(_GOOD, magic=0xEFBEADDE)),
+    (
+        "magic-before-all",
+        "A bad magic is found before a bad domain and size.",
+        build_message(magic=1, relay_domain=9, payload_size=7),
+    ),
+    (
+        "oversize",
+        "One byte above 1 048 576; no payload is needed to see it (D10).",
+        build_message(payload_size=1_048_545),
+    ),
+    ("oversize-largest", "The largest size that a header can claim.", build_message(payload_size=0xFFFF_FFFF)),
+    (
+        "domain-0",
+        "Domain 0 was market data in one of the original's numberings (D4).",
+        build_message(_GOOD, relay_domain=0),
+    ),
+    (
+        "domain-0-worked",
+        "The worked message: checksum cd1e8994 is right, domain 0 is not (D4, D9).",
+        bytes.fromhex(_WORKED),
+    ),
+    ("domain-5", "The first number above the domains (D4).", build_message(_GOOD, relay_domain=5)),
+    ("domain-255", "The highest byte (D4).", build_message(_GOOD, relay_domain=255)),
+    ("payload-missing", "A header that announces 6 bytes, and none of them.", _WHOLE[:32]),
+    ("payload-cut", "The last byte is missing.", _WHOLE[:-1]),
+    ("byte-behind", "One byte more than the header announces.", _WHOLE + b"\x00"),
+    (
+        "checksum-wrong",
+        "The checksum is off by one bit (D9).",
+        build_message(_GOOD, sequence=1, checksum=checksum_of(_WHOLE) ^ 1),
+    ),
+    (
+        "checksum-zero",
+        "0 is an ordinary checksum and here a wrong one (D9).",
+        build_message(_GOOD, sequence=1, checksum=0),
+    ),
+    (
+        "checksum-field-as-zeros",
+        "Computed with zeros in place of the field instead of leaving it out (D9).",
+        _checksum_over_zeros(bytearray(_WHOLE)),
+    ),
+)
 
 
-def _relay_vectors() -> list[Json]:
-    market, signal, execution = RelayDomain.MARKET_DATA, RelayDomain.SIGNAL, RelayDomain.EXECUTION
-    fill = build_tlv(42, bytes(32))
+_TLVS: Final = (
+    ("tlv-lone-byte", "A trailing byte is half a TLV header (D7).", b"\x01"),
+    ("tlv-lone-marker", "An extended TLV header of one byte.", b"\xff"),
+    ("tlv-extended-header-cut", "Four of the five bytes of an extended TLV header.", b"\xff\x00\x01\x00"),
+    ("tlv-value-cut", "A standard TLV of 4 bytes with 3.", b"\x01\x04\x00\x00\x00"),
+    ("tlv-extended-value-cut", "An extended TLV of 256 bytes with 255.", b"\xff\x00\x01\x00\x01" + bytes(255)),
+    ("tlv-length-big-endian", "A length of 1 in the wrong byte order is 256 (D1).", b"\xff\x00\x01\x00\x01\x00"),
+    ("tlv-reserved-byte", "The reserved byte of an extended TLV header is 1.", b"\xff\x01\x01\x00\x00"),
+    ("tlv-reserved-before-type", "A bad reserved byte is found before a bad inner type.", b"\xff\x01\xff\x00\x00"),
+    ("tlv-inner-type-255", "The marker is no type (D5).", b"\xff\x00\xff\x00\x00"),
+    ("tlv-inner-type-0", "Nor is 0 in the extended form (D7).", b"\xff\x00\x00\x00\x00"),
+)
+
+
+_FILL: Final = build_tlv(42, bytes(32))
+_RELAYS: Final = (
+    (
+        "relay-other-domain",
+        "A signal message at the market data relay.",
+        build_message(relay_domain=2),
+        RelayDomain.MARKET_DATA,
+        "performance",
+    ),
+    (
+        "relay-version",
+        "Version 2 at the security level (D3).",
+        build_message(_FILL, relay_domain=3, version=2),
+        RelayDomain.EXECUTION,
+        "security",
+    ),
+    (
+        "relay-source-0",
+        "Source 0 has no name.",
+        build_message(_FILL, relay_domain=3, source=0),
+        RelayDomain.EXECUTION,
+        "security",
+    ),
+    (
+        "relay-checksum",
+        "A wrong checksum at the reliability level.",
+        build_message(relay_domain=2, checksum=7),
+        RelayDomain.SIGNAL,
+        "reliability",
+    ),
+    (
+        "relay-type-19",
+        "Market data in a signal message (D5).",
+        build_message(build_tlv(19, b"\x00"), relay_domain=2),
+        RelayDomain.SIGNAL,
+        "reliability",
+    ),
+    (
+        "relay-type-40",
+        "Execution in a signal message (D5).",
+        build_message(build_tlv(40, bytes(32)), relay_domain=2),
+        RelayDomain.SIGNAL,
+        "reliability",
+    ),
+    (
+        "relay-type-80",
+        "A system type in an execution message (D5).",
+        build_message(_FILL + build_tlv(80, bytes(32)), relay_domain=3),
+        RelayDomain.EXECUTION,
+        "reliability",
+    ),
+    (
+        "relay-inner-type",
+        "Of an extended TLV the inner type counts.",
+        build_message(build_tlv(1, bytes(40), extended=True), relay_domain=2),
+        RelayDomain.SIGNAL,
+        "reliability",
+    ),
+    (
+        "relay-type-254",
+        "Vendor types belong to no domain.",
+        build_message(build_tlv(254, b""), relay_domain=3),
+        RelayDomain.EXECUTION,
+        "reliability",
+    ),
+    (
+        "relay-size",
+        "A Fill of 31 bytes at the security level (D6).",
+        build_message(build_tlv(42, bytes(31)), relay_domain=3),
+        RelayDomain.EXECUTION,
+        "security",
+    ),
+    (
+        "relay-size-extended",
+        "The extended form does not free a type from its size (D6).",
+        build_message(build_tlv(42, bytes(33), extended=True), relay_domain=3),
+        RelayDomain.EXECUTION,
+        "security",
+    ),
+)
+
+
+def malformed_vectors() -> list[Json]:
+    """The vectors of docs/vectors/malformed.json, in the order of the checks."""
     return [
-        _relay(
-            "relay-other-domain",
-            "A signal message at the market data relay.",
-            build_message(relay_domain=2),
-            market,
-            "performance",
-        ),
-        _relay(
-            "relay-version",
-            "Version 2 at the security level (D3).",
-            build_message(fill, relay_domain=3, version=2),
-            execution,
-            "security",
-        ),
-        _relay(
-            "relay-source-0",
-            "Source 0 has no name.",
-            build_message(fill, relay_domain=3, source=0),
-            execution,
-            "security",
-        ),
-        _relay(
-            "relay-checksum",
-            "A wrong checksum at the reliability level.",
-            build_message(relay_domain=2, checksum=7),
-            signal,
-            "reliability",
-        ),
-        _relay(
-            "relay-type-19",
-            "Market data in a signal message (D5).",
-            build_message(build_tlv(19, b"\x00"), relay_domain=2),
-            signal,
-            "reliability",
-        ),
-        _relay(
-            "relay-type-40",
-            "Execution in a signal message (D5).",
-            build_message(build_tlv(40, bytes(32)), relay_domain=2),
-            signal,
-            "reliability",
-        ),
-        _relay(
-            "relay-type-80",
-            "A system type in an execution message (D5).",
-            build_message(fill + build_tlv(80, bytes(32)), relay_domain=3),
-            execution,
-            "reliability",
-        ),
-        _relay(
-            "relay-inner-type",
-            "Of an extended TLV the inner type counts.",
-            build_message(build_tlv(1, bytes(40), extended=True), relay_domain=2),
-            signal,
-            "reliability",
-        ),
-        _relay(
-            "relay-type-254",
-            "Vendor types belong to no domain.",
-            build_message(build_tlv(254, b""), relay_domain=3),
-            execution,
-            "reliability",
-        ),
-        _relay(
-            "relay-size",
-            "A Fill of 31 bytes at the security level (D6).",
-            build_message(build_tlv(42, bytes(31)), relay_domain=3),
-            execution,
-            "security",
-        ),
-        _relay(
-            "relay-size-extended",
-            "The extended form does not free a type from its size (D6).",
-            build_message(build_tlv(42, bytes(33), extended=True), relay_domain=3),
-            execution,
-            "security",
-        ),
+        *(_parser(name, about, frame) for name, about, frame in _ENVELOPES),
+        *(_parser(name, about, build_message(_GOOD + bad)) for name, about, bad in _TLVS),
+        *(_relay(*vector) for vector in _RELAYS),
+        *_payload_vectors(),
     ]
 
 

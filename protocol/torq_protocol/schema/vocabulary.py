@@ -204,19 +204,12 @@ class Rule(Construct):  # type: ignore[misc]  # construct is untyped
         holds: Callable[[Container], bool],
     ) -> None:
         super().__init__()
-        self.flagbuildnone = True
         self.error, self.sentence, self.at, self.holds = error, sentence, at, holds
 
     def _parse(self, stream: IO[bytes], context: Container, path: str) -> None:
         if not self.holds(context):
             offset = self.at(context)
             raise self.error(f"offset {offset}: {self.sentence}", offset=offset, expected=self.sentence)
-
-    def _build(self, obj: object, stream: IO[bytes], context: Container, path: str) -> object:
-        return obj
-
-    def _sizeof(self, context: Container, path: str) -> int:
-        return 0
 
 
 class UntilEnd(Subconstruct):  # type: ignore[misc]  # construct is untyped
@@ -228,6 +221,3 @@ class UntilEnd(Subconstruct):  # type: ignore[misc]  # construct is untyped
             stream.seek(-1, 1)
             found.append(self.subcon._parsereport(stream, context, path))
         return found
-
-    def _build(self, obj: list[Any], stream: IO[bytes], context: Container, path: str) -> list[Any]:
-        return [self.subcon._build(item, stream, context, path) for item in obj]

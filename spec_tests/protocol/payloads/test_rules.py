@@ -32,10 +32,13 @@ from torq_protocol.payloads import (
     GasPrice,
     OrderBook,
     OrderLevel,
+    PoolBurn,
     PoolInfo,
     PoolLiquidity,
+    PoolMint,
     PoolState,
     PoolSwap,
+    PoolSync,
     Quote,
     QuoteUpdate,
     RecoveryRequest,
@@ -225,6 +228,19 @@ def test_pool_amounts_are_decimals_of_their_token() -> None:
     assert refused.value.offset == 176
     state = PoolState(5 * 10**17, 10**6, 0, 0, 1, NOW, 0, 30, 300, PoolProtocol.CURVE, 18, 6, POOL, TOKEN_A, TOKEN_B)
     assert (state.reserve0_decimal, state.reserve1_decimal) == (Decimal("0.5"), Decimal(1))
+    sync = PoolSync(5 * 10**17, 10**6, NOW, 1, 300, 18, 6, POOL, TOKEN_A, TOKEN_B)
+    assert (sync.reserve0_decimal, sync.reserve1_decimal) == (Decimal("0.5"), Decimal(1))
+    mint = PoolMint(1, 15, 2**128 - 1, NOW, -10, 10, 301, 1, 38, POOL, TOKEN_A, TOKEN_A, TOKEN_B)
+    assert (mint.amount0_decimal, mint.amount1_decimal) == (
+        Decimal("1.5"),
+        Decimal("3.40282366920938463463374607431768211455"),
+    )
+
+
+def test_a_burn_is_no_mint_although_their_bytes_are_alike() -> None:
+    burn = PoolBurn.from_bytes(bytes(208))
+    assert not isinstance(burn, PoolMint)
+    assert burn.to_bytes() == PoolMint.from_bytes(bytes(208)).to_bytes()
 
 
 def test_arbitrage_signals_have_the_originals_defaults() -> None:
