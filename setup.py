@@ -19,6 +19,7 @@ COMPILED_GROUPS = {
     "torq_protocol.compiled": (
         "protocol/torq_protocol/batch_kernel.py",
         "protocol/torq_protocol/checksum.py",
+        "protocol/torq_protocol/decoder.py",
         "protocol/torq_protocol/framing.py",
         "protocol/torq_protocol/header.py",
         "protocol/torq_protocol/message.py",

@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 
-COMPILED_MODULES = ("batch_kernel", "checksum", "framing", "header", "message", "tlv")
+COMPILED_MODULES = ("batch_kernel", "checksum", "decoder", "framing", "header", "message", "tlv")
 """The modules of this package that are compiled where a C compiler is there."""
 _TWIN = f"{__package__}_interpreted"
 

@@ -1,4 +1,4 @@
-"""A stream of bytes in any cut, turned into messages (D15).
+"""A stream of bytes in any cut, turned into messages (D15). Compiled with the framing kernel.
 
 Facts:
 - messages stand back to back: 32 bytes, then as many as the header announces. How the stream is cut into reads means

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
@@ -37,7 +38,7 @@ def error_event(error: ProtocolError) -> Event:
     return (error.kind.label, error.stream_offset, (str(error), error.offset, error.expected, error.got))
 
 
-def events(decoder: FrameDecoder, chunks: Sequence[bytes], seen: list[Event]) -> list[Event]:
+def events(wire: ModuleType, decoder: FrameDecoder, chunks: Sequence[bytes], seen: list[Event]) -> list[Event]:
     """Everything a decoder says about a stream: messages with their end, faults with their place."""
     for chunk in chunks:
         data: bytes = chunk
@@ -46,19 +47,21 @@ def events(decoder: FrameDecoder, chunks: Sequence[bytes], seen: list[Event]) ->
                 for message in decoder.feed(data):
                     seen.append(("message", decoder.offset, message.to_bytes()))  # noqa: PERF401 - faults end the loop
                 break
-            except (BadMagicError, OversizeError) as error:
+            except (wire.BadMagicError, wire.OversizeError) as error:
                 return [*seen, error_event(error)]
-            except ProtocolError as error:
+            except wire.ProtocolError as error:
                 seen.append(error_event(error))
                 data = b""
     try:
         decoder.finish()
-    except ProtocolError as error:
+    except wire.ProtocolError as error:
         seen.append(error_event(error))
     return seen
 
 
-def decode(data: bytes, cuts: list[int], on_fault: OnFault, policy: FramePolicy | None) -> list[Event]:
+def decode(
+    wire: ModuleType, data: bytes, cuts: list[int], on_fault: OnFault, policy: FramePolicy | None
+) -> list[Event]:
     seen: list[Event] = []
 
     def refused(refusal: Refusal) -> None:
@@ -67,7 +70,8 @@ def decode(data: bytes, cuts: list[int], on_fault: OnFault, policy: FramePolicy 
 
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     chunks = [data[start:stop] for start, stop in pairwise(places)]
-    return events(FrameDecoder(policy, on_fault=on_fault, on_refused=refused), chunks, seen)
+    decoder = wire.FrameDecoder(policy, on_fault=wire.OnFault[on_fault.name], on_refused=refused)
+    return events(wire, decoder, chunks, seen)
 
 
 @settings(max_examples=200, deadline=None)
@@ -78,19 +82,21 @@ def decode(data: bytes, cuts: list[int], on_fault: OnFault, policy: FramePolicy 
     policy=st.none() | policies,
 )
 def test_frame_1_and_2_what_comes_out_does_not_depend_on_the_cuts(
-    data: bytes, cuts: list[int], on_fault: OnFault, policy: FramePolicy | None
+    wire: ModuleType, data: bytes, cuts: list[int], on_fault: OnFault, policy: FramePolicy | None
 ) -> None:
-    whole = decode(data, [], on_fault, policy)
-    assert decode(data, cuts, on_fault, policy) == whole
-    assert decode(data, list(range(len(data))), on_fault, policy) == whole
+    whole = decode(wire, data, [], on_fault, policy)
+    assert decode(wire, data, cuts, on_fault, policy) == whole
+    assert decode(wire, data, list(range(len(data))), on_fault, policy) == whole
 
 
 @settings(max_examples=200, deadline=None)
 @given(data=streams, policy=st.none() | policies)
-def test_every_message_and_fault_stands_where_the_parser_says(data: bytes, policy: FramePolicy | None) -> None:
+def test_every_message_and_fault_stands_where_the_parser_says(
+    wire: ModuleType, data: bytes, policy: FramePolicy | None
+) -> None:
     limit = 1_048_576 if policy is None else policy.max_message_size
     position = 0
-    for name, place, content in decode(data, [], OnFault.RAISE, policy):
+    for name, place, content in decode(wire, data, [], OnFault.RAISE, policy):
         rest = data[position:]
         size = 32 + int.from_bytes(rest[24:28], "little")
         whole = len(rest) >= 32 and rest[:4] == GOOD[:4] and size <= min(limit, len(rest))
@@ -111,9 +117,9 @@ def test_every_message_and_fault_stands_where_the_parser_says(data: bytes, polic
 
 @settings(max_examples=100, deadline=None)
 @given(garbage=st.binary(max_size=40).filter(lambda data: b"\xef" not in data), cuts=st.lists(st.integers(0, 300)))
-def test_resync_finds_the_frames_behind_garbage(garbage: bytes, cuts: list[int]) -> None:
+def test_resync_finds_the_frames_behind_garbage(wire: ModuleType, garbage: bytes, cuts: list[int]) -> None:
     data = GOOD + garbage + GOOD
-    seen = decode(data, cuts, OnFault.RESYNC, None)
+    seen = decode(wire, data, cuts, OnFault.RESYNC, None)
     assert [event[1] for event in seen if event[0] == "message"] == [len(GOOD), len(data)]
     assert [event[:2] for event in seen if event[0] != "message"] == ([("bad-magic", 74)] if garbage else [])
 
