@@ -10,6 +10,7 @@ COMMANDS = {
     "fanout": "fanout",
     "protocol": "protocol",
     "relay": "relay",
+    "relay-report": "relay_report",
 }
 """Subcommand to module of this package; the module holds a click command of the subcommand's name."""
 

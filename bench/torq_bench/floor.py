@@ -30,7 +30,7 @@ class Floor:
         self._add(sock.fileno(), self._readable, sock, sock.recv)
 
     def _readable(self, sock: socket.socket, recv: Callable[[int], bytes]) -> None:
-        data = recv(65_536)
+        data = recv(262_144)
         if data:
             for descriptor, send in self._senders.items():
                 try:

@@ -55,7 +55,7 @@ def relay(rounds: int, deliveries: int, samples: int, crowd: tuple[int, ...], re
         figures = {
             "machine": _machine(),
             "throughput": [_throughput(receivers, deliveries, rounds) for receivers in (1, 10)],
-            "many": [_many(receivers, deliveries, rounds) for receivers in (10, 1000)],
+            "many": _many(deliveries, rounds),
             "latency": [_latency(receivers, samples, rounds) for receivers in (1, 10, 100)],
             "crowd": [_crowd(size) for size in crowd],
             "stages": {str(batch): measure_stages(batch) for batch in (1, BATCH, 885)},
@@ -120,14 +120,20 @@ def _summary(runs: list[FanOut], floor: list[FanOut]) -> dict[str, float]:
     }
 
 
-def _many(receivers: int, deliveries: int, rounds: int) -> dict[str, float]:
-    """The same number of deliveries with few and with many receivers (PERF-3)."""
-    load = Load(deliveries // receivers, SIZE, BATCH, receivers)
-    runs = [_run("market_data", load) for _ in range(rounds)]
-    out = median(run.frames_out_per_second for run in runs) / 1e6
-    processor = median(run.processor_seconds / (run.frames * run.receivers) for run in runs) * 1e9
-    click.echo(f"1 to {receivers}: {out:.2f} M/s out, {processor:.1f} ns of processor per delivery")
-    return {"receivers": receivers, "out": out, "processor": processor}
+def _many(deliveries: int, rounds: int) -> list[dict[str, object]]:
+    """The same number of deliveries with few and with many receivers (PERF-3), the floor beside the relay."""
+    cases = [(receivers, name) for receivers in (10, 1000) for name in ("floor", "market_data")]
+    seen: dict[tuple[int, str], list[FanOut]] = {case: [] for case in cases}
+    for _ in range(rounds):
+        for receivers, name in cases:
+            seen[receivers, name].append(_run(name, Load(deliveries // receivers, SIZE, BATCH, receivers)))
+    rows: list[dict[str, object]] = []
+    for (receivers, name), runs in seen.items():
+        out = median(run.frames_out_per_second for run in runs) / 1e6
+        processor = median(run.processor_seconds / (run.frames * run.receivers) for run in runs) * 1e9
+        click.echo(f"1 to {receivers}: {name:12} {out:.2f} M/s out, {processor:.1f} ns of processor per delivery")
+        rows.append({"receivers": receivers, "subject": name, "out": out, "processor": processor})
+    return rows
 
 
 def _latency(receivers: int, samples: int, rounds: int) -> dict[str, object]:

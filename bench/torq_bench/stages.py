@@ -42,8 +42,8 @@ def measure_stages(batch: int) -> dict[str, float]:
         "a turn of the loop: epoll and one callback": _loop_turn(),
         "recv": receive,
         "scan: framing and validation": scan,
-        "hub: everything else, once a read": one - scan - per_receiver - nothing,
-        "hub: for each receiver": per_receiver,
+        "hub: everything else, once a read": max(0.0, one - scan - per_receiver - nothing),
+        "hub: for each receiver": max(0.0, per_receiver),
         "send: for each receiver": send,
     }
 
