@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+import msgspec
+
 from .history import History
-from .program import Close, Connect, Finish, Frame, HalfClose, Idle, Item, Program, Raw, Step, Sync, Tlv, Write
+from .oracles import Finding
+from .program import Close, Connect, Finish, Frame, HalfClose, Idle, Item, Program, Raw, Sync, Tlv, Write
 from .program import connection_name as name
-from .runner import Counterexample
+from .runner import Counterexample, Result, Verdict
 
 SHOWN_BYTES = 48
 DOMAINS = {1: "market data", 2: "signal", 3: "execution", 4: "system"}
@@ -30,7 +34,7 @@ def narrate(program: Program, history: History) -> Iterator[str]:
             number += sum(isinstance(item, Frame) for item in step.items[4:])
 
 
-def _describe(step: Step, number: int) -> str:
+def _describe(step: object, number: int) -> str:
     match step:
         case Connect(conn=conn):
             return f"{name(conn)} connects"
@@ -46,6 +50,18 @@ def _describe(step: Step, number: int) -> str:
             return f"{name(conn)} {'resets' if reset else 'closes'} its connection"
         case Idle(milliseconds=milliseconds):
             return f"nobody sends for {milliseconds} ms"
+        case _:
+            return step_words(step)
+
+
+def step_words(step: object) -> str:
+    """A step of a kind without a text of its own: who, the kind, and its settings."""
+    kind = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(step).__name__).lower()
+    fields = msgspec.structs.asdict(step) if isinstance(step, msgspec.Struct) else {}
+    conn = fields.pop("conn", None)
+    settings = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in fields.items())
+    who = f"{name(conn)}: " if isinstance(conn, int) else ""
+    return f"{who}{kind}{f' ({settings})' if settings else ''}"
 
 
 def _describe_write(step: Write, number: int) -> str:
@@ -116,3 +132,79 @@ def contradictions(counterexample: Counterexample, most: int = 3) -> Iterator[st
         yield f"     {'':<10} seen: {finding.seen}"
     if len(counterexample.findings) > most:
         yield f"     and {len(counterexample.findings) - most} more"
+
+
+def prose(counterexample: Counterexample) -> str:
+    """The contradiction in one or two sentences: what was due, and what came instead."""
+    findings = counterexample.findings
+    if not findings:
+        return "No contradiction was seen."
+    first = findings[0]
+    same = [finding for finding in findings if finding.kind == first.kind]
+    if first.kind == "lost":
+        return _prose_of_losses(same)
+    return _sentence(_PROSE.get(first.kind, _PLAIN).format(expected=first.expected, seen=first.seen))
+
+
+def evidence(result: Result) -> str:
+    """The evidence of a verdict in a few words, such as ``0 of 412 programs fail, 9 800 frames``."""
+    shown = result.counterexample
+    if shown is not None:
+        found = f"a program of {len(shown.program.steps)} {'step' if len(shown.program.steps) == 1 else 'steps'}"
+        if not shown.runs:
+            return f"{found} failed once; {result.reason or 'not confirmed'}"
+        return (
+            f"{found} fails {shown.failures} of {shown.runs} runs; found after {_programs(result.evidence['programs'])}"
+        )
+    if result.verdict in (Verdict.UNSUPPORTED, Verdict.UNKNOWN) and result.reason:
+        return result.reason
+    text = f"0 of {_programs(result.exercised)} fail, {grouped(result.evidence['frames'])} frames"
+    return f"{text}; {result.reason}" if result.reason else text
+
+
+def _programs(count: int) -> str:
+    return f"{grouped(count)} {'program' if count == 1 else 'programs'}"
+
+
+def grouped(count: int) -> str:
+    """A count with a space between thousands."""
+    return f"{count:,}".replace(",", " ")
+
+
+_PLAIN = "{expected} was to be expected, but {seen}"
+_PROSE = {
+    "unserved": "the relay accepted the connection and owed {expected}, but {seen}",
+    "duplicated": "{expected} was due, but {seen}",
+    "altered": "{expected} was due, but in what came {seen}",
+    "torn": "{expected} were due, but what came ends in {seen}: it can no longer be cut into frames",
+    "mixed": "{expected} were due, but what came holds {seen}",
+    "leaked": "{expected}, may come, yet {seen}",
+    "echoed": "echo is off, so {expected} may come, yet {seen}",
+    "replayed": "{expected} may come, yet {seen}",
+    "reordered": "{seen}; yet {expected} is required: both cannot hold",
+    "closed": "the relay owes {expected}, but {seen}",
+    "kept": "the relay has {expected}, but {seen}",
+    "stuck": "the relay has to go on reading, but {seen}",
+    "crashed": "the relay has to go on serving, but {seen}",
+}
+
+
+def _prose_of_losses(findings: list[Finding]) -> str:
+    """All receivers that lack the same frame, in one sentence, with what proves that it will never come."""
+    matches = [match for finding in findings if (match := _LOSS.match(finding.expected))]
+    if not matches:
+        return _sentence(_PLAIN.format(expected=findings[0].expected, seen=findings[0].seen))
+    frame = matches[0]["frame"]
+    receivers = [match["receiver"] for match in matches if match["frame"] == frame]
+    proof = findings[0].seen.partition("; ")[2]
+    never = f"{' and '.join(receivers)} never got {frame}" + (f", although {proof}" if proof else "")
+    others = len({match["frame"] for match in matches}) - 1
+    more = f"; {others} more frames are lost as well" if others else ""
+    return _sentence(f"{never}: what was sent before has come or never will{more}" if proof else never + more)
+
+
+_LOSS = re.compile(r"frame (?P<frame>\S+)(?: of step \d+ at| back at its sender) (?P<receiver>\S+)$")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

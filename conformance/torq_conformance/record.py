@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Literal
@@ -11,8 +12,11 @@ import msgspec
 from .errors import UsageError
 from .profile import Profile, Rules, rules_for
 from .program import FORMAT_VERSION, Program
-from .runner import Counterexample
+from .runner import MISS_RATE, Counterexample, Observer, Plan, Result
 from .scenarios import SCENARIOS
+
+MIN_PASSES = 10
+"""Passes that a fix takes at least, however steadily the failure showed."""
 
 
 class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,16 +59,51 @@ def save(counterexample: Counterexample, *, profile: Profile, seed: int, target:
         seed=seed,
         target=target,
     )
-    domain = counterexample.program.domain
-    path = folder / f"{counterexample.requirement}-{domain}-{re.sub(r'[^a-z0-9]+', '-', profile.name.lower())}.json"
+    path = path_of(counterexample.requirement, counterexample.program.domain, profile, folder)
+    beside = path.with_name(f".{path.name}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+        beside.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+        beside.replace(path)
     except OSError as error:
         raise UsageError(
             f"cannot write {path}: {error.strerror or error}; choose another folder with --failures"
         ) from error
     return path
+
+
+def path_of(requirement: str, domain: str, profile: Profile, folder: Path) -> Path:
+    """Where the counterexample of a requirement is kept."""
+    return folder / f"{requirement}-{domain}-{re.sub(r'[^a-z0-9]+', '-', profile.name.lower())}.json"
+
+
+class FailureKeeper(Observer):
+    """Saves each counterexample at once when it is found, and every smaller one over it."""
+
+    def __init__(self, plan: Plan, target: str, folder: Path) -> None:
+        self._plan = plan
+        self._target = target
+        self._folder = folder
+
+    def failed(self, counterexample: Counterexample) -> None:
+        self._save(counterexample)
+
+    def finished(self, result: Result) -> None:
+        if result.counterexample is not None:
+            self._save(result.counterexample)
+
+    def _save(self, counterexample: Counterexample) -> None:
+        save(counterexample, profile=self._plan.profile, seed=self._plan.seed, target=self._target, folder=self._folder)
+
+    def path(self, requirement: str) -> Path:
+        """The file of a requirement's counterexample."""
+        return path_of(requirement, self._plan.domain, self._plan.profile, self._folder)
+
+
+def runs_that_prove_a_fix(record: Record) -> int:
+    """How many passes make it unlikely (below 1 in 1000) that a failure of the recorded rate is merely not showing."""
+    rate = (record.failures + 1) / (record.runs + 2)
+    return max(MIN_PASSES, math.ceil(math.log(MISS_RATE) / math.log(1 - rate)))
 
 
 def load(path: Path) -> Record:

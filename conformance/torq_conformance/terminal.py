@@ -1,42 +1,60 @@
-"""What a run shows in the terminal: what will be tested, how far it is, and what came out."""
+"""What a run shows in the terminal: what will be tested, how far it is, and what came out.
+
+Facts: on a terminal there is colour, progress and wrapping to its width; a pipe gets the same words as plain lines, one
+fact a line, never wrapped, so that grep and a CI log can use them.
+"""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from .narrate import contradictions, narrate
+from .narrate import contradictions, evidence, grouped, narrate, prose
+from .reports.ascii import draw
 from .requirements import Requirement
 from .runner import Counterexample, Observer, Plan, Result, Verdict
+from .trace import diagram_of
 
 COLOURS = {
-    Verdict.PASS: "green",
-    Verdict.FAIL: "bold red",
-    Verdict.FLAKY: "bold magenta",
-    Verdict.UNKNOWN: "yellow",
-    Verdict.UNSUPPORTED: "dim",
+    "PASS": "green",
+    "FAIL": "bold red",
+    "FLAKY": "bold magenta",
+    "UNKNOWN": "yellow",
+    "UNSUPPORTED": "dim",
+    "EXPECTED-FAIL": "cyan",
+    "UNEXPECTED-PASS": "bold red",
 }
+INDENT = 5
+MAX_STEP_LINES = 60
+
+
+def console() -> Console:
+    """The console of a command: nothing is highlighted by guessing."""
+    return Console(highlight=False)
 
 
 class TerminalObserver(Observer):
     """Progress on a terminal; a line per verdict where the output is piped."""
 
-    def __init__(self, console: Console, plan: Plan) -> None:
-        self._console = console
+    def __init__(self, out: Console, plan: Plan) -> None:
+        self._console = out
         self._plan = plan
         self._progress = Progress(
             SpinnerColumn(),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=24),
             TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[status]}"),
-            console=console,
+            TextColumn("{task.fields[status]}", style="dim"),
+            console=out,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not out.is_terminal,
         )
         self._task = self._progress.add_task("", total=len(plan.requirements), status="")
 
@@ -65,74 +83,123 @@ class TerminalObserver(Observer):
 def verdict_line(result: Result) -> Text:
     """One requirement, its verdict and the evidence."""
     line = Text()
-    line.append(f"{result.verdict.value:<12}", style=COLOURS[result.verdict])
+    line.append(f"{result.verdict.value:<16}", style=COLOURS.get(result.verdict.value, ""))
     line.append(f"{result.requirement.id:<9}", style="bold")
     line.append(evidence(result))
     return line
 
 
-def evidence(result: Result) -> str:
-    """The evidence of a verdict in a few words, such as ``0 of 412 programs, 9 800 frames``."""
-    if result.verdict in (Verdict.UNSUPPORTED, Verdict.UNKNOWN) and result.reason:
-        return result.reason
-    frames = f"{result.evidence['frames']:,} frames".replace(",", " ")
-    programs = f"{result.exercised:,}".replace(",", " ")
-    if result.counterexample is None:
-        text = f"0 of {programs} programs fail, {frames}"
-        return f"{text}; {result.reason}" if result.reason else text
-    shown = result.counterexample
-    return (
-        f"a program of {len(shown.program.steps)} steps fails {shown.failures} of {shown.runs} runs; "
-        f"found after {result.evidence['programs']} programs"
-    )
-
-
-def show_first_screen(console: Console, plan: Plan, target: str) -> None:
-    """What will be tested, and how."""
+def facts(out: Console, rows: Iterable[tuple[str, str]]) -> None:
+    """Names and values under each other: wrapped beside the name on a terminal, one line each in a pipe."""
+    if not out.is_terminal:
+        for name, value in rows:
+            out.print(Text(f"{name:<10}{value}"), soft_wrap=True)
+        return
     table = Table.grid(padding=(0, 2))
-    table.add_row("target", target)
-    table.add_row("domain", plan.domain)
-    table.add_row("profile", f"{plan.profile.name}: {plan.profile.description}")
+    table.add_column(style="bold", no_wrap=True)
+    for name, value in rows:
+        table.add_row(name, Text(value))
+    out.print(table)
+
+
+def show_first_screen(out: Console, plan: Plan, target: str, reports: Iterable[str] = ()) -> None:
+    """What will be tested, and how."""
     names = " ".join(requirement.id for requirement in plan.requirements)
-    table.add_row("judging", f"{len(plan.requirements)} requirements: {names}")
-    table.add_row(
-        "effort", f"{plan.max_examples} programs each, at most {plan.time_budget:.0f} s in all, seed {plan.seed}"
+    facts(
+        out,
+        [
+            ("target", target),
+            ("domain", plan.domain),
+            ("profile", f"{plan.profile.name}: {plan.profile.description}"),
+            ("judging", f"{len(plan.requirements)} requirements: {names}"),
+            (
+                "effort",
+                f"up to {plan.max_examples} programs each, at most {plan.time_budget:.0f} s in all, seed {plan.seed}",
+            ),
+            *(("report", report) for report in reports),
+        ],
     )
-    console.print(table)
-    console.print()
+    out.print()
 
 
-def show_counterexample(console: Console, result: Result, replay_line: str) -> None:
-    """A failure as numbered steps, what was expected and seen, its rate, and how to replay it."""
+def show_counterexample(out: Console, result: Result, lines: Iterable[tuple[str, str]]) -> None:
+    """A failure: the requirement, the contradiction in words, the steps, the diagram, its rate, what to do next."""
     shown = result.counterexample
     if shown is None:
         return
     requirement = result.requirement
-    console.print()
-    console.print(
-        Text.assemble(
-            (f"{result.verdict.value} {requirement.id} [{requirement.level}]", COLOURS[result.verdict]),
-            f" {requirement.text}",
-        ),
-        soft_wrap=True,
+    out.print()
+    head = Text.assemble(
+        (f"{result.verdict.value} {requirement.id}", COLOURS.get(result.verdict.value, "")),
+        f" [{requirement.level}] {requirement.text}",
     )
-    for line in (*narrate(shown.program, shown.history), *contradictions(shown)):
-        console.print(Text(line), soft_wrap=True)
-    console.print(Text(f"     {'rate':<10} {shown.failures} of {shown.runs} runs fail"))
-    console.print(Text(f"     {'replay':<10} {replay_line}"), soft_wrap=True)
+    _paragraph(out, head, 0)
+    _paragraph(out, Text(prose(shown), style="bold"), INDENT)
+    steps = list(narrate(shown.program, shown.history))
+    for line in steps[:MAX_STEP_LINES]:
+        _paragraph(out, Text(line), 0)
+    if len(steps) > MAX_STEP_LINES:
+        out.print(f"     ... {len(steps) - MAX_STEP_LINES} more lines; the replay file has them all")
+    for line in contradictions(shown):
+        _paragraph(out, Text(line), 0)
+    out.print()
+    for drawn in draw(diagram_of(shown)):
+        out.print(Text(drawn.text, style="bold red" if drawn.marked else ""), soft_wrap=True)
+    out.print()
+    for name, value in (("rate", _rate(shown)), *lines):
+        out.print(Text(f"     {name:<10} {value}"), soft_wrap=True)
 
 
-def show_last_screen(console: Console, results: list[Result], files: dict[str, Path], where: str, since: float) -> None:
-    """The failures one by one, then the counts of verdicts."""
-    for result in results:
+def _paragraph(out: Console, text: Text, indent: int) -> None:
+    """Text that wraps on a terminal and is one line in a pipe."""
+    if out.is_terminal:
+        out.print(Padding(text, (0, 0, 0, indent)))
+    else:
+        out.print(Text(" " * indent).append_text(text), soft_wrap=True)
+
+
+def _rate(shown: Counterexample) -> str:
+    return f"{shown.failures} of {shown.runs} runs fail" if shown.runs else "seen once, not confirmed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run came out, for the last screen. ``advice`` gives the lines that follow a failure."""
+
+    results: list[Result]
+    planned: int
+    started: float
+    advice: Callable[[str], Iterable[tuple[str, str]]]
+    stop_reason: str = ""
+
+
+def show_last_screen(out: Console, outcome: Outcome) -> None:
+    """The failures one by one, then the counts of verdicts, and what to do next."""
+    for result in outcome.results:
         if result.counterexample is not None:
-            show_counterexample(console, result, f"torq-conformance replay {files[result.requirement.id]} {where}")
-    console.print()
+            show_counterexample(out, result, outcome.advice(result.requirement.id))
+    out.print()
     counts = Text()
     for verdict in Verdict:
-        number = sum(result.verdict is verdict for result in results)
+        number = sum(result.verdict is verdict for result in outcome.results)
         if number:
-            counts.append(f"{number} {verdict.value}  ", style=COLOURS[verdict])
-    programs = sum(result.evidence["programs"] for result in results)
-    counts.append(f"({programs:,} programs in {time.monotonic() - since:.1f} s)".replace(",", " "))
-    console.print(counts)
+            counts.append(f"{number} {verdict.value}  ", style=COLOURS.get(verdict.value, ""))
+    programs = sum(result.evidence["programs"] for result in outcome.results)
+    counts.append(f"({grouped(programs)} programs in {time.monotonic() - outcome.started:.1f} s)")
+    out.print(counts, soft_wrap=True)
+    if outcome.stop_reason:
+        judged = f"{len(outcome.results)} of {outcome.planned} requirements were judged"
+        out.print(Text(f"INCOMPLETE: {outcome.stop_reason}; {judged}", style="bold yellow"), soft_wrap=True)
+    failing = [result.requirement.id for result in outcome.results if result.counterexample is not None]
+    if failing:
+        out.print(Text(f"next: torq-conformance explain {failing[0]}", style="dim"), soft_wrap=True)
+    unknown = [result.requirement.id for result in outcome.results if result.verdict is Verdict.UNKNOWN]
+    if unknown and not outcome.stop_reason:
+        out.print(
+            Text(
+                f"not judged: {' '.join(unknown)}; give more --time-budget or --max-examples, "
+                "or say in a profile that the relay does not promise them",
+                style="dim",
+            ),
+            soft_wrap=True,
+        )

@@ -1,0 +1,77 @@
+"""Play a stored counterexample again: REPRODUCED, FIXED or NOT REPRODUCED."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..errors import UsageError
+from ..exits import Exit
+from ..options import target_for, target_options
+from ..record import Record, load, runs_that_prove_a_fix
+from ..requirements import requirements
+from ..runner import Counterexample, Result, Verdict, replay
+from ..terminal import console, show_counterexample
+
+
+@click.command("replay")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@target_options
+@click.option(
+    "--runs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="How often to play it.  [default: as often as its recorded rate demands]",
+)
+def command(
+    file: Path,
+    address: str | None,
+    command_line: str | None,
+    domain: str | None,
+    runs: int | None,
+) -> int:
+    """Play a stored counterexample again and say whether it still fails.
+
+    \b
+    torq-conformance replay torq-failures/FRAME-1-signal-reference.json --target /tmp/torq/signal.sock
+    torq-conformance replay torq-failures/FRAME-1-signal-reference.json --exec 'my_relay {socket}'
+
+    \b
+    Exit codes: 1 REPRODUCED; 0 FIXED (it passed as often as its recorded rate demands); 3 NOT REPRODUCED (it passed,
+    but too seldom to call it fixed); 2 wrong usage or no target.
+    """
+    record = load(file)
+    if domain is not None and domain != record.program.domain:
+        raise UsageError(f"{file} is a program for a {record.program.domain} relay, not for {domain}")
+    if not (address or command_line or domain):
+        raise UsageError(
+            f"say which relay: --target ADDRESS, --exec 'CMD {{socket}}', or --domain {record.program.domain} for the "
+            f"built-in reference relay (recorded with: {record.target})"
+        )
+    needed = runs_that_prove_a_fix(record)
+    count = runs or needed
+    with target_for(address, command_line, record.program.domain) as target:
+        failed, shown = replay(record.program, record.requirement, record.rules, target, count)
+    return _say(record, shown, failed, needed)
+
+
+def _say(record: Record, shown: Counterexample, failed: int, needed: int) -> int:
+    out = console()
+    recorded = f"recorded: {record.failures} of {record.runs}" if record.runs else "recorded unconfirmed"
+    count = shown.runs
+    if failed:
+        result = Result(requirements()[record.requirement], Verdict.FAIL if failed == count else Verdict.FLAKY)
+        result.counterexample = shown
+        show_counterexample(out, result, [("next", f"torq-conformance explain {record.requirement}")])
+        out.print(f"\n[bold red]REPRODUCED[/]: {failed} of {count} runs fail ({recorded})", soft_wrap=True)
+        return Exit.FAIL
+    if count < needed:
+        out.print(
+            f"[yellow]NOT REPRODUCED[/]: {count} runs pass; {needed} passes would prove {record.requirement} fixed "
+            f"({recorded}); leave out --runs to play it so often",
+            soft_wrap=True,
+        )
+        return Exit.UNKNOWN
+    out.print(f"[green]FIXED[/]: {record.requirement} holds in {count} of {count} runs ({recorded})", soft_wrap=True)
+    return Exit.PASS

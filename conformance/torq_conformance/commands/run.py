@@ -1,0 +1,259 @@
+"""Judge a relay: the command that is meant when none is named."""
+
+from __future__ import annotations
+
+import random
+import shlex
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import msgspec
+
+from ..cli import Terminated
+from ..errors import ConformanceError
+from ..exits import Exit
+from ..options import Duration, guess_domain, split_names, target_for, target_options, target_words
+from ..profile import built_in_profiles, load_profile
+from ..record import FailureKeeper
+from ..reports.build import Setting
+from ..reports.writer import Destination, DestinationType, ReportWriter, now
+from ..requirements import Requirement, sections, select
+from ..runner import Counterexample, Observer, Plan, Result, Verdict, judge_all
+from ..scenarios import SCENARIOS, UNJUDGED
+from ..target import Target
+from ..terminal import Outcome, TerminalObserver, console, show_first_screen, show_last_screen
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The options of a run as given."""
+
+    address: str | None
+    command_line: str | None
+    domain: str | None
+    profile: str
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    max_examples: int
+    time_budget: float
+    seed: int | None
+    failures: Path
+    reports: tuple[Destination, ...]
+    list_only: bool
+
+
+@click.command("run")
+@target_options
+@click.option(
+    "--profile",
+    default="reference",
+    show_default=True,
+    metavar="NAME|FILE",
+    help=f"What the relay promises: {', '.join(built_in_profiles())}, or a TOML file.",
+)
+@click.option(
+    "--section",
+    "include",
+    multiple=True,
+    metavar="IDS",
+    help="Sections or requirement ids to judge, comma-separated, repeatable.  [default: all that bind the domain]",
+)
+@click.option(
+    "--exclude", multiple=True, metavar="IDS", help="Sections or requirement ids to leave out.  [default: none]"
+)
+@click.option(
+    "--max-examples",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Programs for each requirement.",
+)
+@click.option(
+    "--time-budget", type=Duration(), default="5m", show_default=True, help="Time for the whole run, such as 60s or 5m."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="N", help="Seed of the programs.  [default: a random one, shown]"
+)
+@click.option(
+    "--failures",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("torq-failures"),
+    show_default=True,
+    help="Folder for the counterexamples found.",
+)
+@click.option(
+    "--report",
+    "reports",
+    type=DestinationType(),
+    multiple=True,
+    metavar="FORMAT:FILE",
+    help="Write a report as the run goes: json:FILE, junit:FILE, html:FILE or markdown:FILE; repeatable.  "
+    "[default: none]",
+)
+@click.option("--list", "list_only", is_flag=True, help="List what would be judged, and how, then stop.")
+def command(**given: object) -> int:
+    """Judge a relay, and end with a verdict and its evidence for each requirement.
+
+    \b
+    torq-conformance --domain execution                       (the built-in reference relay)
+    torq-conformance --target /tmp/torq/signal.sock           (a relay that runs already)
+    torq-conformance --exec 'my_relay {socket}' --domain signal --report html:report.html
+    torq-conformance --target tcp:127.0.0.1:7000 --domain signal --profile pass-through
+    torq-conformance --section FRAME,DOM-1 --domain signal --list
+
+    \b
+    Exit codes: 0 every MUST that was judged holds; 1 something fails or is flaky; 2 wrong usage, no target, or an
+    error of the suite itself; 3 a MUST could not be judged; 130 interrupted (the reports say how far it got).
+    """
+    options = msgspec.convert(given, Options)
+    profile = load_profile(options.profile)
+    include = split_names(options.include)
+    chosen = select(include, split_names(options.exclude))
+    if not include:
+        chosen = [each for each in chosen if each.id in SCENARIOS or each.id in UNJUDGED]
+    if options.list_only:
+        _list(chosen)
+        return Exit.PASS
+    domain = options.domain or guess_domain(options.address or options.command_line)
+    plan = Plan.build(
+        domain=domain,
+        profile=profile,
+        requirements=[each for each in chosen if include or each.binds(domain)],
+        max_examples=options.max_examples,
+        seed=random.randrange(10**6) if options.seed is None else options.seed,
+        time_budget=options.time_budget,
+    )
+    return _Run(plan, options).run()
+
+
+class _Run(Observer):
+    """One run: tells the display, the failures' folder and the reports how it goes, and ends them well."""
+
+    def __init__(self, plan: Plan, options: Options) -> None:
+        self._plan = plan
+        self._options = options
+        self._where = target_words(options.address, options.command_line, plan.domain)
+        self._console = console()
+        self._observers: list[Observer] = []
+        self._results: list[Result] = []
+        self._reports: ReportWriter | None = None
+        self._started = time.monotonic()
+
+    def run(self) -> int:
+        target = target_for(self._options.address, self._options.command_line, self._plan.domain)
+        keeper = FailureKeeper(self._plan, target.description, self._options.failures)
+        self._observers.append(keeper)
+        if self._options.reports:
+            self._reports = ReportWriter(self._plan, self._setting(target, keeper), self._options.reports)
+            self._observers.append(self._reports)
+        try:
+            self._judge(target)
+        except KeyboardInterrupt as stop:
+            ended = isinstance(stop, Terminated)
+            code = Exit.TERMINATED if ended else Exit.INTERRUPTED
+            self._end(keeper, "ended by SIGTERM" if ended else "interrupted by Ctrl-C", code)
+            return code
+        except ConformanceError as error:
+            self._end(keeper, str(error).partition("\n")[0], Exit.USAGE)
+            raise
+        except Exception as error:
+            self._end(keeper, f"an error of the suite: {type(error).__name__}: {error}", Exit.USAGE)
+            raise
+        code = exit_code(self._results)
+        self._end(keeper, "", code)
+        return code
+
+    def _judge(self, target: Target) -> None:
+        with ExitStack() as stack:
+            stack.enter_context(target)
+            show_first_screen(
+                self._console,
+                self._plan,
+                target.description,
+                [f"{each.path} ({each.format})" for each in self._options.reports],
+            )
+            self._observers.append(stack.enter_context(TerminalObserver(self._console, self._plan)))
+            judge_all(self._plan, target, self)
+
+    def _setting(self, target: Target, keeper: FailureKeeper) -> Setting:
+        return Setting(
+            target=target.description,
+            command=self._command(),
+            started=now(),
+            file_of=lambda requirement: str(keeper.path(requirement)),
+            replay_of=lambda requirement: self._replay(keeper, requirement),
+        )
+
+    def _command(self) -> str:
+        """The line that repeats this run."""
+        options = self._options
+        words = ["torq-conformance", self._where, f"--domain {self._plan.domain}" * ("--domain" not in self._where)]
+        words.append(f"--profile {shlex.quote(options.profile)}")
+        words += [f"--section {shlex.quote(each)}" for each in options.include]
+        words += [f"--exclude {shlex.quote(each)}" for each in options.exclude]
+        words.append(f"--max-examples {options.max_examples} --time-budget {options.time_budget:g}s")
+        words.append(f"--seed {self._plan.seed}")
+        return " ".join(filter(None, words))
+
+    def _replay(self, keeper: FailureKeeper, requirement: str) -> str:
+        return f"torq-conformance replay {shlex.quote(str(keeper.path(requirement)))} {self._where}"
+
+    def _end(self, keeper: FailureKeeper, stop_reason: str, code: int) -> None:
+        if self._reports is not None:
+            if stop_reason:
+                self._reports.incomplete(stop_reason, code)
+            else:
+                self._reports.complete(code)
+
+        def advice(requirement: str) -> Iterable[tuple[str, str]]:
+            yield "replay", self._replay(keeper, requirement)
+
+        if self._results or not stop_reason:
+            outcome = Outcome(self._results, len(self._plan.requirements), self._started, advice, stop_reason)
+            show_last_screen(self._console, outcome)
+
+    def started(self, requirement: Requirement) -> None:
+        for observer in self._observers:
+            observer.started(requirement)
+
+    def played(self, requirement: Requirement, count: int) -> None:
+        for observer in self._observers:
+            observer.played(requirement, count)
+
+    def failed(self, counterexample: Counterexample) -> None:
+        for observer in self._observers:
+            observer.failed(counterexample)
+
+    def finished(self, result: Result) -> None:
+        self._results.append(result)
+        for observer in self._observers:
+            observer.finished(result)
+
+
+def exit_code(results: list[Result]) -> Exit:
+    """The exit code of a run with these verdicts."""
+    if any(result.verdict.value in ("FAIL", "FLAKY", "UNEXPECTED-PASS") for result in results):
+        return Exit.FAIL
+    if any(result.verdict is Verdict.UNKNOWN and result.requirement.level == "MUST" for result in results):
+        return Exit.UNKNOWN
+    return Exit.PASS
+
+
+def _list(chosen: list[Requirement]) -> None:
+    for section, about in sections().items():
+        members = [each for each in chosen if each.section == section]
+        if members:
+            click.echo(f"{section}: {about.title}")
+        for each in members:
+            click.echo(f"  {each.id:<8} {each.level:<6} {_how(each)}\n           {each.text}")
+
+
+def _how(requirement: Requirement) -> str:
+    if requirement.id in UNJUDGED:
+        return f"not judged: {UNJUDGED[requirement.id]}"
+    if requirement.id not in SCENARIOS:
+        return "not judged by programs"
+    return "programs of " + ", ".join(feature.__name__ for feature in SCENARIOS[requirement.id].features)

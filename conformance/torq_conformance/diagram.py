@@ -1,0 +1,34 @@
+"""Sequence diagrams as plain data: what :mod:`~torq_conformance.trace` makes of a run, and what is drawn from it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+RELAY = "relay"
+"""The name of the relay's column."""
+
+EventKind = Literal["point", "send", "receive", "missing", "note"]
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One line of the diagram.
+
+    ``point`` happens at one connection; ``send`` goes from it to the relay, ``receive`` the other way; ``missing`` is
+    what should have been received; ``note`` concerns everybody. ``step`` is the step of the program, counted from 1.
+    """
+
+    kind: EventKind
+    label: str
+    connection: str = ""
+    step: int = 0
+    marked: bool = False
+
+
+class Diagram(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Columns from left to right, the relay among them, and events from first to last."""
+
+    columns: tuple[str, ...]
+    events: tuple[Event, ...]
+    hidden_connections: int = 0

@@ -1,0 +1,22 @@
+"""Exit codes of every command: part of the interface, so that CI can tell a failing relay from a failing run."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What the exit code of a command says."""
+
+    PASS = 0
+    """Every MUST that was judged holds; a replayed failure is fixed; nothing newly fails."""
+    FAIL = 1
+    """Something fails or is flaky; a replayed failure is reproduced; something newly fails."""
+    USAGE = 2
+    """A wrong option, name or file, a target that cannot be reached, or an error of the suite itself."""
+    UNKNOWN = 3
+    """A MUST could not be judged; a replayed failure did not show, but too few passes were seen to call it fixed."""
+    INTERRUPTED = 130
+    """Ctrl-C. What was known by then has been written."""
+    TERMINATED = 143
+    """SIGTERM. What was known by then has been written."""

@@ -1,0 +1,143 @@
+"""Makes the report of a run from its plan and its results."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import msgspec
+
+from ..narrate import evidence, narrate, prose
+from ..program import Program
+from ..requirements import Requirement, sections
+from ..runner import Counterexample, Plan, Result, Verdict
+from ..trace import diagram_of
+from .model import Contradiction, Failure, Judgement, Report, Tool
+
+MAX_STEPS = 200
+MAX_CONTRADICTIONS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a report says of the run as a whole: where it ran, and how to repeat it."""
+
+    target: str
+    command: str
+    started: str
+    file_of: Callable[[str], str]
+    replay_of: Callable[[str], str]
+
+
+@dataclass(slots=True)
+class Entry:
+    """What is known of one requirement so far; its judgement is made once."""
+
+    requirement: Requirement
+    began: float = 0.0
+    result: Result | None = None
+    suspect: Counterexample | None = None
+    judgement: Judgement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How far a run has come."""
+
+    seconds: float
+    complete: bool = False
+    reason: str = ""
+    exit_code: int | None = None
+
+
+def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending) -> Report:
+    """The report on a run, finished or not: what was not judged is UNKNOWN, with the reason."""
+    judgements = tuple(_judgement(entry, setting, ending) for entry in entries)
+    totals: Counter[str] = Counter()
+    for judgement in judgements:
+        totals.update(judgement.evidence)
+    counts = Counter(judgement.verdict for judgement in judgements)
+    titles = {letters: section.title for letters, section in sections().items()}
+    return Report(
+        tool=Tool("torq-conformance", version("torq")),
+        state="complete" if ending.complete else "incomplete",
+        stop_reason=ending.reason,
+        exit_code=ending.exit_code,
+        started=setting.started,
+        seconds=round(ending.seconds, 3),
+        target=setting.target,
+        command=setting.command,
+        domain=plan.domain,
+        profile=plan.profile.name,
+        profile_description=plan.profile.description,
+        seed=plan.seed,
+        max_examples=plan.max_examples,
+        time_budget_seconds=plan.time_budget,
+        counts={verdict.value: counts[verdict.value] for verdict in Verdict if counts[verdict.value]},
+        programs=totals["programs"],
+        frames=totals["frames"],
+        bytes=totals["bytes"],
+        sections={judgement.section: titles[judgement.section] for judgement in judgements},
+        judgements=judgements,
+    )
+
+
+def _judgement(entry: Entry, setting: Setting, ending: Ending) -> Judgement:
+    if entry.result is None:
+        return _judge(entry, setting, ending)
+    if entry.judgement is None:
+        entry.judgement = _judge(entry, setting, ending)
+    return entry.judgement
+
+
+def _judge(entry: Entry, setting: Setting, ending: Ending) -> Judgement:
+    requirement, result = entry.requirement, entry.result
+    if result is None and entry.suspect is not None:
+        result = Result(requirement, Verdict.FAIL, "seen once; the run ended before it was confirmed and shrunk")
+        result.counterexample = entry.suspect
+    if result is None:
+        result = Result(requirement, Verdict.UNKNOWN, ending.reason or "not judged yet")
+    shown = result.counterexample
+    return Judgement(
+        id=requirement.id,
+        section=requirement.section,
+        level=requirement.level,
+        text=requirement.text,
+        verdict=result.verdict.value,
+        words=evidence(result),
+        reason=result.reason,
+        exercised=result.exercised,
+        evidence={name: count for name, count in sorted(result.evidence.items()) if count},
+        began=round(entry.began, 3),
+        seconds=round(result.seconds, 3),
+        failure=_failure(shown, setting) if shown is not None else None,
+    )
+
+
+def _failure(shown: Counterexample, setting: Setting) -> Failure:
+    steps = tuple(narrate(shown.program, shown.history))
+    if len(steps) > MAX_STEPS:
+        steps = (*steps[:MAX_STEPS], f"... {len(steps) - MAX_STEPS} more lines")
+    return Failure(
+        id=failure_id(shown.requirement, shown.program),
+        failures=shown.failures,
+        runs=shown.runs,
+        prose=prose(shown),
+        steps=steps,
+        contradictions=tuple(
+            Contradiction(each.kind, each.expected, each.seen) for each in shown.findings[:MAX_CONTRADICTIONS]
+        ),
+        diagram=diagram_of(shown),
+        program=shown.program,
+        file=setting.file_of(shown.requirement),
+        replay=setting.replay_of(shown.requirement),
+    )
+
+
+def failure_id(requirement: str, program: Program) -> str:
+    """The stable name of a failure: its requirement and a digest of its program, such as ``FRAME-1-5f2c9a01b3de``."""
+    digest = hashlib.sha256(msgspec.json.encode(program, order="deterministic")).hexdigest()
+    return f"{requirement}-{digest[:12]}"

@@ -1,0 +1,130 @@
+"""The report of a run as data. Every other form is made from it; its JSON Schema is published in docs/schemas.
+
+Facts: ids are stable: a requirement's is that of the specification, a failure's follows from its program alone, so that
+two runs that find the same minimal program name it alike.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ..diagram import Diagram
+from ..errors import UsageError
+from ..program import Program
+
+FORMAT = "torq-conformance report"
+REPORT_VERSION = 1
+
+State = Literal["complete", "incomplete"]
+VerdictName = Literal["PASS", "FAIL", "FLAKY", "UNKNOWN", "UNSUPPORTED", "EXPECTED-FAIL", "UNEXPECTED-PASS"]
+VERDICT_ORDER = ("FAIL", "FLAKY", "UNEXPECTED-PASS", "EXPECTED-FAIL", "UNKNOWN", "UNSUPPORTED", "PASS")
+"""Verdicts, what needs attention first."""
+FAILING = ("FAIL", "FLAKY", "UNEXPECTED-PASS")
+"""Verdicts that make a run exit with 1."""
+
+
+class Contradiction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One contradiction: its kind in the field's words, what was expected, what was seen."""
+
+    kind: str
+    expected: str
+    seen: str
+
+
+class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A counterexample: the minimal program, what it shows and how often, and the line that replays it."""
+
+    id: str
+    failures: int
+    runs: int
+    prose: str
+    steps: tuple[str, ...]
+    contradictions: tuple[Contradiction, ...]
+    diagram: Diagram
+    program: Program
+    file: str
+    replay: str
+    last_output: str = ""
+
+    @property
+    def rate(self) -> str:
+        """How often it fails, in words."""
+        return f"{self.failures} of {self.runs} runs fail" if self.runs else "seen once, not confirmed"
+
+
+class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The verdict on one requirement and its evidence. Times in seconds since the start of the run."""
+
+    id: str
+    section: str
+    level: str
+    text: str
+    verdict: VerdictName
+    words: str
+    reason: str = ""
+    exercised: int = 0
+    evidence: dict[str, int] = {}
+    began: float = 0.0
+    seconds: float = 0.0
+    failure: Failure | None = None
+
+
+class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What wrote the report."""
+
+    name: str
+    version: str
+
+
+class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A run: what was judged, how, and what came out. ``stop_reason`` says why an incomplete one ended."""
+
+    tool: Tool
+    state: State
+    stop_reason: str
+    exit_code: int | None
+    started: str
+    seconds: float
+    target: str
+    command: str
+    domain: str
+    profile: str
+    profile_description: str
+    seed: int
+    max_examples: int
+    time_budget_seconds: float
+    counts: dict[str, int]
+    programs: int
+    frames: int
+    bytes: int
+    sections: dict[str, str]
+    judgements: tuple[Judgement, ...]
+    format: Literal["torq-conformance report"] = "torq-conformance report"
+    version: Literal[1] = 1
+
+    def by_id(self) -> dict[str, Judgement]:
+        """The judgements by requirement."""
+        return {judgement.id: judgement for judgement in self.judgements}
+
+    @property
+    def failures(self) -> list[Judgement]:
+        """The judgements with a counterexample, in the order of the specification."""
+        return [judgement for judgement in self.judgements if judgement.failure is not None]
+
+    @property
+    def verdict_line(self) -> str:
+        """The counts in words, such as ``2 FAIL, 30 PASS``."""
+        return ", ".join(f"{self.counts[name]} {name}" for name in VERDICT_ORDER if self.counts.get(name))
+
+
+def load_report(path: Path) -> Report:
+    """Read a JSON report. Raises UsageError with what is wrong with the file."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Report)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no JSON report of this suite ({error}); --report json:FILE writes one") from error

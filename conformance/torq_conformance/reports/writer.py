@@ -1,0 +1,126 @@
+"""Writes the reports of a run while it goes, so that Ctrl-C, a crash or a kill leaves whole files.
+
+Facts: each file is written anew beside its place and moved over it, after every verdict; a file is never half a report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from ..errors import UsageError
+from ..requirements import Requirement
+from ..runner import Counterexample, Observer, Plan, Result
+from .build import Ending, Entry, Setting, build
+from .model import Report
+
+
+def _json(report: Report) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
+
+
+FORMATS: dict[str, Callable[[Report], bytes]] = {
+    "json": _json,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One ``--report``: a format and a file."""
+
+    format: str
+    path: Path
+
+    @classmethod
+    def parse(cls, text: str) -> Destination:
+        """``json:FILE``, ``junit:FILE``, ``html:FILE`` or ``markdown:FILE``. Raises UsageError."""
+        name, _, path = text.partition(":")
+        if name not in FORMATS or not path:
+            raise UsageError(f"--report {text!r}: write FORMAT:FILE with one of the formats {', '.join(FORMATS)}")
+        return cls(name, Path(path))
+
+    def write(self, report: Report) -> None:
+        """Put the report in place of the last one. Raises UsageError when the file cannot be written."""
+        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(FORMATS[self.format](report))
+            beside.replace(self.path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+            raise UsageError(f"cannot write the report {self.path}: {error.strerror or error}") from error
+
+
+class DestinationType(click.ParamType[Destination]):
+    """The value of ``--report``."""
+
+    name = "report"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Destination:
+        if isinstance(value, Destination):
+            return value
+        try:
+            return Destination.parse(str(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class ReportWriter(Observer):
+    """Keeps every destination up to date with a run."""
+
+    def __init__(self, plan: Plan, setting: Setting, destinations: Sequence[Destination]) -> None:
+        self._plan = plan
+        self._setting = setting
+        self._destinations = destinations
+        self._started = time.monotonic()
+        self._entries = {requirement.id: Entry(requirement) for requirement in plan.requirements}
+        self._write(Ending(0.0, reason="the run has just begun"))
+
+    def started(self, requirement: Requirement) -> None:
+        self._entries[requirement.id].began = self._elapsed()
+
+    def failed(self, counterexample: Counterexample) -> None:
+        entry = self._entries.get(counterexample.requirement)
+        if entry is not None:
+            first = entry.suspect is None
+            entry.suspect = counterexample
+            if first:
+                self._write(self._so_far())
+
+    def finished(self, result: Result) -> None:
+        self._entries[result.requirement.id].result = result
+        self._write(self._so_far())
+
+    def complete(self, exit_code: int) -> Report:
+        """The run has come to its end."""
+        return self._write(Ending(self._elapsed(), complete=True, exit_code=exit_code))
+
+    def incomplete(self, reason: str, exit_code: int) -> Report:
+        """The run has ended early; says why."""
+        return self._write(Ending(self._elapsed(), reason=reason, exit_code=exit_code))
+
+    def _so_far(self) -> Ending:
+        return Ending(self._elapsed(), reason="the run has not come to its end")
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+    def _write(self, ending: Ending) -> Report:
+        report = build(self._plan, self._setting, self._entries.values(), ending)
+        for destination in self._destinations:
+            destination.write(report)
+        return report
+
+
+def now() -> str:
+    """The moment at which a run starts, in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

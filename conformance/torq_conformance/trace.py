@@ -1,0 +1,255 @@
+"""What a counterexample showed, as a sequence diagram.
+
+Facts:
+- one column for each connection and one for the relay, which stands in the middle;
+- the events are in the order in which the suite saw them; those that the contradiction is about are marked, because a
+  picture alone misleads;
+- a program may have a thousand connections or frames: what the contradiction is about is kept, the rest is counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from .diagram import RELAY, Diagram, Event
+from .history import History, Peer, Sent
+from .narrate import step_words
+from .oracles import Finding
+from .program import Close, Connect, Finish, Frame, HalfClose, Idle, Program, Step, Sync, Write, connection_name
+from .runner import Counterexample
+
+MAX_COLUMNS = 6
+MAX_EVENTS = 40
+MAX_PIECES = 4
+
+
+def diagram_of(counterexample: Counterexample) -> Diagram:
+    """The sequence diagram of the run that a counterexample remembers."""
+    program, history = counterexample.program, counterexample.history
+    frames, peers = involved(counterexample.findings, history)
+    drawn = _drawn_connections(program, history, frames, peers)
+    names = [connection_name(conn) for conn in drawn]
+    events = [
+        event
+        for event in _events(program, history, frames, peers, counterexample.findings)
+        if not event.connection or event.connection in names
+    ]
+    half = (len(names) + 1) // 2
+    total = sum(isinstance(step, Connect) for step in program.steps)
+    return Diagram(
+        columns=(*names[:half], RELAY, *names[half:]),
+        events=tuple(_abridged(events)),
+        hidden_connections=max(0, total - len(names)),
+    )
+
+
+def involved(findings: list[Finding], history: History) -> tuple[set[int], set[int]]:
+    """The numbers of the frames and of the connections that the findings name."""
+    frames = {str(sent): sent.number for sent in history.sent}
+    peers = {peer.name: peer.conn for peer in history.peers.values()}
+    words = {word for finding in findings for word in re.findall(r"\b[A-Z]\d*\b", f"{finding.expected} {finding.seen}")}
+    return {frames[word] for word in words if word in frames}, {peers[word] for word in words if word in peers}
+
+
+def _drawn_connections(program: Program, history: History, frames: set[int], peers: set[int]) -> list[int]:
+    """The connections to draw: those the contradiction names, senders of its frames, then the others in order."""
+    opened = list(dict.fromkeys(step.conn for step in program.steps if isinstance(step, Connect)))
+    senders = {sent.conn for sent in history.sent if sent.number in frames}
+    first = [conn for conn in opened if conn in peers or conn in senders]
+    rest = [conn for conn in opened if conn not in first]
+    return sorted((first + rest)[:MAX_COLUMNS])
+
+
+def _events(
+    program: Program, history: History, frames: set[int], peers: set[int], findings: list[Finding]
+) -> Iterator[Event]:
+    """All events in order: steps and receipts merged by the moment at which the suite saw them."""
+    timed = [*_steps(program, history, frames), *_receipts(history, frames, peers)]
+    yield from (event for _, _, event in sorted(timed, key=lambda entry: entry[:2]))
+    yield from _missing(history, findings)
+    if history.stuck:
+        yield Event("note", history.stuck, marked=True)
+    if history.crash:
+        yield Event("note", history.crash, marked=True)
+
+
+Timed = tuple[float, int, Event]
+
+
+def _steps(program: Program, history: History, frames: set[int]) -> Iterator[Timed]:
+    moments = _moments(program, history)
+    number = 0
+    unfinished: dict[int, Write] = {}
+    for position, (step, moment) in enumerate(zip(program.steps, moments, strict=True)):
+        events = _step_events(step, number, frames, unfinished)
+        for offset, event in enumerate(events):
+            yield moment, position * 100 + offset, msgspec.structs.replace(event, step=position + 1)
+        if isinstance(step, Write):
+            number += sum(isinstance(item, Frame) for item in step.items)
+            if step.stop is not None:
+                unfinished[step.conn] = step
+
+
+def _moments(program: Program, history: History) -> list[float]:
+    """When each step happened, as far as the history tells; a step that leaves no trace stands before the next one."""
+    known: list[float | None] = []
+    by_step: dict[int, Sent] = {}
+    for sent in history.sent:
+        by_step.setdefault(sent.step, sent)
+    finished = {sent.conn: sent for sent in history.sent}
+    for position, step in enumerate(program.steps):
+        moment: float | None = None
+        if isinstance(step, Connect) and step.conn in history.peers:
+            moment = history.peers[step.conn].connected
+        elif isinstance(step, Write) and position in by_step:
+            moment = by_step[position].begun
+        elif isinstance(step, Finish) and step.conn in finished and finished[step.conn].tick:
+            moment = finished[step.conn].tick - 0.5
+        known.append(moment)
+    last = max((received.tick for peer in history.peers.values() for received in peer.received), default=0)
+    following: float = last + 0.5
+    seen_known = False
+    for position in range(len(known) - 1, -1, -1):
+        if known[position] is None:
+            step = program.steps[position]
+            known[position] = following - 0.25 if seen_known else _trailing(step, program, position, history, following)
+        else:
+            seen_known = True
+        following = min(following, known[position] or 0) if seen_known else following
+    return [moment or 0 for moment in known]
+
+
+def _trailing(step: Step, program: Program, position: int, history: History, last: float) -> float:
+    """When a step behind the last write happened: as early as what its connection received allows."""
+    if not isinstance(step, Close | HalfClose):
+        return last
+    written = max((sent.tick for sent in history.sent if sent.step < position), default=0)
+    peer = history.peers.get(step.conn)
+    received = max((each.tick for each in peer.received), default=0) if peer and isinstance(step, Close) else 0
+    return max(written, received) + 0.25
+
+
+def _step_events(step: object, number: int, frames: set[int], unfinished: dict[int, Write]) -> list[Event]:
+    match step:
+        case Connect(conn=conn):
+            return [Event("point", "connects", connection_name(conn))]
+        case Write():
+            return _write_events(step, number, frames)
+        case Finish(conn=conn):
+            begun = unfinished.pop(conn, None)
+            left = sum(item.size for item in begun.items) - begun.size if begun else 0
+            return [Event("send", f"the other {left} bytes", connection_name(conn), marked=begun is not None)]
+        case HalfClose(conn=conn):
+            return [Event("point", "ends its sending", connection_name(conn))]
+        case Close(conn=conn, reset=reset):
+            return [Event("point", "resets" if reset else "closes", connection_name(conn))]
+        case Idle(milliseconds=milliseconds):
+            return [Event("note", f"nobody sends for {milliseconds} ms")]
+        case Sync():
+            return [Event("note", "everything sent so far has arrived")]
+        case _:
+            conn = getattr(step, "conn", None)
+            words = step_words(step)
+            return [
+                Event("note", words)
+                if conn is None
+                else Event("point", words.partition(": ")[2], connection_name(conn))
+            ]
+
+
+def _write_events(step: Write, number: int, frames: set[int]) -> list[Event]:
+    name = connection_name(step.conn)
+    labels: list[str] = []
+    marked = False
+    for item in step.items:
+        if isinstance(item, Frame):
+            labels.append(f"{name}{number}")
+            marked = marked or number in frames
+            number += 1
+        else:
+            labels.append(f"{item.size} bytes, no frame")
+            marked = True
+    what = ", ".join(labels) if len(labels) <= 3 else f"{labels[0]} ... {labels[-1]} ({len(labels)} frames)"
+    pieces = step.pieces()
+    whole = sum(item.size for item in step.items)
+    if len(pieces) <= 1:
+        part = f": {step.size} of {whole} bytes" if step.size < whole else ""
+        return [Event("send", what + part, name, marked=marked)]
+    shown = (
+        pieces if len(pieces) <= MAX_PIECES else [*pieces[: MAX_PIECES - 1], (pieces[MAX_PIECES - 1][0], pieces[-1][1])]
+    )
+    events = [Event("send", f"{what} [{start}:{stop}]", name, marked=marked) for start, stop in shown]
+    if len(shown) < len(pieces):
+        rest = len(pieces) - len(shown) + 1
+        events[-1] = msgspec.structs.replace(events[-1], label=f"{events[-1].label} in {rest} writes")
+    return events
+
+
+def _receipts(history: History, frames: set[int], peers: set[int]) -> Iterator[Timed]:
+    by_number = history.by_number()
+    for peer in history.peers.values():
+        if peer.conn < 0:
+            continue
+        for received in peer.received:
+            if received.number is None:
+                event = Event("receive", f"{len(received.data)} bytes nobody sent", peer.name, marked=True)
+            else:
+                marked = received.number in frames and (not peers or peer.conn in peers)
+                event = Event("receive", str(by_number[received.number]), peer.name, marked=marked)
+            yield received.tick, 0, event
+        yield from _ends(peer)
+
+
+def _ends(peer: Peer) -> Iterator[Timed]:
+    last = max((received.tick for received in peer.received), default=0)
+    if peer.torn or peer.rest:
+        yield last + 0.1, 1, Event("receive", f"{len(peer.rest)} bytes, no whole frame", peer.name, marked=True)
+    if peer.closed and not peer.left:
+        yield (
+            max(peer.closed_at + 0.5, last + 0.2),
+            2,
+            Event("receive", f"closed ({peer.closed})", peer.name, marked=True),
+        )
+
+
+def _missing(history: History, findings: list[Finding]) -> Iterator[Event]:
+    """What never came, for each finding that says so."""
+    by_name = {str(sent): sent for sent in history.sent}
+    shown: set[tuple[str, str]] = set()
+    for finding in findings:
+        if finding.kind == "unserved":
+            peer = finding.expected.partition(" ")[0]
+            yield Event("missing", "nothing at all", peer, marked=True)
+            continue
+        match = re.match(r"frame ([A-Z]\d+)\b.* (?:at|sender) ([A-Z]\d*)$", finding.expected)
+        if finding.kind == "lost" and match and match[1] in by_name and (match[1], match[2]) not in shown:
+            shown.add((match[1], match[2]))
+            yield Event("missing", f"{match[1]} never came", match[2], marked=True)
+
+
+def _abridged(events: list[Event]) -> Iterator[Event]:
+    """At most some forty events: the marked ones and their neighbours first; what is left out is counted."""
+    if len(events) <= MAX_EVENTS:
+        yield from events
+        return
+    marked = [place for place, event in enumerate(events) if event.marked]
+    kept: set[int] = {*marked[: MAX_EVENTS // 4], *marked[-MAX_EVENTS // 4 :]}
+    for place in (*range(6), *(near for at in tuple(kept) for near in (at - 1, at + 1)), *range(len(events))):
+        if len(kept) >= MAX_EVENTS:
+            break
+        if 0 <= place < len(events):
+            kept.add(place)
+    skipped = 0
+    for place, event in enumerate(events):
+        if place in kept:
+            if skipped:
+                yield Event("note", f"... {skipped} more events ...")
+                skipped = 0
+            yield event
+        else:
+            skipped += 1
+    if skipped:
+        yield Event("note", f"... {skipped} more events ...")
