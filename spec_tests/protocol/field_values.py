@@ -8,7 +8,7 @@ from typing import Any
 from construct import Bytes, BytesInteger, Construct, FormatField, GreedyBytes, Struct
 from hypothesis import strategies as st
 
-from torq_protocol.payloads import Payload
+from torq_protocol.payloads import Record
 from torq_protocol.schema import FieldValue
 from torq_protocol.schema.vocabulary import Bounded, Closed, Filler, FixedList, Marker, bare
 
@@ -72,7 +72,7 @@ def without_constants(layout: str, schema_fields: dict[str, FieldValue]) -> dict
     return plain
 
 
-def fields_of(payload: Payload) -> dict[str, FieldValue]:
+def fields_of(payload: Record) -> dict[str, FieldValue]:
     """The fields of a payload class as the schema writes them: numbers, bytes, lists, dicts."""
     return {field.name: _plain(getattr(payload, field.name)) for field in fields(payload)}  # type: ignore[arg-type]  # every payload class is a dataclass
 

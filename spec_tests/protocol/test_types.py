@@ -51,8 +51,8 @@ WRONG = """
 from decimal import Decimal
 
 from torq_protocol import (
-    InstrumentId, MessageBuilder, Quote, REGISTRY, RecoveryRequest, RelayDomain, Side, Trade, Venue, decode_payload,
-    units_of,
+    InstrumentId, MessageBuilder, OrderLevel, Quote, REGISTRY, RecoveryRequest, RelayDomain, Side, Trade, Venue,
+    decode_payload, units_of,
 )
 
 btc = InstrumentId.coin("Kraken", "BTC")  # E: arg-type
@@ -68,6 +68,7 @@ quote: Quote = trade  # E: assignment
 bare: Trade = decode_payload(1, b"")  # E: assignment
 MessageBuilder(RelayDomain.SIGNAL, 1).add(b"bytes")  # E: arg-type
 MessageBuilder(RelayDomain.SIGNAL, 1).add(btc)  # E: arg-type
+MessageBuilder(RelayDomain.SIGNAL, 1).add(OrderLevel(1, 2, 3))  # E: arg-type
 RecoveryRequest(1, 2, 3, "snapshot")  # E: arg-type
 units_of(1.5)  # E: arg-type
 REGISTRY.venue(1).chain_id + 1  # E: operator
@@ -109,5 +110,5 @@ def test_wrong_uses_have_type_errors_where_they_stand(tmp_path: Path) -> None:
         for number, line in enumerate(WRONG.splitlines(), start=1)
         if "# E: " in line
     ]
-    assert len(expected) == 17
+    assert len(expected) == 18
     assert check(tmp_path, WRONG) == expected

@@ -19,7 +19,7 @@ from .market_data import (
     StateInvalidationReason,
     Trade,
 )
-from .payload import Payload, RawPayload
+from .payload import Payload, RawPayload, Record
 from .pool_cache import PoolCacheHeader, PoolCacheJournalEntry, PoolInfo
 from .pools import LiquidityChange, PoolBurn, PoolLiquidity, PoolMint, PoolState, PoolSwap, PoolSync, PoolTick
 from .signal import ArbitrageEconomics, ArbitrageRoute, ArbitrageSignal
@@ -103,6 +103,7 @@ __all__ = [
     "QuoteFields",
     "QuoteUpdate",
     "RawPayload",
+    "Record",
     "RecoveryRequest",
     "Snapshot",
     "StateInvalidation",

@@ -270,6 +270,19 @@ class ListLayout:
                 f"{self.name} of {count} at offset {where}: use {expected}", offset=where, expected=expected, got=count
             )
 
+    def check_elements(self, elements: Sequence[object], kind: type) -> None:
+        """Refuse elements of another class, and a count that the list does not allow."""
+        self.check(len(elements))
+        for index, element in enumerate(elements):
+            if not isinstance(element, kind):
+                where = self.slot(index)
+                raise FieldValueError(
+                    f"{self.name}[{index}] {element!r} at offset {where}: use {kind.__name__}",
+                    offset=where,
+                    expected=kind.__name__,
+                    got=element,
+                )
+
 
 def wrong_size(name: str, expected: str, got: int, at: int = 0) -> TlvSizeError:
     """The error for a payload of a size that its type does not allow (D6)."""

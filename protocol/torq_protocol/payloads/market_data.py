@@ -17,7 +17,7 @@ from ..errors import FieldValueError
 from ..fixed_point import UNIT, decimal_of, units_of
 from ..instrument import InstrumentId
 from .layout import Buffer, Layout, ListLayout, wrong_size
-from .payload import Payload
+from .payload import Payload, Record
 
 _BASIS_POINTS = 10_000
 _LARGEST_U32 = 0xFFFF_FFFF
@@ -154,7 +154,7 @@ class QuoteUpdate(QuoteFields):
 
 
 @dataclass(frozen=True, slots=True)
-class OrderLevel(Payload):
+class OrderLevel(Record):
     """One price level of a book, 24 bytes, no payload of its own. Units are those of its book's precision factor."""
 
     LAYOUT: ClassVar[Layout] = Layout("OrderLevel", "<qqI4x", "price size order_count")
@@ -201,10 +201,10 @@ class OrderBook(Payload):
     asks: tuple[OrderLevel, ...] = ()
 
     def __post_init__(self) -> None:
-        Payload.__post_init__(self)
+        Record.__post_init__(self)
         for name, layout in (("bids", self.BIDS), ("asks", self.ASKS)):
             levels = tuple(getattr(self, name))
-            layout.check(len(levels))
+            layout.check_elements(levels, OrderLevel)
             object.__setattr__(self, name, levels)
 
     @classmethod
@@ -226,7 +226,7 @@ class OrderBook(Payload):
 
     @classmethod
     def from_bytes(cls, data: Buffer, *, at: int = 0) -> Self:
-        """As :meth:`Payload.from_bytes`; a count above 50 is refused at its offset."""
+        """As :meth:`Record.from_bytes`; a count above 50 is refused at its offset."""
         if len(data) != cls.SIZE:
             raise wrong_size("OrderBook", str(cls.SIZE), len(data), at)
         head = cls.LAYOUT.unpack(data[: cls.LAYOUT.size], at)
@@ -237,7 +237,7 @@ class OrderBook(Payload):
         """The 2456 bytes, unused slots zero."""
         bids = self.BIDS.write([level.to_bytes() for level in self.bids])
         asks = self.ASKS.write([level.to_bytes() for level in self.asks])
-        return Payload.to_bytes(self) + bids + asks
+        return Record.to_bytes(self) + bids + asks
 
     def with_bid(self, level: OrderLevel) -> OrderBook:
         """The book with one more bid behind the others.

@@ -11,35 +11,28 @@ from ..errors import FieldValueError
 from .layout import Buffer, Layout
 
 
-class Payload:
-    """A typed payload: the fields of one TLV value.
+class Record:
+    """Fields with a place in bytes: the payload of a TLV, a part of one, or a record of a file.
 
     Classes are frozen dataclasses with slots; a value that does not fit its field is refused when it is given, so that
     :meth:`to_bytes` cannot fail. Padding is written zero and ignored when read.
     """
 
     __slots__ = ()
-    TLV_TYPE: ClassVar[int]
-    """The type number (D5)."""
     LAYOUT: ClassVar[Layout]
-
-    _PUT: ClassVar[tuple[Callable[[Payload, object], None], ...]] = ()
+    _PUT: ClassVar[tuple[Callable[[Record, object], None], ...]] = ()
 
     def __init_subclass__(cls) -> None:
         # Setting a slot through its descriptor costs half of setting it by name, and a frozen class allows it.
         # A dataclass with slots is created twice: the first time there are none.
-        descriptors = [getattr(cls, name, None) for name in cls.LAYOUT.fields]
+        fields = cls.LAYOUT.fields if hasattr(cls, "LAYOUT") else ()
+        descriptors = [getattr(cls, name, None) for name in fields]
         if all(isinstance(each, MemberDescriptorType) for each in descriptors):
             cls._PUT = tuple(each.__set__ for each in descriptors if isinstance(each, MemberDescriptorType))
 
-    @property
-    def tlv_type(self) -> int:
-        """The type number, as :class:`RawPayload` has it too."""
-        return self.TLV_TYPE
-
     @classmethod
     def from_bytes(cls, data: Buffer, *, at: int = 0) -> Self:
-        """The payload in exactly these bytes; ``at`` is where they begin in their message, for the offsets of errors.
+        """The record in exactly these bytes; ``at`` is where they begin in their message, for the offsets of errors.
 
         :raises TlvSizeError: another size than the type's (D6)
         :raises FieldValueError: the first field that its type does not allow, with offset, expected and got
@@ -47,7 +40,7 @@ class Payload:
         return cls._of(cls.LAYOUT.unpack(data, at))
 
     def to_bytes(self) -> bytes:
-        """The payload's bytes, without a TLV header."""
+        """The record's bytes; for a payload, the TLV's value without its header."""
         return self.LAYOUT.pack(self.LAYOUT.values_of(self))
 
     def __post_init__(self) -> None:
@@ -66,6 +59,19 @@ class Payload:
         for name, value in more:
             object.__setattr__(self, name, value)
         return self
+
+
+class Payload(Record):
+    """A typed payload: the fields of a TLV's value."""
+
+    __slots__ = ()
+    TLV_TYPE: ClassVar[int]
+    """The type number (D5)."""
+
+    @property
+    def tlv_type(self) -> int:
+        """The type number, as :class:`RawPayload` has it too."""
+        return self.TLV_TYPE
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 
 from ..enumerations import CachePoolType, JournalOperation
 from .layout import Buffer, Layout, wrong_size
-from .payload import Payload
+from .payload import Payload, Record
 
 _MAGIC = int.from_bytes(b"POOL", "little")
 
@@ -68,7 +68,7 @@ class PoolCacheHeader(Payload):
 
 
 @dataclass(frozen=True, slots=True)
-class PoolCacheJournalEntry(Payload):
+class PoolCacheJournalEntry(Record):
     """One change of a pool cache, 104 bytes: a file record without a TLV number."""
 
     LAYOUT: ClassVar[Layout] = Layout("PoolCacheJournalEntry", "<Q", "timestamp")
@@ -82,13 +82,13 @@ class PoolCacheJournalEntry(Payload):
     operation: JournalOperation
 
     def __post_init__(self) -> None:
-        Payload.__post_init__(self)
+        Record.__post_init__(self)
         self.OPERATION.pack((self.operation,))
         object.__setattr__(self, "operation", JournalOperation(self.operation))
 
     @classmethod
     def from_bytes(cls, data: Buffer, *, at: int = 0) -> Self:
-        """As :meth:`Payload.from_bytes`."""
+        """As :meth:`Record.from_bytes`."""
         if len(data) != cls.SIZE:
             raise wrong_size("PoolCacheJournalEntry", str(cls.SIZE), len(data), at)
         timestamp = cls.LAYOUT.unpack(data[:8], at)

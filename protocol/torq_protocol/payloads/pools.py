@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 from ..enumerations import PoolProtocol
 from ..fixed_point import decimal_of
 from .layout import Buffer, Layout, ListLayout, WideColumn, wrong_size
-from .payload import Payload
+from .payload import Payload, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class PoolLiquidity(Payload):
     venue: int
 
     def __post_init__(self) -> None:
-        Payload.__post_init__(self)
+        Record.__post_init__(self)
         reserves = tuple(self.reserves)
         object.__setattr__(self, "reserves", reserves)
         self.RESERVES.check(len(reserves))
@@ -43,7 +43,7 @@ class PoolLiquidity(Payload):
 
     @classmethod
     def from_bytes(cls, data: Buffer, *, at: int = 0) -> Self:
-        """As :meth:`Payload.from_bytes`; a count outside 1 to 8 is refused at its offset."""
+        """As :meth:`Record.from_bytes`; a count outside 1 to 8 is refused at its offset."""
         if len(data) != cls.SIZE:
             raise wrong_size("PoolLiquidity", str(cls.SIZE), len(data), at)
         head = cls.LAYOUT.unpack(data[: cls.LAYOUT.size], at)

@@ -10,7 +10,7 @@ from ..enumerations import HealthStatus, InvalidationReason, RecoveryRequestType
 from ..errors import FieldValueError
 from ..instrument import InstrumentId
 from .layout import Buffer, Layout, ListLayout, wrong_size
-from .payload import Payload
+from .payload import Payload, Record
 
 RETRANSMIT_BELOW = 100
 """A gap of this many messages or more asks for a snapshot instead of a retransmission."""
@@ -41,7 +41,9 @@ class Snapshot(Payload):
     data: bytes = b""
 
     def __post_init__(self) -> None:
-        Payload.__post_init__(self)
+        Record.__post_init__(self)
+        if not isinstance(self.data, bytes):
+            raise FieldValueError(f"Snapshot.data {self.data!r}: use bytes", offset=32, expected="bytes", got=self.data)
         self._check_size(self.LAYOUT.size + len(self.data))
 
     @classmethod
@@ -52,14 +54,14 @@ class Snapshot(Payload):
 
     @classmethod
     def from_bytes(cls, data: Buffer, *, at: int = 0) -> Self:
-        """As :meth:`Payload.from_bytes`; the data may have any size that the type allows."""
+        """As :meth:`Record.from_bytes`; the data may have any size that the type allows."""
         cls._check_size(len(data), at)
         size = cls.LAYOUT.size
         return cls._of(cls.LAYOUT.unpack(data[:size], at), ("data", bytes(data[size:])))
 
     def to_bytes(self) -> bytes:
         """Header and data."""
-        return Payload.to_bytes(self) + self.data
+        return Record.to_bytes(self) + self.data
 
     def content(self) -> bytes:
         """The data, decompressed, of the announced size and checksum.
@@ -117,16 +119,16 @@ class StateInvalidation(Payload):
     reason: InvalidationReason
 
     def __post_init__(self) -> None:
-        Payload.__post_init__(self)
+        Record.__post_init__(self)
         instruments = tuple(self.instruments)
-        self.INSTRUMENTS.check(len(instruments))
+        self.INSTRUMENTS.check_elements(instruments, InstrumentId)
         self.CAUSE.pack((self.venue, self.reason))
         object.__setattr__(self, "instruments", instruments)
         object.__setattr__(self, "reason", InvalidationReason(self.reason))
 
     @classmethod
     def from_bytes(cls, data: Buffer, *, at: int = 0) -> Self:
-        """As :meth:`Payload.from_bytes`; a count outside 1 to 16 is refused at its offset."""
+        """As :meth:`Record.from_bytes`; a count outside 1 to 16 is refused at its offset."""
         if len(data) != cls.SIZE:
             raise wrong_size("StateInvalidation", str(cls.SIZE), len(data), at)
         head = cls.LAYOUT.unpack(data[: cls.LAYOUT.size], at)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import zlib
 from dataclasses import FrozenInstanceError, replace
 from decimal import Decimal, localcontext
@@ -23,9 +25,11 @@ from torq_protocol.enumerations import (
 )
 from torq_protocol.errors import FieldValueError, TlvSizeError
 from torq_protocol.fixed_point import decimal_of, units_of
+from torq_protocol.generate.examples import example
 from torq_protocol.instrument import InstrumentId
 from torq_protocol.names import SourceType, Venue
 from torq_protocol.payloads import (
+    PAYLOAD_CLASSES,
     ArbitrageEconomics,
     ArbitrageRoute,
     ArbitrageSignal,
@@ -47,7 +51,9 @@ from torq_protocol.payloads import (
     SystemHealth,
     TraceContext,
     Trade,
+    decode_payload,
 )
+from torq_protocol.schema import PAYLOADS, FieldValue, build_payload
 
 BTC = InstrumentId.coin(Venue.KRAKEN, "BTC")
 WORKED_TRADE = "000000000043544280d3049d1a0400004e61bc000000000000002a36fe9c97176500330001000000"
@@ -70,6 +76,18 @@ def test_payloads_are_frozen_slotted_and_hashable() -> None:
         trade.price = 1  # type: ignore[misc]  # that it is refused is the point
     assert not hasattr(trade, "__dict__")
     assert len({trade, Trade.from_bytes(trade.to_bytes()), replace(trade, price=1)}) == 2
+
+
+@pytest.mark.parametrize("number", sorted(PAYLOAD_CLASSES))
+def test_payloads_survive_pickle_and_copy(number: int) -> None:
+    payload = decode_payload(number, build_payload(number, example_fields(number)))
+    assert pickle.loads(pickle.dumps(payload)) == copy.deepcopy(payload) == payload
+
+
+def example_fields(number: int) -> dict[str, FieldValue]:
+    fields = example(PAYLOADS[number], "ascending")
+    assert isinstance(fields, dict)
+    return fields
 
 
 def test_an_enumeration_given_as_number_becomes_its_member_or_is_refused() -> None:
