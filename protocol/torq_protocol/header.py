@@ -182,6 +182,9 @@ class MessageHeader:
     def __hash__(self) -> int:
         return hash(self._values())
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return MessageHeader.from_bytes, (self.to_bytes(),)
+
     def __repr__(self) -> str:
         return (
             f"MessageHeader(domain={self._domain}, source={self._source}, sequence={self._sequence}, "

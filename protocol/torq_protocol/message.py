@@ -107,6 +107,9 @@ class Message:
     def __hash__(self) -> int:
         return hash(self._data)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Message, (self._data,)
+
     def __repr__(self) -> str:
         return f"Message({self.header!r}, {len(self._data) - _HEADER} bytes of payload)"
 

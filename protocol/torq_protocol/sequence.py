@@ -18,9 +18,8 @@ from typing import Final
 
 from .enumerations import RecoveryRequestType
 from .errors import FieldValueError
+from .payloads.system import RETRANSMIT_BELOW, RecoveryRequest
 
-RETRANSMIT_BELOW: Final = 100
-"""From this ``current - last`` on a snapshot is asked for."""
 LARGEST_GAP: Final = 10_000
 """Missing messages above which a gap is given up."""
 REMEMBERED: Final = 1000
@@ -60,6 +59,10 @@ class Gap:
         if retry or self.current - self.last >= RETRANSMIT_BELOW:
             return RecoveryRequestType.SNAPSHOT
         return RecoveryRequestType.RETRANSMIT
+
+    def request(self, consumer_id: int, *, retry: bool = False) -> RecoveryRequest:
+        """The payload that asks for what is missing."""
+        return RecoveryRequest(self.last, self.current, consumer_id, self.request_type(retry=retry))
 
 
 @dataclass(frozen=True, slots=True)

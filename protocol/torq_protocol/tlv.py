@@ -105,6 +105,9 @@ class Tlv:
     def __hash__(self) -> int:
         return hash(self.to_bytes())
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Tlv, (self._data, self._offset)
+
     def __repr__(self) -> str:
         form = "extended, " if self.extended else ""
         return f"Tlv(type={self._type}, {form}{self._length} bytes at {self._offset})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
@@ -65,26 +67,31 @@ def test_parser_with_a_policy_equals_schema_on_any_bytes(wire: ModuleType, data:
     assert got == expected
 
 
-def judge_one_by_one(wire: ModuleType, data: bytes, policy: FramePolicy) -> tuple[list[tuple[int, int, int]], int, int]:
-    """(start, stop, kind or 0) of every whole frame by the parser; where it stopped; the kind of a framing fault."""
+Judged = tuple[list[tuple[int, int, int]], int, int, int]
+
+
+def judge_one_by_one(wire: ModuleType, data: bytes, policy: FramePolicy) -> Judged:
+    """(start, stop, kind or 0) of every whole frame by the parser; where it stopped; the kind of a framing fault
+    there; the bytes that the incomplete frame there will have."""
     frames: list[tuple[int, int, int]] = []
     position = 0
     while position < len(data):
         header = data[position : position + 32]
         _, refused = outcome(partial(wire.parse_frame, header, policy), wire.ProtocolError)
         if refused is not None and refused[0] in (ErrorKind.BAD_MAGIC, ErrorKind.OVERSIZE):
-            return frames, position, refused[0]
+            return frames, position, refused[0], 0
         if len(header) < 32:
             magic = bytes.fromhex("efbeadde")
-            return frames, position, 0 if header[:4] == magic[: len(header)] else ErrorKind.BAD_MAGIC
+            begun = header[:4] == magic[: len(header)]
+            return (frames, position, 0, 32) if begun else (frames, position, ErrorKind.BAD_MAGIC, 0)
         stop = position + 32 + int.from_bytes(header[24:28], "little")
         if stop > len(data):
-            break
+            return frames, position, 0, stop - position
         frame = data[position:stop]
         _, refused = outcome(partial(wire.parse_frame, frame, policy), wire.ProtocolError)
         frames.append((position, stop, refused[0] if refused else 0))
         position = stop
-    return frames, position, 0
+    return frames, position, 0, 0
 
 
 @settings(max_examples=250, deadline=None)
@@ -93,9 +100,9 @@ def test_kernel_judges_every_frame_of_a_stream_as_the_parser(
     wire: ModuleType, data: bytes, policy: FramePolicy
 ) -> None:
     scan = wire.FrameScanner(policy).scan(data)
-    judged, stopped, fault = judge_one_by_one(wire, data, policy)
+    judged, stopped, fault, needed = judge_one_by_one(wire, data, policy)
     assert scan.refused == [frame for frame in judged if frame[2]]
-    assert (scan.consumed, scan.fault) == (stopped, fault)
+    assert (scan.consumed, scan.fault, scan.needed) == (stopped, fault, needed)
     accepted = [(start, stop) for start, stop, kind in judged if kind == 0]
     assert sum(count for _, _, count in scan.runs) == len(accepted)
     for start, stop, count in scan.runs:
@@ -242,6 +249,13 @@ def test_a_message_is_a_value(wire: ModuleType) -> None:
     for attribute in ("header", "tlvs", "payload"):
         with pytest.raises(AttributeError):
             setattr(message, attribute, None)
+
+
+def test_values_can_be_copied_and_sent_to_other_processes(wire: ModuleType) -> None:
+    message = wire.parse_message(wire.encode_message(2, 20, [(20, b"a")], sequence=2**64 - 1, timestamp=8))
+    for value in (message, message.header, message.tlvs[0], message.tlvs):
+        assert pickle.loads(pickle.dumps(value)) == value
+        assert copy.deepcopy(value) == copy.copy(value) == value
 
 
 def test_a_header_is_an_immutable_value(wire: ModuleType) -> None:

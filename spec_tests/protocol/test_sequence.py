@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torq_protocol import Arrival, FieldValueError, Gap, SequenceTracker
+from torq_protocol import Arrival, FieldValueError, Gap, RecoveryRequest, SequenceTracker
 from torq_protocol.enumerations import RecoveryRequestType
 
 arrivals = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12)), max_size=40)
@@ -55,6 +55,8 @@ def test_a_gap_below_100_asks_for_retransmission(
     assert gap.request_type() is request_type
     assert gap.request_type(retry=True) is RecoveryRequestType.SNAPSHOT
     assert gap.recoverable
+    assert gap.request(7) == RecoveryRequest.for_gap(7, last, current)
+    assert gap.request(7, retry=True) == RecoveryRequest(last, current, 7, RecoveryRequestType.SNAPSHOT)
 
 
 def test_a_gap_above_10_000_is_given_up() -> None:
