@@ -38,7 +38,11 @@ SETTLE_PATIENCE = 0.05
 STUCK_PATIENCE = 3.0
 """Seconds after which a write that makes no progress counts as refused by the relay."""
 PATIENCE_ONCE_SILENT = 0.12
-"""Share of the two patiences above that a relay gets once it has used one up: its silence has been proven."""
+"""Share of its patience that a relay keeps each time it has used it up: its silence has been proven."""
+LEAST_PATIENCE = 0.02
+"""Share of its patience that a silent relay always keeps."""
+LAST_BREATH = 1.0
+"""Seconds that a relay which has dropped its clients gets to be seen to end."""
 QUIET = 0.03
 """Seconds of silence that end a run where the profile forwards nothing."""
 READ_SIZE = 262_144
@@ -52,6 +56,7 @@ class _Link:
         self.peer = peer
         self.buffer = bytearray()
         self.sending = True
+        self.latest_fence = 0
         self.unfinished: tuple[bytes, list[Sent]] | None = None
 
 
@@ -70,8 +75,7 @@ class Executor:
             return play.run()
         finally:
             play.close()
-            if play.silent:
-                self._patience = PATIENCE_ONCE_SILENT
+            self._patience = play.patience if play.silent else 1.0
 
 
 class _Play:
@@ -86,7 +90,7 @@ class _Play:
         self._poller = select.poll()
         self._by_fd: dict[int, _Link] = {}
         self._known: dict[bytes, int] = {}
-        self._patience = patience
+        self.patience = patience
         self.silent = False
         self._sequence = 0
         self._tick = 0
@@ -106,7 +110,7 @@ class _Play:
                 case Finish(conn=conn):
                     self._finish(conn)
                 case Sync():
-                    self._fence_round(patience=0.3 * self._patience)
+                    self._fence_round(patience=0.3 * self.patience)
                 case HalfClose(conn=conn):
                     self._half_close(conn)
                 case Close(conn=conn, reset=reset):
@@ -118,8 +122,21 @@ class _Play:
             if link.peer.conn != WITNESS and not link.peer.left:
                 link.peer.rest = bytes(link.buffer)
         if not history.crash:
-            history.crash = self._target.crash()
+            history.crash = self._seen_dead()
         return history
+
+    def _seen_dead(self) -> str:
+        """How the relay died, "" while it lives: its process is gone, or its listener takes no connection."""
+        dropped = self._links[WITNESS].peer.closed if WITNESS in self._links else ""
+        crash = self._target.crash(LAST_BREATH if dropped else 0.0)
+        if crash:
+            return crash
+        try:
+            self._target.address.connect().close()
+        except OSError as error:
+            crash = self._target.crash(LAST_BREATH)
+            return crash or f"the relay accepts no connection any more: {error.strerror or error}"
+        return ""
 
     def close(self) -> None:
         for link in self._links.values():
@@ -179,14 +196,16 @@ class _Play:
             frames, used, peer.torn = wire.decode(link.buffer, self._rules.max_message_size)
             for frame in frames:
                 if wire.FENCE_MARK in frame[:64]:
-                    self._fenced(peer, frame)
+                    self._fenced(link, frame)
                 else:
                     self._tick += 1
                     peer.received.append(Received(self._known.get(frame), frame, self._tick))
             del link.buffer[:used]
 
-    def _fenced(self, peer: Peer, frame: bytes) -> None:
+    def _fenced(self, link: _Link, frame: bytes) -> None:
+        peer = link.peer
         sequence = int.from_bytes(frame[8:16], "little")
+        link.latest_fence = max(link.latest_fence, sequence)
         conn = self._history.fences.get(sequence)
         if conn is not None:
             peer.fenced_by.add(conn)
@@ -202,7 +221,7 @@ class _Play:
         try:
             sock = self._target.address.connect()
         except OSError as error:
-            crash = self._target.crash()
+            crash = self._target.crash(LAST_BREATH)
             if conn == WITNESS and not crash:
                 raise TargetError(f"cannot connect to {self._target.address}: {error.strerror or error}") from error
             self._history.crash = crash or f"the relay accepts no connection: {error.strerror or error}"
@@ -221,7 +240,7 @@ class _Play:
     def _join(self, link: _Link) -> None:
         """Fence from the witness until the new connection is served, in short waits that grow."""
         patience = 0.001
-        deadline = time.monotonic() + JOIN_PATIENCE * self._patience
+        deadline = time.monotonic() + JOIN_PATIENCE * self.patience
         while link.peer.joined is None and link.peer.open and time.monotonic() < deadline:
             if not self._fence(self._links[WITNESS]):
                 break
@@ -229,11 +248,13 @@ class _Play:
             patience = min(patience * 2, 0.2)
         if link.peer.joined is None and link.peer.open:
             self._fell_silent()
+        last = self._sequence  # the fences behind the first must not mix with what comes next
+        self._pump_until(lambda: link.latest_fence >= last or not link.peer.open, SETTLE_PATIENCE)
 
     def _fell_silent(self) -> None:
         """The relay has used up a whole patience: later waits in front of it are shorter."""
         self.silent = True
-        self._patience = PATIENCE_ONCE_SILENT
+        self.patience = max(self.patience * PATIENCE_ONCE_SILENT, LEAST_PATIENCE)
 
     def _half_close(self, conn: int) -> None:
         link = self._links.get(conn)
@@ -369,7 +390,9 @@ class _Play:
         return self._send_all(link, memoryview(data)) == len(data)
 
     def _senders(self) -> list[_Link]:
-        return [link for link in self._links.values() if link.sending and link.peer.open]
+        """Who can write a fence; the witness last, behind what the clients may still have under way."""
+        links = sorted(self._links.values(), key=lambda link: link.peer.conn == WITNESS)
+        return [link for link in links if link.sending and link.peer.open]
 
     def _receivers(self) -> list[_Link]:
         return [
@@ -401,9 +424,11 @@ class _Play:
         while missing := self._unproven(self._senders()):
             if time.monotonic() > deadline:
                 return False
-            for link in self._senders():
-                if link.peer.conn in missing:
-                    self._fence(link)
+            fencing = [link for link in self._senders() if link.peer.conn in missing]
+            for link in fencing:
+                self._fence(link)
+                if self._rules.granularity == "reads":  # one sender at a time, or their frames mix
+                    self._pump_until(lambda sender=link: not self._unproven([sender]), wait)  # type: ignore[misc] # mypy cannot infer the default's type
             self._pump_until(lambda: not self._unproven(self._senders()), wait)
             wait = min(wait * 2, 0.3)
             for receiver in self._receivers():
@@ -414,9 +439,9 @@ class _Play:
         """The end of what was broken, the closing fences, and one more, behind which even a doubled frame has come."""
         if self._rules.on_framing_error == "close":
             broken = [self._links[conn].peer for conn in self._history.broken if conn in self._links]
-            if not self._pump_until(lambda: not any(peer.open for peer in broken), SILENCE * self._patience):
+            if not self._pump_until(lambda: not any(peer.open for peer in broken), SILENCE * self.patience):
                 self._fell_silent()
-        concluded = self._fence_round(patience=SILENCE * self._patience)
+        concluded = self._fence_round(patience=SILENCE * self.patience)
         if not concluded:
             self._fell_silent()
         if concluded and self._rules.forwards:

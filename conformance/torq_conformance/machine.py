@@ -79,6 +79,10 @@ class ProgramMachine(RuleBasedStateMachine):
         """A connection that may begin a frame."""
         return self.writers[pick % len(self.writers)] if self.writers else None
 
+    def big_writer(self, pick: int) -> int | None:
+        """A connection for a write that takes several reads: always the same one where senders' bytes may mix."""
+        return self.writer(0 if self.promise.granularity == "reads" else pick)
+
     def write(self, write: Write) -> None:
         """Append a write, unless the program has become too big."""
         if self.bytes + write.size <= MAX_PROGRAM_BYTES:
@@ -139,7 +143,7 @@ class Batches(ProgramMachine):
         ),
     )
     def send_batch(self, pick: int, groups: list[tuple[int, int]]) -> None:
-        if (conn := self.writer(pick)) is not None:
+        if (conn := self.big_writer(pick)) is not None:
             items: list[Item] = []
             for size, count in groups:
                 frame = Frame(self.promise.number, (Tlv(self.padding_type(), size),))
@@ -148,7 +152,7 @@ class Batches(ProgramMachine):
 
     @rule(pick=PICK, count=st.integers(885, 2000))
     def send_more_than_a_read(self, pick: int, count: int) -> None:
-        if (conn := self.writer(pick)) is not None:
+        if (conn := self.big_writer(pick)) is not None:
             self.write(Write(conn, (Frame(self.promise.number, (Tlv(self.padding_type(), 40),)),) * count))
 
 
@@ -165,12 +169,12 @@ class Cuts(ProgramMachine):
         ),
     )
     def send_cut(self, pick: int, shapes: list[Shape], cuts: list[int]) -> None:
-        if (conn := self.writer(pick)) is not None:
+        if (conn := self.big_writer(pick)) is not None:
             self.write(Write(conn, tuple(self.own_frame(shape) for shape in shapes), tuple(sorted(set(cuts)))))
 
     @rule(pick=PICK, kind=st.integers(0, 39), every=st.sampled_from((1, 2, 3, 7, 31)))
     def send_in_crumbs(self, pick: int, kind: int, every: int) -> None:
-        if (conn := self.writer(pick)) is not None:
+        if (conn := self.big_writer(pick)) is not None:
             self.write(Write(conn, (Frame(self.promise.number, (self.own_tlv(kind, 8),)),), every=every))
 
 
@@ -329,12 +333,12 @@ class BigFrames(ProgramMachine):
         size=st.sampled_from((65_536, 65_503, 65_504, 65_535, 65_537, 65_540, 65_572, 100_000, 131_072, 262_144)),
     )
     def send_big(self, pick: int, size: int) -> None:
-        if (conn := self.writer(pick)) is not None:
+        if (conn := self.big_writer(pick)) is not None:
             self.write(Write(conn, (self.frame_of(min(size, self.promise.max_message_size)),)))
 
     @rule(pick=PICK)
     def send_biggest(self, pick: int) -> None:
-        conn = self.writer(pick)
+        conn = self.big_writer(pick)
         if conn is not None and self.bytes < MAX_PROGRAM_BYTES // 2 and self.promise.max_message_size <= 2_000_000:
             self.write(Write(conn, (self.frame_of(self.promise.max_message_size),)))
 

@@ -22,7 +22,11 @@ Domain = Literal["market_data", "signal", "execution"]
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The settings of spec/relay.md that a target runs with. Sizes in bytes."""
+    """The settings of spec/relay.md that a target runs with. Sizes in bytes.
+
+    ``granularity`` is what the relay forwards as a whole: frames, or whatever a read returned. Where it is reads, two
+    senders' bytes may mix, so one client does all the sending.
+    """
 
     name: str
     description: str = ""
@@ -34,6 +38,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     check_tlvs: bool | None = None
     strict: bool | None = None
     on_framing_error: Literal["close", "resync", "forward"] = "close"
+    granularity: Literal["frames", "reads"] = "frames"
     overflow: Literal["drop_oldest", "disconnect", "backpressure"] = "drop_oldest"
     max_message_size: int = MAX_MESSAGE_SIZE
     not_promised: dict[str, str] = {}
@@ -54,6 +59,7 @@ class Rules(msgspec.Struct, frozen=True):
     check_tlvs: bool
     strict: bool
     on_framing_error: str
+    granularity: str
     max_message_size: int
 
     @property
@@ -84,6 +90,7 @@ def rules_for(profile: Profile, domain: Domain) -> Rules:
         check_tlvs=given(profile.check_tlvs, looks_inside),
         strict=given(profile.strict, domain == "execution"),
         on_framing_error=profile.on_framing_error,
+        granularity=profile.granularity,
         max_message_size=profile.max_message_size,
     )
 
