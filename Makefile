@@ -1,0 +1,85 @@
+# Two commands do everything on a fresh machine: make demo, make test. Nothing else has to be installed first but
+# Python 3.11 or newer; a C compiler makes it fast. PYTHON=python3.12 make demo takes another interpreter.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+BUILD_INPUTS := pyproject.toml setup.py constraints.txt
+
+# Sources that are compiled: an edited one must be compiled again, or its old compiled form would still be running.
+COMPILED := $(shell sed -n 's/^ *"\([a-z_]*\/torq_[a-z_]*\/[a-z_]*\.py\)",$$/\1/p' setup.py)
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo test lint types docs-check unit coverage format generate bench bench-fanout \
+        chaos soak clean
+
+help: ## Show what can be done
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Torq needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Use PYTHON=python3.12 make ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.build-tools: constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet -c constraints.txt setuptools mypy librt
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.build-tools $(BUILD_INPUTS) $(COMPILED)
+	$(PIP) install --quiet --no-build-isolation -c constraints.txt -e '.[relay,conformance]'
+	@$(BIN)/python -c 'from torq_protocol import build_info; print(build_info())'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install --quiet --no-build-isolation -c constraints.txt -e '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed ## Make the environment in .venv and install Torq in it (TORQ_COMPILE=auto|yes|no)
+
+install-dev: $(VENV)/.installed-dev ## The same with the tools for development
+
+demo: install ## Install, then judge the built-in reference relays by the conformance suite
+	@for domain in market_data signal execution; do \
+	  $(BIN)/torq-conformance --domain $$domain --max-examples 40 --time-budget 60s || exit; echo; done
+
+test: lint types docs-check unit ## Everything that CI runs: style, arrows, types, generated pages, tests
+
+lint: install-dev ## Style and the arrows between packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/lint-imports --no-cache
+
+types: install-dev ## mypy --strict over everything
+	$(BIN)/mypy
+
+docs-check: install-dev ## Generated pages are what their generators write
+	$(BIN)/python -m spec_tests.generated --check
+
+unit: install-dev ## The tests, on as many cores as there are, with branch coverage
+	@rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --cov --cov-report=
+	@$(BIN)/coverage report --skip-covered --format=total | sed 's/^/branch coverage in per cent: /'
+
+coverage: ## Lines and branches that the last run of the tests missed
+	$(BIN)/coverage report --show-missing
+
+format: install-dev ## Format the code and sort what can be sorted
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: install-dev ## Write the generated pages, vectors and dissectors anew
+	$(BIN)/python -m spec_tests.generated
+
+bench: install ## Figures of this machine: protocol, relay, latency, connections
+	$(BIN)/python -m torq_bench
+
+bench-fanout: install ## Fan-out of a daemon to 10 receivers, 5 million frames
+	$(BIN)/python -m torq_bench fanout
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov
+	rm -rf torq-failures
+	find . -name '*.so' -not -path './$(VENV)/*' -delete
+	find . -name '__pycache__' -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . -name '*.egg-info' -not -path './$(VENV)/*' -prune -exec rm -rf {} +

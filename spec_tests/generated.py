@@ -1,0 +1,53 @@
+"""Everything in docs/ that a command writes: ``python -m spec_tests.generated [--check]``.
+
+``--check`` writes nothing, shows what differs and exits 1: CI calls it, so that no generated page drifts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import subprocess
+import sys
+from pathlib import Path
+
+from . import traceability
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = (("torq_protocol.generate", "all"),)
+"""Generators that are modules of the packages; each knows ``--check``."""
+PAGES = {"docs/traceability.md": traceability.page}
+"""Pages that are made here."""
+
+
+def main() -> int:
+    """Write the pages, or check them; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m spec_tests.generated", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 with a diff if anything differs")
+    check = parser.parse_args().check
+    flags = ["--check"] if check else []
+    results = [
+        subprocess.run([sys.executable, "-m", module, *words, *flags], cwd=ROOT, check=False).returncode
+        for module, *words in COMMANDS
+    ]
+    results += [_write(ROOT / name, make(ROOT), check=check) for name, make in PAGES.items()]
+    if check and any(results):
+        print("generated pages have drifted; run: make generate", file=sys.stderr)
+    return int(any(results))
+
+
+def _write(path: Path, text: str, *, check: bool) -> int:
+    old = path.read_text("utf-8") if path.exists() else ""
+    if not check:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        return 0
+    name = path.relative_to(ROOT).as_posix()
+    sys.stdout.writelines(
+        difflib.unified_diff(old.splitlines(True), text.splitlines(True), name, f"{name} (generated)")
+    )
+    return int(old != text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Wheels, as a user gets them: built, installed in an empty virtual environment, judged by their own suite."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _run(*words: str | Path, **environment: str) -> str:
+    result = subprocess.run(
+        [str(word) for word in words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **environment},
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def _source_tree(folder: Path) -> Path:
+    """A copy of the tracked sources: building in place would leave compiled files behind for other tests."""
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("compile_", "runs"),
+    [
+        pytest.param(
+            "yes",
+            "(compiled)",
+            marks=pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on this machine"),
+        ),
+        ("no", "(interpreted)"),
+    ],
+)
+def test_wheel_runs_the_demo_from_an_empty_environment(tmp_path: Path, compile_: str, runs: str) -> None:
+    tree = _source_tree(tmp_path / "tree")
+    wheels = tmp_path / "wheels"
+    _run(
+        sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", wheels, tree,
+        TORQ_COMPILE=compile_,
+    )  # fmt: skip
+    (wheel,) = wheels.glob("torq-*.whl")
+    assert ("py3-none-any" in wheel.name) == (compile_ == "no")
+    _run(sys.executable, "-m", "venv", tmp_path / "venv")
+    programs = tmp_path / "venv" / "bin"
+    _run(
+        programs / "python", "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt",
+        f"torq[relay,conformance] @ file://{wheel}",
+    )  # fmt: skip
+    assert runs in _run(programs / "signal_relay", "--version")
+    judged = _run(
+        programs / "torq-conformance", "--domain", "signal", "--section", "FRAME-1,DOM-1,VAL-1",
+        "--max-examples", "10", "--failures", tmp_path / "failures",
+    )  # fmt: skip
+    assert "3 PASS" in judged
+
+
+def test_without_a_compiler_the_install_falls_back_and_says_so(tmp_path: Path) -> None:
+    tree = _source_tree(tmp_path / "tree")
+    built = subprocess.run(
+        [sys.executable, "setup.py", "build", "--build-base", str(tmp_path / "build")],
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": str(Path(sys.executable).parent), "CC": "no-such-compiler", "TORQ_COMPILE": "auto"},
+    )
+    assert built.returncode == 0, built.stderr
+    assert "no C compiler found; installing interpreted modules" in built.stderr
+    assert not list((tmp_path / "build").rglob("*.so"))

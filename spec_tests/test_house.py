@@ -1,0 +1,48 @@
+"""The house itself: its arrows, its constraints, what it may not contain."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def _tracked_text_files() -> list[Path]:
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in names.split("\0") if name and not name.endswith((".png", ".bin"))]
+
+
+def test_arrows_point_down() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    result = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_every_dependency_is_pinned_in_the_constraints() -> None:
+    pins = {
+        re.sub(r"[-_.]+", "-", line.split("==")[0]).lower()
+        for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+        if line and not line.startswith("#")
+    }
+    wanted = PROJECT["build-system"]["requires"] + PROJECT["project"]["dependencies"]
+    for extra in PROJECT["project"]["optional-dependencies"].values():
+        wanted += extra
+    names = {re.sub(r"[-_.]+", "-", re.split(r"[\[<>=;\s]", each)[0]).lower() for each in wanted} - {"torq"}
+    assert names <= pins, f"not in constraints.txt: {sorted(names - pins)}"
+
+
+def test_constraints_are_plain_pins_without_download_addresses() -> None:
+    for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines():
+        assert re.fullmatch(r"(#.*|[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+(; .*)?)?", line), line
+
+
+def test_nothing_refers_to_a_place_outside_the_repository() -> None:
+    outside = re.compile(r"\.\./shared|/root/|/home/[a-z]|/work/")
+    for path in _tracked_text_files():
+        found = outside.search(path.read_text("utf-8", errors="replace"))
+        assert found is None or path == Path(__file__), f"{path.relative_to(ROOT)} names {found and found[0]}"
