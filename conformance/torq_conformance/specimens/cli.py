@@ -27,7 +27,7 @@ HISTORICAL = {
     "timing-classifier": "TC: publisher or consumer for ever, by whether it spoke in its first 100 ms",
 }
 WIDE = functools.partial(argparse.HelpFormatter, width=110)  # asking the terminal's width costs 4 ms at every start
-CORRECT = "a small relay that keeps every requirement; with --mutant, one that breaks some"
+CORRECT = "a small relay that keeps every MUST of the requirements; with --mutant, one that breaks some"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -99,7 +99,7 @@ def _add_settings(parser: argparse.ArgumentParser, default: Settings) -> None:
         default=default.on_framing_error,
         help="what follows bytes that are no frame (default: close)",
     )
-    add("--max-connections", int, default.max_connections, "connections served at once")
+    add("--max-connections", int, default.max_connections, "connections served at once, within the descriptor limit")
     add("--max-message-size", int, default.max_message_size, "bytes of the largest frame, header included")
     add("--queue-frames", int, default.queue_frames, "frames held for a slow consumer")
     add("--queue-bytes", int, default.queue_bytes, "bytes held for a slow consumer")

@@ -241,7 +241,8 @@ class Relay:
         """A frame reaches nobody; its connection stays."""
 
     def framing_error(self, connection: Connection) -> None:
-        """The bytes of a connection stopped making sense (VAL-5)."""
+        """The bytes of a connection stopped making sense (VAL-5): it still gets what its socket takes at once."""
+        self.write(connection)
         self.close(connection)
 
     def forward(self, sender: Connection, frame: bytes) -> None:
