@@ -187,6 +187,10 @@ class Registry:
         """All numbers 0 to 255 of a status."""
         return tuple(number for number in range(256) if self.status_of(number) is status)
 
+    def types_allowing(self, size: int) -> tuple[TlvType, ...]:
+        """The registered types whose size rule allows a value of this many bytes, by number (D6)."""
+        return tuple(tlv for _, tlv in sorted(self.tlv_types.items()) if tlv.size.allows(size))
+
     def venues_on(self, chain_id: int) -> tuple[VenueEntry, ...]:
         """The venues of an EVM chain, the chain itself included, by number."""
         return tuple(venue for _, venue in sorted(self.venues.items()) if venue.chain_id == chain_id)

@@ -95,6 +95,16 @@ def test_size_rules() -> None:
     assert dict(REGISTRY.fixed_sizes)[2] == 56
 
 
+def test_d6_types_by_the_size_they_allow() -> None:
+    of_170 = [tlv for tlv in REGISTRY.types_allowing(170) if not tlv.size.variable]
+    assert 32 in [tlv.number for tlv in of_170]
+    assert all(tlv.size.minimum <= 170 <= tlv.size.maximum for tlv in of_170)
+    assert {tlv.number for tlv in REGISTRY.types_allowing(65_535)} == {
+        number for number, tlv in REGISTRY.tlv_types.items() if tlv.size.variable
+    }
+    assert REGISTRY.types_allowing(65_536) == ()
+
+
 def test_venues_of_a_chain() -> None:
     assert [venue.number for venue in REGISTRY.venues_on(137)] == [202, 400, 401, 402, 403, 404]
     for venue in REGISTRY.venues.values():

@@ -191,7 +191,8 @@ class TraceContext(Payload):
     @classmethod
     def start(cls, service: int, now_ns: int) -> TraceContext:
         """A new trace, numbered by the time."""
-        return cls(now_ns, now_ns, service, 0, TraceStage.COLLECTED, now_ns.to_bytes(8, "little"))
+        number = (now_ns % (1 << 64)).to_bytes(8, "little")
+        return cls(now_ns, now_ns, service, 0, TraceStage.COLLECTED, number)
 
     def hop(self, service: int, now_ns: int, stage: TraceStage) -> TraceContext:
         """The trace one service on: one deeper (stopping at 255), with another stage done."""

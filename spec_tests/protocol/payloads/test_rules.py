@@ -316,6 +316,8 @@ def test_traces_grow_by_hops_and_stop_at_depth_255() -> None:
     assert replace(trace, span_depth=255).hop(1, NOW, TraceStage.EXECUTED).span_depth == 255
     kept = TraceContext.from_bytes(replace(trace, stage_flags=0xF0).to_bytes())
     assert kept.stage_flags == 0xF0, "bits without a name are kept"
+    with pytest.raises(FieldValueError, match="start_timestamp_ns"):
+        TraceContext.start(1, 2**64)
 
 
 @pytest.mark.parametrize(
