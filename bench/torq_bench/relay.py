@@ -72,7 +72,7 @@ def _machine() -> dict[str, object]:
     return {
         "date": time.strftime("%Y-%m-%d"),
         "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])} {platform.machine()}",
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "build": str(build_info()),

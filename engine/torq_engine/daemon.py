@@ -9,6 +9,7 @@ Facts:
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -134,6 +135,7 @@ async def _serve(logic: RelayLogic, settings: ServerSettings, endpoints: list[En
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled, number)
     server.start(endpoints)
+    gc.freeze()  # what was imported lives for ever: collections need not look at it
     await first.wait()
     await server.drain()
     return 0

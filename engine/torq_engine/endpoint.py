@@ -29,12 +29,18 @@ class EndpointError(Exception):
 
 
 class Endpoint:
-    """A listening socket at a path, the locks beside it, and what is needed to give them back."""
+    """A listening socket at a path, the locks beside it, and what is needed to give them back.
 
-    def __init__(self, path: Path, listener: socket.socket, lock: int, directory: int) -> None:
+    ``lock`` and ``directory`` are the descriptors that hold the path; without them the socket is somebody else's, as
+    with socket activation: it is served, its path is neither locked nor ever removed.
+    """
+
+    def __init__(
+        self, path: Path, listener: socket.socket, lock: int | None = None, directory: int | None = None
+    ) -> None:
         self.path = path
         self.listener = listener
-        self._lock: int | None = lock
+        self._lock = lock
         self._directory = directory
         status = os.lstat(path)
         self._inode = (status.st_dev, status.st_ino)
@@ -55,7 +61,7 @@ class Endpoint:
     def stop_listening(self) -> None:
         """Close the listener and remove its path if it is still ours; connecting fails from now on."""
         self.listener.close()
-        if self.owns_path():
+        if self._lock is not None and self.owns_path():
             os.unlink(self.path)
 
     def release(self) -> None:
@@ -64,8 +70,10 @@ class Endpoint:
         if self._lock is not None:
             os.unlink(self.lock_path)
             os.close(self._lock)
-            os.close(self._directory)
             self._lock = None
+        if self._directory is not None:
+            os.close(self._directory)
+            self._directory = None
 
 
 def claim(path: Path, settings: ListenSettings) -> Endpoint:

@@ -100,12 +100,6 @@ class Hub:
         self._scanner = scanner
         self._clock = clock
         self._should_forward = should_forward
-        self._echo: bool = settings.echo
-        self._overflow: Overflow = settings.overflow
-        self._queue_frames: i64 = settings.queue_frames
-        self._queue_bytes: i64 = settings.queue_bytes
-        self._total_bytes: i64 = settings.total_queue_bytes
-        self._resync: bool = settings.on_framing_error is OnFramingError.RESYNC
         self._receivers: dict[int, Connection] = {}
         self._failed: list[tuple[Connection, CloseReason]] = []
         self._storage = Storage()
@@ -117,6 +111,18 @@ class Hub:
         self.stalled: dict[int, Connection] = {}
         self.tap: Callable[[Connection, bytes, Scan], None] | None = None
         """Called with every scan before its frames are forwarded, when set (SEC-3)."""
+        self.configure(settings)
+
+    def configure(self, settings: HubSettings) -> None:
+        """Take new settings from the next read on; a queue past a new bound is brought back when it next grows."""
+        self._echo: bool = settings.echo
+        self._overflow: Overflow = settings.overflow
+        self._queue_frames: i64 = settings.queue_frames
+        self._queue_bytes: i64 = settings.queue_bytes
+        self._total_bytes: i64 = settings.total_queue_bytes
+        self._resync: bool = settings.on_framing_error is OnFramingError.RESYNC
+        if self._overflow is not Overflow.BACKPRESSURE:
+            self.stalled.clear()
 
     def join(self, outlet: Outlet, outlet_bytes: int) -> Connection:
         """Serve a connection from now on (FWD-5); ``outlet_bytes`` is how much its outlet can hold unread."""

@@ -37,6 +37,7 @@ _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _DESCRIPTOR_RESERVE = 64
 _FINAL_READS = 64
 _UNREAD_DRAIN = 1.0
+_SWEEP = 10.0
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -62,10 +63,10 @@ class Server:
         observer: Observer,
         should_forward: Callable[[MessageHeader], bool] | None = None,
     ) -> None:
-        self.settings = settings
         self.observer = observer
         self.hub = Hub(FrameScanner(policy), settings.hub, time.monotonic, should_forward)
-        self._read_bytes = settings.read_bytes
+        self.turn_timer: Callable[[float], None] | None = None
+        """Called with the seconds that each read took from its arrival to its fan-out, when set."""
         self._loop = asyncio.get_running_loop()
         self._endpoints: list[Endpoint] = []
         self._clients: dict[int, _Client] = {}
@@ -76,17 +77,28 @@ class Server:
         self._lost: set[Path] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._drained = asyncio.Event()
-        self.max_connections = settings.max_connections or _descriptor_limit()
         self.accepting = False
         self._stopped = False
+        self.configure(settings)
+
+    def configure(self, settings: ServerSettings) -> None:
+        """Take new settings while serving; where to listen and ``send_buffer_bytes`` hold for new connections only."""
+        self.settings = settings
+        self.hub.configure(settings.hub)
+        self._read_bytes = settings.read_bytes
+        self.max_connections = settings.max_connections or _descriptor_limit()
+        if "partial" in self._timers:
+            self._timers.pop("partial").cancel()
+            self._every_partial_sweep()
+        if self._paused:
+            self._resume_paused()
 
     def start(self, endpoints: list[Endpoint]) -> None:
         """Accept and serve connections from now on."""
         self._endpoints = endpoints
         self._resume_accepting()
         self.observer.listening([endpoint.path for endpoint in endpoints])
-        if self.settings.partial_frame_timeout:
-            self._every_partial_sweep()
+        self._every_partial_sweep()
         self._every_path_check()
 
     async def drain(self) -> None:
@@ -145,9 +157,9 @@ class Server:
         self._settle()
         return True
 
-    def peer(self, number: int) -> Peer:
-        """Who is at the other end of a connection; KeyError when there is none."""
-        return self._clients[number].peer
+    def connections(self) -> list[tuple[Connection, Peer]]:
+        """Every connection with who is at its other end, in join order."""
+        return [(client.connection, client.peer) for client in self._clients.values()]
 
     # Accepting
 
@@ -230,10 +242,14 @@ class Server:
             return
         try:
             data = client.recv(self._read_bytes)
-            if data:
+            if not data:
+                self._input_ended(client)
+            elif self.turn_timer is None:
                 hub.receive(client.connection, data)
             else:
-                self._input_ended(client)
+                arrived = time.perf_counter()
+                hub.receive(client.connection, data)
+                self.turn_timer(time.perf_counter() - arrived)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -311,11 +327,11 @@ class Server:
     # Time
 
     def _every_partial_sweep(self) -> None:
-        timeout = self.settings.partial_frame_timeout
+        timeout = self.settings.partial_frame_timeout or float("inf")
         for connection in self.hub.partial_since_before(time.monotonic() - timeout):
             self.hub.disconnect(connection, CloseReason.PARTIAL_FRAME_TIMEOUT)
         self._settle()
-        self._timers["partial"] = self._loop.call_later(timeout / 4, self._every_partial_sweep)
+        self._timers["partial"] = self._loop.call_later(min(timeout / 4, _SWEEP), self._every_partial_sweep)
 
     def _every_path_check(self) -> None:
         for endpoint in self._endpoints:

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from torq_engine.accounting import CloseReason
+from torq_engine.endpoint import Endpoint
 from torq_engine.hub import Connection
 from torq_engine.observer import Observer, Peer
-from torq_engine.settings import HubSettings, ListenSettings, ServerSettings, SettingsError
+from torq_engine.server import Server
+from torq_engine.settings import HubSettings, ListenSettings, Overflow, ServerSettings, SettingsError
 
 from .frames import MAGIC, frame
-from .relays import happened, serving
+from .relays import MARKET_POLICY, Relay, happened, serving, short_directory
 
 HERE = ListenSettings((Path("set-by-the-test"),))
 
@@ -130,7 +132,8 @@ async def test_val_6_an_error_of_our_own_ends_that_connection_only() -> None:
 async def test_operator_closes_one_connection_by_its_number() -> None:
     async with serving() as relay:
         client = await relay.join()
-        assert relay.server.peer(1).uid == os.geteuid()
+        [(connection, peer)] = relay.server.connections()
+        assert (connection.id, peer.pid, peer.uid) == (1, os.getpid(), os.geteuid())
         assert relay.server.close(1)
         assert not relay.server.close(1)
         assert await client.end() == b""
@@ -188,3 +191,48 @@ async def test_sec_1_checklist_9_a_socket_path_that_vanished_is_reported_once() 
         timer = relay.server._timers["path"]
         await happened(lambda: relay.server._timers["path"] is not timer)
         assert recorder.events == [("lost", "s")]
+
+
+async def test_settings_can_change_while_serving() -> None:
+    async with serving(partial_frame_timeout=0, hub=HubSettings(overflow=Overflow.BACKPRESSURE)) as relay:
+        server = relay.server
+        patient, sender = await relay.join(), await relay.join()
+        await patient.send(frame(bytes(100))[:50])
+        hub = HubSettings(echo=False, queue_frames=5)
+        server.configure(replace(server.settings, hub=hub, partial_frame_timeout=0.02, max_connections=2))
+        refused = await relay.connect()
+        assert await refused.end() == b""
+        assert await patient.end() == b""
+        receiver = await relay.join()
+        await sender.send(frame())
+        assert await receiver.frames(1) == [frame()]
+        assert server.hub.connections[2].delivered_frames == 0
+
+
+async def test_a_turn_is_timed_when_someone_asks_for_it() -> None:
+    async with serving() as relay:
+        times: list[float] = []
+        relay.server.turn_timer = times.append
+        client = await relay.join()
+        await client.send(frame())
+        await client.frames(1)
+        assert len(times) == 1
+        assert times[0] > 0
+
+
+async def test_sec_1_a_socket_given_by_a_supervisor_is_served_and_left_alone() -> None:
+    with short_directory() as directory, socket.socket(socket.AF_UNIX) as given:
+        given.bind(str(directory / "s"))
+        given.listen()
+        given.setblocking(False)
+        settings = ServerSettings(ListenSettings((directory / "s",)))
+        server = Server(MARKET_POLICY, settings, Observer())
+        endpoint = Endpoint(directory / "s", given)
+        server.start([endpoint])
+        relay = Relay(server, endpoint)
+        client = await relay.join()
+        await client.send(frame())
+        assert await client.frames(1) == [frame()]
+        server.stop()
+        client.close()
+        assert (directory / "s").exists()
