@@ -27,7 +27,7 @@ WAYS = ("construct", "interpreted", "installed", "batch")
 def protocol(
     rounds: int, sample_ms: int, only: str | None, json_path: Path | None, page: Path | None, check: bool
 ) -> None:
-    """Measure the protocol library on one core, in million operations a second.
+    """Measure the protocol library on one core, in million operations a second of processor time.
 
     Columns: construct is the schema itself, the floor; interpreted the library's .py files; installed what runs here
     (compiled, where a C compiler was there); batch many messages in one call. Each figure is the median of samples
@@ -40,7 +40,7 @@ def protocol(
     click.echo(f"interpreted  {interpreted_package().build_info()}")
     click.echo(f"machine      Python {platform.python_version()}, {platform.machine()}, one core")
     click.echo(f"messages     74 bytes: header and one 40-byte Trade; batches and chunks of {RUN} messages")
-    click.echo(f"samples      median of {rounds} interleaved rounds of {sample_ms} ms\n")
+    click.echo(f"samples      median of {rounds} interleaved rounds of {sample_ms} ms of processor time\n")
     runs = {(work.name, way): run for work in works for way, run in work.ways.items()}
     with click.progressbar(length=rounds, label="measuring", show_eta=False) as bar:
         figures = interleaved_medians(runs, rounds, sample_ms / 1000, lambda: bar.update(1))
@@ -88,8 +88,8 @@ def _page(works: list[Work], figures: dict[tuple[str, str], Figure], samples: st
         "",
         f"{build_info()}, Python {platform.python_version()}, {platform.machine()}, one core; {samples}.",
         f"Messages of 74 bytes (header and one 40-byte Trade), batches and chunks of {RUN}.",
-        "Figures are million operations a second. *construct* is the schema itself, the floor; *interpreted* the",
-        "library's Python files; *installed* what runs here; *batch* many messages in one call.",
+        "Figures are million operations a second of processor time. *construct* is the schema itself, the floor;",
+        "*interpreted* the library's Python files; *installed* what runs here; *batch* many messages in one call.",
         "",
         f"| operation | {' | '.join(WAYS)} | goal | one operation is |",
         f"|---|{'---:|' * len(WAYS)}---|---|",

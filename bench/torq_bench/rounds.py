@@ -1,4 +1,7 @@
-"""Medians of interleaved rounds: what slows the machine for a while slows every way, not the one measured then."""
+"""Medians of interleaved rounds: what slows the machine for a while slows every way, not the one measured then.
+
+Time is the processor time of the process, so that waiting for a core that others use does not count.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ Run = Callable[[int], int]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Operations a second: one sample for each round."""
+    """Operations a second of processor time: one sample for each round."""
 
     samples: list[float]
 
@@ -38,9 +41,9 @@ def interleaved_medians(
     samples: dict[Key, list[float]] = {key: [] for key in runs}
     for _ in range(rounds):
         for key, run in runs.items():
-            start = time.perf_counter()
+            start = time.process_time()
             operations = run(times[key])
-            samples[key].append(operations / (time.perf_counter() - start))
+            samples[key].append(operations / (time.process_time() - start))
         after_round()
     return {key: Figure(values) for key, values in samples.items()}
 
@@ -49,9 +52,9 @@ def _times_for(run: Run, seconds: float) -> int:
     """How often a run must do its work to take about this long; warms it up on the way."""
     times = 1
     while True:
-        start = time.perf_counter()
+        start = time.process_time()
         run(times)
-        elapsed = time.perf_counter() - start
+        elapsed = time.process_time() - start
         if elapsed > seconds / 4:
             return max(1, round(times * seconds / elapsed))
         times *= 4
