@@ -11,6 +11,7 @@ from .history import History
 from .oracles import Finding
 from .program import Close, Connect, Finish, Frame, HalfClose, Idle, Item, Program, Raw, Sync, Tlv, Write
 from .program import connection_name as name
+from .reports.model import grouped
 from .runner import Counterexample, Result, Verdict
 
 SHOWN_BYTES = 48
@@ -143,7 +144,11 @@ def prose(counterexample: Counterexample) -> str:
     same = [finding for finding in findings if finding.kind == first.kind]
     if first.kind == "lost":
         return _prose_of_losses(same)
-    return _sentence(_PROSE.get(first.kind, _PLAIN).format(expected=first.expected, seen=first.seen))
+    expected = first.expected
+    for noted, told in _TOLD.get(first.kind, ()):
+        expected = expected.replace(noted, told, 1)
+    seen = re.sub(r" \((?:[0-9a-f]{2} ){3,}[0-9a-f]{2}\)", "", first.seen)
+    return _sentence(_PROSE.get(first.kind, _PLAIN).format(expected=expected, seen=seen))
 
 
 def evidence(result: Result) -> str:
@@ -166,19 +171,14 @@ def _programs(count: int) -> str:
     return f"{grouped(count)} {'program' if count == 1 else 'programs'}"
 
 
-def grouped(count: int) -> str:
-    """A count with a space between thousands."""
-    return f"{count:,}".replace(",", " ")
-
-
 _PLAIN = "{expected} was to be expected, but {seen}"
 _PROSE = {
     "unserved": "the relay accepted the connection and owed {expected}, but {seen}",
     "duplicated": "{expected} was due, but {seen}",
     "altered": "{expected} was due, but in what came {seen}",
     "torn": "{expected} were due, but what came ends in {seen}: it can no longer be cut into frames",
-    "mixed": "{expected} were due, but what came holds {seen}",
-    "leaked": "{expected}, may come, yet {seen}",
+    "mixed": "{expected}, but what came holds {seen}",
+    "leaked": "{expected}; yet {seen}",
     "echoed": "echo is off, so {expected} may come, yet {seen}",
     "replayed": "{expected} may come, yet {seen}",
     "reordered": "{seen}; yet {expected} is required: both cannot hold",
@@ -187,6 +187,13 @@ _PROSE = {
     "stuck": "the relay has to go on reading, but {seen}",
     "crashed": "the relay has to go on serving, but {seen}",
 }
+
+
+_TOLD = {
+    "mixed": ((" apart at ", " were to stay apart at "),),
+    "leaked": ((" nowhere,", " was to reach nobody,"), ("nothing of frame", "nobody was to get anything of frame")),
+}
+"""How the notes of a finding read as part of a sentence."""
 
 
 def _prose_of_losses(findings: list[Finding]) -> str:

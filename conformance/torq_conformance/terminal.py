@@ -16,8 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from .narrate import contradictions, evidence, grouped, narrate, prose
+from .narrate import contradictions, evidence, narrate, prose
 from .reports.ascii import draw
+from .reports.model import grouped
 from .requirements import Requirement
 from .runner import Counterexample, Observer, Plan, Result, Verdict
 from .trace import diagram_of

@@ -151,13 +151,8 @@ def _step_events(step: object, number: int, frames: set[int], unfinished: dict[i
         case Sync():
             return [Event("note", "everything sent so far has arrived")]
         case _:
-            conn = getattr(step, "conn", None)
-            words = step_words(step)
-            return [
-                Event("note", words)
-                if conn is None
-                else Event("point", words.partition(": ")[2], connection_name(conn))
-            ]
+            who, separator, what = step_words(step).rpartition(": ")
+            return [Event("point", what, who) if separator else Event("note", what)]
 
 
 def _write_events(step: Write, number: int, frames: set[int]) -> list[Event]:

@@ -71,15 +71,16 @@ def _write(line: list[str], place: int, text: str) -> str:
 
 def _arrow(line: list[str], source: int, goal: int, event: Event) -> str:
     low, high = min(source, goal) + 1, max(source, goal)
-    shaft = "." if event.kind == "missing" else "=" if event.marked else "-"
+    shaft = "=" if event.marked and event.kind != "missing" else "-"
     head = "x" if event.kind == "missing" else ">" if goal > source else "<"
-    nearest = (source + 1, high) if goal > source else (low, source)
     body = [shaft] * (high - low)
+    if event.kind == "missing":
+        body[::2] = " " * len(body[::2])
     body[-1 if goal > source else 0] = head
     room = high - low - 4
     label = event.label if len(event.label) <= room else event.label[: max(room - 3, 0)] + "..."
     text = f" {label} "
-    start = (nearest[0] + nearest[1] - len(text)) // 2 - low
+    start = (len(body) - len(text)) // 2
     body[start : start + len(text)] = text
     line[low:high] = body
     return "".join(line)

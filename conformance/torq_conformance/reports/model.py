@@ -128,3 +128,8 @@ def load_report(path: Path) -> Report:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no JSON report of this suite ({error}); --report json:FILE writes one") from error
+
+
+def grouped(count: int) -> str:
+    """A count with a space between thousands."""
+    return f"{count:,}".replace(",", " ")

@@ -27,8 +27,29 @@ def _json(report: Report) -> bytes:
     return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
 
 
+def _junit(report: Report) -> bytes:
+    from .junit import junit
+
+    return junit(report)
+
+
+def _html(report: Report) -> bytes:
+    from .html import page
+
+    return page(report).encode()
+
+
+def _markdown(report: Report) -> bytes:
+    from .markdown import markdown
+
+    return markdown(report).encode()
+
+
 FORMATS: dict[str, Callable[[Report], bytes]] = {
     "json": _json,
+    "junit": _junit,
+    "html": _html,
+    "markdown": _markdown,
 }
 
 

@@ -1,0 +1,144 @@
+"""The report as one HTML file that needs nothing else: no other file, no network.
+
+Facts: every text is escaped; the only script copies a replay line and filters the table; without scripts the page reads
+just as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from itertools import groupby
+
+from .model import VERDICT_ORDER, Failure, Judgement, Report, grouped
+from .style import SCRIPT, STYLE
+from .svg import svg
+
+
+def document(title: str, body: Iterator[str]) -> str:
+    """A whole page around a body."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(body)
+        + f"\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    )
+
+
+def page(report: Report) -> str:
+    """The report as a page."""
+    return document(f"Conformance of {report.target}", _body(report))
+
+
+def badge(verdict: str) -> str:
+    """A verdict as a coloured word."""
+    return f'<span class="verdict {verdict.lower()}">{escape(verdict)}</span>'
+
+
+def _body(report: Report) -> Iterator[str]:
+    yield f"<header><h1>Conformance of <code>{escape(report.target)}</code></h1>"
+    if report.state == "incomplete":
+        yield f'<p class="incomplete"><b>Incomplete:</b> {escape(report.stop_reason)}.</p>'
+    counts = [_count(report, verdict) for verdict in VERDICT_ORDER if report.counts.get(verdict)]
+    yield f'<p class="counts">{" ".join(counts)}</p>'
+    yield "<dl>"
+    for name, value in _facts(report):
+        yield f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
+    yield f"<dt>repeat it</dt><dd>{_copied(report.command)}</dd></dl></header>"
+    yield "<main><h2>Verdicts</h2>"
+    yield from _table(report)
+    yield "<h2>Timeline</h2>"
+    yield _timeline(report)
+    if report.failures:
+        yield "<h2>Failures</h2>"
+    for judgement in report.failures:
+        if judgement.failure is not None:
+            yield from _failure(judgement, judgement.failure)
+    yield "</main>"
+    yield f"<footer>{escape(report.tool.name)} {escape(report.tool.version)}</footer>"
+
+
+def _count(report: Report, verdict: str) -> str:
+    return f'<button type="button" data-only="{verdict}">{badge(verdict)} {report.counts[verdict]}</button>'
+
+
+def _facts(report: Report) -> Iterator[tuple[str, str]]:
+    yield "domain", report.domain.replace("_", " ")
+    yield "profile", f"{report.profile}: {report.profile_description}"
+    yield "seed", str(report.seed)
+    yield (
+        "effort",
+        f"{grouped(report.programs)} programs, {grouped(report.frames)} frames, {grouped(report.bytes)} bytes",
+    )
+    yield "time", f"{report.seconds:.1f} s, begun {report.started}"
+
+
+def _table(report: Report) -> Iterator[str]:
+    yield '<table class="verdicts"><thead><tr><th>id</th><th>level</th><th>verdict</th><th>requirement</th>'
+    yield "<th>evidence</th></tr></thead>"
+    for section, members in groupby(report.judgements, key=lambda judgement: judgement.section):
+        yield f'<tbody><tr class="section"><th colspan="5">{section}: {escape(report.sections[section])}</th></tr>'
+        for each in members:
+            name = f'<a href="#{each.id}">{each.id}</a>' if each.failure else each.id
+            yield (
+                f'<tr data-verdict="{each.verdict}"><td class="id">{name}</td><td>{each.level}</td>'
+                f"<td>{badge(each.verdict)}</td><td>{escape(each.text)}</td><td>{escape(each.words)}{_details(each)}</td></tr>"
+            )
+        yield "</tbody>"
+    yield "</table>"
+
+
+def _details(judgement: Judgement) -> str:
+    if not judgement.evidence:
+        return ""
+    words = ", ".join(f"{name} {grouped(count)}" for name, count in judgement.evidence.items())
+    return f"<details><summary>counts</summary>{escape(words)}; {judgement.seconds:.2f} s</details>"
+
+
+def _timeline(report: Report) -> str:
+    """When each requirement was judged, as bars over the time of the run."""
+    judged = [each for each in report.judgements if each.seconds > 0]
+    whole = max((each.began + each.seconds for each in judged), default=0.0) or 1.0
+    rows = []
+    for index, each in enumerate(judged):
+        x, width, y = 90 + 800 * each.began / whole, max(2.0, 800 * each.seconds / whole), 4 + index * 16
+        words = f"{each.id}: {each.verdict}, {each.seconds:.2f} s"
+        rows.append(
+            f'<g><title>{escape(words)}</title><text x="82" y="{y + 10}" text-anchor="end">{each.id}</text>'
+            f'<rect class="bar {each.verdict.lower()}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="12"/></g>'
+        )
+    height = 26 + len(judged) * 16
+    rows.append(f'<text x="90" y="{height - 4}">0 s</text>')
+    rows.append(f'<text x="890" y="{height - 4}" text-anchor="end">{whole:.1f} s</text>')
+    size = f'viewBox="0 0 900 {height}" width="900" height="{height}"'
+    return f'<div class="scroll"><svg class="timeline" {size}>{"".join(rows)}</svg></div>'
+
+
+def _failure(judgement: Judgement, failure: Failure) -> Iterator[str]:
+    head = f"{badge(judgement.verdict)} {judgement.id} <small>{judgement.level}</small>"
+    yield f'<article id="{judgement.id}"><h3>{head}</h3>'
+    yield f"<p>{escape(judgement.text)}</p>"
+    rate = f'<span class="rate">{escape(failure.rate)}</span>'
+    yield f'<p class="contradiction"><b>{escape(failure.prose)}</b> {rate}</p>'
+    yield f'<div class="scroll">{svg(failure.diagram, failure.prose)}</div>'
+    if failure.diagram.hidden_connections:
+        yield f"<p>{failure.diagram.hidden_connections} more connections are not drawn.</p>"
+    yield f"<p>Replay: {_copied(failure.replay)}</p>"
+    yield _folded("the steps and their bytes", "\n".join(failure.steps))
+    yield "<details><summary>what was expected and what was seen</summary><ul>"
+    for each in failure.contradictions:
+        yield f"<li><b>{escape(each.kind)}</b>: expected {escape(each.expected)}; seen: {escape(each.seen)}</li>"
+    yield "</ul></details>"
+    if failure.last_output:
+        yield _folded("what the relay printed last", failure.last_output)
+    yield f'<p class="stable">{escape(failure.id)}</p></article>'
+
+
+def _folded(title: str, text: str) -> str:
+    return f"<details><summary>{title}</summary><pre>{escape(text)}</pre></details>"
+
+
+def _copied(line: str) -> str:
+    button = f'<button type="button" class="copy" data-copy="{escape(line)}">copy</button>'
+    return f'<code class="line">{escape(line)}</code> {button}'

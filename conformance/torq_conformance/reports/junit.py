@@ -1,0 +1,134 @@
+"""JUnit XML: one test case for each requirement, evidence as properties, the counterexample as the failure's text.
+
+Facts: readers take ``skipped`` for "not a problem" and ``error`` for "could not be judged"; so a MUST that is UNKNOWN
+is an error, and what the profile does not promise is skipped. Characters that XML cannot hold are written as ``?``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import groupby
+from xml.etree import ElementTree as Xml
+
+from .ascii import draw
+from .model import FAILING, Judgement, Report
+
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit(report: Report) -> bytes:
+    """The report as a JUnit document: one suite for each section."""
+    root = Xml.Element("testsuites", _counts(report.judgements))
+    root.set("name", f"torq-conformance {report.target}")
+    root.set("time", f"{report.seconds:.3f}")
+    for section, members in groupby(report.judgements, key=lambda judgement: judgement.section):
+        judgements = tuple(members)
+        suite = Xml.SubElement(root, "testsuite", _counts(judgements))
+        suite.set("name", f"{section} {report.sections[section]}")
+        suite.set("skipped", str(sum(_outcome(each) == "skipped" for each in judgements)))
+        suite.set("time", f"{sum(each.seconds for each in judgements):.3f}")
+        suite.set("timestamp", report.started.removesuffix("Z"))
+        _properties(suite, _facts(report))
+        for judgement in judgements:
+            _test_case(suite, judgement)
+    Xml.indent(root, " ")
+    document: bytes = Xml.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
+
+
+def _outcome(judgement: Judgement) -> str:
+    """The element that stands for a verdict; "" for a pass."""
+    if judgement.verdict in FAILING:
+        return "failure"
+    if judgement.verdict == "UNKNOWN" and judgement.level == "MUST":
+        return "error"
+    return "" if judgement.verdict == "PASS" else "skipped"
+
+
+def _counts(judgements: tuple[Judgement, ...]) -> dict[str, str]:
+    outcomes = [_outcome(judgement) for judgement in judgements]
+    return {
+        "tests": str(len(outcomes)),
+        "failures": str(outcomes.count("failure")),
+        "errors": str(outcomes.count("error")),
+    }
+
+
+def _facts(report: Report) -> Iterator[tuple[str, str]]:
+    yield "state", report.state
+    if report.stop_reason:
+        yield "stop reason", report.stop_reason
+    yield "target", report.target
+    yield "domain", report.domain
+    yield "profile", report.profile
+    yield "seed", str(report.seed)
+    yield "command", report.command
+
+
+def _properties(parent: Xml.Element, facts: Iterator[tuple[str, str]]) -> None:
+    properties = Xml.SubElement(parent, "properties")
+    for name, value in facts:
+        Xml.SubElement(properties, "property", {"name": name, "value": _clean(value)})
+
+
+def _test_case(suite: Xml.Element, judgement: Judgement) -> None:
+    case = Xml.SubElement(
+        suite,
+        "testcase",
+        {
+            "name": f"{judgement.id} {_clean(judgement.text)}",
+            "classname": f"torq.{judgement.section}",
+            "time": f"{judgement.seconds:.3f}",
+        },
+    )
+    _properties(case, _evidence(judgement))
+    outcome = _outcome(judgement)
+    if outcome:
+        element = Xml.SubElement(case, outcome, {"message": _clean(_message(judgement))})
+        if outcome != "skipped":
+            element.set("type", judgement.verdict)
+        if judgement.failure is not None:
+            element.text = _clean("\n".join(_details(judgement)))
+
+
+def _evidence(judgement: Judgement) -> Iterator[tuple[str, str]]:
+    yield "id", judgement.id
+    yield "level", judgement.level
+    yield "verdict", judgement.verdict
+    yield "evidence", judgement.words
+    for name, count in judgement.evidence.items():
+        yield name, str(count)
+    if judgement.failure is not None:
+        yield "failure id", judgement.failure.id
+        yield "rate", judgement.failure.rate
+        yield "replay", judgement.failure.replay
+
+
+def _message(judgement: Judgement) -> str:
+    failure = judgement.failure
+    return (
+        f"{judgement.verdict}: {failure.prose} ({failure.rate})"
+        if failure
+        else f"{judgement.verdict}: {judgement.words}"
+    )
+
+
+def _details(judgement: Judgement) -> Iterator[str]:
+    failure = judgement.failure
+    if failure is None:
+        return
+    yield ""
+    yield failure.prose
+    yield ""
+    yield from failure.steps
+    for each in failure.contradictions:
+        yield f"{each.kind}: expected {each.expected}; seen: {each.seen}"
+    yield ""
+    yield from (line.text for line in draw(failure.diagram))
+    yield ""
+    yield f"replay: {failure.replay}"
+
+
+def _clean(text: str) -> str:
+    return _FORBIDDEN.sub("?", text)

@@ -1,0 +1,82 @@
+"""How the HTML pages look, and the few lines of script in them."""
+
+from __future__ import annotations
+
+STYLE = """
+:root { --ink: #1d2430; --paper: #fff; --soft: #5b6675; --line: #d8dee6; --pane: #f5f7fa; --bad: #c62828;
+  --good: #1b7f3b; --warn: #8a5a00; --flaky: #8e24aa; --note: #0b6b8a; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --paper: #14181f; --soft: #9aa6b5; --line: #333c49;
+  --pane: #1d232d; --bad: #ff7b72; --good: #56c271; --warn: #e0b050; --flaky: #d28be0; --note: #5cc0de; } }
+* { box-sizing: border-box; }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
+  max-width: 1180px; padding: 1.5rem; }
+h1 { font-size: 1.5rem; margin: 0 0 .5rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin: 2rem 0 .6rem; }
+h3 { margin: 0 0 .4rem; }
+small, .stable, footer, .rate { color: var(--soft); font-weight: normal; }
+.stable { font: 12px ui-monospace, monospace; }
+code, pre { font: 13px/1.5 ui-monospace, monospace; }
+pre { background: var(--pane); padding: .8rem; overflow-x: auto; }
+code.line { background: var(--pane); padding: .15rem .4rem; overflow-wrap: anywhere; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: .8rem 0; }
+dt { color: var(--soft); } dd { margin: 0; }
+.incomplete { border-left: 4px solid var(--warn); padding: .4rem .8rem; background: var(--pane); }
+button { font: inherit; color: inherit; background: var(--pane); border: 1px solid var(--line); border-radius: 5px;
+  cursor: pointer; padding: .05rem .5rem; }
+button.on { outline: 2px solid var(--ink); }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line); }
+tr.section th { padding-top: 1rem; color: var(--soft); }
+td.id, td:nth-child(2), td:nth-child(3) { white-space: nowrap; }
+tr.hidden { display: none; }
+.verdict { font-weight: 600; } .pass { color: var(--good); } .fail, .unexpected-pass { color: var(--bad); }
+.flaky { color: var(--flaky); } .unknown { color: var(--warn); } .unsupported { color: var(--soft); }
+.expected-fail { color: var(--note); }
+article { border: 1px solid var(--line); border-radius: 8px; padding: 1rem; margin: 1rem 0; }
+article:target { border-color: var(--bad); }
+.contradiction { font-size: 1.05rem; }
+.scroll { overflow-x: auto; }
+svg text { font: 12px ui-monospace, monospace; fill: var(--ink); }
+svg .life { stroke: var(--line); stroke-width: 2; }
+svg rect.client { fill: var(--pane); stroke: var(--soft); } svg rect.relay { fill: var(--ink); }
+svg text.name { font-weight: 600; } svg rect.relay + text.name { fill: var(--paper); }
+svg .step { fill: var(--soft); }
+svg .shaft { stroke: var(--soft); stroke-width: 1.4; } svg .tip { fill: var(--soft); }
+svg .across { stroke: var(--line); stroke-dasharray: 2 3; } svg circle { fill: var(--soft); }
+svg .missing .shaft { stroke-dasharray: 5 4; } svg .head { stroke: var(--soft); stroke-width: 2; fill: none; }
+svg .marked text { font-weight: 700; fill: var(--bad); } svg .marked .step { fill: var(--bad); }
+svg .marked .shaft, svg .marked .head { stroke: var(--bad); stroke-width: 2.6; }
+svg .marked .tip, svg .marked circle { fill: var(--bad); }
+svg .bar { fill: var(--good); } svg .bar.fail, svg .bar.unexpected-pass { fill: var(--bad); }
+svg .bar.flaky { fill: var(--flaky); } svg .bar.unknown { fill: var(--warn); }
+svg .bar.expected-fail { fill: var(--note); }
+svg .bar.unsupported { fill: var(--soft); }
+table.matrix td { text-align: center; } table.matrix td.id, table.matrix td.text { text-align: left; }
+table.matrix th.relay { text-align: center; overflow-wrap: anywhere; min-width: 7rem; }
+"""
+
+SCRIPT = """
+document.querySelectorAll("button.copy").forEach(function (button) {
+  button.addEventListener("click", function () {
+    var text = button.dataset.copy;
+    function done() { button.textContent = "copied"; setTimeout(function () { button.textContent = "copy"; }, 1500); }
+    function byHand() {
+      var area = document.createElement("textarea");
+      area.value = text; document.body.appendChild(area); area.select(); document.execCommand("copy"); area.remove();
+      done();
+    }
+    if (navigator.clipboard) { navigator.clipboard.writeText(text).then(done, byHand); } else { byHand(); }
+  });
+});
+document.querySelectorAll("button[data-only]").forEach(function (button) {
+  button.addEventListener("click", function () {
+    var on = button.classList.toggle("on");
+    document.querySelectorAll("button[data-only]").forEach(function (other) {
+      if (other !== button) { other.classList.remove("on"); }
+    });
+    document.querySelectorAll("tr[data-verdict]").forEach(function (row) {
+      row.classList.toggle("hidden", on && row.dataset.verdict !== button.dataset.only);
+    });
+  });
+});
+"""
