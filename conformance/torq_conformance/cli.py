@@ -100,7 +100,7 @@ def cli() -> None:
       torq-conformance explain FRAME-1                      what is required, why, and how it is tested
       torq-conformance replay torq-failures/FRAME-1-signal-reference.json --target ...
 
-    Options without a command go to `run`; torq-conformance run --help lists them.
+    Options without a command go to run: torq-conformance run --help lists them.
 
     \b
     Exit codes: 0 every MUST that was judged holds; 1 something fails or is flaky; 2 wrong usage, no target, or an

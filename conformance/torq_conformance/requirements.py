@@ -7,22 +7,31 @@ import tomllib
 from collections.abc import Iterable
 from functools import cache
 from importlib import resources
+from typing import Literal
 
 import msgspec
 
 from .errors import UsageError
 
 DOMAIN_NAMES = ("market_data", "signal", "execution")
+Level = Literal["MUST", "SHOULD", "FIGURE"]
+Original = Literal["LM", "LS", "GC"]
+ORIGINALS: dict[Original, str] = {
+    "LM": "the legacy market data relay",
+    "LS": "the legacy signal or execution relay",
+    "GC": "the first generic engine",
+}
 
 
 class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One numbered requirement: what a relay must do, and which relays it binds."""
+    """One numbered requirement: what a relay must do, why, which relays it binds, and which originals differ."""
 
     id: str
-    level: str
+    level: Level
     text: str
+    why: str
     domains: tuple[str, ...] = DOMAIN_NAMES
-    differ: tuple[str, ...] = ()
+    differ: tuple[Original, ...] = ()
 
     @property
     def section(self) -> str:

@@ -1,4 +1,4 @@
-"""Play a stored counterexample again: REPRODUCED, FIXED or NOT REPRODUCED."""
+"""Play a stored counterexample again: is it fixed?"""
 
 from __future__ import annotations
 

@@ -1,0 +1,96 @@
+"""Explain what a requirement demands, why, and how it is tested."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+
+import click
+
+from ..options import split_names
+from ..profile import load_profile
+from ..requirements import ORIGINALS, Original, Requirement, select
+from ..scenarios import SCENARIOS, UNJUDGED, Scenario
+
+WIDTH = 110
+
+
+@click.command("explain")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+def command(ids: tuple[str, ...]) -> None:
+    """Explain one or several requirements, or whole sections.
+
+    \b
+    torq-conformance explain FRAME-1
+    torq-conformance explain DOM-1,DOM-2 ORD
+
+    torq-conformance run --list shows all ids.
+    """
+    for index, requirement in enumerate(select(split_names(ids), [])):
+        if index:
+            click.echo()
+        _explain(requirement)
+
+
+def _explain(requirement: Requirement) -> None:
+    binds = "every relay" if len(requirement.domains) == 3 else " and ".join(requirement.domains).replace("_", " ")
+    click.echo(f"{click.style(requirement.id, bold=True)} [{requirement.level}] binds {binds}")
+    _paragraph("", requirement.text)
+    _paragraph("why", requirement.why)
+    scenario = SCENARIOS.get(requirement.id)
+    if scenario is None:
+        reason = UNJUDGED.get(requirement.id) or (
+            "figures are measured by the benchmarks" if requirement.level == "FIGURE" else "no program exercises it"
+        )
+        _paragraph("tested", f"not by the suite: {reason}")
+    else:
+        for title, text in _how(scenario):
+            _paragraph(title, text)
+    for index, line in enumerate(_originals(requirement)):
+        _paragraph("" if index else "originals", line)
+    if scenario is not None:
+        domain = requirement.domains[0] if len(requirement.domains) < 3 else "signal"
+        _paragraph("try", f"torq-conformance --domain {domain} --section {requirement.id}")
+
+
+def _how(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """The features that write the programs, the oracles that judge them, and what makes a program count."""
+    for index, feature in enumerate(scenario.features):
+        yield "programs" if index == 0 else "", f"{feature.__name__}: {_first_sentence(feature)}"
+    for index, oracle in enumerate(scenario.oracles):
+        yield "fails on" if index == 0 else "", f"{oracle.__name__.replace('_', ' ')}: {_first_sentence(oracle)}"
+    if scenario.needs is not None:
+        yield "counts if", _first_sentence(scenario.needs) or "the program holds what the requirement is about"
+    if scenario.control is not None:
+        yield (
+            "control",
+            f"{_first_sentence(scenario.control)} A program that fails so too belongs to another requirement.",
+        )
+
+
+def _originals(requirement: Requirement) -> Iterator[str]:
+    """Which original relays do not hold it, with the reason that their profiles give."""
+    found = False
+    for original, words in ORIGINALS.items():
+        reason = load_profile(_PROFILES[original]).not_promised.get(requirement.id, "")
+        if reason or original in requirement.differ:
+            found = True
+            yield f"{words} does not hold it{f': {reason}' if reason else ''}"
+    if not found:
+        yield "none is known to differ"
+
+
+_PROFILES: dict[Original, str] = {"LM": "legacy-market-data", "LS": "sink", "GC": "first-generic"}
+"""The profiles of the originals."""
+
+
+def _first_sentence(subject: object) -> str:
+    return " ".join((inspect.getdoc(subject) or "").partition("\n\n")[0].split())
+
+
+def _paragraph(title: str, text: str) -> None:
+    lines = textwrap.wrap(text, WIDTH - 12) or [""]
+    click.echo(f"  {click.style(f'{title:<10}', dim=True)}{lines[0]}")
+    for line in lines[1:]:
+        click.echo(f"{'':12}{line}")
