@@ -186,7 +186,8 @@ def _relay(source: Mapping[str, Any]) -> str:
         "One list for three uses: the reference relay is built to it, the conformance suite tests any relay against "
         "it, and this page publishes it. An id never changes its meaning and is never reused. MUST and SHOULD as in "
         "RFC 2119. *Connection*: one client on the relay's socket. *Frame*: one whole Protocol V2 message. *Joined*: "
-        "connected and already served.\n"
+        "connected and already served. Originals that do not hold a requirement are named: LM the legacy market data "
+        "relay, LS legacy signal and execution, GC the first generic engine.\n"
     ]
     sections: Mapping[str, Mapping[str, str]] = source.get("sections", {})
     requirements: list[Mapping[str, Any]] = source.get("requirement", [])
@@ -194,14 +195,16 @@ def _relay(source: Mapping[str, Any]) -> str:
         title = sections.get(name, {}).get("title", "")
         parts.append(f"## {name} {title}".rstrip() + "\n")
         rows = (_requirement(each) for each in requirements if each["id"].rpartition("-")[0] == name)
-        parts += _table(("id", "level", "the relay"), rows)
+        parts += _table(("id", "level", "the relay", "not held by"), rows)
     return _page("What a relay must do", "conformance/torq_conformance/requirements.toml", parts)
 
 
 def _requirement(each: Mapping[str, Any]) -> tuple[str, ...]:
     domains = ", ".join(str(domain).replace("_", " ") for domain in each.get("domains", ()))
     level = f"{each['level']} ({domains})" if domains else str(each["level"])
-    return f'<a id="{each["id"].lower()}"></a>{each["id"]}', level, str(each["text"]).replace("|", "\\|")
+    anchor = f'<a id="{each["id"].lower()}"></a>{each["id"]}'
+    why = f"<br>*Why: {each['why']}*" if "why" in each else ""
+    return anchor, level, f"{each['text']}{why}".replace("|", "\\|"), ", ".join(each.get("differ", ()))
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

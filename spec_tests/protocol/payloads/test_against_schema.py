@@ -87,7 +87,7 @@ def test_round_trip_on_arbitrary_field_values(number: int, data: st.DataObject) 
 
 
 @pytest.mark.parametrize("number", sorted(PAYLOADS))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_damaged_bytes_give_the_schemas_value_or_its_error_and_offset(number: int, data: st.DataObject) -> None:
     wire = bytearray(build_payload(number, data.draw(values(PAYLOADS[number]))))
@@ -167,7 +167,7 @@ def offset_of(declared: Construct, name: str) -> int:
     raise AssertionError(name)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(values(RECORDS["PoolCacheJournalEntry"]), st.integers(0, 103), st.integers(0, 255))
 def test_journal_entries_are_their_declaration(plain: dict[str, Any], place: int, value: int) -> None:
     wire = build_record(RECORDS["PoolCacheJournalEntry"], plain)
