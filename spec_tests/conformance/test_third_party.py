@@ -1,0 +1,45 @@
+"""A relay that nobody here has written: ``ncat --broker``, a hub of bytes over TCP without echo."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from torq_conformance.profile import load_profile
+from torq_conformance.requirements import requirements
+from torq_conformance.runner import Observer, Plan, Verdict, judge_all
+from torq_conformance.target import SpawnedTarget
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("ncat") is None, reason="ncat is not installed (Debian package ncat): no third-party relay to judge"
+)
+COMMAND = "ncat -l --broker -k 127.0.0.1 {port}"
+
+
+def _judge(profile: str, *names: str) -> dict[str, Verdict]:
+    plan = Plan.build(
+        domain="signal",
+        profile=load_profile(profile),
+        requirements=[requirements()[name] for name in names],
+        max_examples=6,
+        seed=7,
+        time_budget=120.0,
+    )
+    with SpawnedTarget(COMMAND) as target:
+        return {result.requirement.id: result.verdict for result in judge_all(plan, target, Observer())}
+
+
+def test_a_hub_of_bytes_holds_what_its_profile_promises() -> None:
+    names = ("FWD-1", "FWD-3", "FWD-4", "FWD-6", "FRAME-1", "ORD-1")
+    assert _judge("pass-through", *names) == dict.fromkeys(names, Verdict.PASS)
+
+
+def test_a_hub_of_bytes_is_no_relay() -> None:
+    assert _judge("reference", "DOM-1") == {"DOM-1": Verdict.FAIL}
+
+
+def test_the_documented_profile_is_the_one_that_is_judged() -> None:
+    page = Path(__file__).parents[2] / "docs" / "third_party.md"
+    assert COMMAND in page.read_text("utf-8")
