@@ -37,7 +37,10 @@ MAX_RUNS = 60
 STEADY_RUNS = 2
 STAMP_RUNS = 20
 STAMP_SECONDS = 3.0
-SHRINK_SECONDS = 5.0
+SHRINK_SECONDS = 2.0
+"""Seconds that Hypothesis may shrink a failing program. It simplifies choices, which takes away most of it."""
+MINIMISE_SECONDS = 4.0
+"""Seconds for taking away from the program itself what is left to take away."""
 MISS_RATE = 0.001
 
 
@@ -332,7 +335,7 @@ class _Search:
 
     def _minimise(self, best: Counterexample) -> None:
         """Take away from the program what the failure does not need, until nothing can be taken away."""
-        self._shrink_deadline = max(self._shrink_deadline, time.monotonic() + SHRINK_SECONDS / 2)
+        self._shrink_deadline = time.monotonic() + MINIMISE_SECONDS
         progress = True
         while progress and time.monotonic() < self._shrink_deadline:
             progress = False
