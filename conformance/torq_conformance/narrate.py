@@ -35,6 +35,15 @@ def narrate(program: Program, history: History) -> Iterator[str]:
             number += sum(isinstance(item, Frame) for item in step.items[4:])
 
 
+def describe_steps(program: Program) -> Iterator[str]:
+    """Each step of a program in words, in one line."""
+    number = 0
+    for step in program.steps:
+        yield _describe(step, number)
+        if isinstance(step, Write):
+            number += sum(isinstance(item, Frame) for item in step.items)
+
+
 def _describe(step: object, number: int) -> str:
     match step:
         case Connect(conn=conn):

@@ -24,24 +24,34 @@ from ..terminal import console, show_counterexample
     metavar="N",
     help="How often to play it.  [default: as often as its recorded rate demands]",
 )
+@click.option(
+    "--script",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="OUT.py",
+    help="Write the program as one Python file that needs nothing but Python, and play nothing.",
+)
 def command(
     file: Path,
     address: str | None,
     command_line: str | None,
     domain: str | None,
     runs: int | None,
+    script: Path | None,
 ) -> int:
     """Play a stored counterexample again and say whether it still fails.
 
     \b
     torq-conformance replay torq-failures/FRAME-1-signal-reference.json --target /tmp/torq/signal.sock
     torq-conformance replay torq-failures/FRAME-1-signal-reference.json --exec 'my_relay {socket}'
+    torq-conformance replay torq-failures/FRAME-1-signal-reference.json --script frame_1.py
 
     \b
     Exit codes: 1 REPRODUCED; 0 FIXED (it passed as often as its recorded rate demands); 3 NOT REPRODUCED (it passed,
     but too seldom to call it fixed); 2 wrong usage or no target.
     """
     record = load(file)
+    if script is not None:
+        return _write_script(record, file, script)
     if domain is not None and domain != record.program.domain:
         raise UsageError(f"{file} is a program for a {record.program.domain} relay, not for {domain}")
     if not (address or command_line or domain):
@@ -74,4 +84,19 @@ def _say(record: Record, shown: Counterexample, failed: int, needed: int) -> int
         )
         return Exit.UNKNOWN
     out.print(f"[green]FIXED[/]: {record.requirement} holds in {count} of {count} runs ({recorded})", soft_wrap=True)
+    return Exit.PASS
+
+
+def _write_script(record: Record, file: Path, script: Path) -> int:
+    from ..script import script_for
+
+    text = script_for(record, file.name)
+    try:
+        script.write_text(text, "utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {script}: {error.strerror or error}") from error
+    click.echo(
+        f"wrote {script}; run it with: python3 {script} SOCKET  (a socket path or tcp:HOST:PORT; exit 1 while "
+        f"{record.requirement} fails, 0 when it holds, 2 when the relay cannot be reached)"
+    )
     return Exit.PASS

@@ -1,0 +1,1 @@
+"""What a replay script is made of: a player and checks that use the standard library only."""
