@@ -29,8 +29,21 @@ tlv_bytes = st.builds(
     st.binary(max_size=8) | st.sampled_from(EDGE_SIZES).map(bytes),
     st.booleans(),
 )
-payloads = st.lists(tlv_bytes | st.binary(max_size=6), max_size=4).map(b"".join)
-"""Payloads of well-formed TLVs, with other bytes between them now and then."""
+broken_tlvs = st.sampled_from(
+    [
+        b"\x01",
+        b"\x01\x02x",
+        b"\xff\x00",
+        b"\xff\x00\x01\x00",
+        b"\xff\x01\x01\x00\x00",
+        b"\xff\x00\x00\x00\x00",
+        b"\xff\x00\xff\x00\x00",
+        b"\xff\x00\x01\x01\x00",
+        b"\xff\x00\x01\xff\xffx",
+    ]
+)
+payloads = st.lists(st.one_of(tlv_bytes, tlv_bytes, broken_tlvs, st.binary(max_size=6)), max_size=4).map(b"".join)
+"""Payloads of well-formed TLVs, with broken ones and other bytes between them."""
 
 frames = st.builds(
     lambda payload, domain, version, source, flags, sequence, timestamp: build_message(
@@ -43,7 +56,7 @@ frames = st.builds(
         timestamp=timestamp,
     ),
     payloads,
-    st.sampled_from([1, 1, 2, 3, 4, 0, 5, 255]),
+    st.sampled_from([1, 1, 1, 1, 2, 3, 4, 0, 5, 255]),
     st.sampled_from([1, 1, 1, 0, 2]),
     st.sampled_from([1, 2, 20, 40]) | u8,
     u8,
@@ -85,7 +98,7 @@ policies = st.builds(
         strict=level is ValidationLevel.SECURITY,
         max_message_size=limit,
     ),
-    st.sampled_from(RelayDomain),
+    st.sampled_from([RelayDomain.MARKET_DATA] * 3 + list(RelayDomain)),
     st.sampled_from(ValidationLevel),
     st.sampled_from([1_048_576, 1_048_576, 100]),
     st.sampled_from([True, None]),

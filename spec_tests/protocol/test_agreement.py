@@ -1,0 +1,124 @@
+"""Every kind of fault once, by hand: all that judge a frame name the same kind and offset."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+
+import torq_protocol
+from torq_protocol import ErrorKind, FramePolicy, RelayDomain, ValidationLevel, schema
+from torq_protocol.schema import build_message, build_tlv
+
+GOOD_TLV = build_tlv(4, b"x")
+STRICT = FramePolicy.for_domain(RelayDomain.MARKET_DATA, ValidationLevel.SECURITY)
+SMALL = STRICT.with_max_message_size(40)
+
+FAULTS = [
+    (ErrorKind.TRUNCATED_HEADER, 31, build_message()[:31], STRICT),
+    (ErrorKind.BAD_MAGIC, 0, build_message(magic=0xDEADBEEE), STRICT),
+    (ErrorKind.BAD_MAGIC, 0, build_message(magic=0xDFADBEEF), STRICT),
+    (ErrorKind.OVERSIZE, 24, build_message(payload_size=9), SMALL),
+    (ErrorKind.OVERSIZE, 24, build_message(payload_size=2**32 - 1), STRICT),
+    (ErrorKind.BAD_DOMAIN, 4, build_message(relay_domain=0), STRICT),
+    (ErrorKind.BAD_DOMAIN, 4, build_message(relay_domain=5), STRICT),
+    (ErrorKind.TRUNCATED_PAYLOAD, 35, build_message(GOOD_TLV, payload_size=4), STRICT),
+    (ErrorKind.TRAILING_BYTES, 34, build_message(GOOD_TLV, payload_size=2), STRICT),
+    (ErrorKind.BAD_VERSION, 5, build_message(version=2), STRICT),
+    (ErrorKind.BAD_VERSION, 5, build_message(version=0, source=0), STRICT),
+    (ErrorKind.UNKNOWN_SOURCE, 6, build_message(source=0), STRICT),
+    (ErrorKind.UNKNOWN_SOURCE, 6, build_message(source=255, checksum=0), STRICT),
+    (ErrorKind.BAD_CHECKSUM, 28, build_message(GOOD_TLV, checksum=0), STRICT),
+    (ErrorKind.BAD_CHECKSUM, 28, build_message(b"\x01", checksum=0), STRICT),
+    (ErrorKind.TRUNCATED_TLV_HEADER, 35, build_message(GOOD_TLV + b"\x01"), STRICT),
+    (ErrorKind.TRUNCATED_TLV_HEADER, 35, build_message(GOOD_TLV + b"\xff\x01\x00\x00"), STRICT),
+    (ErrorKind.TRUNCATED_TLV, 35, build_message(GOOD_TLV + b"\x14\x01"), STRICT),
+    (ErrorKind.TRUNCATED_TLV, 35, build_message(GOOD_TLV + b"\xff\x00\x14\x01\x00"), STRICT),
+    (ErrorKind.BAD_RESERVED_BYTE, 36, build_message(GOOD_TLV + b"\xff\x01\x00\x01\x00"), STRICT),
+    (ErrorKind.BAD_EXTENDED_TYPE, 37, build_message(GOOD_TLV + b"\xff\x00\x00\x01\x00"), STRICT),
+    (ErrorKind.BAD_EXTENDED_TYPE, 37, build_message(GOOD_TLV + b"\xff\x00\xff\x01\x00"), STRICT),
+    (ErrorKind.TYPE_OUT_OF_RANGE, 35, build_message(GOOD_TLV + b"\x00\x00"), STRICT),
+    (ErrorKind.TYPE_OUT_OF_RANGE, 35, build_message(GOOD_TLV + b"\x14\x00"), STRICT),
+    (ErrorKind.TYPE_OUT_OF_RANGE, 35, build_message(GOOD_TLV + b"\xff\x00\x6a\x00\x00"), STRICT),
+    (ErrorKind.BAD_TLV_SIZE, 35, build_message(GOOD_TLV + build_tlv(1, bytes(39))), STRICT),
+    (ErrorKind.BAD_TLV_SIZE, 35, build_message(GOOD_TLV + build_tlv(1, bytes(41), extended=True)), STRICT),
+]
+OF_THE_POLICY = {
+    ErrorKind.BAD_VERSION,
+    ErrorKind.UNKNOWN_SOURCE,
+    ErrorKind.TYPE_OUT_OF_RANGE,
+    ErrorKind.BAD_TLV_SIZE,
+}
+OF_WHOLE_MESSAGES = {ErrorKind.TRUNCATED_HEADER, ErrorKind.TRUNCATED_PAYLOAD, ErrorKind.TRAILING_BYTES}
+OF_STREAMS = {ErrorKind.BAD_MAGIC, ErrorKind.OVERSIZE}
+
+every_fault = pytest.mark.parametrize(("kind", "offset", "frame", "policy"), FAULTS)
+
+
+def test_every_kind_of_fault_is_here() -> None:
+    assert {kind for kind, *_ in FAULTS} == {*ErrorKind} - {ErrorKind.BAD_VALUE}
+
+
+def decode_all(decoder: torq_protocol.FrameDecoder, stream: bytes) -> None:
+    for _ in decoder.feed(stream):
+        pass
+    decoder.finish()
+
+
+@every_fault
+def test_schema_parser_and_decoder_name_the_same_fault(
+    wire: ModuleType, kind: ErrorKind, offset: int, frame: bytes, policy: FramePolicy
+) -> None:
+    with pytest.raises(torq_protocol.ProtocolError) as by_schema:
+        schema.parse_message(frame, policy)
+    with pytest.raises(wire.ProtocolError) as by_parser:
+        wire.parse_frame(frame, policy)
+    judges = [by_schema.value, by_parser.value]
+    if kind is not ErrorKind.TRAILING_BYTES:  # in a stream they are the next frame
+        decoder = wire.FrameDecoder(policy)
+        with pytest.raises(wire.ProtocolError) as by_decoder:
+            decode_all(decoder, frame)
+        judges.append(by_decoder.value)
+        assert by_decoder.value.stream_offset == offset
+    for error in judges:
+        assert (error.kind, error.offset) == (kind, offset)
+        assert error.expected is not None
+        assert str(error)
+    assert type(by_parser.value) is wire.ERROR_CLASSES[kind]
+
+
+@every_fault
+def test_kernel_names_the_same_kind(
+    wire: ModuleType, kind: ErrorKind, offset: int, frame: bytes, policy: FramePolicy
+) -> None:
+    scan = wire.FrameScanner(policy).scan(frame)
+    if kind in OF_STREAMS:
+        assert (scan.fault, scan.consumed, scan.runs) == (kind, 0, [])
+    elif kind not in OF_WHOLE_MESSAGES:
+        assert scan.refused == [(0, len(frame), kind)]
+        assert (scan.consumed, scan.fault, scan.runs) == (len(frame), 0, [])
+
+
+@every_fault
+def test_parser_without_a_policy_and_batch_name_the_same_fault(
+    wire: ModuleType, kind: ErrorKind, offset: int, frame: bytes, policy: FramePolicy
+) -> None:
+    batch = wire.batch.parse_batch(frame, max_message_size=policy.max_message_size)
+    if kind in OF_THE_POLICY:
+        return
+    with pytest.raises(wire.ProtocolError) as by_parser:
+        wire.parse_message(frame, max_message_size=policy.max_message_size)
+    assert (by_parser.value.kind, by_parser.value.offset) == (kind, offset)
+    if kind in OF_STREAMS:
+        assert batch.framing_fault == kind
+    elif kind not in OF_WHOLE_MESSAGES:
+        assert batch.faults.tolist() == [(0, len(frame), offset, kind)]
+
+
+@pytest.mark.parametrize("cut", range(1, 5))
+def test_val_5_bytes_that_cannot_begin_a_frame_are_known_at_the_first_wrong_one(wire: ModuleType, cut: int) -> None:
+    scanner = wire.FrameScanner(STRICT)
+    begun = build_message()[:cut]
+    assert (scanner.scan(begun).fault, scanner.scan(begun).needed) == (0, 32)
+    wrong = begun[:-1] + b"\x00"
+    assert (scanner.scan(wrong).fault, scanner.scan(wrong).needed) == (ErrorKind.BAD_MAGIC, 0)
