@@ -3,8 +3,10 @@
 Facts:
 - reader callbacks are registered once per connection; a turn reads at most ``read_bytes`` of it (fairness);
 - no transports: unsent bytes stay in the hub, where they are counted, dropped whole, and can be handed over;
-- a half-closed client stays readable for ever, so its reader is removed and its hang-up watched by a second epoll
-  that reports nothing else (CONN-7, CONN-8);
+- a half-closed client stays readable for ever, so its reader is removed (CONN-7); a client that left with unread bytes
+  of ours raises an error condition, at which uvloop watches the socket no more, whatever is still to be read. So a
+  second epoll reports hang-ups and errors of all sockets, and nothing else: whoever hung up is read to the end from
+  there (CONN-6, CONN-8);
 - without descriptors, accepting pauses and tries again instead of spinning.
 """
 
@@ -18,6 +20,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +54,7 @@ class _Client:
     recv: Callable[[int], bytes]
     peer: Peer
     reading: bool = False
+    hung_up: bool = False
 
 
 class Server:
@@ -73,7 +77,7 @@ class Server:
         self._paused: list[_Client] = []
         self._hangups = select.epoll()
         self._loop.add_reader(self._hangups.fileno(), self._hung_up)
-        self._hangup_owners: dict[int, _Client] = {}
+        self._by_descriptor: dict[int, _Client] = {}
         self._lost: set[Path] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._drained = asyncio.Event()
@@ -209,6 +213,8 @@ class Server:
         connection = self.hub.join(sock, room)
         client = _Client(connection, sock, sock.fileno(), sock.recv, peer)
         self._clients[connection.id] = client
+        self._by_descriptor[client.descriptor] = client
+        self._hangups.register(client.descriptor, 0)
         self._start_reading(client)
         self.observer.admitted(connection, peer)
 
@@ -226,12 +232,18 @@ class Server:
     # Moving bytes
 
     def _start_reading(self, client: _Client) -> None:
+        if client.hung_up:
+            self._hangups.register(client.descriptor, 0)
+            return
         client.reading = True
+        self._loop.remove_reader(client.descriptor)  # forgets a watch that an error condition has ended
         self._loop.add_reader(client.descriptor, self._readable, client)
 
     def _stop_reading(self, client: _Client) -> None:
         client.reading = False
         self._loop.remove_reader(client.descriptor)
+        if client.hung_up:
+            self._hangups.unregister(client.descriptor)
 
     def _readable(self, client: _Client) -> None:
         """Bytes have come: one read, one scan, one fan-out."""
@@ -304,7 +316,8 @@ class Server:
     def _forget(self, client: _Client) -> None:
         self._loop.remove_reader(client.descriptor)
         self._loop.remove_writer(client.descriptor)
-        if self._hangup_owners.pop(client.descriptor, None) is not None:
+        del self._by_descriptor[client.descriptor]
+        with suppress(FileNotFoundError):  # a paused client that hung up is not registered
             self._hangups.unregister(client.descriptor)
         client.sock.close()
         self._drained.set()
@@ -313,15 +326,23 @@ class Server:
     # The client's end of input
 
     def _input_ended(self, client: _Client) -> None:
-        self._stop_reading(client)
+        if not client.hung_up:
+            self._stop_reading(client)
         self.hub.end_input(client.connection)
-        if client.connection.output_open:
-            self._hangups.register(client.descriptor, 0)
-            self._hangup_owners[client.descriptor] = client
 
     def _hung_up(self) -> None:
+        """Clients are gone for good: one read of each per turn, until all they had sent is forwarded."""
         for descriptor, _ in self._hangups.poll(0):
-            self.hub.disconnect(self._hangup_owners[descriptor].connection, CloseReason.PEER_LEFT)
+            client = self._by_descriptor.get(descriptor)
+            if client is None:
+                continue
+            if not client.hung_up:
+                self._stop_reading(client)
+                self._loop.remove_writer(descriptor)
+                client.hung_up = True
+                self.hub.end_output(client.connection)
+            if client.connection.input_open:
+                self._readable(client)
         self._settle()
 
     # Time
@@ -352,7 +373,7 @@ class Server:
         """Read what clients had sent by now, and no more: each connection's share is bounded."""
         for client in list(self._clients.values()):
             for _ in range(_FINAL_READS):
-                if not client.reading or not self._reads_on(client):
+                if not client.connection.input_open or not self._reads_on(client):
                     break
             if client.reading:
                 self._stop_reading(client)

@@ -1,0 +1,242 @@
+"""``torq_bench chaos``: clients that do everything wrong, and a witness that must be served all the same.
+
+Facts:
+- the seed decides every act, so that a failing run can be repeated as far as the operating system allows;
+- the witness parses all it receives: a torn, mixed or foreign frame anywhere shows as bytes that are no frame;
+- at the end the relay must hold as many descriptors as before, no more memory than it used in the first part, and end
+  with exit code 0 on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from zlib import crc32
+
+import click
+
+from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES, RelayDomain
+
+from .fanout import DOMAINS
+from .relays import RelayError, connect, relay_command, resident_bytes, spawned_relay
+from .traffic import make_frame, receive_within
+
+_MOST_CLIENTS = 60
+_ACTS_PER_WITNESS = 20
+_GROWTH = 32_000_000
+_LIMIT = 10.0
+
+
+@dataclass
+class ChaosResult:
+    """What happened: how often each act, how many frames the witness saw, and what was wrong, if anything."""
+
+    acts: Counter[str] = field(default_factory=Counter)
+    witnessed: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+class Witness:
+    """A sender and a receiver that behave, and check every byte."""
+
+    def __init__(self, path: str, domain: RelayDomain) -> None:
+        self._sender = connect(path)
+        self._receiver = connect(path)
+        self._domain = domain
+        self._buffer = b""
+        self._fences = 0
+        for sock in (self._sender, self._receiver):
+            sock.setblocking(False)
+
+    def exchange(self) -> int:
+        """One frame through the relay; returns how many frames came with it. Raises RelayError when it does not."""
+        self._fences += 1
+        fence = make_frame(self._domain, HEADER_SIZE, (1 << 62) + self._fences)
+        self._sender.send(fence)
+        seen = 0
+        limit = time.monotonic() + _LIMIT
+        while time.monotonic() < limit:
+            self._buffer += receive_within(self._receiver, 1 << 20, _LIMIT)
+            while (frame := self._next()) is not None:
+                seen += 1
+                if frame == fence:
+                    self._forget_echo()
+                    return seen
+        raise RelayError(f"the witness's frame did not arrive within {_LIMIT:.0f} s")
+
+    def close(self) -> None:
+        self._sender.close()
+        self._receiver.close()
+
+    def _next(self) -> bytes | None:
+        if len(self._buffer) < HEADER_SIZE:
+            return None
+        size = HEADER_SIZE + int.from_bytes(self._buffer[24:28], "little")
+        if len(self._buffer) < size:
+            return None
+        frame, self._buffer = self._buffer[:size], self._buffer[size:]
+        if frame[:4] != MAGIC_BYTES or frame[4] != self._domain:
+            raise RelayError(f"the witness received bytes that are no frame of its domain: {frame[:40].hex()}")
+        verified = self._domain is not RelayDomain.MARKET_DATA  # VAL-2: half a frame may end in anything there
+        if verified and crc32(frame[HEADER_SIZE:], crc32(frame[:28])) != int.from_bytes(frame[28:32], "little"):
+            raise RelayError(f"the witness received a frame that is not what anyone sent: {frame[:40].hex()}")
+        return frame
+
+    def _forget_echo(self) -> None:
+        with suppress(BlockingIOError):
+            while self._sender.recv(1 << 20):
+                pass
+
+
+class Crowd:
+    """Clients that come, flood, stall, lie and vanish, as a random generator has it."""
+
+    def __init__(self, path: str, domain: RelayDomain, seed: int) -> None:
+        self._path = path
+        self._domain = domain
+        self._random = random.Random(seed)
+        self._clients: list[socket.socket] = []
+        self._acts = (
+            self.join,
+            self.send_frames,
+            self.send_half_a_frame,
+            self.send_foreign_frames,
+            self.send_garbage,
+            self.claim_a_gigabyte,
+            self.flood,
+            self.read,
+            self.shut_down_sending,
+            self.vanish,
+        )
+
+    def act(self) -> str:
+        """One act of one client; returns its name. Whatever the relay answers is fine."""
+        act = self._random.choice(self._acts) if self._clients else self.join
+        with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            act()
+        return act.__name__
+
+    def join(self) -> None:
+        if len(self._clients) >= _MOST_CLIENTS:
+            self.vanish()
+        sock = connect(self._path)
+        sock.setblocking(False)
+        self._clients.append(sock)
+
+    def send_frames(self) -> None:
+        sizes = (32, 34, 74, 1000, 70_000)
+        self._any().send(b"".join(self._frame(self._random.choice(sizes)) for _ in range(self._random.randint(1, 30))))
+
+    def send_half_a_frame(self) -> None:
+        frame = self._frame(500)
+        self._any().send(frame[: self._random.randrange(1, len(frame))])
+
+    def send_foreign_frames(self) -> None:
+        domain = self._random.choice([other for other in RelayDomain if other is not self._domain])
+        self._any().send(make_frame(domain, 74) * 10)
+
+    def send_garbage(self) -> None:
+        self._any().send(self._random.randbytes(self._random.randint(1, 5000)))
+
+    def claim_a_gigabyte(self) -> None:
+        self._any().send(self._frame(32)[:24] + (1 << 30).to_bytes(4, "little") + bytes(4))
+
+    def flood(self) -> None:
+        """Send until the socket is full, and read nothing."""
+        batch = self._frame(74) * 500
+        sock = self._any()
+        for _ in range(20):
+            sock.send(batch)
+
+    def read(self) -> None:
+        self._any().recv(self._random.choice((1, 100, 1 << 20)))
+
+    def shut_down_sending(self) -> None:
+        with suppress(OSError):
+            self._any().shutdown(socket.SHUT_WR)
+
+    def vanish(self) -> None:
+        self._clients.pop(self._random.randrange(len(self._clients))).close()
+
+    def leave(self) -> None:
+        """Everyone goes."""
+        while self._clients:
+            self.vanish()
+
+    def _any(self) -> socket.socket:
+        return self._random.choice(self._clients)
+
+    def _frame(self, size: int) -> bytes:
+        return make_frame(self._domain, size, self._random.randrange(1 << 60))
+
+
+def run_chaos(path: str, process: int, domain: RelayDomain, seed: int, ends: tuple[int, float]) -> ChaosResult:
+    """Act until so many acts or seconds (0 for no bound) have passed; every fault found is in the result."""
+    result = ChaosResult()
+    witness = Witness(path, domain)
+    crowd = Crowd(path, domain, seed)
+    try:
+        witness.exchange()
+        descriptors = _descriptors(process)
+        memory = 0
+        acts, seconds = ends
+        limit = time.monotonic() + seconds
+        while (not acts or result.acts.total() < acts) and (not seconds or time.monotonic() < limit):
+            for _ in range(_ACTS_PER_WITNESS):
+                result.acts[crowd.act()] += 1
+            result.witnessed += witness.exchange()
+            if result.acts.total() == 50 * _ACTS_PER_WITNESS:
+                memory = resident_bytes(process)
+        crowd.leave()
+        _check_leaks(witness, process, (descriptors, memory), result)
+    except RelayError as error:
+        result.faults.append(str(error))
+    finally:
+        crowd.leave()
+        witness.close()
+    return result
+
+
+def _check_leaks(witness: Witness, process: int, before: tuple[int, int], result: ChaosResult) -> None:
+    descriptors, memory = before
+    limit = time.monotonic() + _LIMIT
+    while _descriptors(process) > descriptors and time.monotonic() < limit:
+        result.witnessed += witness.exchange()
+    if _descriptors(process) > descriptors:
+        result.faults.append(f"{_descriptors(process) - descriptors} descriptors leaked")
+    if memory and resident_bytes(process) - memory > _GROWTH:
+        result.faults.append(f"memory grew by {resident_bytes(process) - memory:,} bytes")
+
+
+def _descriptors(process: int) -> int:
+    return len(os.listdir(f"/proc/{process}/fd"))
+
+
+@click.command()
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=300.0, show_default=True)
+@click.option("--seed", type=int, help="Repeats a run.  [default: another one each time]")
+@click.option("--domain", type=click.Choice(list(DOMAINS)), default="signal", show_default=True)
+def chaos(seconds: float, seed: int | None, domain: str) -> None:
+    """Let misbehaving clients at a relay while a witness checks that it serves.
+
+    Exit code 0: it served and leaked nothing; 1: a fault; 2: no relay could be run.
+    """
+    seed = random.SystemRandom().randrange(1 << 31) if seed is None else seed
+    click.echo(f"chaos on a {domain} relay for {seconds:.0f} s, seed {seed}")
+    try:
+        with spawned_relay(relay_command(domain)) as (path, process):
+            result = run_chaos(path, process, DOMAINS[domain], seed, (0, seconds))
+    except RelayError as error:
+        click.echo(f"torq_bench chaos: {error}", err=True)
+        raise SystemExit(2) from None
+    for act, count in result.acts.most_common():
+        click.echo(f"{count:9,} {act.replace('_', ' ')}")
+    click.echo(f"{result.witnessed:9,} frames checked by the witness")
+    for fault in result.faults:
+        click.echo(f"FAULT {fault}; repeat with --seed {seed}")
+    raise SystemExit(1 if result.faults else 0)
