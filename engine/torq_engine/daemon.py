@@ -60,23 +60,40 @@ def _parser(logic: RelayLogic) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{logic.name}_relay",
         description=f"Relay of the {logic.name} domain: every valid frame goes to every connection.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        epilog="Exit codes: 0 ended by one signal, after delivering what it had; 1 cannot listen; 2 wrong usage;"
+        " 128 + its number: a second signal.",
     )
+    alias = " and ".join(logic.alias_paths)
     parser.add_argument("--version", action="version", version=f"{parser.prog}: {build_info()}")
     parser.add_argument("--socket", type=Path, metavar="PATH", help=f"listen here (default: {logic.socket_path})")
-    parser.add_argument("--alias", type=Path, metavar="PATH", action="append", default=[], help="listen here too")
-    parser.add_argument("--no-alias", action="store_true", help="listen at no alias, the domain's own included")
     parser.add_argument(
-        "--echo", action=argparse.BooleanOptionalAction, default=True, help="give senders their own frames back"
+        "--alias",
+        type=Path,
+        metavar="PATH",
+        action="append",
+        help="listen here too; may be repeated (default: "
+        + (f"{alias}, unless --socket is given)" if alias else "none)"),
+    )
+    parser.add_argument("--no-alias", action="store_true", help="listen at --socket alone")
+    parser.add_argument(
+        "--echo",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether senders get their own frames back (default: they do)",
     )
     parser.add_argument(
         "--shared-directory",
         action="store_true",
-        help="accept a socket directory that others own or may write to",
+        help="accept a socket directory that another user owns or may write to (default: refuse)",
     )
     levels = ["debug", "info", "warning", "error", "critical"]
-    parser.add_argument("--log-level", choices=levels, default="info", help="the least that is logged")
-    parser.add_argument("--loop", choices=["auto", "uvloop", "asyncio"], default="auto", help="the event loop")
+    parser.add_argument("--log-level", choices=levels, default="info", help="the least that is logged (default: info)")
+    parser.add_argument(
+        "--loop",
+        choices=["auto", "uvloop", "asyncio"],
+        default="auto",
+        help="the event loop (default: auto, uvloop where it is installed)",
+    )
     return parser
 
 

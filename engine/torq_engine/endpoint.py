@@ -120,13 +120,13 @@ def _own_directory(path: Path, own: bool) -> int:
 def _check_owner(path: Path, status: os.stat_result) -> None:
     if status.st_uid != os.geteuid():
         raise EndpointError(
-            f"{path}: belongs to user {status.st_uid}, we are {os.geteuid()}; use a directory of our own"
-            " (or --shared-directory)"
+            f"{path}: belongs to user {status.st_uid}, we are {os.geteuid()}; use a directory of our own,"
+            " or say --shared-directory"
         )
     if status.st_mode & 0o022:
         raise EndpointError(
             f"{path}: others may write to it (mode {stat.S_IMODE(status.st_mode):o});"
-            f" chmod go-w {path}, or use another directory (or --shared-directory)"
+            f" use a directory of its own, such as {path / 'torq'}, or say --shared-directory"
         )
 
 

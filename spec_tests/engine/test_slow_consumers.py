@@ -170,3 +170,34 @@ async def test_iso_4_large_frames_in_a_tiny_buffer_are_never_torn_by_drops() -> 
         seen = await stuck.until(fence)
         assert all(f == frame(bytes(30_000), sequence=n) for f, n in zip(seen[:-1], numbers(seen[:-1]), strict=True))
         assert numbers(seen) == sorted(set(numbers(seen)))
+
+
+async def test_iso_1_flooding_sender_does_not_starve_another() -> None:
+    """Fairness: a turn takes at most ``read_bytes`` of one connection."""
+    async with serving(hub=HubSettings(echo=False), read_bytes=1024) as relay:
+        flooder, other, witness = await relay.join(), await relay.join(), await relay.join()
+        flooder.sock.send(frame(source=1) * 2000)
+        fence = relay.fence()
+        other.sock.send(fence)
+        assert len(await witness.until(fence)) <= 2 * 1024 / 32 + 1
+
+
+async def test_iso_3_backpressure_frames_of_a_client_that_left_while_paused_still_arrive() -> None:
+    hub = replace(SMALL, overflow=Overflow.BACKPRESSURE)
+    async with serving(hub=hub, send_buffer_bytes=TINY_BUFFER, stall_timeout=60.0, read_bytes=1000) as relay:
+        sender, slow, witness = await relay.join(), await relay.join(), await relay.join()
+        await make_reading(relay, sender, slow, witness)
+        leaver = await relay.join()
+        sent = [frame(bytes(40), sequence=n) for n in range(500)]
+        sending = asyncio.create_task(sender.send(b"".join(sent)))
+        reading = asyncio.create_task(witness.frames(600))
+        await happened(lambda: bool(relay.server.hub.stalled))
+        left = [frame(bytes(40), source=9, sequence=n) for n in range(100)]
+        leaver.sock.send(b"".join(left))
+        leaver.close()
+        seen = await slow.frames(600)
+        assert [f for f in seen if f[6] == 9] == left
+        assert [f for f in seen if f[6] == 1] == sent
+        assert await reading == seen
+        await sending
+        await relay.connected(3)

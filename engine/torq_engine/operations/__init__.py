@@ -1,0 +1,1 @@
+"""What an operator needs around the engine: configuration, logs, audit, metrics, control, systemd, supervision."""
