@@ -58,26 +58,29 @@ def protocol(
 
 def _print_table(works: list[Work], figures: dict[tuple[str, str], Figure]) -> None:
     width = max(len(work.name) for work in works)
-    click.echo(f"\n{'M/s':<{width}}" + "".join(f"{way:>13}" for way in WAYS) + f"{'goal':>20}")
+    click.echo(f"\n{'M/s':<{width}}" + "".join(f"{way:>13}" for way in WAYS) + "  goal")
     for work in works:
         cells = "".join(
             f"{figures[work.name, way].millions:>13.3f}" if way in work.ways else f"{'-':>13}" for way in WAYS
         )
-        goal = f"{work.goal_way} {work.goal:g}" if work.goal else ""
-        click.echo(f"{work.name:<{width}}{cells}{goal:>20}")
+        click.echo(f"{work.name:<{width}}{cells}  {_goals(work)}".rstrip())
     click.echo("")
     for work in works:
         click.echo(f"{work.name:<{width}}  one operation: {work.operation}")
 
 
+def _goals(work: Work) -> str:
+    return ", ".join(f"{way} {goal:g}" for way, goal in work.goals.items())
+
+
 def _missed(works: list[Work], figures: dict[tuple[str, str], Figure]) -> list[str]:
     """A line for each goal that was not reached."""
-    lines = []
-    for work in works:
-        if work.goal and figures[work.name, work.goal_way].millions < work.goal:
-            reached = figures[work.name, work.goal_way].millions
-            lines.append(f"{work.name}, {work.goal_way}: {reached:.2f} of {work.goal:g} M/s")
-    return lines
+    return [
+        f"{work.name}, {way}: {figures[work.name, way].millions:.2f} of {goal:g} M/s"
+        for work in works
+        for way, goal in work.goals.items()
+        if figures[work.name, way].millions < goal
+    ]
 
 
 def _page(works: list[Work], figures: dict[tuple[str, str], Figure], samples: str) -> str:
@@ -96,8 +99,7 @@ def _page(works: list[Work], figures: dict[tuple[str, str], Figure], samples: st
     ]
     for work in works:
         cells = [f"{figures[work.name, way].millions:.3g}" if way in work.ways else "–" for way in WAYS]
-        goal = f"{work.goal_way} {work.goal:g}" if work.goal else ""
-        lines.append(f"| {work.name} | {' | '.join(cells)} | {goal} | {work.operation} |")
+        lines.append(f"| {work.name} | {' | '.join(cells)} | {_goals(work)} | {work.operation} |")
     return "\n".join(lines) + "\n"
 
 
@@ -109,7 +111,7 @@ def _write(path: Path, works: list[Work], figures: dict[tuple[str, str], Figure]
             "operation": work.operation,
             "operations_per_second": figures[work.name, way].per_second,
             "samples": figures[work.name, way].samples,
-            "goal": work.goal * 1e6 if way == work.goal_way else None,
+            "goal": work.goals[way] * 1e6 if way in work.goals else None,
         }
         for work in works
         for way in work.ways

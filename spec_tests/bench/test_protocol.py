@@ -62,8 +62,8 @@ def test_a_row_that_is_not_there_is_a_usage_error() -> None:
 
 
 def test_a_missed_goal_fails_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torq_bench.protocol_work._GOALS", {"parse, batch": ("batch", 1e9)})
-    result = bench("--only", "parse, batch", "--check")
+    monkeypatch.setattr("torq_bench.protocol_work._GOALS", {"capture to table": {"batch": 1e9}})
+    result = bench("--only", "capture", "--check")
     assert result.exit_code == 1
-    assert "MISSED  parse, batch, batch:" in result.output
+    assert "MISSED  capture to table, batch:" in result.output
     assert bench("--only", "decoder", "--check").exit_code == 0
