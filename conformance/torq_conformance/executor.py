@@ -98,6 +98,8 @@ class _Play:
     def run(self) -> History:
         history = self._history
         self._connect(WITNESS, joining=False)
+        if history.crash:
+            return history
         numbers = iter(self._program.frames())
         for position, step in enumerate(self._program.steps):
             self._tick += 1
@@ -127,8 +129,10 @@ class _Play:
 
     def _seen_dead(self) -> str:
         """How the relay died, "" while it lives: its process is gone, or its listener takes no connection."""
-        dropped = self._links[WITNESS].peer.closed if WITNESS in self._links else ""
-        crash = self._target.crash(LAST_BREATH if dropped else 0.0)
+        witness = self._links[WITNESS]
+        if any(peer.closed and peer.conn not in self._history.broken for peer in self._history.peers.values()):
+            self._pump_until(lambda: not witness.sending, 0.005)
+        crash = self._target.crash(0.0 if witness.sending else LAST_BREATH)
         if crash:
             return crash
         try:
@@ -176,6 +180,8 @@ class _Play:
         if not data:
             self._lost(link, "end of stream")
             return
+        if link.sock.family != socket.AF_UNIX:  # or a hub without TCP_NODELAY waits 40 ms for each acknowledgement
+            link.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         link.buffer += data
         self._decode(link)
 

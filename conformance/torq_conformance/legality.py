@@ -15,7 +15,7 @@ from torq_protocol.constants import EXTENDED_MARKER, HEADER_SIZE, VERSION
 from torq_protocol.registry import REGISTRY
 
 from .profile import Rules
-from .program import Frame
+from .program import Frame, Tlv
 
 FIXED_SIZES = dict(REGISTRY.fixed_sizes)
 
@@ -52,7 +52,8 @@ def _fault(frame: Frame, rules: Rules) -> str:
 
 
 def _payload_fault(frame: Frame, rules: Rules) -> str:
-    for tlv in frame.tlvs:
+    tail = bytes.fromhex(frame.tail)
+    for tlv in (*frame.tlvs, *(tlvs_of(tail) or ())):
         extended = tlv.extended or tlv.size > 255
         if rules.check_tlvs and extended and tlv.type in (0, EXTENDED_MARKER):
             return f"an extended TLV has inner type {tlv.type}"
@@ -60,25 +61,28 @@ def _payload_fault(frame: Frame, rules: Rules) -> str:
             return f"TLV type {tlv.type} is outside {rules.first_type} to {rules.last_type}"
         if rules.strict and FIXED_SIZES.get(tlv.type, tlv.size) != tlv.size:
             return f"TLV type {tlv.type} has {tlv.size} bytes, not {FIXED_SIZES[tlv.type]}"
-    if frame.tail and rules.check_tlvs and malformed(bytes.fromhex(frame.tail)):
+    if rules.check_tlvs and tlvs_of(tail) is None:
         return "its TLVs are malformed"
     return ""
 
 
-def malformed(payload: bytes) -> bool:
-    """Whether bytes are no sequence of TLVs (D7)."""
+def tlvs_of(payload: bytes) -> list[Tlv] | None:
+    """The TLVs that bytes hold; None where they are no sequence of TLVs (D7)."""
+    found: list[Tlv] = []
     position = 0
     while position < len(payload):
         rest = payload[position:]
         if rest[0] == EXTENDED_MARKER:
             if len(rest) < 5 or rest[1] != 0 or rest[2] in (0, EXTENDED_MARKER):
-                return True
-            position += 5 + int.from_bytes(rest[3:5], "little")
+                return None
+            found.append(Tlv(rest[2], int.from_bytes(rest[3:5], "little"), extended=True))
+            position += 5 + found[-1].size
         else:
             if len(rest) < 2:
-                return True
-            position += 2 + rest[1]
-    return position != len(payload)
+                return None
+            found.append(Tlv(rest[0], rest[1]))
+            position += 2 + found[-1].size
+    return found if position == len(payload) else None
 
 
 def fence_type(rules: Rules) -> int:

@@ -5,7 +5,8 @@ Facts:
 - a failure is played again ten times: always failing means deterministic, and one run per candidate is enough to
   shrink; otherwise a candidate is played as often as the measured rate demands (a real failure missed less than once
   in 1000), at most 60 times;
-- the smallest failing program is remembered by us, so that nothing hangs on how a search ends.
+- a failing program is shrunk by us, within our own budget, and not by Hypothesis, which would need a failure that
+  always shows, and knows nothing of what makes a program heavy.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from enum import Enum
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity
-from hypothesis.errors import HypothesisException
 from hypothesis.stateful import run_state_machine_as_test
 
 from .errors import TargetError
@@ -37,10 +37,8 @@ MAX_RUNS = 60
 STEADY_RUNS = 2
 STAMP_RUNS = 20
 STAMP_SECONDS = 3.0
-SHRINK_SECONDS = 2.0
-"""Seconds that Hypothesis may shrink a failing program. It simplifies choices, which takes away most of it."""
-MINIMISE_SECONDS = 4.0
-"""Seconds for taking away from the program itself what is left to take away."""
+SHRINK_SECONDS = 4.0
+"""Seconds for taking away from a failing program what the failure does not need."""
 MISS_RATE = 0.001
 
 
@@ -95,6 +93,7 @@ class Plan:
     max_examples: int
     seed: int
     time_budget: float
+    shrink_seconds: float = SHRINK_SECONDS
 
     @classmethod
     def build(
@@ -106,10 +105,11 @@ class Plan:
         max_examples: int,
         seed: int,
         time_budget: float,
+        shrink_seconds: float = SHRINK_SECONDS,
     ) -> Plan:
-        """A plan with the profile made definite for the domain."""
+        """A plan with the profile made definite for the domain; times in seconds."""
         rules = rules_for(profile, domain)  # type: ignore[arg-type] # the CLI offers only the three names
-        return cls(domain, profile, rules, tuple(requirements), max_examples, seed, time_budget)
+        return cls(domain, profile, rules, tuple(requirements), max_examples, seed, time_budget, shrink_seconds)
 
 
 class Observer:
@@ -130,6 +130,10 @@ class Observer:
 
 class _OutOfTime(BaseException):
     """Ends a search at once; no exception that Hypothesis would take for a failure of the program."""
+
+
+class _Found(_OutOfTime):
+    """Ends a search because it has found, and shrunk, what it looked for."""
 
 
 def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
@@ -207,15 +211,11 @@ class _Search:
         stopped = ""
         try:
             self._generate()
-        except _OutOfTime:
-            stopped = "" if self._best else "; the time budget ended the search"
-        except AssertionError:
+        except _Found:
             pass
-        except (HypothesisException, BaseExceptionGroup):
-            if self._best is None:
-                raise
+        except _OutOfTime:
+            stopped = "; the time budget ended the search"
         if self._best is not None:
-            self._minimise(self._best)
             self._stamp(self._best)
             result.counterexample = self._best
             result.verdict = Verdict.FAIL if self._best.deterministic else Verdict.FLAKY
@@ -244,8 +244,7 @@ class _Search:
                 deadline=None,
                 derandomize=False,
                 print_blob=False,
-                report_multiple_bugs=False,
-                phases=(Phase.generate, Phase.shrink),
+                phases=(Phase.generate,),
                 verbosity=Verbosity.quiet,
                 suppress_health_check=list(HealthCheck),
             ),
@@ -255,18 +254,15 @@ class _Search:
         return self._plan.seed * 1000 + sum(map(ord, self._requirement.id))
 
     def _candidate(self, program: Program) -> None:
-        """Play one program of the search; raises AssertionError when it shows the requirement broken."""
-        if time.monotonic() > min(self._deadline, self._shrink_deadline):
+        """Play one program of the search; ends the search when it shows the requirement broken."""
+        if time.monotonic() > self._deadline:
             raise _OutOfTime
-        if self._best is None:
-            counterexample = self._play(program)
-            self._note(program)
-            if counterexample is None:
-                return
+        counterexample = self._play(program)
+        self._note(program)
+        if counterexample is not None:
             self._found(counterexample)
-        elif not self._fails(program):
-            return
-        raise AssertionError(self._requirement.id)
+            self._minimise()
+            raise _Found
 
     def _play(self, program: Program) -> Counterexample | None:
         try:
@@ -312,7 +308,6 @@ class _Search:
         rate = (failures + 1) / (runs + 1)
         if rate < 1:
             self._runs_per_candidate = min(MAX_RUNS, math.ceil(math.log(MISS_RATE) / math.log(1 - rate)))
-        self._shrink_deadline = time.monotonic() + SHRINK_SECONDS
 
     def _fails(self, program: Program) -> bool:
         """Whether a candidate fails in as many runs as the measured rate demands; the smallest is remembered."""
@@ -333,13 +328,13 @@ class _Search:
         """Whether a candidate is as deterministic as the failure that it is to stand for."""
         return all(self._play(program) is not None for _ in range(STEADY_RUNS))
 
-    def _minimise(self, best: Counterexample) -> None:
+    def _minimise(self) -> None:
         """Take away from the program what the failure does not need, until nothing can be taken away."""
-        self._shrink_deadline = time.monotonic() + MINIMISE_SECONDS
+        self._shrink_deadline = time.monotonic() + self._plan.shrink_seconds
         progress = True
-        while progress and time.monotonic() < self._shrink_deadline:
+        while progress and self._best is not None:
             progress = False
-            for candidate in simpler_programs(self._best.program if self._best else best.program):
+            for candidate in simpler_programs(self._best.program):
                 if time.monotonic() > self._shrink_deadline:
                     return
                 if self._fails(candidate):
@@ -353,7 +348,9 @@ class _Search:
             self._target.restart()
             self._executor = Executor(self._target, self._plan.rules)
         until = time.monotonic() + STAMP_SECONDS
-        while best.runs < STAMP_RUNS and (best.runs < 5 or time.monotonic() < until):
+        while best.runs < 5 or time.monotonic() < until:
+            if best.runs >= (STAMP_RUNS if best.deterministic else MAX_RUNS):
+                break
             best.runs += 1
             again = self._play(best.program)
             if again is not None:

@@ -108,8 +108,8 @@ class Target:
     def restart(self) -> None:
         """A fresh relay, where the target can give one."""
 
-    def crash(self) -> str:
-        """Why the relay is gone, "" while it is not known to be."""
+    def crash(self, seconds: float = 0.0) -> str:
+        """Why the relay is gone, "" while it is not known to be; ``seconds`` to wait for its end."""
         return ""
 
     def stop(self) -> None:
@@ -202,10 +202,15 @@ class SpawnedTarget(Target):
         self._end_process()
         self.start()
 
-    def crash(self) -> str:
-        if self._process is None or self._process.poll() is None:
+    def crash(self, seconds: float = 0.0) -> str:
+        if self._process is None:
             return ""
-        status = self._process.returncode
+        try:
+            status = self._process.wait(seconds) if seconds else self._process.poll()
+        except subprocess.TimeoutExpired:
+            return ""
+        if status is None:
+            return ""
         if status < 0:
             return f"the relay was ended by signal {signal.Signals(-status).name}"
         return f"the relay exited with status {status}"

@@ -1,0 +1,121 @@
+"""Programs played over real sockets: what the history says is what happened."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from spec_tests.conformance.judged_relays import found, played, relay, specimen
+from spec_tests.conformance.program_strategies import rules_of
+from torq_conformance.errors import TargetError
+from torq_conformance.executor import Executor
+from torq_conformance.program import (
+    Close,
+    Connect,
+    Finish,
+    Frame,
+    HalfClose,
+    Idle,
+    Program,
+    Raw,
+    Sync,
+    Tlv,
+    Write,
+)
+from torq_conformance.target import Address, SpawnedTarget, Target
+
+OWN = Frame(2, (Tlv(30, 8),))
+ALL_ORACLES = ("FWD-1", "FWD-2", "FWD-3", "FWD-4", "FWD-5", "ORD-1", "ORD-2", "ORD-3", "FRAME-4", "VAL-5")
+
+
+@pytest.fixture(scope="module")
+def correct() -> Iterator[SpawnedTarget]:
+    with relay(specimen("correct", "signal")) as target:
+        yield target
+
+
+def test_every_frame_of_a_program_reaches_every_client_of_a_correct_relay(correct: SpawnedTarget) -> None:
+    history = played(correct, Connect(0), Connect(1), Write(0, (OWN, OWN)), Write(1, (OWN,), every=1))
+    assert [len(peer.received) for peer in history.peers.values()] == [3, 3]
+    assert [received.number for received in history.peers[0].received] == [0, 1, 2]
+    assert all(sent.whole and sent.certain for sent in history.sent)
+    assert (history.crash, history.stuck, history.broken) == ("", "", set())
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (Connect(0), Write(0, (OWN,), stop=10), Connect(1), Write(1, (OWN,)), Finish(0)),
+        (Connect(0), Write(0, (OWN,), stop=10), Connect(1), Write(1, (OWN,)), Close(0, reset=True)),
+        (Connect(0), Connect(1), HalfClose(0), Write(1, (OWN,)), Sync(), Write(1, (OWN,))),
+        (Connect(0), Write(0, (OWN,) * 300), Sync(), Connect(1), Idle(20), Write(1, (Frame(1),))),
+        (Connect(0), Connect(1), Write(0, (Raw("00" * 40),)), Write(1, (OWN,)), Connect(2)),
+        (Connect(0), Close(0), Connect(1), Write(1, (OWN,))),
+    ],
+    ids=["finished", "reset inside a frame", "half-closed", "late", "garbage", "left at once"],
+)
+def test_no_oracle_contradicts_a_correct_relay(correct: SpawnedTarget, steps: tuple[object, ...]) -> None:
+    history = played(correct, *steps)  # type: ignore[arg-type] # steps of several kinds
+    for requirement in ALL_ORACLES:
+        assert found(requirement, history) == []
+
+
+def test_the_rest_of_a_frame_comes_only_with_finish(correct: SpawnedTarget) -> None:
+    begun = played(correct, Connect(0), Connect(1), Write(0, (OWN,), stop=36), Write(1, (OWN,)))
+    assert [received.number for received in begun.peers[1].received] == [1]
+    assert not begun.sent[0].whole
+    done = played(correct, Connect(0), Connect(1), Write(0, (OWN,), stop=36), Write(1, (OWN,)), Finish(0))
+    assert [received.number for received in done.peers[1].received] == [1, 0]
+    assert done.sent[0].whole
+
+
+def test_what_a_client_wrote_before_it_left_is_indefinite(correct: SpawnedTarget) -> None:
+    history = played(correct, Connect(0), Connect(1), Write(0, (OWN,)), Close(0))
+    assert not history.sent[0].certain
+    assert history.peers[0].left
+
+
+def test_val_5_a_client_that_sends_garbage_is_seen_to_be_closed(correct: SpawnedTarget) -> None:
+    history = played(correct, Connect(0), Connect(1), Write(0, (OWN, Raw(b"hello, relay!".hex()))), Write(1, (OWN,)))
+    assert history.broken == {0}
+    assert history.peers[0].closed
+    assert history.peers[1].open
+
+
+def test_a_frame_above_the_limit_breaks_its_connection(correct: SpawnedTarget) -> None:
+    history = played(correct, Connect(0), Connect(1), Write(0, (Frame(2, (), claim=2**30),)))
+    assert history.broken == {0}
+    assert history.peers[0].closed
+
+
+def test_a_crash_is_told_with_its_wait_status() -> None:
+    with relay(specimen("correct", "signal", "--mutant crash-on-empty")) as target:
+        history = played(target, Connect(0), Connect(1), Write(0, (Frame(2),)))
+    assert history.crash.startswith("the relay ")
+    assert any(finding.kind == "crashed" for finding in found("FWD-6", history))
+
+
+def test_a_torn_stream_is_recognised_without_a_long_wait() -> None:
+    with relay(specimen("first-generic", "signal")) as target:
+        history = played(target, Connect(0), Connect(1), Write(0, (OWN,), cuts=(36,)))
+        assert {"torn"} <= {finding.kind for finding in found("FRAME-1", history)}
+
+
+def test_a_lost_frame_is_proven_by_a_fence_behind_it() -> None:
+    with relay(specimen("correct", "signal", "--mutant split-last-byte-lost")) as target:
+        history = played(target, Connect(0), Connect(1), Write(0, (OWN,), cuts=(OWN.size - 1,)), Write(0, (OWN,)))
+        lost = [finding for finding in found("FRAME-1", history) if finding.kind == "lost"]
+        assert lost
+        assert all("a later fence of A arrived" in finding.seen for finding in lost)
+
+
+def test_a_relay_that_forwards_nothing_is_played_without_fences() -> None:
+    with relay(specimen("legacy-sink", "signal")) as target:
+        history = played(target, Connect(0), Connect(1), Write(0, (OWN,)), profile="sink")
+        assert history.frames_received == 0
+        assert found("FWD-2", history, profile="sink") == []
+
+
+def test_an_unreachable_relay_is_an_error_of_the_target_not_of_the_relay() -> None:
+    missing = Target(Address(path="/tmp/torq-there-is-no-such.sock"))
+    with pytest.raises(TargetError, match="cannot connect"):
+        Executor(missing, rules_of("signal")).play(Program("signal", (Connect(0),)))

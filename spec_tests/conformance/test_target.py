@@ -1,0 +1,83 @@
+"""Addresses and relays that are started, restarted and ended."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from spec_tests.conformance.judged_relays import specimen
+from torq_conformance.errors import TargetError, UsageError
+from torq_conformance.target import Address, SpawnedTarget, Target
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/tmp/a.sock", "unix:/tmp/a.sock"),
+        ("unix:/tmp/a.sock", "unix:/tmp/a.sock"),
+        ("tcp:localhost:80", "tcp:localhost:80"),
+        ("tcp:[::1]:80", "tcp:::1:80"),
+    ],
+)
+def test_an_address_is_read_as_it_is_written(text: str, shown: str) -> None:
+    assert str(Address.parse(text)) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["", "unix:", "tcp:", "tcp:host", "tcp:host:0", "tcp:host:99999", "tcp::80", "/" * 108]
+)
+def test_a_wrong_address_is_refused_with_what_is_right(text: str) -> None:
+    with pytest.raises(UsageError, match=r"use |at most 107 bytes"):
+        Address.parse(text)
+
+
+def test_a_running_relay_that_does_not_answer_is_told_so() -> None:
+    with pytest.raises(TargetError, match="is the relay running"), Target(Address(path="/tmp/torq-nobody.sock")):
+        pass
+
+
+def test_a_spawned_relay_listens_and_its_socket_and_process_go_with_it() -> None:
+    with SpawnedTarget(specimen("correct", "signal")) as target:
+        pid, path = target.pid, target.address.path
+        assert pid is not None
+        target.address.connect().close()
+        assert target.crash() == ""
+    assert not Path(path).parent.exists()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_restarting_gives_a_fresh_process_on_a_path_of_its_own() -> None:
+    with SpawnedTarget(specimen("correct", "signal")) as target:
+        first, path = target.pid, target.address.path
+        target.restart()
+        assert target.pid != first
+        assert target.address.path != path
+        target.address.connect().close()
+
+
+def test_a_relay_over_tcp_gets_a_free_port() -> None:
+    with SpawnedTarget("torq-specimen correct --tcp 127.0.0.1:{port} --domain signal") as target:
+        with target.address.connect() as sock:
+            assert sock.family == socket.AF_INET
+        assert target.address.port > 0
+
+
+def test_a_crash_names_status_or_signal() -> None:
+    with SpawnedTarget(specimen("correct", "signal")) as target:
+        assert target.pid is not None
+        os.kill(target.pid, 9)
+        os.waitid(os.P_PID, target.pid, os.WEXITED | os.WNOWAIT)
+        assert "SIGKILL" in target.crash()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("torq-there-is-no-such-program {socket}", "cannot start"),
+        ("torq-specimen nonsense --socket {socket}", "did not start: the relay exited with status 2"),
+    ],
+)
+def test_a_relay_that_does_not_start_is_told_with_its_reason(command: str, message: str) -> None:
+    with pytest.raises(TargetError, match=message), SpawnedTarget(command):
+        pass
