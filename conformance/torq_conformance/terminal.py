@@ -194,13 +194,17 @@ def show_last_screen(out: Console, outcome: Outcome) -> None:
     failing = [result.requirement.id for result in outcome.results if result.counterexample is not None]
     if failing:
         out.print(Text(f"next: torq-conformance explain {failing[0]}", style="dim"), soft_wrap=True)
-    unknown = [result.requirement.id for result in outcome.results if result.verdict is Verdict.UNKNOWN]
-    if unknown and not outcome.stop_reason:
-        out.print(
-            Text(
-                f"not judged: {' '.join(unknown)}; give more --time-budget or --max-examples, "
-                "or say in a profile that the relay does not promise them",
-                style="dim",
-            ),
-            soft_wrap=True,
-        )
+    if not outcome.stop_reason:
+        _show_unjudged(out, outcome.results)
+
+
+def _show_unjudged(out: Console, results: list[Result]) -> None:
+    """What was not judged, by reason, and what to do about it."""
+    reasons: dict[str, list[str]] = {}
+    for result in results:
+        if result.verdict is Verdict.UNKNOWN:
+            reasons.setdefault(result.reason, []).append(result.requirement.id)
+    for reason, identifiers in reasons.items():
+        out.print(Text(f"not judged ({reason}): {' '.join(identifiers)}", style="yellow"), soft_wrap=True)
+    if any("budget" in reason or "exercise" in reason for reason in reasons):
+        out.print(Text("next: give more --time-budget or --max-examples", style="dim"), soft_wrap=True)

@@ -1,0 +1,126 @@
+"""Requirements by relays: several JSON reports in one table, as HTML or Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from itertools import groupby
+
+from ..requirements import Requirement, requirements, sections
+from .html import badge, document
+from .markdown import MARKS, cell
+from .model import VERDICT_ORDER, Judgement, Report
+
+MEANINGS = {
+    "PASS": "no program showed it broken",
+    "FAIL": "a program shows it broken every time",
+    "FLAKY": "a program shows it broken some of the time",
+    "UNEXPECTED-PASS": "listed as failing, yet holds",
+    "EXPECTED-FAIL": "listed as failing, and fails",
+    "UNKNOWN": "not exercised",
+    "UNSUPPORTED": "not promised by the relay's profile, or not visible from outside",
+}
+
+
+def names(reports: Sequence[Report]) -> list[str]:
+    """A short name for each report, made different where two relays would have the same."""
+    short = [_short(report) for report in reports]
+    if len(set(short)) < len(short):
+        short = [f"{name} {report.domain.replace('_', ' ')}" for name, report in zip(short, reports, strict=True)]
+    if len(set(short)) < len(short):
+        short = [f"{name} as {report.profile}" for name, report in zip(short, reports, strict=True)]
+    return [name if short.count(name) == 1 else f"{name} ({index + 1})" for index, name in enumerate(short)]
+
+
+def _short(report: Report) -> str:
+    """The command of a target without its socket, or its address."""
+    kept: list[str] = []
+    for word in report.target.split():
+        if "{socket}" in word or "{port}" in word:
+            if kept and kept[-1].startswith("-"):
+                kept.pop()
+            continue
+        kept.append(word.rpartition("/")[2] if not kept else word)
+    if len(kept) > 1 and kept[0] == "torq-specimen":
+        kept.pop(0)
+    return " ".join(kept) or report.target
+
+
+def rows(reports: Sequence[Report]) -> Iterator[tuple[Requirement, list[Judgement | None]]]:
+    """Every requirement that some report has judged, with the judgement of each report."""
+    by_id = [report.by_id() for report in reports]
+    for identifier, requirement in requirements().items():
+        judged = [judgements.get(identifier) for judgements in by_id]
+        if any(judged):
+            yield requirement, judged
+
+
+def matrix_markdown(reports: Sequence[Report]) -> str:
+    """The matrix as a Markdown page."""
+    heads = names(reports)
+    lines = ["# Requirements by relays", "", "| relay | profile | verdicts | seed | target |", "|-|-|-|-|-|"]
+    for name, report in zip(heads, reports, strict=True):
+        state = " (incomplete)" if report.state == "incomplete" else ""
+        target = cell(report.target)
+        lines.append(f"| {cell(name)} | {report.profile} | {report.verdict_line}{state} | {report.seed} | `{target}` |")
+    lines += ["", ", ".join(f"{MARKS[verdict]} {verdict}: {MEANINGS[verdict]}" for verdict in VERDICT_ORDER) + "."]
+    for section, members in groupby(rows(reports), key=lambda row: row[0].section):
+        lines += ["", f"## {section}: {sections()[section].title}", ""]
+        lines.append(f"| id | level | requirement | {' | '.join(cell(name) for name in heads)} |")
+        lines.append("|-|-|-|" + ":-:|" * len(heads))
+        for requirement, judged in members:
+            marks = " | ".join(_mark(each) for each in judged)
+            lines.append(f"| {requirement.id} | {requirement.level} | {cell(requirement.text)} | {marks} |")
+    return "\n".join(lines) + "\n"
+
+
+def _mark(judgement: Judgement | None) -> str:
+    if judgement is None:
+        return ""
+    rate = (
+        f" {judgement.failure.failures}/{judgement.failure.runs}"
+        if judgement.verdict == "FLAKY" and judgement.failure
+        else ""
+    )
+    return MARKS[judgement.verdict] + rate
+
+
+def matrix_html(reports: Sequence[Report]) -> str:
+    """The matrix as one self-contained HTML page."""
+    return document("Requirements by relays", _html(reports))
+
+
+def _html(reports: Sequence[Report]) -> Iterator[str]:
+    heads = names(reports)
+    yield "<h1>Requirements by relays</h1>"
+    yield "<table><thead><tr><th>relay</th><th>profile</th><th>verdicts</th><th>seed</th><th>target</th></tr></thead>"
+    for name, report in zip(heads, reports, strict=True):
+        state = " (incomplete)" if report.state == "incomplete" else ""
+        counts = " ".join(
+            f"{badge(verdict)} {report.counts[verdict]}" for verdict in VERDICT_ORDER if report.counts.get(verdict)
+        )
+        yield (
+            f"<tr><td>{escape(name)}</td><td>{escape(report.profile)}</td><td>{counts}{state}</td>"
+            f"<td>{report.seed}</td><td><code>{escape(report.target)}</code></td></tr>"
+        )
+    yield "</table><dl>"
+    for verdict in VERDICT_ORDER:
+        yield f"<dt>{badge(verdict)}</dt><dd>{MEANINGS[verdict]}</dd>"
+    yield '</dl><div class="scroll"><table class="matrix"><thead><tr><th>id</th><th>requirement</th>'
+    yield "".join(f'<th class="relay">{escape(name)}</th>' for name in heads) + "</tr></thead>"
+    for section, members in groupby(rows(reports), key=lambda row: row[0].section):
+        title = escape(sections()[section].title)
+        yield f'<tbody><tr class="section"><th colspan="{len(heads) + 2}">{section}: {title}</th></tr>'
+        for requirement, judged in members:
+            cells = "".join(_cell(each) for each in judged)
+            text = f'<td class="text">{escape(requirement.text)}</td>'
+            yield f'<tr><td class="id">{requirement.id}</td>{text}{cells}</tr>'
+        yield "</tbody>"
+    yield "</table></div>"
+
+
+def _cell(judgement: Judgement | None) -> str:
+    if judgement is None:
+        return "<td></td>"
+    words = judgement.words if judgement.failure is None else f"{judgement.failure.prose} ({judgement.failure.rate})"
+    return f'<td title="{escape(words)}">{badge(judgement.verdict)}</td>'
