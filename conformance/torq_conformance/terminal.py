@@ -6,6 +6,7 @@ fact a line, never wrapped, so that grep and a CI log can use them.
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -138,11 +139,11 @@ def show_counterexample(out: Console, result: Result, lines: Iterable[tuple[str,
     _paragraph(out, Text(prose(shown), style="bold"), INDENT)
     steps = list(narrate(shown.program, shown.history))
     for line in steps[:MAX_STEP_LINES]:
-        _paragraph(out, Text(line), 0)
+        _detail(out, line)
     if len(steps) > MAX_STEP_LINES:
         out.print(f"     ... {len(steps) - MAX_STEP_LINES} more lines; the replay file has them all")
     for line in contradictions(shown):
-        _paragraph(out, Text(line), 0)
+        _detail(out, line)
     out.print()
     for drawn in draw(diagram_of(shown)):
         out.print(Text(drawn.text, style="bold red" if drawn.marked else ""), soft_wrap=True)
@@ -157,6 +158,15 @@ def _paragraph(out: Console, text: Text, indent: int) -> None:
         out.print(Padding(text, (0, 0, 0, indent)))
     else:
         out.print(Text(" " * indent).append_text(text), soft_wrap=True)
+
+
+def _detail(out: Console, line: str) -> None:
+    """A line of a step or a contradiction; on a terminal its rest is indented as it is."""
+    hang = len(line) - len(line.lstrip()) if line.startswith(" " * INDENT) else INDENT
+    if out.is_terminal and len(line) > out.width:
+        wrapped = textwrap.wrap(line, max(out.width, 40), subsequent_indent=" " * hang, break_on_hyphens=False)
+        line = "\n".join(wrapped)
+    out.print(Text(line), soft_wrap=True)
 
 
 def _rate(shown: Counterexample) -> str:

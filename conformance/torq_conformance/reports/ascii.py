@@ -35,7 +35,7 @@ def draw(diagram: Diagram) -> Iterator[Line]:
 
 def _gap(diagram: Diagram) -> int:
     labels = [len(event.label) for event in diagram.events if event.kind in ("send", "receive", "missing")]
-    wanted = max((*labels, 0)) + 8
+    wanted = max((*labels, 0)) + 10
     room = (MAX_WIDTH - LEFT) // max(len(diagram.columns) - 1, 1)
     return max(MIN_GAP, min(wanted, MAX_GAP, room))
 

@@ -27,7 +27,7 @@ button.on { outline: 2px solid var(--ink); }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line); }
 tr.section th { padding-top: 1rem; color: var(--soft); }
-td.id, td:nth-child(2), td:nth-child(3) { white-space: nowrap; }
+td.id, .verdicts td:nth-child(2), .verdicts td:nth-child(3) { white-space: nowrap; }
 tr.hidden { display: none; }
 .verdict { font-weight: 600; } .pass { color: var(--good); } .fail, .unexpected-pass { color: var(--bad); }
 .flaky { color: var(--flaky); } .unknown { color: var(--warn); } .unsupported { color: var(--soft); }
@@ -52,6 +52,7 @@ svg .bar.flaky { fill: var(--flaky); } svg .bar.unknown { fill: var(--warn); }
 svg .bar.expected-fail { fill: var(--note); }
 svg .bar.unsupported { fill: var(--soft); }
 table.matrix td { text-align: center; } table.matrix td.id, table.matrix td.text { text-align: left; }
+table.matrix td.text { min-width: 20rem; }
 table.matrix th.relay { text-align: center; overflow-wrap: anywhere; min-width: 7rem; }
 """
 
