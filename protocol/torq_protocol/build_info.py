@@ -13,7 +13,6 @@ from functools import cache
 from importlib import import_module, util
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 
@@ -41,6 +40,8 @@ class BuildInfo:
 @cache
 def build_info() -> BuildInfo:
     """What is running; ``str()`` of it is the line for ``--version`` and logs."""
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and only this needs it
+
     try:
         installed = version("torq")
     except PackageNotFoundError:
