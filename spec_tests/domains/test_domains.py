@@ -57,6 +57,20 @@ async def test_dom_2_every_tlv_of_a_frame_is_looked_at() -> None:
     assert await served(SignalLogic(), sent) == sent[:1]
 
 
+@pytest.mark.parametrize("logic", LOGICS, ids=lambda logic: logic.name)
+async def test_fwd_8_any_number_of_tlvs_in_either_form_is_forwarded(logic: RelayLogic) -> None:
+    unknown = max(n for n in logic.domain.type_range if n not in dict(logic.policy(logic.level).fixed_sizes))
+    payloads = [
+        b"",
+        tlv(unknown),
+        tlv(unknown, bytes(255)) * 300,
+        extended(unknown, bytes(65_535)),
+        (extended(unknown, b"x") + tlv(unknown)) * 50,
+    ]
+    sent = [frame(payload, domain=logic.domain, sequence=at) for at, payload in enumerate(payloads)]
+    assert await served(logic, sent) == sent
+
+
 async def test_dom_3_market_data_does_not_filter_by_type() -> None:
     sent = [frame(tlv(number), sequence=number) for number in range(256)] + [frame(extended(0)), frame(b"\x01")]
     assert await served(MarketDataLogic(), sent) == sent

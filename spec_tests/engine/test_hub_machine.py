@@ -42,6 +42,17 @@ STREAMS = st.one_of(
 ).map(b"".join)
 
 
+def hub_settings(chosen: ModelSettings) -> HubSettings:
+    return HubSettings(
+        chosen.echo,
+        Overflow(chosen.overflow),
+        chosen.queue_frames,
+        chosen.queue_bytes,
+        chosen.total_queue_bytes,
+        OnFramingError.RESYNC if chosen.resync else OnFramingError.CLOSE,
+    )
+
+
 class HubMachine(RuleBasedStateMachine):
     """Joins, writes in any cut, reads of any length, half-closes, breaks; the hub and the model must agree."""
 
@@ -50,14 +61,7 @@ class HubMachine(RuleBasedStateMachine):
         self.model = ModelHub(chosen)
         self.hub = Hub(
             FrameScanner(FramePolicy(1, max_message_size=chosen.limit)),
-            HubSettings(
-                chosen.echo,
-                Overflow(chosen.overflow),
-                chosen.queue_frames,
-                chosen.queue_bytes,
-                chosen.total_queue_bytes,
-                OnFramingError.RESYNC if chosen.resync else OnFramingError.CLOSE,
-            ),
+            hub_settings(chosen),
             lambda: 0.0,
             (lambda header: header.sequence % 2 == 1) if chosen.odd_only else None,
         )
@@ -126,6 +130,15 @@ class HubMachine(RuleBasedStateMachine):
         number = numbers[pick % len(numbers)]
         self.hub.disconnect(self.joined[number], CloseReason.OPERATOR)
         self.model.disconnect(number, "OPERATOR")
+
+    @rule(chosen=SETTINGS)
+    def configure(self, chosen: ModelSettings) -> None:
+        """New settings hold from the next read on."""
+        chosen.odd_only = self.model.settings.odd_only
+        self.hub.configure(hub_settings(chosen))
+        self.model.settings = chosen
+        if chosen.overflow != "backpressure":
+            self.model.stalled.clear()
 
     def _receiver(self, pick: int) -> int | None:
         numbers = [number for number, c in self.model.connections.items() if c.output_open]
