@@ -228,6 +228,11 @@ class Hub:
         """Receivers that have held up the others since before a moment of the clock (ISO-3)."""
         return [c for c in self.stalled.values() if c.stalled_since <= moment]
 
+    def receiver_count(self, sender: Connection) -> int:
+        """How many connections a frame of a sender is offered to now."""
+        own = 0 if self._echo or sender.id not in self._receivers else 1
+        return len(self._receivers) - own
+
     def totals(self) -> Totals:
         """All counters, in one consistent view: past connections and present ones (ISO-6)."""
         past = self._past

@@ -35,7 +35,7 @@ class ConfigError(Exception):
 
 def _meta(section: str, text: str, unit: str = "", *, reloads: bool = False, flag: str = "", **limits: object) -> Meta:
     extra = {"section": section, "unit": unit, "reloads": reloads, "flag": flag}
-    return Meta(description=text, extra=extra, **limits)  # type: ignore[arg-type]  # the limits are Meta's own
+    return Meta(description=text, extra=extra, **limits)  # type: ignore[call-overload, no-any-return]  # any of Meta's limits
 
 
 _LISTEN, _FRAMES, _QUEUES = "Listening and admission", "Frames", "Queues"
@@ -157,9 +157,7 @@ class RelayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_file: Annotated[str, _meta(_LOG, "Where to log; empty: standard error. SIGUSR1 opens it anew", "path")] = ""
     log_repeat_interval: Annotated[
         float,
-        _meta(
-            _LOG, "A repeated warning is written once in this time, then counted; 0: always", "s", reloads=True, ge=0
-        ),
+        _meta(_LOG, "A repeated warning is written once in this time and counted; 0: always", "s", reloads=True, ge=0),
     ] = 10.0
 
     audit: Annotated[

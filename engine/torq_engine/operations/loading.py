@@ -10,6 +10,7 @@ Facts:
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -115,9 +116,12 @@ def _converted(where: str, value: object, key: Key) -> object:
     """A value as its key's type; texts of the environment and of flags may stand for numbers."""
     from_file = not where.startswith(("environment:", "--"))
     try:
-        return msgspec.convert(value, key.annotation, strict=from_file)
+        converted: object = msgspec.convert(value, key.annotation, strict=from_file)
+        if not isinstance(converted, float) or math.isfinite(converted):
+            return converted
     except msgspec.ValidationError:
-        raise ConfigError(f"{where}: {value!r} is not allowed; use {allowed(key)}") from None
+        pass
+    raise ConfigError(f"{where}: {value!r} is not allowed; use {allowed(key)}")
 
 
 def allowed(key: Key) -> str:
@@ -135,7 +139,7 @@ def _alternatives(kind: msgspec.inspect.Type) -> Iterable[msgspec.inspect.Type]:
 
 def _words(kind: msgspec.inspect.Type) -> str:
     if isinstance(kind, msgspec.inspect.LiteralType):
-        return "one of " + ", ".join(map(str, sorted(kind.values)))
+        return "one of " + ", ".join(sorted(map(str, kind.values)))
     text = _KINDS[type(kind)]
     if isinstance(kind, msgspec.inspect.IntType | msgspec.inspect.FloatType):
         if kind.gt is not None:
@@ -165,9 +169,9 @@ def _check(config: RelayConfig, logic: RelayLogic, places: Mapping[str, str]) ->
     for key, path in paths:
         if len(os.fsencode(path)) > LONGEST_PATH:
             raise ConfigError(f"{places[key]}: {path}: {len(os.fsencode(path))} bytes; use at most {LONGEST_PATH}")
-    if port := config.metrics.rpartition(":")[2]:
-        if port.isdecimal() and not config.metrics.startswith("unix:") and int(port) > 65_535:
-            raise ConfigError(f"{places['metrics']}: port {port}; use 0 to 65535")
+    port = config.metrics.rpartition(":")[2]
+    if not config.metrics.startswith("unix:") and port.isdecimal() and int(port) > 65_535:
+        raise ConfigError(f"{places['metrics']}: port {port}; use 0 to 65535")
     if config.audit_key_file and not os.access(config.audit_key_file, os.R_OK):
         raise ConfigError(f"{places['audit_key_file']}: {config.audit_key_file} cannot be read; use a file of ours")
 
@@ -182,7 +186,5 @@ def reloaded(old: RelayConfig, new: RelayConfig) -> list[str]:
     changed = changed_keys(old, new)
     fixed = [name for name in changed if not KEYS[name].reloads]
     if fixed:
-        raise ConfigError(
-            f"{', '.join(fixed)}: cannot change while running; restart the relay, or take the change back"
-        )
+        raise ConfigError(f"{', '.join(fixed)}: cannot change in a running relay; restart it, or undo the change")
     return changed

@@ -1,0 +1,335 @@
+"""The audit log of a relay: who connected, and what became of every frame, so that nobody can change it unseen (SEC-3).
+
+Facts:
+- a record is made when a read is judged, before its frames are forwarded; with fsync ``always`` it is on the disk by
+  then, otherwise it is written within 50 ms, so that many reads share one write;
+- one record tells of all frames of one read: 0.6 us a frame instead of 3;
+- what cannot be recorded is not forwarded: while the disk refuses, senders are closed (reason ``internal``), and
+  writing is tried again;
+- at start, records behind the seal are taken over if they follow it; a torn last line is cut off and told.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from typing import Literal
+
+from torq_protocol.errors import ErrorKind
+from torq_protocol.framing import Scan
+from torq_protocol.header import MessageHeader
+
+from ..accounting import CloseReason
+from ..hub import Connection, Hub
+from ..observer import Observer, Peer
+from .audit_chain import (
+    FORMAT,
+    FRAME_FIELDS,
+    GENESIS,
+    AuditError,
+    Seal,
+    file_name,
+    file_number,
+    follows,
+    line_of,
+    lines,
+    read_seal,
+    seal_line,
+    seal_path,
+)
+
+_HEADER = 32
+_FRAME = Struct("<6xBxQ8xII")
+_LABELS = {int(kind): kind.label for kind in ErrorKind}
+_BY_LOGIC = "refused-by-logic"
+_BUFFER = 65_536
+_WRITE_INTERVAL = 0.05
+_RETRY_INTERVAL = 1.0
+_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+Fsync = Literal["never", "interval", "always"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """``file_bytes``: size at which the next file is begun; ``fsync_interval`` in seconds; ``key`` may be empty."""
+
+    file_bytes: int = 256 * 1024 * 1024
+    fsync: Fsync = "interval"
+    fsync_interval: float = 1.0
+    key: bytes = b""
+
+
+class AuditLog:
+    """Appends records to numbered files in a directory of its own, and keeps the seal beside them.
+
+    Raises :class:`AuditError` when the directory cannot be used, is in use, or holds a log that cannot be continued.
+    """
+
+    def __init__(self, directory: Path, relay: str, settings: AuditSettings) -> None:
+        self.directory = directory
+        self.settings = settings
+        self.records = 0
+        self.failure = ""
+        """Why records cannot be written just now; empty when they can."""
+        self.later: Callable[[float, Callable[[], None]], object] | None = None
+        """Calls a function after so many seconds, when a loop runs; without one, call :meth:`flush`."""
+        self._relay = relay
+        self._hash = GENESIS
+        self._buffer = bytearray()
+        self._file = -1
+        self._number = 1
+        self._size = 0
+        self._synced = time.monotonic()
+        self._scheduled = False
+        self._seal_file = self._lock()
+        try:
+            recovered, torn = self._recover()
+            self._open_file()
+            self.event("started", {"recovered_records": recovered, "torn_bytes": torn})
+            self.flush()
+        except OSError as error:
+            self.release()
+            raise AuditError(f"{error.filename or directory}: cannot write the audit log: {error.strerror}") from None
+        except BaseException:
+            self.release()
+            raise
+
+    def event(self, name: str, fields: dict[str, object]) -> None:
+        """Record something that is no frame."""
+        self._append(f'"event":"{name}"' + "".join(f',"{key}":{json.dumps(value)}' for key, value in fields.items()))
+
+    def frames(self, connection: int, user: int, receivers: int, entries: list[str]) -> None:
+        """Record the frames of one read; raises :class:`AuditError` when nothing can be recorded just now."""
+        if self.failure:
+            raise AuditError(f"not forwarded: the audit log cannot be written: {self.failure}")
+        self._append(
+            f'"event":"frames","connection":{connection},"uid":{user},"receivers":{receivers},"frames":['
+            + ",".join(entries)
+            + "]"
+        )
+        if self.settings.fsync == "always":
+            self.flush()
+            if self.failure:
+                raise AuditError(f"not forwarded: the audit log cannot be written: {self.failure}")
+
+    def flush(self) -> None:
+        """Write what was recorded, force it to disk when that is due, and seal it."""
+        self._scheduled = False
+        try:
+            while self._buffer:
+                written = os.write(self._file, self._buffer)
+                del self._buffer[:written]
+                self._size += written
+            fsync = self.settings.fsync
+            if fsync == "always" or (
+                fsync == "interval" and time.monotonic() - self._synced >= self.settings.fsync_interval
+            ):
+                self._sync()
+            self._seal()
+            if self._size >= self.settings.file_bytes:
+                self._next_file()
+            self.failure = ""
+        except OSError as error:
+            self.failure = error.strerror or str(error)
+            self._schedule(_RETRY_INTERVAL)
+
+    def next_file(self) -> None:
+        """Begin the next file now."""
+        self.flush()
+        if not self.failure:
+            self._next_file()
+
+    def close(self) -> None:
+        """Record the end, write everything, force it to disk unless that is never wanted, and let go."""
+        self.event("stopped", {})
+        self.flush()
+        if self.settings.fsync != "never":
+            with suppress(OSError):
+                self._sync()
+        self.release()
+
+    def release(self) -> None:
+        """Close the files as they are."""
+        for descriptor in (self._file, self._seal_file):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._file = self._seal_file = -1
+
+    def _append(self, members: str) -> None:
+        self.records += 1
+        body = f'{{"n":{self.records},"time_ns":{time.time_ns()},{members}'
+        line, self._hash = line_of(self._hash, body, self.settings.key)
+        self._buffer += line
+        if len(self._buffer) >= _BUFFER and not self.failure:
+            self.flush()
+        elif not self._scheduled:
+            self._schedule(_WRITE_INTERVAL)
+
+    def _schedule(self, delay: float) -> None:
+        if self.later is not None and not self._scheduled:
+            self._scheduled = True
+            self.later(delay, self.flush)
+
+    def _sync(self) -> None:
+        os.fsync(self._file)
+        self._synced = time.monotonic()
+
+    def _seal(self) -> None:
+        seal = Seal(file_name(self._relay, self._number), self._size, self.records, self._hash)
+        line = seal_line(seal, self.settings.key)
+        os.pwrite(self._seal_file, line, 0)  # always as long as the one before: a seal is never half new
+        if self.settings.fsync == "always":
+            os.fsync(self._seal_file)
+
+    def _next_file(self) -> None:
+        if self.settings.fsync != "never":
+            self._sync()
+        self._number += 1
+        self._open_file()
+        self.flush()
+
+    def _open_file(self) -> None:
+        """Go on in the file of the present number; a new one starts with the record that links it."""
+        path = self.directory / file_name(self._relay, self._number)
+        descriptor = os.open(path, _FILE_FLAGS, 0o600)
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = descriptor
+        self._size = os.fstat(descriptor).st_size
+        if self._size == 0:
+            fields = {"relay": self._relay, "format": FORMAT, "previous": self._hash, "frame_fields": FRAME_FIELDS}
+            self.event("file", fields)
+
+    # Starting
+
+    def _lock(self) -> int:
+        path = seal_path(self.directory / file_name(self._relay, 1))
+        try:
+            os.makedirs(self.directory, mode=0o700, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise AuditError(f"{path}: cannot open the audit log: {error.strerror}") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise AuditError(f"{path}: another relay writes there; use another --audit-directory") from None
+        return descriptor
+
+    def _recover(self) -> tuple[int, int]:
+        """Find the end of an earlier log; returns how many records were behind the seal, and bytes of a torn line."""
+        path = seal_path(self.directory / file_name(self._relay, 1))
+        files = sorted(self.directory.glob(f"{self._relay}-*.jsonl"), key=file_number)
+        if os.fstat(self._seal_file).st_size == 0:
+            if any(file.stat().st_size for file in files[1:]) or (files and len(list(lines(files[0]))) > 1):
+                raise AuditError(f"{path}: the seal of the log beside it is missing; use another --audit-directory")
+            for file in files:  # killed before the first seal
+                os.truncate(file, 0)
+            return 0, 0
+        seal = read_seal(path, self.settings.key)
+        self._number = file_number(Path(seal.file))
+        self.records, self._hash = seal.records, seal.hash
+        behind = [file for file in files if file_number(file) >= self._number]
+        if not behind or behind[0].name != seal.file or behind[0].stat().st_size < seal.size:
+            raise AuditError(
+                f"{self.directory / seal.file}: the log ends before its seal; see what torq-audit verify says of it,"
+                " and use another --audit-directory"
+            )
+        torn = 0
+        for file in behind:
+            self._number = file_number(file)
+            torn += self._adopt(file, seal.size if file.name == seal.file else 0)
+        return self.records - seal.records, torn
+
+    def _adopt(self, file: Path, offset: int) -> int:
+        """Take over records behind the seal; cuts off a line without an end and returns its bytes."""
+        for line in lines(file, offset):
+            if not line.endswith(b"\n"):
+                os.truncate(file, offset)
+                return len(line)
+            found = follows(self._hash, line, self.settings.key)
+            if found is None:
+                raise AuditError(
+                    f"{file}: the log goes on with records that do not follow; see what torq-audit verify says of it,"
+                    " and use another --audit-directory"
+                )
+            self._hash = found
+            self.records += 1
+            offset += len(line)
+        return 0
+
+
+class AuditObserver(Observer):
+    """Feeds an audit log from a server: connections by events, frames by the hub's tap."""
+
+    def __init__(self, log: AuditLog, should_forward: Callable[[MessageHeader], bool] | None) -> None:
+        self.log = log
+        self._should_forward = should_forward
+        self._hub: Hub | None = None
+        self._users: dict[int, int] = {}
+
+    def attach(self, hub: Hub) -> None:
+        """Hear of every frame from now on."""
+        self._hub = hub
+        hub.tap = self._tap
+
+    def admitted(self, connection: Connection, peer: Peer) -> None:
+        self._users[connection.id] = peer.uid
+        self.log.event("joined", {"connection": connection.id, "pid": peer.pid, "uid": peer.uid, "gid": peer.gid})
+
+    def refused(self, reason: CloseReason, peer: Peer | None) -> None:
+        who = {"pid": peer.pid, "uid": peer.uid, "gid": peer.gid} if peer else {}
+        self.log.event("refused", {"reason": reason.label, **who})
+
+    def closed(self, connection: Connection, peer: Peer) -> None:
+        assert connection.close_reason is not None
+        self._users.pop(connection.id)
+        counters = {
+            "received_frames": connection.received_frames,
+            "refused_frames": connection.refused_frames,
+            "delivered_frames": connection.delivered_frames,
+            "dropped_frames": sum(connection.dropped_frames),
+        }
+        self.log.event("closed", {"connection": connection.id, "reason": connection.close_reason.label, **counters})
+
+    def _tap(self, sender: Connection, data: bytes, scan: Scan) -> None:
+        if not scan.runs and not scan.refused:
+            return
+        assert self._hub is not None
+        entries = frame_entries(data, scan, self._should_forward)
+        receivers = self._hub.receiver_count(sender)
+        self.log.frames(sender.id, self._users[sender.id], receivers, entries)
+
+
+def frame_entries(data: bytes, scan: Scan, should_forward: Callable[[MessageHeader], bool] | None) -> list[str]:
+    """The frames of a scan in their order, each as JSON: ``[source,sequence,payload_size,checksum]`` and, if it was
+    refused, why."""
+    unpack = _FRAME.unpack_from
+    if not scan.refused and should_forward is None:
+        entries = []
+        for start, stop, _ in scan.runs:
+            while start < stop:
+                source, sequence, size, checksum = unpack(data, start)
+                entries.append(f"[{source},{sequence},{size},{checksum}]")
+                start += _HEADER + size
+        return entries
+    verdicts = {start: _LABELS[kind] for start, _, kind in scan.refused}
+    entries = []
+    for start, stop in sorted([(start, stop) for start, stop, _ in (*scan.runs, *scan.refused)]):
+        while start < stop:
+            source, sequence, size, checksum = unpack(data, start)
+            verdict = verdicts.get(start)
+            if verdict is None and should_forward is not None:
+                forwarded = should_forward(MessageHeader.from_bytes(data[start : start + _HEADER]))
+                verdict = None if forwarded else _BY_LOGIC
+            reason = f',"{verdict}"' if verdict else ""
+            entries.append(f"[{source},{sequence},{size},{checksum}{reason}]")
+            start += _HEADER + size
+    return entries

@@ -1,0 +1,240 @@
+"""What a relay tells its operator: events with fields, as plain lines, coloured lines or JSON objects.
+
+Facts:
+- structlog is imported for coloured lines and JSON only: plain lines cost a starting relay nothing;
+- a storm of warnings is one line and a count; a connection's life is one line, written when it ends;
+- what a peer sends never stands in a log, and a log that cannot be written stops nobody.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from ..accounting import CloseReason, DropReason
+from ..hub import Connection
+from ..observer import Observer, Peer
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+Field = str | int | float | list[str] | None
+
+
+class Render(Protocol):
+    """One event as one line, without its end."""
+
+    def __call__(self, level: str, event: str, fields: dict[str, Field]) -> str: ...
+
+
+class LogStream:
+    """Where lines go: standard error, or a file (mode 0600) that can be opened anew after it was moved away."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._stream: TextIO = self._open() if path else sys.stderr
+
+    def write(self, line: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    def reopen(self) -> None:
+        """Go on in a new file at the same path; raises OSError, and then nothing has changed."""
+        if self._path:
+            old, self._stream = self._stream, self._open()
+            old.close()
+
+    def isatty(self) -> bool:
+        """Whether a person is looking."""
+        return self._stream.isatty()
+
+    def _open(self) -> TextIO:
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return open(descriptor, "a", encoding="utf-8")
+
+
+class EventLog:
+    """Writes events at or above a level; like warnings are written once per interval (seconds) and counted."""
+
+    def __init__(self, stream: LogStream, render: Render, level: str, repeat_interval: float) -> None:
+        self.stream = stream
+        self._render = render
+        self._clock = time.monotonic
+        self._counts: dict[tuple[str, str], list[float]] = {}
+        self.later: Callable[[float, Callable[[], None]], object] | None = None
+        """Calls a function after so many seconds, when a loop runs: then counts are written when their time is up."""
+        self.configure(level, repeat_interval)
+
+    def configure(self, level: str, repeat_interval: float) -> None:
+        """Take another level and interval from now on."""
+        self.level = level
+        self.repeat_interval = repeat_interval
+
+    def debug(self, event: str, **fields: Field) -> None:
+        self._write("debug", event, fields)
+
+    def info(self, event: str, **fields: Field) -> None:
+        self._write("info", event, fields)
+
+    def warning(self, event: str, **fields: Field) -> None:
+        self._repeatable("warning", event, fields)
+
+    def error(self, event: str, **fields: Field) -> None:
+        self._repeatable("error", event, fields)
+
+    def flush(self) -> None:
+        """Write the counts of what was held back so far."""
+        for (level, event), (_, held) in list(self._counts.items()):
+            if held:
+                self._write(level, event, {"repeated": int(held)})
+        self._counts.clear()
+
+    def _repeatable(self, level: str, event: str, fields: dict[str, Field]) -> None:
+        now = self._clock()
+        like = (level, event)
+        known = self._counts.get(like)
+        if known is not None and now - known[0] < self.repeat_interval:
+            known[1] += 1
+            return
+        if known is not None and known[1]:
+            fields["repeated"] = int(known[1])
+        self._counts[like] = [now, 0]
+        self._write(level, event, fields)
+        if self.later is not None and self.repeat_interval:
+            self.later(self.repeat_interval, lambda: self._expire(like))
+
+    def _expire(self, like: tuple[str, str]) -> None:
+        known = self._counts.get(like)
+        if known is not None and self._clock() - known[0] >= self.repeat_interval * 0.99:
+            del self._counts[like]
+            if known[1]:
+                self._write(*like, {"repeated": int(known[1])})
+
+    def _write(self, level: str, event: str, fields: dict[str, Field]) -> None:
+        if LEVELS[level] >= LEVELS[self.level]:
+            self.stream.write(self._render(level, event, fields))
+
+
+def open_log(name: str, path: str, style: str, level: str, repeat_interval: float) -> EventLog:
+    """The log of a relay; raises OSError when its file cannot be opened. ``style``: plain, console or json."""
+    stream = LogStream(path)
+    render = _plain(f"torq.{name}") if style == "plain" else _structured(name, style, colors=stream.isatty())
+    log = EventLog(stream, render, level, repeat_interval)
+    logging.basicConfig(handlers=[_Forward(log)], level=logging.WARNING, force=True)
+    return log
+
+
+class _Forward(logging.Handler):
+    """What libraries log becomes an event."""
+
+    def __init__(self, log: EventLog) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.error(record.getMessage(), logger=record.name, trace=_trace(record))
+
+
+def _trace(record: logging.LogRecord) -> str | None:
+    return logging.Formatter().formatException(record.exc_info) if record.exc_info else None
+
+
+def _plain(name: str) -> Render:
+    def render(level: str, event: str, fields: dict[str, Field]) -> str:
+        now = time.time()
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+        words = [f"{stamp},{int(now % 1 * 1000):03d} {level.upper()} {name}: {event}"]
+        words += [f"{key}={_word(value)}" for key, value in fields.items() if value is not None]
+        return " ".join(words)
+
+    return render
+
+
+def _word(value: Field) -> str:
+    text = ",".join(value) if isinstance(value, list) else str(value)
+    return text if text and text.isprintable() and not set(text) & set(' "=') else json.dumps(text)
+
+
+def _structured(name: str, style: str, *, colors: bool) -> Render:
+    import structlog
+
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    last: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if style == "console":
+        last = structlog.dev.ConsoleRenderer(colors=colors)
+
+    def render(level: str, event: str, fields: dict[str, Field]) -> str:
+        given = {key: value for key, value in fields.items() if value is not None}
+        entry: structlog.typing.EventDict = {"event": event, "level": level, "relay": name, **given}
+        return str(last(None, level, stamp(None, level, entry)))
+
+    return render
+
+
+class LogObserver(Observer):
+    """Writes the events of a server's life."""
+
+    def __init__(self, log: EventLog, build: str, loop: str) -> None:
+        self._log = log
+        self._build = build
+        self._loop = loop
+        self._joined: dict[int, float] = {}
+
+    def listening(self, paths: list[Path]) -> None:
+        self._log.info("listening", paths=[str(path) for path in paths], build=self._build, loop=self._loop)
+
+    def admitted(self, connection: Connection, peer: Peer) -> None:
+        self._joined[connection.id] = time.monotonic()
+        self._log.debug("connection joined", connection=connection.id, pid=peer.pid, uid=peer.uid, gid=peer.gid)
+
+    def refused(self, reason: CloseReason, peer: Peer | None) -> None:
+        who = {"pid": peer.pid, "uid": peer.uid, "gid": peer.gid} if peer else {}
+        self._log.warning(f"connection refused: {reason.label}", **who)
+
+    def accept_paused(self, error: OSError) -> None:
+        self._log.warning("cannot accept for now; trying again", error=error.strerror)
+
+    def path_lost(self, path: Path) -> None:
+        self._log.error("our socket is no longer at its path; new clients cannot come until a restart", path=str(path))
+
+    def closed(self, connection: Connection, peer: Peer) -> None:
+        reason = connection.close_reason
+        assert reason is not None
+        dropped = {
+            f"dropped_{DropReason(number).name.lower()}": count
+            for number, count in enumerate(connection.dropped_frames)
+            if count
+        }
+        self._log.info(
+            "connection closed",
+            connection=connection.id,
+            reason=reason.label,
+            pid=peer.pid,
+            uid=peer.uid,
+            gid=peer.gid,
+            seconds=round(time.monotonic() - self._joined.pop(connection.id), 3),
+            frames_in=connection.received_frames,
+            bytes_in=connection.received_bytes,
+            refused=connection.refused_frames,
+            frames_out=connection.delivered_frames,
+            bytes_out=connection.sent_bytes,
+            **dropped,
+        )
+
+    def failed(self, connection: Connection) -> None:
+        import traceback
+
+        self._log.error("internal error", connection=connection.id, trace=traceback.format_exc())
+
+    def draining(self) -> None:
+        self._log.info("draining: no new connections, delivering what was received")
+
+    def stopped(self, undelivered_frames: int) -> None:
+        self._log.info("stopped", undelivered_frames=undelivered_frames)
+        self._log.flush()

@@ -1,0 +1,97 @@
+"""systemd's side of a service: sockets passed in, states and heartbeats told. Without systemd nothing happens.
+
+Facts:
+- sd_listen_fds(3): descriptors from 3 on, ``LISTEN_PID`` says for whom, ``LISTEN_FDNAMES`` what for;
+- sd_notify(3): one datagram of lines to ``NOTIFY_SOCKET``; a leading ``@`` means the abstract namespace;
+- the heartbeat is due at half of ``WATCHDOG_USEC``; it comes from the loop that moves the frames, so that a relay that
+  hangs is restarted.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+
+from ..endpoint import Endpoint, EndpointError
+
+_FIRST_DESCRIPTOR = 3
+_NAMES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+
+
+class Notifier:
+    """Tells the supervisor (systemd) how the relay is; silent without ``NOTIFY_SOCKET``."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        address = environment.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self.watchdog_interval = _watchdog_interval(environment) if address else 0.0
+        """Seconds between heartbeats; 0 when none are wanted."""
+
+    def send(self, *lines: str) -> None:
+        """Send states such as ``READY=1``; that nobody hears them is no error."""
+        if not self._address:
+            return
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.connect(self._address)
+            sock.send("\n".join(lines).encode())
+
+    def ready(self, status: str) -> None:
+        """The relay serves: after its start, and after a reload."""
+        self.send("READY=1", f"MAINPID={os.getpid()}", f"STATUS={status}")
+
+    def reloading(self) -> None:
+        """A reload has begun; :meth:`ready` says that it has ended, well or not."""
+        self.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", "STATUS=reloading")
+
+    def stopping(self) -> None:
+        """The relay drains, and then exits."""
+        self.send("STOPPING=1", "STATUS=draining")
+
+    def heartbeat(self) -> None:
+        """The loop turns."""
+        self.send("WATCHDOG=1")
+
+
+def _watchdog_interval(environment: Mapping[str, str]) -> float:
+    period, process = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
+    if not period.isdecimal() or (process and process != str(os.getpid())):
+        return 0.0
+    return int(period) / 2_000_000
+
+
+def passed_endpoints(environment: MutableMapping[str, str]) -> list[Endpoint]:
+    """The listening sockets that systemd has opened for us, empty without socket activation.
+
+    Takes the variables out of the environment, so that no child mistakes them for its own. Raises
+    :class:`~torq_engine.endpoint.EndpointError` for a descriptor that is no listening Unix stream socket.
+    """
+    count, process = environment.get("LISTEN_FDS", ""), environment.get("LISTEN_PID", "")
+    if not count.isdecimal() or process != str(os.getpid()):
+        return []
+    for name in _NAMES:
+        environment.pop(name, None)
+    return [_endpoint(number) for number in range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))]
+
+
+def _endpoint(number: int) -> Endpoint:
+    wanted = "use ListenStream= with a path in the .socket unit"
+    try:
+        os.set_inheritable(number, False)
+        sock = socket.socket(fileno=number)
+    except OSError as error:
+        raise EndpointError(f"descriptor {number} passed by systemd: {error.strerror}; {wanted}") from error
+    listens = sock.type == socket.SOCK_STREAM and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    if sock.family != socket.AF_UNIX or not listens:
+        sock.detach()
+        raise EndpointError(f"descriptor {number} passed by systemd is no listening Unix stream socket; {wanted}")
+    path = sock.getsockname()
+    if not isinstance(path, str) or not path:
+        sock.detach()
+        raise EndpointError(f"descriptor {number} passed by systemd has no path; {wanted}")
+    sock.setblocking(False)
+    return Endpoint(Path(path), sock)
