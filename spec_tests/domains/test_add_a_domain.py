@@ -29,7 +29,7 @@ def test_dom_4_guide_example_runs_and_serves_types_80_to_119_only() -> None:
     with short_directory() as directory:
         (directory / "system_relay.py").write_text(examples()[0], encoding="utf-8")
         path = directory / "s"
-        process = subprocess.Popen([sys.executable, directory / "system_relay.py", "--socket", path])
+        process = subprocess.Popen([sys.executable, directory / "system_relay.py", "--socket", path], text=True)
         relay = Daemon(process, path)
         try:
             limit = time.monotonic() + LIMIT

@@ -109,7 +109,7 @@ class ModelHub:
 
     def _cut(self, sender: ModelConnection, stream: bytes) -> tuple[list[bytes], bytes, bool]:
         """Accepted frames, what is left of the stream, and whether that cannot be framed."""
-        batch = []
+        batch: list[bytes] = []
         while stream:
             if not MAGIC.startswith(stream[:4]):
                 return batch, stream, True

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from torq_engine import endpoint as endpoint_module
 from torq_engine.endpoint import Endpoint, EndpointError, claim
 from torq_engine.settings import ListenSettings
 
@@ -24,7 +24,7 @@ def directory() -> Iterator[Path]:
         yield path
 
 
-def claimed(path: Path, **settings: object) -> Endpoint:
+def claimed(path: Path, **settings: Any) -> Endpoint:
     return claim(path, replace(ListenSettings((path,)), **settings))
 
 
@@ -98,7 +98,7 @@ def test_sec_1_checklist_5_mode_is_set_before_it_listens(directory: Path, monkey
             modes.append(stat.S_IMODE(os.lstat(directory / "s").st_mode))
             super().listen(*arguments)
 
-    monkeypatch.setattr(endpoint_module.socket, "socket", Watched)
+    monkeypatch.setattr("torq_engine.endpoint.socket.socket", Watched)
     claimed(directory / "s").release()
     claimed(directory / "s", socket_mode=0o660).release()
     assert modes == [0o600, 0o660]

@@ -4,12 +4,14 @@ import asyncio
 import os
 import socket
 import struct
+from functools import partial
 from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torq_engine.accounting import CloseReason
+from torq_engine.hub import Connection
 from torq_engine.settings import HubSettings, OnFramingError
 from torq_protocol.policy import FramePolicy
 
@@ -173,6 +175,10 @@ def test_frame_1_2_frames_are_recognised_however_the_bytes_are_cut(
     asyncio.run(run())
 
 
+def _has_received(connection: Connection, total: int) -> bool:
+    return connection.received_bytes == total
+
+
 async def test_frame_1_header_and_payload_split_at_every_byte() -> None:
     async with serving() as relay:
         sender, receiver = await relay.join(), await relay.join()
@@ -181,7 +187,7 @@ async def test_frame_1_header_and_payload_split_at_every_byte() -> None:
         for cut in range(1, len(whole)):
             await sender.send(whole[:cut])
             arrived = (cut - 1) * len(whole) + cut
-            await happened(lambda arrived=arrived: connection.received_bytes == arrived)
+            await happened(partial(_has_received, connection, arrived))
             await sender.send(whole[cut:])
             assert await receiver.frames(1) == [whole]
 
