@@ -74,7 +74,7 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._endpoints: list[Endpoint] = []
         self._clients: dict[int, _Client] = {}
-        self._paused: list[_Client] = []
+        self._paused: dict[int, _Client] = {}
         self._hangups = select.epoll()
         self._loop.add_reader(self._hangups.fileno(), self._hung_up)
         self._by_descriptor: dict[int, _Client] = {}
@@ -194,9 +194,11 @@ class Server:
             self._admit(sock)
 
     def _accept_last(self) -> None:
-        if self.accepting:
-            for endpoint in self._endpoints:
-                self._acceptable(endpoint)
+        """Let in whoever has connected by now, and no more: bounded by the backlog."""
+        for endpoint in self._endpoints:
+            for _ in range(self.settings.listen.backlog // _ACCEPTS_PER_TURN + 1):
+                if self.accepting:
+                    self._acceptable(endpoint)
 
     def _admit(self, sock: socket.socket) -> None:
         peer = Peer(*_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)))
@@ -250,7 +252,7 @@ class Server:
         hub = self.hub
         if hub.stalled and not self._may_read(client):
             self._stop_reading(client)
-            self._paused.append(client)
+            self._paused[client.connection.id] = client
             return
         try:
             data = client.recv(self._read_bytes)
@@ -293,8 +295,8 @@ class Server:
     def _resume_paused(self) -> None:
         if self.hub.stalled:
             return
-        paused, self._paused = self._paused, []
-        for client in paused:
+        paused, self._paused = self._paused, {}
+        for client in paused.values():
             if client.connection.input_open:
                 self._start_reading(client)
 

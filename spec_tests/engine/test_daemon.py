@@ -44,6 +44,22 @@ def test_life_1_queue_of_a_consumer_that_reads_late_is_delivered_within_the_drai
         assert relay.ends() == 0
 
 
+def test_life_1_clients_that_had_connected_by_the_signal_are_still_heard() -> None:
+    with daemon("market_data", "--no-echo") as relay:
+        receiver, first = relay.connect(), relay.connect()
+        first.sendall(frame())
+        assert receive(receiver, 32) == frame()
+        relay.signal(signal.SIGSTOP)
+        senders = [relay.connect() for _ in range(200)]
+        for number, sender in enumerate(senders):
+            sender.sendall(frame(sequence=number))
+        relay.signal()
+        relay.signal(signal.SIGCONT)
+        seen = receive(receiver, 200 * 32)
+        assert {part[8] for part in (seen[at : at + 32] for at in range(0, len(seen), 32))} == set(range(200))
+        assert relay.ends() == 0
+
+
 def test_life_1_second_signal_exits_at_once() -> None:
     with daemon("market_data") as relay:
         clients = [relay.connect() for _ in range(2)]

@@ -194,6 +194,7 @@ async def test_iso_3_backpressure_frames_of_a_client_that_left_while_paused_stil
         await happened(lambda: bool(relay.server.hub.stalled))
         left = [frame(bytes(40), source=9, sequence=n) for n in range(100)]
         leaver.sock.send(b"".join(left))
+        await happened(lambda: 4 in relay.server._paused)
         leaver.close()
         seen = await slow.frames(600)
         assert [f for f in seen if f[6] == 9] == left
