@@ -1,0 +1,259 @@
+"""The asynchronous client, on anyio: runs under asyncio (uvloop included) and trio."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from ..constants import RelayDomain
+from ..message import Message
+from ..sequence import SequenceTracker
+from .address import Address, AddressLike, UnixAddress, parse_address
+from .errors import (
+    ClosedError,
+    ConnectError,
+    ConnectionLostError,
+    SendTimeoutError,
+    StreamEndedError,
+    UnsafeDirectoryError,
+)
+from .events import ClientState, OnEvent
+from .link import Link
+from .session import Session
+from .settings import ClientSettings
+from .sockets import Connecting, cannot_connect, connecting, connecting_unix
+
+
+class Relay(AsyncIterator[Message]):
+    """A connection to a relay, replaced when it is lost; made by :func:`connect`.
+
+    ``async for message in relay`` gives whole messages, ``send`` sends them. One task may receive while others send.
+    Nothing runs in the background: messages that nobody asks for stay in the kernel and with the relay, which drops
+    or disconnects by its own policy, so a slow consumer costs this process one read of 64 KiB and one message.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._sending = anyio.Lock()
+        self._connecting = anyio.Lock()
+        self._closing = anyio.Event()
+        self._receiving = False
+
+    @property
+    def address(self) -> Address:
+        """Where the relay is."""
+        return self._session.address
+
+    @property
+    def state(self) -> ClientState:
+        """Whether a connection stands. A loss is noticed by the next call that sends or receives."""
+        return self._session.state
+
+    @property
+    def received(self) -> int:
+        """Messages received, over all connections."""
+        return self._session.received
+
+    @property
+    def sent(self) -> int:
+        """Messages given to the kernel whole, over all connections."""
+        return self._session.sent
+
+    @property
+    def reconnects(self) -> int:
+        """How often a lost connection was replaced."""
+        return self._session.reconnects
+
+    @property
+    def sequences(self) -> SequenceTracker | None:
+        """The sequence numbers seen, with ``track_sequences``; ``reset`` a source there when it starts anew."""
+        return self._session.tracker
+
+    async def send(self, *messages: Message | bytes) -> None:
+        """Send messages, in one piece; returns when the kernel has taken all of them.
+
+        At most once: a message is sent again on a new connection only if no byte of it had left. Waits for a
+        connection if there is none. Cancelled or timed out in the middle of a message, the connection is given up,
+        since nothing may follow a part of a message; before its first byte, nothing happens.
+
+        Raises :class:`ProtocolError` for a message that the domain's relay would refuse, :class:`ConnectionLostError`
+        for a connection that broke with a part of the messages on its way, :class:`SendTimeoutError`,
+        :class:`ConnectError` when it is time to give up, :class:`ClosedError`.
+        """
+        data = self._session.outgoing(messages)
+        while True:
+            link = await self._linked()
+            async with self._sending:
+                if link is self._session.link and await self._write(link, data):
+                    self._session.sent += len(messages)
+                    return
+
+    async def receive(self) -> Message:
+        """The next message; cancelling it loses nothing.
+
+        Raises, without ``reconnect``, :class:`StreamEndedError` or another :class:`ConnectionLostError` once the
+        connection is lost; :class:`ConnectError` when it is time to give up; :class:`ClosedError`; and with
+        ``OnFault.RAISE`` the :class:`ProtocolError` of a wrong message.
+        """
+        message = self._session.take_or_torn()
+        if message is not None:
+            return message
+        if self._receiving:
+            raise RuntimeError("another task is receiving on this client; let one task receive for all")
+        self._receiving = True
+        try:
+            while True:
+                await self._read(await self._linked())
+                message = self._session.take_or_torn()
+                if message is not None:
+                    return message
+        finally:
+            self._receiving = False
+
+    async def end_sending(self) -> None:
+        """Say that nothing more will be sent, and go on receiving (CONN-7); sending raises from now on."""
+        async with self._sending:
+            self._session.end_sending()
+
+    async def aclose(self) -> None:
+        """Close. Calls that wait raise :class:`ClosedError`, loops over messages end. Closing again does nothing."""
+        self._session.close()
+        self._closing.set()
+        await checkpoint()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        try:
+            return await self.receive()
+        except (ClosedError, StreamEndedError):
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _linked(self) -> Link:
+        """The present connection, or a new one."""
+        link = self._session.checked()
+        if link is not None:
+            return link
+        async with self._connecting:
+            return self._session.checked() or await self._reconnect()
+
+    async def _reconnect(self) -> Link:
+        while True:
+            with anyio.move_on_after(self._session.retry_in()):
+                await self._closing.wait()
+            try:
+                link = await open_link(self._session)
+            except (ConnectError, UnsafeDirectoryError) as error:
+                self._session.attempt_failed(error)
+            else:
+                self._session.established(link)
+                return link
+
+    async def _read(self, link: Link) -> None:
+        """Read once what the relay sends, waiting for it; a connection that ends is given up."""
+        try:
+            with link.in_use():
+                while not link.try_receive():
+                    await anyio.wait_readable(link.socket)
+        except ConnectionLostError as error:
+            self._session.lost(link, error)
+        await checkpoint()
+
+    async def _write(self, link: Link, data: memoryview) -> bool:
+        """Write all; False if the connection broke before the first byte and may be replaced."""
+        written = 0
+        try:
+            with link.in_use():
+                while written < len(data):
+                    count = link.try_send(data[written:])
+                    if count == 0:
+                        await self._writable(link.socket, written, len(data))
+                    written += count
+        except ConnectionLostError as error:
+            self._session.lost(link, error)
+            if written or not self._session.settings.reconnect:
+                raise self._session.cut_off(error, written, len(data)) from error
+            return False
+        except BaseException as error:
+            self._session.torn_by(link, error, written, len(data))
+            raise
+        return True
+
+    async def _writable(self, sock: socket.socket, written: int, size: int) -> None:
+        limit = self._session.settings.send_timeout_seconds
+        with anyio.move_on_after(limit) as scope:
+            await anyio.wait_writable(sock)
+        if scope.cancelled_caught:
+            raise SendTimeoutError(f"{self.address}: the relay took {written} of {size} bytes, and none for {limit} s")
+
+
+async def connect(
+    address: AddressLike,
+    *,
+    domain: RelayDomain | None = None,
+    settings: ClientSettings | None = None,
+    on_event: OnEvent | None = None,
+) -> Relay:
+    """Connect to a relay: ``async with await connect("/tmp/torq/signal.sock") as relay: ...``.
+
+    ``address`` is a path, ``unix:/path``, ``tcp:host:port`` or a :class:`RelayDomain` (its socket of D16). ``domain``
+    decides what may be sent and received; at a path of D16 it is known. ``on_event`` is told of connections, losses,
+    gaps and refused messages.
+
+    Raises :class:`ConnectError` if no relay answers, :class:`UnsafeDirectoryError` with ``check_directory``,
+    :class:`AddressError`.
+    """
+    session = Session(parse_address(address), domain, settings or ClientSettings(), on_event)
+    patience_ends = anyio.current_time() + session.settings.wait_for_relay_seconds
+    while session.link is None:
+        try:
+            session.established(await open_link(session))
+        except ConnectError as error:
+            session.attempt_failed(error)
+            if anyio.current_time() + session.retry_in() > patience_ends:
+                raise
+            await anyio.sleep(session.retry_in())
+    return Relay(session)
+
+
+async def open_link(session: Session) -> Link:
+    """One attempt to connect. Raises :class:`ConnectError` or :class:`UnsafeDirectoryError`."""
+    try:
+        with anyio.fail_after(session.settings.connect_timeout_seconds):
+            return Link(await _drive(await _steps(session.address, session.settings)), session.decoder)
+    except UnsafeDirectoryError:
+        raise
+    except OSError as error:
+        raise cannot_connect(session.address, error) from error
+
+
+async def _steps(address: Address, settings: ClientSettings) -> Connecting:
+    if isinstance(address, UnixAddress):
+        return connecting_unix(address, settings)
+    found = await anyio.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    return connecting([(family, place) for family, _, _, _, place in found])
+
+
+async def _drive(steps: Connecting) -> socket.socket:
+    try:
+        while True:
+            await anyio.wait_writable(next(steps))
+    except StopIteration as done:
+        connected: socket.socket = done.value
+        return connected
+    finally:
+        steps.close()

@@ -1,0 +1,234 @@
+"""What both clients have in common: the present connection, what is sent and received on it, and what is told.
+
+Nothing here waits. The clients wait for sockets and time, each in its own way.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from ..constants import RelayDomain
+from ..decoder import FrameDecoder, Refusal
+from ..message import Message, parse_frame, parse_message
+from ..policy import FramePolicy, ValidationLevel
+from ..sequence import SequenceTracker
+from .address import Address, domain_of
+from .errors import ClientError, ClosedError, ConnectError, ConnectionLostError
+from .events import ClientState, Connected, Event, GapSeen, Lost, OnEvent, Reconnected, Refused
+from .link import Link
+from .settings import ClientSettings
+
+_LEVELS = {RelayDomain.MARKET_DATA: ValidationLevel.PERFORMANCE, RelayDomain.EXECUTION: ValidationLevel.SECURITY}
+"""What the relays of the domains check; reliability for the others."""
+
+
+class Session:
+    """The state of one client over all its connections. Safe to use from threads."""
+
+    def __init__(
+        self, address: Address, domain: RelayDomain | None, settings: ClientSettings, on_event: OnEvent | None
+    ) -> None:
+        self.address = address
+        self.domain = domain_of(address) if domain is None else domain
+        self.settings = settings
+        self.tracker = SequenceTracker() if settings.track_sequences else None
+        self.link: Link | None = None
+        self.failure: ClientError = ConnectError(f"{address}: not connected yet")
+        self.closed = False
+        self.sending_ended = False
+        self.received = 0
+        self.sent = 0
+        self.reconnects = 0
+        self._on_event = on_event
+        self._lock = threading.Lock()
+        self._left: deque[Message] = deque()
+        self._receives = False
+        self._connected_at: float | None = None
+        self._lost_at = time.monotonic()
+        self._retry_at: float | None = None
+        self._attempts = 0
+        self._received_before = 0
+        self._delays: Iterator[float] = settings.backoff.delays()
+        self._outgoing_policy = self._policy_of_domain()
+
+    @property
+    def state(self) -> ClientState:
+        """Where the client stands."""
+        if self.closed:
+            return ClientState.CLOSED
+        return ClientState.DISCONNECTED if self.link is None else ClientState.CONNECTED
+
+    def decoder(self, on_refused: Callable[[Refusal], None]) -> FrameDecoder:
+        """A decoder for a new connection."""
+        settings, verify = self.settings, self.settings.verify_checksum
+        if verify is None:
+            verify = self.domain is not RelayDomain.MARKET_DATA
+        policy = None
+        if self.domain is not None:
+            policy = FramePolicy(
+                self.domain, verify_checksum=verify, check_tlvs=True, max_message_size=settings.max_message_size
+            )
+        return FrameDecoder(
+            policy,
+            verify_checksum=verify,
+            max_message_size=settings.max_message_size,
+            on_fault=settings.on_fault,
+            on_refused=on_refused,
+        )
+
+    def outgoing(self, messages: tuple[Message | bytes, ...]) -> memoryview:
+        """The bytes of messages, checked. Raises the :class:`ProtocolError` of one that is wrong, and
+        :class:`ClosedError` after ``end_sending``."""
+        if self.sending_ended:
+            raise ClosedError("sending was ended on this client; connect again to send")
+        frames = [message if isinstance(message, bytes) else message.to_bytes() for message in messages]
+        for frame in frames:
+            if self._outgoing_policy is not None:
+                parse_frame(frame, self._outgoing_policy)
+            else:
+                check = self.settings.check_outgoing
+                limit = self.settings.max_message_size
+                parse_message(frame, verify_checksum=check, check_tlvs=check, max_message_size=limit)
+        return memoryview(frames[0] if len(frames) == 1 else b"".join(frames))
+
+    def established(self, link: Link) -> None:
+        """Take a new connection into use. Raises :class:`ClosedError` if the client was closed meanwhile."""
+        with self._lock:
+            if self.closed:
+                link.close()
+                raise self.closed_error()
+            first = self._connected_at is None
+            self.link, self._retry_at = link, None
+            self._connected_at = time.monotonic()
+            attempts, seconds = self._attempts + 1, self._connected_at - self._lost_at
+            self._received_before = self.received
+            self.reconnects += not first
+        if self.sending_ended:
+            link.end_sending()
+        self._tell(Connected(self.address) if first else Reconnected(self.address, attempts, seconds))
+
+    def lost(self, link: Link, error: ClientError) -> None:
+        """Give a connection up, unless that has been done; messages that had arrived on it are kept to be received."""
+        with self._lock:
+            if self.link is not link:
+                return
+            self.link, self.failure = None, error
+            self._lost_at, self._attempts = time.monotonic(), 0
+            lasted = self._lost_at - (self._connected_at or 0.0)
+            if self.received > self._received_before or lasted > self.settings.backoff.longest_seconds:
+                self._delays = self.settings.backoff.delays()
+            if self._receives and not self._left:
+                self._left.extend(link.drain())
+        link.close()
+        self._tell(Lost(self.address, error))
+
+    def close(self) -> bool:
+        """Close the client; False if it was closed before."""
+        with self._lock:
+            before, self.closed = self.closed, True
+            link, self.link = self.link, None
+            self._left.clear()
+        if link is not None:
+            link.close()
+        return not before
+
+    def end_sending(self) -> None:
+        """Shut down the sending side, of connections to come as well."""
+        self.sending_ended = True
+        link = self.link
+        if link is not None:
+            link.end_sending()
+
+    def take(self) -> Message | None:
+        """The next message that has been read, its events told; None if the socket must be read."""
+        self._receives = True
+        link, message = self.link, None
+        if self._left:
+            message = self._left.popleft()
+        elif link is not None:
+            try:
+                message = link.next_message()
+            finally:
+                for refusal in link.refusals():
+                    self._tell(Refused(refusal))
+        if message is not None:
+            self.received += 1
+            if self.tracker is not None:
+                self._follow(message, self.tracker)
+        return message
+
+    def take_or_torn(self) -> Message | None:
+        """:meth:`take`; a stream that is torn is a connection that is lost, None its next message."""
+        link = self.link
+        try:
+            return self.take()
+        except ConnectionLostError as error:
+            assert link is not None, "only a connection breaks"
+            self.lost(link, error)
+            return None
+
+    def cut_off(self, error: ConnectionLostError, written: int, size: int) -> ConnectionLostError:
+        """The error of a send whose connection broke."""
+        text = f"{self.address}: {error}; {written} of {size} bytes had left and are not sent again"
+        return ConnectionLostError(text, offset=error.offset)
+
+    def retry_in(self) -> float:
+        """Seconds until the next attempt to connect is due, however often one asks.
+
+        Raises :class:`ConnectError` when it is time to give up, :class:`ClosedError`.
+        """
+        if self.closed:
+            raise self.closed_error()
+        now = time.monotonic()
+        limit = self.settings.give_up_after_seconds
+        if limit is not None and now - self._lost_at >= limit:
+            text = f"{self.address}: given up after {self._attempts} attempts in {limit} s: {self.failure}"
+            raise ConnectError(text, attempts=self._attempts) from self.failure
+        if self._retry_at is None:
+            self._retry_at = now + next(self._delays)
+        return max(0.0, self._retry_at - now)
+
+    def attempt_failed(self, error: ClientError) -> None:
+        """Take note of an attempt to connect that failed."""
+        self._attempts += 1
+        self._retry_at, self.failure = None, error
+
+    def checked(self) -> Link | None:
+        """The present connection; None if a new one may be made. Raises why there is none otherwise."""
+        if self.closed:
+            raise self.closed_error()
+        if self.link is None and not self.settings.reconnect:
+            raise self.failure
+        return self.link
+
+    def torn_by(self, link: Link, error: BaseException, written: int, size: int) -> None:
+        """Give a connection up on which a message was cut off, so that no other can follow its first part."""
+        if written:
+            reason = f"sending was broken off after {written} of {size} bytes ({type(error).__name__})"
+            self.lost(link, ConnectionLostError(f"{self.address}: {reason}", offset=link.offset))
+
+    def closed_error(self) -> ClosedError:
+        """The error of calls on a closed client."""
+        return ClosedError(f"the client of {self.address} is closed; connect again")
+
+    def _follow(self, message: Message, tracker: SequenceTracker) -> None:
+        header = message.header
+        gap = tracker.observe(header.source, header.sequence).gap
+        if gap is not None:
+            self._tell(GapSeen(gap, gap.request(self.settings.consumer_id) if gap.recoverable else None))
+
+    def _tell(self, event: Event) -> None:
+        if self._on_event is not None:
+            self._on_event(event)
+
+    def _policy_of_domain(self) -> FramePolicy | None:
+        if self.domain is None:
+            return None
+        size = self.settings.max_message_size
+        if not self.settings.check_outgoing:
+            return None
+        level = _LEVELS.get(self.domain, ValidationLevel.RELIABILITY)
+        return FramePolicy.for_domain(self.domain, level).with_max_message_size(size)

@@ -1,0 +1,84 @@
+"""What a client may be told, with its defaults."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from ..constants import HEADER_SIZE, LARGEST_MESSAGE_SIZE_LIMIT, MAX_MESSAGE_SIZE
+from ..decoder import OnFault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """Waiting times between attempts: each ``factor`` times the one before, then shortened by up to ``jitter`` of
+    itself at random, so that clients of a relay that died do not come back in step.
+
+    By default attempts follow after at most 0.02, 0.04, ... 0.64 s, then each second: a relay that is back has its
+    clients within 1 s, and the first six retries take less than 1.3 s in all.
+    """
+
+    first_seconds: float = 0.02
+    factor: float = 2.0
+    longest_seconds: float = 1.0
+    jitter: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.first_seconds <= self.longest_seconds or self.factor < 1 or not 0 <= self.jitter <= 1:
+            raise ValueError(f"{self}: use 0 < first_seconds <= longest_seconds, factor >= 1, 0 <= jitter <= 1")
+
+    def delays(self, draw: Callable[[], float] = random.random) -> Iterator[float]:
+        """Seconds to wait before each attempt, without end; ``draw`` gives numbers from 0 to 1."""
+        delay = self.first_seconds
+        while True:
+            yield delay * (1 - self.jitter * draw())
+            delay = min(delay * self.factor, self.longest_seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSettings:
+    """How a client behaves; every default suits an ordinary producer or consumer. Raises :class:`ValueError`."""
+
+    reconnect: bool = True
+    """Whether a lost connection is replaced by a new one; without it calls raise once the connection is lost."""
+    backoff: Backoff = field(default_factory=Backoff)
+    """The waiting times between attempts to reconnect."""
+    give_up_after_seconds: float | None = None
+    """How long to go on trying to reconnect; None for ever."""
+    wait_for_relay_seconds: float = 0.0
+    """How long the first connection may be tried for; 0 is one attempt."""
+    connect_timeout_seconds: float = 2.0
+    """How long one attempt may take."""
+    send_timeout_seconds: float | None = 5.0
+    """How long a relay may take no bytes while a message waits to be sent; None for ever."""
+    max_message_size: int = MAX_MESSAGE_SIZE
+    """The largest message to send or receive, in bytes, header included (D10)."""
+    verify_checksum: bool | None = None
+    """Whether to verify checksums of what is received; None: unless the domain is market data (VAL-2, D9)."""
+    on_fault: OnFault = OnFault.SKIP
+    """What to do about messages that are wrong; the framing of the stream is whole. SKIP tells it as an event, RAISE
+    raises it out of the receiving call, RESYNC also finds the next message behind bytes that start none."""
+    check_outgoing: bool = True
+    """Whether what is sent must pass the checks of the domain's relay; without it, only its framing is checked."""
+    track_sequences: bool = False
+    """Whether to follow the sequence numbers of every source and tell gaps as events."""
+    consumer_id: int = 0
+    """Who asks, in the RecoveryRequest that a gap's event suggests."""
+    check_directory: bool = False
+    """Whether to connect only where nobody else could have put the socket: its directory belongs to this user, or to
+    one of ``trusted_owners``, and neither group nor others may write to it."""
+    trusted_owners: frozenset[int] = frozenset()
+    """User ids beside our own that may own the socket's directory."""
+
+    def __post_init__(self) -> None:
+        if not HEADER_SIZE <= self.max_message_size <= LARGEST_MESSAGE_SIZE_LIMIT:
+            raise ValueError(
+                f"max_message_size {self.max_message_size}: use {HEADER_SIZE} to {LARGEST_MESSAGE_SIZE_LIMIT} bytes"
+            )
+        if self.connect_timeout_seconds <= 0 or self.wait_for_relay_seconds < 0:
+            raise ValueError("connect_timeout_seconds must be above 0, wait_for_relay_seconds 0 or more")
+        for name in ("give_up_after_seconds", "send_timeout_seconds"):
+            seconds = getattr(self, name)
+            if seconds is not None and seconds <= 0:
+                raise ValueError(f"{name} {seconds}: use more than 0, or None for ever")
