@@ -1,4 +1,4 @@
-"""The execution relay: everything checked, its own user only (DOM-2, VAL-4, SEC-2)."""
+"""The execution relay: everything checked, its own user only, every frame recorded (DOM-2, VAL-4, SEC-2, SEC-3)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class ExecutionLogic(RelayLogic):
     socket_path = SOCKET_PATHS[RelayDomain.EXECUTION]
     level = ValidationLevel.SECURITY
     own_user_only = True
+    audited = True
 
     def policy(self, level: ValidationLevel) -> FramePolicy:
         """The level's checks, of the domain's own types."""

@@ -1,54 +1,95 @@
-"""The command of a relay: flags, loop, signals, exit codes.
+"""The command of a relay: configuration, sockets, loop, exit codes.
 
 Facts:
 - the socket listens before the loop is imported: a spawner can connect within tens of milliseconds;
-- exit codes: 0 stopped by one signal after draining (LIFE-1), 1 cannot listen, 2 wrong usage, 128 + the signal's
-  number when a second signal ended it at once.
+- what was not asked for is not imported: metrics, the control socket and structured logs cost nothing when off;
+- exit codes: 0 stopped by one signal after draining (LIFE-1), 1 cannot listen or record, 2 wrong usage or
+  configuration, 128 + the signal's number when a second signal ended it at once.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
-import logging
 import os
 import signal
+import socket
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from torq_protocol.build_info import build_info
-
 from .endpoint import Endpoint, EndpointError, claim
-from .logic import RelayLogic, header_filter
-from .settings import HubSettings, ListenSettings, ServerSettings
+from .logic import RelayLogic
+from .operations.configuration import ConfigError, RelayConfig, server_settings
+from .operations.flags import parse
+from .operations.loading import load
+from .operations.systemd import Notifier, passed_endpoints
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from .operations.service import Source, Surroundings
+
+_early_signals: list[int] = []
+"""Reloads and log openings asked for before the loop runs."""
+
 
 def run_relay(logic: RelayLogic, arguments: list[str] | None = None) -> int:
-    """Run the relay of a domain until a signal ends it; returns the exit code."""
-    options = _parser(logic).parse_args(arguments)
-    logging.basicConfig(
-        stream=sys.stderr, level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    settings = ServerSettings(_listen_settings(logic, options), HubSettings(echo=options.echo))
+    """Run the relay of a domain until a signal ends it, or do what else its flags ask; returns the exit code."""
+    command = parse(logic, sys.argv[1:] if arguments is None else arguments)
+    name = f"{logic.name}_relay"
+    try:
+        if command.check:
+            load(logic, command.check, {}, {})
+            print(f"{command.check}: can be used by {name}")
+            return 0
+        config = load(logic, command.file, os.environ, command.flags)
+    except ConfigError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1 if command.check else 2
+    return _start(logic, config, command.file, command.flags)
+
+
+def _start(logic: RelayLogic, config: RelayConfig, file: str, flags: dict[str, object]) -> int:
+    """Claim what the relay needs, then run it; everything is given back at the end."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end_while_starting)
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, _note_while_starting)
     with ExitStack() as held:
-        endpoints: list[Endpoint] = []
         try:
-            for path in settings.listen.paths:
-                endpoints.append(claim(path, settings.listen))
-                held.callback(endpoints[-1].release)
-        except EndpointError as error:
+            endpoints = _endpoints(config, logic, held)
+            operating = _operating_sockets(config, held)
+            from .operations.service import Source
+
+            source = Source(logic, file, dict(os.environ), flags)
+            return _run_loop(source, config, (endpoints, operating), held)
+        except (EndpointError, ConfigError) as error:
             print(f"{logic.name}_relay: {error}", file=sys.stderr)
             return 1
-        return _run_loop(logic, settings, endpoints, options.loop)
+
+
+def _endpoints(config: RelayConfig, logic: RelayLogic, held: ExitStack) -> list[Endpoint]:
+    """The sockets to serve: those that systemd passed, or those of the configuration."""
+    endpoints = passed_endpoints(os.environ)
+    for endpoint in endpoints:
+        held.callback(endpoint.release)
+    if not endpoints:
+        settings = server_settings(config, logic).listen
+        for path in settings.paths:
+            endpoints.append(claim(path, settings))
+            held.callback(endpoints[-1].release)
+    return endpoints
+
+
+def _operating_sockets(config: RelayConfig, held: ExitStack) -> dict[str, socket.socket]:
+    """Listening sockets of the control and metrics endpoints, by name, as far as they were asked for."""
+    if not config.control_socket and not config.metrics:
+        return {}
+    from .operations.listening import listen_for_operators
+
+    return listen_for_operators(config, held)
 
 
 def _end_while_starting(number: int, frame: FrameType | None) -> None:
@@ -56,64 +97,34 @@ def _end_while_starting(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-def _parser(logic: RelayLogic) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"{logic.name}_relay",
-        description=f"Relay of the {logic.name} domain: every valid frame goes to every connection.",
-        epilog="Exit codes: 0 ended by one signal, after delivering what it had; 1 cannot listen; 2 wrong usage;"
-        " 128 + its number: a second signal.",
-    )
-    alias = " and ".join(logic.alias_paths)
-    parser.add_argument("--version", action="version", version=f"{parser.prog}: {build_info()}")
-    parser.add_argument("--socket", type=Path, metavar="PATH", help=f"listen here (default: {logic.socket_path})")
-    parser.add_argument(
-        "--alias",
-        type=Path,
-        metavar="PATH",
-        action="append",
-        help="listen here too; may be repeated (default: "
-        + (f"{alias}, unless --socket is given)" if alias else "none)"),
-    )
-    parser.add_argument("--no-alias", action="store_true", help="listen at --socket alone")
-    parser.add_argument(
-        "--echo",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="whether senders get their own frames back (default: they do)",
-    )
-    parser.add_argument(
-        "--shared-directory",
-        action="store_true",
-        help="accept a socket directory that another user owns or may write to (default: refuse)",
-    )
-    levels = ["debug", "info", "warning", "error", "critical"]
-    parser.add_argument("--log-level", choices=levels, default="info", help="the least that is logged (default: info)")
-    parser.add_argument(
-        "--loop",
-        choices=["auto", "uvloop", "asyncio"],
-        default="auto",
-        help="the event loop (default: auto, uvloop where it is installed)",
-    )
-    return parser
+def _note_while_starting(number: int, frame: FrameType | None) -> None:
+    _early_signals.append(number)
 
 
-def _listen_settings(logic: RelayLogic, options: argparse.Namespace) -> ListenSettings:
-    paths: list[Path] = [options.socket or Path(logic.socket_path)]
-    if not options.no_alias:
-        paths += options.alias or ([] if options.socket else [Path(alias) for alias in logic.alias_paths])
-    return ListenSettings(
-        tuple(paths),
-        own_directory=not options.shared_directory,
-        allow_uids=frozenset({os.geteuid()}) if logic.own_user_only else None,
-    )
-
-
-def _run_loop(logic: RelayLogic, settings: ServerSettings, endpoints: list[Endpoint], loop: str) -> int:
+def _run_loop(
+    source: Source, config: RelayConfig, sockets: tuple[list[Endpoint], dict[str, socket.socket]], held: ExitStack
+) -> int:
     import asyncio
 
-    factory, name = _loop_factory(loop)
+    from .operations.audit_chain import AuditError
+    from .operations.logs import open_log
+    from .operations.service import Surroundings, open_audit
+
+    factory, loop_name = _loop_factory(config.loop)
+    name = source.logic.name
+    try:
+        log = open_log(name, config.log_file, config.log_format, config.log_level, config.log_repeat_interval)
+        audit = open_audit(config, source.logic, source.environment)
+    except (OSError, AuditError) as error:
+        what = f"{config.log_file}: cannot log there: {error.strerror}" if isinstance(error, OSError) else str(error)
+        print(f"{name}_relay: {what}", file=sys.stderr)
+        return 1
+    if audit is not None:
+        held.callback(audit.close)
+        log.info("recording every frame", audit=str(audit.directory))
+    surroundings = Surroundings(log, audit, Notifier(source.environment), loop_name)
     with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(_serve(logic, settings, endpoints, name))
+        return runner.run(_serve(source, config, surroundings, sockets))
 
 
 def _loop_factory(wanted: str) -> tuple[Callable[[], asyncio.AbstractEventLoop] | None, str]:
@@ -122,37 +133,33 @@ def _loop_factory(wanted: str) -> tuple[Callable[[], asyncio.AbstractEventLoop] 
             import uvloop
         except ImportError:
             if wanted == "uvloop":
-                raise SystemExit("--loop uvloop: it is not installed; pip install uvloop, or use --loop auto") from None
+                raise ConfigError("loop: uvloop is not installed; pip install uvloop, or use auto") from None
         else:
             return uvloop.new_event_loop, "uvloop"
     return None, "asyncio"
 
 
-async def _serve(logic: RelayLogic, settings: ServerSettings, endpoints: list[Endpoint], loop_name: str) -> int:
+async def _serve(
+    source: Source,
+    config: RelayConfig,
+    surroundings: Surroundings,
+    sockets: tuple[list[Endpoint], dict[str, socket.socket]],
+) -> int:
     import asyncio
 
-    from .observer import LogObserver
-    from .server import Server
+    from .operations.service import Service
 
-    observer = LogObserver(logic.name, f"{build_info()}, {loop_name}")
-    should_forward = logic.should_forward if header_filter(logic) else None
-    server = Server(logic.policy(logic.level), settings, observer, should_forward)
-    signals: list[int] = []
-    first = asyncio.Event()
-
-    def signalled(number: int) -> None:
-        signals.append(number)
-        if len(signals) == 1:
-            first.set()
-            return
-        server.stop()
-        os._exit(128 + number)
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled, number)
-    server.start(endpoints)
+    endpoints, operating = sockets
+    service = Service(source, config, surroundings, endpoints)
+    service.handle_signals(_early_signals)
     gc.freeze()  # what was imported lives for ever: collections need not look at it
-    await first.wait()
-    await server.drain()
+    if not operating:
+        await service.run()
+        return 0
+    from .operations.listening import serve_operators
+
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(serve_operators(service, operating))
+        await service.run()
+        serving.cancel()
     return 0

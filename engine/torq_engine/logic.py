@@ -28,6 +28,8 @@ class RelayLogic(ABC):
     """The validation level unless configured."""
     own_user_only: bool = False
     """Whether only the relay's own user may connect unless configured (SEC-2)."""
+    audited: bool = False
+    """Whether the metadata of every frame is recorded unless configured (SEC-3)."""
 
     @abstractmethod
     def policy(self, level: ValidationLevel) -> FramePolicy:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from logging import Logger, getLogger
 from pathlib import Path
 
 from .accounting import CloseReason
@@ -50,47 +49,44 @@ class Observer:
         """All connections are closed; frames that a queue still held at the end are given."""
 
 
-class LogObserver(Observer):
-    """Writes one line per event to a standard logger."""
+class ObserverGroup(Observer):
+    """Tells every member, in order."""
 
-    def __init__(self, name: str, kernel: str) -> None:
-        self._log: Logger = getLogger(f"torq.{name}")
-        self._kernel = kernel
+    def __init__(self, members: list[Observer]) -> None:
+        self._members = members
 
     def listening(self, paths: list[Path]) -> None:
-        self._log.info("listening on %s (%s)", ", ".join(map(str, paths)), self._kernel)
+        for member in self._members:
+            member.listening(paths)
 
     def admitted(self, connection: Connection, peer: Peer) -> None:
-        self._log.debug("connection %d joined: pid %d uid %d gid %d", connection.id, peer.pid, peer.uid, peer.gid)
+        for member in self._members:
+            member.admitted(connection, peer)
 
     def refused(self, reason: CloseReason, peer: Peer | None) -> None:
-        self._log.warning("connection refused: %s (%s)", reason.label, peer)
+        for member in self._members:
+            member.refused(reason, peer)
 
     def accept_paused(self, error: OSError) -> None:
-        self._log.warning("cannot accept: %s; trying again", error.strerror)
+        for member in self._members:
+            member.accept_paused(error)
 
     def path_lost(self, path: Path) -> None:
-        self._log.error("%s: our socket is no longer there; new clients cannot connect until a restart", path)
+        for member in self._members:
+            member.path_lost(path)
 
     def closed(self, connection: Connection, peer: Peer) -> None:
-        reason = connection.close_reason
-        assert reason is not None
-        self._log.info(
-            "connection %d closed: %s; pid %d sent %d frames (%d refused), got %d, missed %d",
-            connection.id,
-            reason.label,
-            peer.pid,
-            connection.received_frames,
-            connection.refused_frames,
-            connection.delivered_frames,
-            sum(connection.dropped_frames),
-        )
+        for member in self._members:
+            member.closed(connection, peer)
 
     def failed(self, connection: Connection) -> None:
-        self._log.exception("connection %d: internal error", connection.id)
+        for member in self._members:
+            member.failed(connection)
 
     def draining(self) -> None:
-        self._log.info("draining: no new connections, delivering what was received")
+        for member in self._members:
+            member.draining()
 
     def stopped(self, undelivered_frames: int) -> None:
-        self._log.info("stopped; %d frames undelivered", undelivered_frames)
+        for member in self._members:
+            member.stopped(undelivered_frames)

@@ -148,6 +148,7 @@ class AuditLog:
 
     def close(self) -> None:
         """Record the end, write everything, force it to disk unless that is never wanted, and let go."""
+        self.later = None
         self.event("stopped", {})
         self.flush()
         if self.settings.fsync != "never":

@@ -31,6 +31,10 @@ class AuditError(Exception):
     """An audit log that cannot be read, written or continued: what is wrong, where, what to do next."""
 
 
+class UnreadableError(AuditError):
+    """A file of an audit log that the system does not let us read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seal:
     """Where a chain ends: the name of its last file, its length in bytes, the number of records in all, their hash."""
@@ -101,7 +105,7 @@ def read_seal(path: Path, key: bytes) -> Seal:
     try:
         line = path.read_bytes()
     except OSError as error:
-        raise AuditError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UnreadableError(f"{path}: cannot be read: {error.strerror}") from None
     try:
         content = json.loads(line)
         seal = Seal(content["file"], int(content["size"]), int(content["records"]), content["last"])
@@ -119,7 +123,7 @@ def lines(path: Path, start: int = 0) -> Iterator[bytes]:
             stream.seek(start)
             yield from stream
     except OSError as error:
-        raise AuditError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UnreadableError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def verify(files: list[Path], seal: Seal | None, key: bytes = b"", *, partial: bool = False) -> Finding:

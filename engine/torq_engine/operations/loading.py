@@ -13,7 +13,7 @@ import difflib
 import math
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -24,6 +24,8 @@ from .configuration import KEYS, ConfigError, Key, RelayConfig, frame_policy, se
 
 RELAYS = ("market_data", "signal", "execution", "system")
 """Tables that a file may hold; a domain of one's own adds its name by being the one that is loaded."""
+_RELAY = "relay"
+"""The one key of a file that is no setting: which relay ``torq-relay run --config FILE`` runs."""
 _FOREIGN = frozenset({"TORQ_CONFIG", "TORQ_COMPILE", "TORQ_TRACEBACK"})
 _KINDS = {
     msgspec.inspect.IntType: "a whole number",
@@ -54,15 +56,35 @@ def load(logic: RelayLogic, file: str, environment: Mapping[str, str], flags: Ma
     return config
 
 
-def _file_layers(relay: str, file: str) -> list[Layer]:
+def relay_of(file: str, known: Collection[object]) -> str:
+    """The relay that a file is for: its ``relay`` key, or its only table. Raises :class:`ConfigError`."""
+    data = _read(file)
+    tables = [name for name, value in data.items() if isinstance(value, dict)]
+    name = data.get(_RELAY, tables[0] if len(tables) == 1 else None)
+    if name not in known:
+        what = "it does not say which relay it is for" if name is None else f"no such relay: {name!r}"
+        raise ConfigError(
+            f'{file}: {what}; use --relay NAME, or relay = "NAME" in it, one of {", ".join(map(str, known))}'
+        )
+    return str(name)
+
+
+def _read(file: str) -> dict[str, object]:
     try:
-        data = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not TOML: {error}") from None
+
+
+def _file_layers(relay: str, file: str) -> list[Layer]:
+    data = _read(file)
     tables = {name: value for name, value in data.items() if isinstance(value, dict)}
     common = {name: value for name, value in data.items() if name not in tables}
+    meant = common.pop(_RELAY, relay)
+    if meant != relay:
+        raise ConfigError(f"{file}: {_RELAY}: this file is for the relay {meant!r}, not for {relay!r}")
     known = dict.fromkeys((*RELAYS, relay))
     for name in tables:
         if name not in known:
@@ -107,7 +129,7 @@ def _environment_layers(relay: str, environment: Mapping[str, str]) -> list[Laye
 
 
 def _environment_layer(name: str, text: str, key: Key) -> Layer:
-    is_list = any(isinstance(kind, msgspec.inspect.ListType) for kind in _alternatives(key.kind))
+    is_list = any(isinstance(kind, msgspec.inspect.ListType) for kind in alternatives(key.kind))
     value: object = [part.strip() for part in text.split(",") if part.strip()] if is_list else text
     return f"environment: {name}", value, key.name
 
@@ -126,12 +148,13 @@ def _converted(where: str, value: object, key: Key) -> object:
 
 def allowed(key: Key) -> str:
     """What a key takes, in words, made of its type and limits."""
-    words = [_words(kind) for kind in _alternatives(key.kind) if not isinstance(kind, msgspec.inspect.NoneType)]
+    words = [_words(kind) for kind in alternatives(key.kind) if not isinstance(kind, msgspec.inspect.NoneType)]
     unit = f" ({key.unit})" if key.unit else ""
     return " or ".join(words) + unit
 
 
-def _alternatives(kind: msgspec.inspect.Type) -> Iterable[msgspec.inspect.Type]:
+def alternatives(kind: msgspec.inspect.Type) -> Iterable[msgspec.inspect.Type]:
+    """The members of a union; of another type itself."""
     if isinstance(kind, msgspec.inspect.UnionType):
         return kind.types
     return (kind,)

@@ -21,15 +21,16 @@ from typing import Protocol, TextIO
 from ..accounting import CloseReason, DropReason
 from ..hub import Connection
 from ..observer import Observer, Peer
+from .configuration import LogLevel
 
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+LEVELS: dict[LogLevel, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 Field = str | int | float | list[str] | None
 
 
 class Render(Protocol):
     """One event as one line, without its end."""
 
-    def __call__(self, level: str, event: str, fields: dict[str, Field]) -> str: ...
+    def __call__(self, level: LogLevel, event: str, fields: dict[str, Field]) -> str: ...
 
 
 class LogStream:
@@ -62,16 +63,16 @@ class LogStream:
 class EventLog:
     """Writes events at or above a level; like warnings are written once per interval (seconds) and counted."""
 
-    def __init__(self, stream: LogStream, render: Render, level: str, repeat_interval: float) -> None:
+    def __init__(self, stream: LogStream, render: Render, level: LogLevel, repeat_interval: float) -> None:
         self.stream = stream
         self._render = render
         self._clock = time.monotonic
-        self._counts: dict[tuple[str, str], list[float]] = {}
+        self._counts: dict[tuple[LogLevel, str], list[float]] = {}
         self.later: Callable[[float, Callable[[], None]], object] | None = None
         """Calls a function after so many seconds, when a loop runs: then counts are written when their time is up."""
         self.configure(level, repeat_interval)
 
-    def configure(self, level: str, repeat_interval: float) -> None:
+    def configure(self, level: LogLevel, repeat_interval: float) -> None:
         """Take another level and interval from now on."""
         self.level = level
         self.repeat_interval = repeat_interval
@@ -95,9 +96,9 @@ class EventLog:
                 self._write(level, event, {"repeated": int(held)})
         self._counts.clear()
 
-    def _repeatable(self, level: str, event: str, fields: dict[str, Field]) -> None:
+    def _repeatable(self, level: LogLevel, event: str, fields: dict[str, Field]) -> None:
         now = self._clock()
-        like = (level, event)
+        like: tuple[LogLevel, str] = (level, event)
         known = self._counts.get(like)
         if known is not None and now - known[0] < self.repeat_interval:
             known[1] += 1
@@ -109,19 +110,19 @@ class EventLog:
         if self.later is not None and self.repeat_interval:
             self.later(self.repeat_interval, lambda: self._expire(like))
 
-    def _expire(self, like: tuple[str, str]) -> None:
+    def _expire(self, like: tuple[LogLevel, str]) -> None:
         known = self._counts.get(like)
         if known is not None and self._clock() - known[0] >= self.repeat_interval * 0.99:
             del self._counts[like]
             if known[1]:
                 self._write(*like, {"repeated": int(known[1])})
 
-    def _write(self, level: str, event: str, fields: dict[str, Field]) -> None:
+    def _write(self, level: LogLevel, event: str, fields: dict[str, Field]) -> None:
         if LEVELS[level] >= LEVELS[self.level]:
             self.stream.write(self._render(level, event, fields))
 
 
-def open_log(name: str, path: str, style: str, level: str, repeat_interval: float) -> EventLog:
+def open_log(name: str, path: str, style: str, level: LogLevel, repeat_interval: float) -> EventLog:
     """The log of a relay; raises OSError when its file cannot be opened. ``style``: plain, console or json."""
     stream = LogStream(path)
     render = _plain(f"torq.{name}") if style == "plain" else _structured(name, style, colors=stream.isatty())
@@ -146,7 +147,7 @@ def _trace(record: logging.LogRecord) -> str | None:
 
 
 def _plain(name: str) -> Render:
-    def render(level: str, event: str, fields: dict[str, Field]) -> str:
+    def render(level: LogLevel, event: str, fields: dict[str, Field]) -> str:
         now = time.time()
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
         words = [f"{stamp},{int(now % 1 * 1000):03d} {level.upper()} {name}: {event}"]
@@ -169,7 +170,7 @@ def _structured(name: str, style: str, *, colors: bool) -> Render:
     if style == "console":
         last = structlog.dev.ConsoleRenderer(colors=colors)
 
-    def render(level: str, event: str, fields: dict[str, Field]) -> str:
+    def render(level: LogLevel, event: str, fields: dict[str, Field]) -> str:
         given = {key: value for key, value in fields.items() if value is not None}
         entry: structlog.typing.EventDict = {"event": event, "level": level, "relay": name, **given}
         return str(last(None, level, stamp(None, level, entry)))

@@ -1,0 +1,103 @@
+"""The control socket: one JSON request a line in, one JSON answer a line out.
+
+Facts:
+- only our own user (and root) is answered: the socket's mode says so, SO_PEERCRED proves it;
+- ``drain`` answers when everything is delivered, then the relay ends;
+- a request names a ``command`` and its ``argument``; an answer holds ``result`` or ``error``.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Callable
+
+import anyio
+import msgspec
+from anyio.abc import SocketAttribute, SocketListener, SocketStream
+
+from .logs import LEVELS
+from .service import Service
+
+_LONGEST_REQUEST = 4096
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What an operator asks for."""
+
+    command: str
+    argument: str = ""
+
+
+class ControlServer:
+    """Answers operators' requests about a service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._commands: dict[str, Callable[[str], object]] = {
+            "status": lambda _: service.status(),
+            "connections": lambda _: service.connections(),
+            "kill": self._kill,
+            "log-level": self._log_level,
+            "reload": self._reload,
+        }
+
+    async def serve(self, listener: SocketListener) -> None:
+        """Serve until cancelled."""
+        async with listener:
+            await listener.serve(self._answer)
+
+    async def _answer(self, stream: SocketStream) -> None:
+        async with stream:
+            sock: socket.socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
+            if not _is_own_user(sock):
+                return
+            pending = b""
+            try:
+                while len(pending) <= _LONGEST_REQUEST:
+                    pending += await stream.receive()
+                    while b"\n" in pending:
+                        line, _, pending = pending.partition(b"\n")
+                        await stream.send(await self._reply(line) + b"\n")
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                return
+
+    async def _reply(self, line: bytes) -> bytes:
+        try:
+            request = msgspec.json.decode(line, type=Request)
+            if request.command == "drain":
+                self._service.end()
+                with anyio.CancelScope(shield=True):
+                    await self._service.ended.wait()
+                return msgspec.json.encode({"result": self._service.status()})
+            if request.command not in self._commands:
+                raise ValueError(f"no command {request.command!r}; use {', '.join([*self._commands, 'drain'])}")
+            return msgspec.json.encode({"result": self._commands[request.command](request.argument)})
+        except (ValueError, msgspec.MsgspecError) as error:
+            return msgspec.json.encode({"error": str(error)})
+
+    def _kill(self, argument: str) -> str:
+        if not argument.isdecimal() or not self._service.kill(int(argument)):
+            raise ValueError(f"no connection {argument}; 'connections' lists them")
+        return f"connection {argument} closed"
+
+    def _log_level(self, argument: str) -> str:
+        for level in LEVELS:
+            if level == argument:
+                self._service.set_log_level(level)
+                return f"logging {level} and above"
+        raise ValueError(f"no log level {argument!r}; use one of {', '.join(LEVELS)}")
+
+    def _reload(self, argument: str) -> str:
+        error = self._service.reload()
+        if error:
+            raise ValueError(f"nothing has changed: {error}")
+        return "reloaded"
+
+
+def _is_own_user(sock: socket.socket) -> bool:
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    user: int = _CREDENTIALS.unpack(credentials)[1]
+    return user in (os.geteuid(), 0)

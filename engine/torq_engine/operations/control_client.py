@@ -1,0 +1,55 @@
+"""Asking a running relay over its control socket."""
+
+from __future__ import annotations
+
+import socket
+
+import msgspec
+
+from .control import Request
+
+
+class ControlError(Exception):
+    """The relay could not be asked, or refused: what is wrong and what to do next."""
+
+
+class Answer(msgspec.Struct):
+    """What came back: a result, or an error."""
+
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: str = ""
+
+
+class ControlClient:
+    """One connection to a control socket; raises :class:`ControlError`."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.connect(path)
+        except OSError as error:
+            self._socket.close()
+            raise ControlError(
+                f"{path}: cannot connect: {error.strerror}; is a relay running with --control-socket {path}?"
+            ) from None
+        self._stream = self._socket.makefile("rb")
+
+    def ask(self, command: str, argument: str = "") -> bytes:
+        """The result of a command, as JSON."""
+        try:
+            self._socket.sendall(msgspec.json.encode(Request(command, argument)) + b"\n")
+            line = self._stream.readline()
+        except OSError as error:
+            raise ControlError(f"{self._path}: {error.strerror}") from None
+        if not line.endswith(b"\n"):
+            raise ControlError(f"{self._path}: the relay hung up; it answers its own user only")
+        answer = msgspec.json.decode(line, type=Answer)
+        if answer.error:
+            raise ControlError(answer.error)
+        return bytes(answer.result)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._stream.close()
+        self._socket.close()

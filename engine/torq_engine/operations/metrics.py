@@ -1,0 +1,140 @@
+"""A relay's metrics in Prometheus's text format, read off the counters when they are asked for.
+
+Facts:
+- names start with ``torq_relay_``, units are base units, counters end in ``_total``; reasons are labels, connections
+  never are: there is no end of them, ``torq-relay ctl connections`` lists them;
+- every reason is there from the start, at 0, so that a rate over it has no hole;
+- forwarding latency is timed by the server only while somebody may ask for it.
+"""
+
+from __future__ import annotations
+
+import resource
+from bisect import bisect_left
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from torq_protocol.build_info import build_info
+
+from ..accounting import Totals
+from .service import Service
+from .status import closes, drops, refusals
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+BUCKETS = (5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25)
+"""Upper bounds of the latency histogram, in seconds."""
+_COUNTERS = (
+    ("received_frames", "Whole frames received, of any fate"),
+    ("received_bytes", "Bytes received"),
+    ("skipped_bytes", "Bytes skipped to find the next frame after a framing error"),
+    ("offered_frames", "Accepted frames times the receivers each was meant for"),
+    ("delivered_frames", "Frames that receivers' sockets took to their last byte"),
+    ("delivered_bytes", "Bytes that receivers' sockets took"),
+)
+_GAUGES = (
+    ("connections", "Connections now"),
+    ("queued_frames", "Frames waiting for receivers"),
+    ("queued_bytes", "Bytes waiting for receivers, counted for each"),
+    ("held_bytes", "Bytes held for all receivers, shared ones once"),
+)
+
+
+class Latencies:
+    """A histogram of seconds: from the read that brought frames to the end of their fan-out."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.sum += seconds
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        """Bounds and counts as Prometheus has them."""
+        total = 0
+        found = []
+        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self.counts, strict=True):
+            total += count
+            found.append((bound, float(total)))
+        return found
+
+
+class RelayCollector(Collector):
+    """What a service's counters say, as metric families."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._latencies = Latencies()
+        service.server.turn_timer = self._latencies.observe
+
+    def collect(self) -> Iterator[Metric]:
+        totals = self._service.server.hub.totals()
+        yield from self._plain(totals)
+        yield from self._by_reason(totals)
+        yield from self._process()
+        yield HistogramMetricFamily(
+            "torq_relay_forwarding_seconds",
+            "Seconds from the read that brought frames to the end of their fan-out",
+            buckets=self._latencies.cumulative(),
+            sum_value=self._latencies.sum,
+        )
+
+    def _plain(self, totals: Totals) -> Iterator[Metric]:
+        for name, text in _COUNTERS:
+            yield CounterMetricFamily(f"torq_relay_{name}", text, value=getattr(totals, name))
+        yield CounterMetricFamily("torq_relay_connections_joined", "Connections admitted", value=totals.joined)
+        for name, text in _GAUGES:
+            yield GaugeMetricFamily(f"torq_relay_{name}", text, value=getattr(totals, name))
+        limit = self._service.server.max_connections
+        yield GaugeMetricFamily("torq_relay_max_connections", "Connections that are admitted at most", value=limit)
+
+    def _by_reason(self, totals: Totals) -> Iterator[Metric]:
+        families = (
+            ("refused_frames", "Frames refused, by reason", refusals(totals)),
+            ("dropped_frames", "Frames that a receiver did not get, by reason", drops(totals.dropped_frames)),
+            ("connections_closed", "Connections ended or not admitted, by reason", closes(totals)),
+        )
+        for name, text, numbers in families:
+            family = CounterMetricFamily(f"torq_relay_{name}", text, labels=["reason"])
+            for reason, number in numbers.items():
+                family.add_metric([reason], number)
+            yield family
+
+    def _process(self) -> Iterator[Metric]:
+        service = self._service
+        info = GaugeMetricFamily("torq_relay_info", "What is running", labels=["relay", "version"])
+        info.add_metric([service.source.logic.name, build_info().version], 1)
+        yield info
+        yield GaugeMetricFamily("torq_relay_ready", "1 while clients should come", value=float(not service.ready()))
+        yield CounterMetricFamily("torq_relay_reloads", "Configurations taken while running", value=service.reloads)
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        yield CounterMetricFamily(
+            "torq_relay_cpu_seconds", "Processor time used", value=usage.ru_utime + usage.ru_stime
+        )
+        yield GaugeMetricFamily("torq_relay_resident_bytes", "Memory in use", value=_resident_bytes())
+        if service.audit is not None:
+            yield CounterMetricFamily("torq_relay_audit_records", "Audit records made", value=service.audit.records)
+            failing = float(bool(service.audit.failure))
+            yield GaugeMetricFamily("torq_relay_audit_failing", "1 while records cannot be written", value=failing)
+
+
+class Exposition:
+    """The metrics page of a service."""
+
+    def __init__(self, service: Service) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(RelayCollector(service))
+
+    def page(self) -> bytes:
+        """All metrics, as text."""
+        return generate_latest(self._registry)
+
+
+def _resident_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as stream:
+        return int(stream.read().split()[1]) * resource.getpagesize()

@@ -1,0 +1,103 @@
+"""What a running relay says of itself to ``torq-relay ctl``: plain structures, the same as JSON."""
+
+from __future__ import annotations
+
+import msgspec
+
+from torq_protocol.errors import ErrorKind
+
+from ..accounting import REFUSED_BY_LOGIC, CloseReason, DropReason, Totals
+from ..hub import Connection
+from ..observer import Peer
+
+
+class ConnectionStatus(msgspec.Struct, frozen=True):
+    """One connection: who, for how long (seconds), and what passed (frames, bytes)."""
+
+    id: int
+    pid: int
+    uid: int
+    gid: int
+    seconds: float
+    frames_in: int
+    bytes_in: int
+    refused: int
+    frames_out: int
+    bytes_out: int
+    queued_frames: int
+    queued_bytes: int
+    dropped: dict[str, int]
+    reads: bool
+    sends: bool
+
+
+class Status(msgspec.Struct, frozen=True):
+    """A relay: what it runs, how it is, and its counters since its start, by reason."""
+
+    relay: str
+    build: str
+    loop: str
+    pid: int
+    sockets: list[str]
+    state: str
+    seconds: float
+    connections: int
+    max_connections: int
+    joined: int
+    received_frames: int
+    received_bytes: int
+    offered_frames: int
+    delivered_frames: int
+    delivered_bytes: int
+    queued_frames: int
+    held_bytes: int
+    skipped_bytes: int
+    refused: dict[str, int]
+    dropped: dict[str, int]
+    closed: dict[str, int]
+    audit: str
+    log_level: str
+    reloads: int
+    config: dict[str, object]
+
+
+def refusals(totals: Totals) -> dict[str, int]:
+    """Frames refused, by reason; every reason there is."""
+    labels = {int(kind): kind.label for kind in ErrorKind} | {REFUSED_BY_LOGIC: "refused-by-logic"}
+    return {label: totals.refused_frames[number] for number, label in labels.items()}
+
+
+def drops(counts: list[int]) -> dict[str, int]:
+    """Frames dropped, by reason; every reason there is."""
+    return {reason.label: counts[reason] for reason in DropReason}
+
+
+def closes(totals: Totals) -> dict[str, int]:
+    """Connections ended or refused, by reason; every reason there is."""
+    return {reason.label: totals.closed[reason] for reason in CloseReason}
+
+
+def counted(numbers: dict[str, int]) -> dict[str, int]:
+    """Only what has happened."""
+    return {name: number for name, number in numbers.items() if number}
+
+
+def connection_status(connection: Connection, peer: Peer, seconds: float) -> ConnectionStatus:
+    """A connection as it is now."""
+    return ConnectionStatus(
+        id=connection.id,
+        pid=peer.pid,
+        uid=peer.uid,
+        gid=peer.gid,
+        seconds=round(seconds, 3),
+        frames_in=connection.received_frames,
+        bytes_in=connection.received_bytes,
+        refused=connection.refused_frames,
+        frames_out=connection.delivered_frames,
+        bytes_out=connection.sent_bytes,
+        queued_frames=connection.backlog.frames,
+        queued_bytes=connection.backlog.bytes,
+        dropped=counted(drops(connection.dropped_frames)),
+        reads=connection.reads(),
+        sends=connection.input_open,
+    )

@@ -1,0 +1,113 @@
+"""Several relays under one supervisor: restarted when they fail, told what it is told, ended together.
+
+Facts:
+- a relay that fails is started again after a pause that doubles up to 30 s; one that ran for a minute starts afresh;
+- a relay that fails too often, or whose configuration is wrong (exit code 2), is given up: all end, exit code 1;
+- a relay that ends by itself without an error was drained by an operator: it is not started again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import Process
+
+from .systemd import Notifier
+
+_LONGEST_PAUSE = 30.0
+_HEALTHY = 60.0
+_WRONG_CONFIGURATION = 2
+_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+_SUPERVISOR_ONLY = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """``pause``: seconds before the first restart; ``failures``: how many in a row before a relay is given up."""
+
+    pause: float = 0.5
+    failures: int = 5
+
+
+class Supervisor:
+    """Runs commands by name until all have ended or one is given up."""
+
+    def __init__(self, commands: dict[str, list[str]], policy: RestartPolicy) -> None:
+        self._commands = commands
+        self._policy = policy
+        self._processes: dict[str, Process] = {}
+        self._ending = anyio.Event()
+        self._exit_code = 0
+        self._environment = {name: value for name, value in os.environ.items() if name not in _SUPERVISOR_ONLY}
+
+    async def run(self) -> int:
+        """Supervise; returns the exit code: 0, 1 when a relay was given up, 128 + number after a second signal."""
+        notifier = Notifier(os.environ)
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(self._forward_signals)
+            async with anyio.create_task_group() as keepers:
+                for name in self._commands:
+                    keepers.start_soon(self._keep, name)
+                notifier.ready(f"supervising {', '.join(self._commands)}")
+            tasks.cancel_scope.cancel()
+        notifier.stopping()
+        return self._exit_code
+
+    async def _keep(self, name: str) -> None:
+        failures = 0
+        while not self._ending.is_set():
+            started = time.monotonic()
+            code = await self._run_once(name)
+            if self._ending.is_set():
+                self._exit_code = max(self._exit_code, code)
+                return
+            if code == 0:
+                _say(f"{name} ended by itself; not started again")
+                return
+            failures = 1 if time.monotonic() - started >= _HEALTHY else failures + 1
+            if code == _WRONG_CONFIGURATION or failures > self._policy.failures:
+                _say(f"{name} ended with exit code {code}, failure {failures}; giving up, ending all")
+                self._exit_code = 1
+                self._end(signal.SIGTERM)
+                return
+            pause = min(self._policy.pause * 2 ** (failures - 1), _LONGEST_PAUSE)
+            _say(f"{name} ended with exit code {code}, failure {failures}; starting it again in {pause:g} s")
+            with anyio.move_on_after(pause):
+                await self._ending.wait()
+
+    async def _run_once(self, name: str) -> int:
+        command = self._commands[name]
+        process = await anyio.open_process(command, stdin=None, stdout=None, stderr=None, env=self._environment)
+        self._processes[name] = process
+        _say(f"{name} started, process {process.pid}")
+        if self._ending.is_set():
+            process.send_signal(signal.SIGTERM)
+        code = await process.wait()
+        del self._processes[name]
+        return code
+
+    async def _forward_signals(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        with anyio.open_signal_receiver(*_FORWARDED) as signals:
+            task_status.started()
+            async for number in signals:
+                if number in (signal.SIGTERM, signal.SIGINT):
+                    self._end(number)
+                else:
+                    self._tell(number)
+
+    def _end(self, number: signal.Signals) -> None:
+        self._ending.set()
+        self._tell(number)
+
+    def _tell(self, number: signal.Signals) -> None:
+        for process in self._processes.values():
+            process.send_signal(number)
+
+
+def _say(text: str) -> None:
+    print(f"torq-relay: {text}", file=sys.stderr, flush=True)
