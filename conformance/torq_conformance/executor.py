@@ -19,13 +19,29 @@ import socket
 import termios
 import time
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from . import wire
 from .errors import TargetError
+from .faults import Faults
 from .history import History, Peer, Received, Sent
 from .legality import Fate, fate_of, fence_type
 from .profile import Rules
-from .program import Close, Connect, Finish, Frame, HalfClose, Idle, Program, Sync, Write, encode_frame, fence_frame
+from .program import (
+    Close,
+    Connect,
+    Finish,
+    Flood,
+    Frame,
+    HalfClose,
+    Idle,
+    Program,
+    Step,
+    Sync,
+    Write,
+    encode_frame,
+    fence_frame,
+)
 from .target import Target
 
 WITNESS = -1
@@ -48,14 +64,15 @@ QUIET = 0.03
 READ_SIZE = 262_144
 
 
-class _Link:
-    """A socket of a run with its receive buffer."""
+class Link:
+    """A socket of a run with its receive buffer; ``reading`` and ``sending`` say what its client still does."""
 
     def __init__(self, sock: socket.socket, peer: Peer) -> None:
         self.sock = sock
         self.peer = peer
         self.buffer = bytearray()
         self.sending = True
+        self.reading = True
         self.latest_fence = 0
         self.unfinished: tuple[bytes, list[Sent]] | None = None
 
@@ -78,7 +95,7 @@ class Executor:
             self._patience = play.patience if play.silent else 1.0
 
 
-class _Play:
+class _Play(Faults):
     """One run of one program."""
 
     def __init__(self, target: Target, rules: Rules, program: Program, patience: float) -> None:
@@ -86,9 +103,9 @@ class _Play:
         self._rules = rules
         self._program = program
         self._history = History()
-        self._links: dict[int, _Link] = {}
+        self._links: dict[int, Link] = {}
         self._poller = select.poll()
-        self._by_fd: dict[int, _Link] = {}
+        self._by_fd: dict[int, Link] = {}
         self._known: dict[bytes, int] = {}
         self.patience = patience
         self.silent = False
@@ -103,11 +120,11 @@ class _Play:
         numbers = iter(self._program.frames())
         for position, step in enumerate(self._program.steps):
             self._tick += 1
+            frames = list(islice(numbers, _frames_of(step)))
             match step:
-                case Connect(conn=conn):
-                    self._connect(conn, joining=True)
+                case Connect(conn=conn, reads=reads):
+                    self._connect(conn, joining=reads)
                 case Write():
-                    frames = [next(numbers) for item in step.items if isinstance(item, Frame)]
                     self._write(step, position, [(number, frame) for number, _, _, frame in frames])
                 case Finish(conn=conn):
                     self._finish(conn)
@@ -119,6 +136,10 @@ class _Play:
                     self._leave(conn, reset=reset)
                 case Idle(milliseconds=milliseconds):
                     self._pump_for(milliseconds / 1000)
+                case _:
+                    self.play_fault(step, position, [number for number, _, _, _ in frames])
+            if self._crashed():
+                break
         self._conclude()
         for link in self._links.values():
             if link.peer.conn != WITNESS and not link.peer.left:
@@ -126,6 +147,9 @@ class _Play:
         if not history.crash:
             history.crash = self._seen_dead()
         return history
+
+    def _crashed(self) -> bool:
+        return bool(self._history.crash)
 
     def _seen_dead(self) -> str:
         """How the relay died, "" while it lives: its process is gone, or its listener takes no connection."""
@@ -143,6 +167,8 @@ class _Play:
         return ""
 
     def close(self) -> None:
+        """Close every socket."""
+        self._thaw()
         for link in self._links.values():
             link.sock.close()
 
@@ -169,34 +195,36 @@ class _Play:
             self._pump(left)
         return True
 
-    def _read(self, link: _Link) -> None:
+    def _read(self, link: Link, size: int = READ_SIZE) -> bool:
+        """Read once; False when nothing came."""
         try:
-            data = link.sock.recv(READ_SIZE)
+            data = link.sock.recv(size)
         except BlockingIOError:
-            return
+            return False
         except OSError as error:
             self._lost(link, "reset" if isinstance(error, ConnectionResetError) else str(error))
-            return
+            return False
         if not data:
             self._lost(link, "end of stream")
-            return
+            return False
         if link.sock.family != socket.AF_UNIX:  # or a hub without TCP_NODELAY waits 40 ms for each acknowledgement
             link.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         link.buffer += data
         self._decode(link)
+        return True
 
-    def _lost(self, link: _Link, how: str) -> None:
+    def _lost(self, link: Link, how: str) -> None:
         self._unwatch(link)
         link.peer.closed = how
         link.peer.closed_at = self._tick
         link.sending = False
 
-    def _unwatch(self, link: _Link) -> None:
+    def _unwatch(self, link: Link) -> None:
         fd = link.sock.fileno()
         if self._by_fd.pop(fd, None) is not None:
             self._poller.unregister(fd)
 
-    def _decode(self, link: _Link) -> None:
+    def _decode(self, link: Link) -> None:
         peer = link.peer
         if not peer.torn:
             frames, used, peer.torn = wire.decode(link.buffer, self._rules.max_message_size)
@@ -208,7 +236,7 @@ class _Play:
                     peer.received.append(Received(self._known.get(frame), frame, self._tick))
             del link.buffer[:used]
 
-    def _fenced(self, link: _Link, frame: bytes) -> None:
+    def _fenced(self, link: Link, frame: bytes) -> None:
         peer = link.peer
         sequence = int.from_bytes(frame[8:16], "little")
         link.latest_fence = max(link.latest_fence, sequence)
@@ -234,16 +262,23 @@ class _Play:
             return
         self._tick += 1
         peer = Peer(conn, connected=self._tick)
-        link = _Link(sock, peer)
+        link = Link(sock, peer)
         self._links[conn] = link
         self._by_fd[sock.fileno()] = link
         self._poller.register(sock, select.POLLIN)
         if conn != WITNESS:
             self._history.peers[conn] = peer
+            if not joining:
+                peer.reads = False
+                self._begin_stall(link)
         if joining and self._rules.forwards and self._links[WITNESS].sending:
             self._join(link)
 
-    def _join(self, link: _Link) -> None:
+    def _connect_witness(self) -> None:
+        self._links.pop(WITNESS, None)
+        self._connect(WITNESS, joining=False)
+
+    def _join(self, link: Link) -> None:
         """Fence from the witness until the new connection is served, in short waits that grow."""
         patience = 0.001
         deadline = time.monotonic() + JOIN_PATIENCE * self.patience
@@ -277,6 +312,7 @@ class _Play:
         self._pump(0)
         link.peer.left = True
         link.sending = False
+        link.reading = True
         if not link.peer.closed:
             self._unwatch(link)
         for sent in self._history.sent:
@@ -318,6 +354,7 @@ class _Play:
             return
         if step.size < len(data):
             link.unfinished = (bytes(data[step.size :]), [entry for end, entry in sent if end > step.size])
+        self._account(len(sent), len(data))
         written = 0
         for start, stop in step.pieces():
             written += self._send_all(link, memoryview(data)[start:stop])
@@ -350,7 +387,7 @@ class _Play:
             entry.whole = complete
             entry.certain = complete and link.sending
 
-    def _send_all(self, link: _Link, data: memoryview) -> int:
+    def _send_all(self, link: Link, data: memoryview) -> int:
         """Write bytes, reading everybody meanwhile; how many went out."""
         written = 0
         progress = time.monotonic()
@@ -359,18 +396,22 @@ class _Play:
                 written += link.sock.send(data[written:])
                 progress = time.monotonic()
             except BlockingIOError:
-                if time.monotonic() - progress > STUCK_PATIENCE:
-                    self._history.stuck = f"the relay took no byte of {link.peer.name} for {STUCK_PATIENCE:.0f} s"
+                if self.frozen:
+                    self._thaw()
+                patience = STUCK_PATIENCE * max(self.patience, 0.1)
+                if time.monotonic() - progress > patience:
+                    self._history.stuck = f"the relay took no byte of {link.peer.name} for {patience:.1f} s"
                     link.sending = False
+                    self._fell_silent()
                     break
                 self._pump(0.001)
             except OSError:
                 link.sending = False
         return written
 
-    def _settle(self, link: _Link) -> None:
+    def _settle(self, link: Link) -> None:
         """Wait until the relay has read what was written, so that the next write is the next read."""
-        deadline = time.monotonic() + SETTLE_PATIENCE
+        deadline = time.monotonic() + (0.0 if self.frozen else SETTLE_PATIENCE)
         unread = array.array("i", [0])
         turns = 0
         while link.peer.open and time.monotonic() < deadline:
@@ -385,7 +426,7 @@ class _Play:
 
     # --- fences --------------------------------------------------------------------------------------------------
 
-    def _fence(self, link: _Link) -> bool:
+    def _fence(self, link: Link) -> bool:
         """Write one fence; False when the connection takes none."""
         self._sequence += 1
         sequence = self._sequence
@@ -393,21 +434,26 @@ class _Play:
         data = fence_frame(
             domain=self._rules.number, tlv_type=fence_type(self._rules), conn=link.peer.conn, sequence=sequence
         )
+        self._account(1, len(data))
         return self._send_all(link, memoryview(data)) == len(data)
 
-    def _senders(self) -> list[_Link]:
+    def _senders(self) -> list[Link]:
         """Who can write a fence; the witness last, behind what the clients may still have under way."""
         links = sorted(self._links.values(), key=lambda link: link.peer.conn == WITNESS)
         return [link for link in links if link.sending and link.peer.open]
 
-    def _receivers(self) -> list[_Link]:
+    def _receivers(self) -> list[Link]:
         return [
             link
             for link in self._links.values()
-            if link.peer.conn != WITNESS and link.peer.open and link.peer.joined is not None and not link.peer.torn
+            if link.peer.conn != WITNESS
+            and link.reading
+            and link.peer.open
+            and link.peer.joined is not None
+            and not link.peer.torn
         ]
 
-    def _unproven(self, senders: Iterable[_Link]) -> set[int]:
+    def _unproven(self, senders: Iterable[Link]) -> set[int]:
         """Senders whose fence some open receiver has not seen."""
         receivers = self._receivers()
         return {
@@ -420,6 +466,7 @@ class _Play:
 
     def _fence_round(self, *, patience: float) -> bool:
         """Let every sender write fences until every receiver has seen one of each; False when that never happens."""
+        self._thaw()
         if not self._rules.forwards:
             self._pump_for(QUIET)
             return True
@@ -443,6 +490,8 @@ class _Play:
 
     def _conclude(self) -> None:
         """The end of what was broken, the closing fences, and one more, behind which even a doubled frame has come."""
+        self._thaw()
+        self._resume_all()
         if self._rules.on_framing_error == "close":
             broken = [self._links[conn].peer for conn in self._history.broken if conn in self._links]
             if not self._pump_until(lambda: not any(peer.open for peer in broken), SILENCE * self.patience):
@@ -450,6 +499,7 @@ class _Play:
         concluded = self._fence_round(patience=SILENCE * self.patience)
         if not concluded:
             self._fell_silent()
+        self._resume_all()
         if concluded and self._rules.forwards:
             witness = self._links[WITNESS]
             if witness.sending:
@@ -459,6 +509,13 @@ class _Play:
                 self._pump_until(lambda: not self._unproven([witness]), 0.05)
                 for link in self._receivers():
                     link.peer.fenced_by.add(WITNESS)
+
+
+def _frames_of(step: Step) -> int:
+    """How many frames a step sends."""
+    if isinstance(step, Flood):
+        return step.count
+    return sum(isinstance(item, Frame) for item in step.items) if isinstance(step, Write) else 0
 
 
 def _swallowed_a_fence(rest: bytearray) -> bool:

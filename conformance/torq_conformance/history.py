@@ -42,6 +42,16 @@ class Received:
 
 
 @dataclass(slots=True)
+class Stalled:
+    """A time in which a connection did not read: its moments, and what others (and it) sent meanwhile."""
+
+    begun: int
+    ended: int = 0
+    frames: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
 class Peer:
     """One connection of the program as the suite saw it."""
 
@@ -57,6 +67,8 @@ class Peer:
     half_closed: bool = False
     indefinite: bool = False
     fenced_by: set[int] = field(default_factory=set)
+    reads: bool = True
+    stalls: list[Stalled] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -74,15 +86,19 @@ class History:
     """All that one run of a program showed.
 
     ``fences`` names the connection that wrote each fence, by sequence; ``broken`` the connections that sent bytes which
-    begin no frame.
+    begin no frame. ``delays`` are the seconds that each part of a flood took to reach those who read, and whether
+    somebody was stalled meanwhile. ``remains`` is what is left of a dead relay: its last output, the last bytes of each
+    connection.
     """
 
     sent: list[Sent] = field(default_factory=list)
     peers: dict[int, Peer] = field(default_factory=dict)
     fences: dict[int, int] = field(default_factory=dict)
+    delays: list[tuple[bool, float]] = field(default_factory=list)
     broken: set[int] = field(default_factory=set)
     stuck: str = ""
     crash: str = ""
+    remains: list[str] = field(default_factory=list)
 
     def by_number(self) -> dict[int, Sent]:
         """The frames by their place in the program."""

@@ -19,7 +19,22 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from .legality import FIXED_SIZES
 from .profile import Rules
-from .program import MAX_VALUE, Close, Connect, Finish, Frame, HalfClose, Idle, Item, Program, Raw, Sync, Tlv, Write
+from .program import (
+    MAX_VALUE,
+    Close,
+    Connect,
+    Finish,
+    Frame,
+    HalfClose,
+    Idle,
+    Item,
+    Program,
+    Raw,
+    Step,
+    Sync,
+    Tlv,
+    Write,
+)
 
 MAX_CONNECTIONS = 5
 MAX_PROGRAM_BYTES = 3_000_000
@@ -39,7 +54,7 @@ class ProgramMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.steps: list[Connect | Write | Finish | Sync | HalfClose | Close | Idle] = []
+        self.steps: list[Step] = []
         self.open: list[int] = []
         self.writers: list[int] = []
         self.unfinished: list[int] = []

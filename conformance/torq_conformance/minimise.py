@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from .program import Close, Connect, Finish, Frame, HalfClose, Item, Program, Step, Sync, Tlv, Write
+from .program import Close, Connect, Flood, Frame, Item, Program, Step, Sync, Tlv, Write
 
 SMALL_SIZES = (0, 1, 8)
 
@@ -63,8 +63,9 @@ def _renumbered(program: Program) -> Program:
     for step in program.steps:
         if isinstance(step, Connect):
             names.setdefault(step.conn, len(names))
-        if isinstance(step, Connect | Write | Finish | HalfClose | Close):
-            step = msgspec.structs.replace(step, conn=names.get(step.conn, step.conn))
+        conn = getattr(step, "conn", None)
+        if conn is not None:
+            step = msgspec.structs.replace(step, conn=names.get(conn, conn))
         steps.append(step)
     return Program(program.domain, tuple(steps))
 
@@ -74,10 +75,23 @@ def _plainer(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
         if isinstance(step, Write):
             for write in _plainer_writes(step):
                 yield (*steps[:index], write, *steps[index + 1 :])
+        elif isinstance(step, Flood):
+            for flood in _plainer_floods(step):
+                yield (*steps[:index], flood, *steps[index + 1 :])
         elif isinstance(step, Close) and step.reset:
             yield (*steps[:index], Close(step.conn), *steps[index + 1 :])
         elif isinstance(step, Sync) and index + 1 < len(steps) and isinstance(steps[index + 1], Sync):
             yield steps[:index] + steps[index + 1 :]
+
+
+def _plainer_floods(flood: Flood) -> Iterator[Flood]:
+    """Fewer frames, to the thousand and then to the hundred, and smaller ones."""
+    for count in (1, 100, flood.count // 2, flood.count - flood.count % 1000, flood.count - 1000, flood.count - 100):
+        if 0 < count < flood.count:
+            yield msgspec.structs.replace(flood, count=count)
+    for frame in _plainer_items(flood.frame):
+        if isinstance(frame, Frame):
+            yield msgspec.structs.replace(flood, frame=frame)
 
 
 def _plainer_writes(write: Write) -> Iterator[Write]:

@@ -47,7 +47,18 @@ def _must_arrive(sent: Sent, receiver: Peer, history: History, rules: Rules) -> 
         and not receiver.torn
         and receiver.joined is not None
         and receiver.joined <= sent.begun
+        and not _may_be_dropped(sent, receiver, rules)
         and (rules.echo or sent.conn != receiver.conn)
+    )
+
+
+def _may_be_dropped(sent: Sent, receiver: Peer, rules: Rules) -> bool:
+    """Whether the receiver did not read meanwhile, and more waited for it than its queue may hold (ISO-2)."""
+    return any(
+        sent.tick >= stall.begun
+        and not (stall.ended and sent.begun > stall.ended)
+        and (stall.frames > rules.queue_frames or stall.bytes > rules.queue_bytes)
+        for stall in receiver.stalls
     )
 
 
@@ -74,7 +85,7 @@ def unserved(history: History, rules: Rules) -> Iterator[Finding]:
     if not rules.forwards:
         return
     for peer in history.peers.values():
-        if peer.joined is None and peer.open:
+        if peer.joined is None and peer.open and peer.reads:
             yield Finding("unserved", f"{peer.name} to get what others send", "it got nothing at all")
 
 
@@ -281,8 +292,17 @@ def closed_unexpectedly(history: History, rules: Rules) -> Iterator[Finding]:
     """A connection that the relay closed without cause."""
     breakers = _broken_framing(history) if rules.on_framing_error == "close" else set()
     for peer in history.peers.values():
-        if peer.closed and not peer.left and peer.conn not in breakers:
+        if peer.closed and not peer.left and peer.conn not in breakers and not _may_be_closed(peer, rules):
             yield Finding("closed", f"{peer.name} to stay connected", f"the relay closed it ({peer.closed})")
+
+
+def _may_be_closed(peer: Peer, rules: Rules) -> bool:
+    """Whether the profile allows to disconnect a consumer that has read and then let its queue overflow (ISO-3)."""
+    return (
+        rules.overflow != "drop_oldest"
+        and peer.reads
+        and any(stall.frames > rules.queue_frames or stall.bytes > rules.queue_bytes for stall in peer.stalls)
+    )
 
 
 def _broken_framing(history: History) -> set[int]:

@@ -22,7 +22,9 @@ Domain = Literal["market_data", "signal", "execution"]
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The settings of spec/relay.md that a target runs with. Sizes in bytes.
+    """The settings of spec/relay.md that a target runs with. Sizes in bytes, ``partial_frame_timeout`` in seconds.
+
+    ``max_connections`` and ``partial_frame_timeout`` are None where the relay sets no such limit.
 
     ``granularity`` is what the relay forwards as a whole: frames, or whatever a read returned. Where it is reads, two
     senders' bytes may mix, so one client does all the sending.
@@ -41,6 +43,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     granularity: Literal["frames", "reads"] = "frames"
     overflow: Literal["drop_oldest", "disconnect", "backpressure"] = "drop_oldest"
     max_message_size: int = MAX_MESSAGE_SIZE
+    max_connections: int | None = None
+    queue_frames: int = 10_000
+    queue_bytes: int = 64 * 1024 * 1024
+    partial_frame_timeout: float | None = None
     not_promised: dict[str, str] = {}
 
 
@@ -61,6 +67,9 @@ class Rules(msgspec.Struct, frozen=True):
     on_framing_error: str
     granularity: str
     max_message_size: int
+    overflow: str
+    queue_frames: int
+    queue_bytes: int
 
     @property
     def types(self) -> range:
@@ -92,6 +101,9 @@ def rules_for(profile: Profile, domain: Domain) -> Rules:
         on_framing_error=profile.on_framing_error,
         granularity=profile.granularity,
         max_message_size=profile.max_message_size,
+        overflow=profile.overflow,
+        queue_frames=profile.queue_frames,
+        queue_bytes=profile.queue_bytes,
     )
 
 

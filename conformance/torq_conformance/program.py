@@ -74,10 +74,11 @@ class Raw(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="raw"):
 Item = Frame | Raw
 
 
-class Connect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="connect"):
-    """Open a connection and wait until the relay serves it."""
+class Connect(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag="connect"):
+    """Open a connection and wait until the relay serves it; one that never ``reads`` cannot know when it is."""
 
     conn: int
+    reads: bool = True
 
 
 class Write(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag="write"):
@@ -137,7 +138,68 @@ class Idle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="idle"):
     milliseconds: int
 
 
-Step = Connect | Write | Finish | Sync | HalfClose | Close | Idle
+class Stall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="stall"):
+    """A connection stops reading."""
+
+    conn: int
+
+
+class Sip(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="sip"):
+    """A stalled connection reads at most ``size`` bytes."""
+
+    conn: int
+    size: int
+
+
+class Resume(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="resume"):
+    """A stalled connection reads again."""
+
+    conn: int
+
+
+class Flood(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="flood"):
+    """Send a frame ``count`` times, no faster than those who read get it."""
+
+    conn: int
+    frame: Frame
+    count: int
+
+
+class Freeze(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="freeze"):
+    """Stop the relay's process (SIGSTOP), where the suite has started it."""
+
+
+class Thaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="thaw"):
+    """Let the relay's process go on (SIGCONT)."""
+
+
+class Kill(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="kill"):
+    """Kill the relay (SIGKILL) and start it again on the same path; all connections are gone."""
+
+
+class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="act"):
+    """What a check without a program of its own does, in words."""
+
+    text: str
+
+
+Step = (
+    Connect
+    | Write
+    | Finish
+    | Sync
+    | HalfClose
+    | Close
+    | Idle
+    | Stall
+    | Sip
+    | Resume
+    | Flood
+    | Freeze
+    | Thaw
+    | Kill
+    | Act
+)
 
 
 class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,16 +218,21 @@ class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     if isinstance(item, Frame):
                         yield number, position, step.conn, item
                         number += 1
+            elif isinstance(step, Flood):
+                for _ in range(step.count):
+                    yield number, position, step.conn, step.frame
+                    number += 1
 
     @property
     def weight(self) -> tuple[int, int, int, int]:
         """How much there is to read: steps, items, cuts, bytes. Smaller is simpler."""
         writes = [step for step in self.steps if isinstance(step, Write)]
+        floods = [step for step in self.steps if isinstance(step, Flood)]
         return (
             len(self.steps),
-            sum(len(write.items) for write in writes),
-            sum(len(write.pieces()) for write in writes),
-            sum(write.size for write in writes),
+            sum(len(write.items) for write in writes) + len(floods),
+            sum(len(write.pieces()) for write in writes) + len(floods),
+            sum(write.size for write in writes) + sum(flood.count * flood.frame.size for flood in floods),
         )
 
 

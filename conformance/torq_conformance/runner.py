@@ -161,7 +161,7 @@ def _oracles(requirement: Requirement) -> tuple[Oracle, ...]:
 
 
 def _judge(requirement: Requirement, plan: Plan, target: Target, observer: Observer, seconds: float) -> Result:
-    unsupported = _unsupported(requirement, plan)
+    unsupported = _unsupported(requirement, plan, target)
     if unsupported:
         return Result(requirement, Verdict.UNSUPPORTED, unsupported)
     if requirement.id not in SCENARIOS:
@@ -171,11 +171,13 @@ def _judge(requirement: Requirement, plan: Plan, target: Target, observer: Obser
     return _Search(requirement, SCENARIOS[requirement.id], plan, target, observer, seconds).run()
 
 
-def _unsupported(requirement: Requirement, plan: Plan) -> str:
+def _unsupported(requirement: Requirement, plan: Plan, target: Target) -> str:
     if requirement.id in plan.profile.not_promised:
         return f"not promised by profile {plan.profile.name}: {plan.profile.not_promised[requirement.id]}"
     if not requirement.binds(plan.domain):
         return f"binds {' and '.join(requirement.domains)} only"
+    if requirement.id in SCENARIOS and SCENARIOS[requirement.id].spawned and not target.revivable:
+        return "needs a relay that the suite starts itself, on a Unix socket (--exec 'CMD {socket}')"
     return UNJUDGED.get(
         requirement.id, "figures are measured by the benchmarks" if requirement.level == "FIGURE" else ""
     )
@@ -238,7 +240,7 @@ class _Search:
         run_state_machine_as_test(
             machine,
             settings=hypothesis.settings(
-                max_examples=self._plan.max_examples,
+                max_examples=math.ceil(self._plan.max_examples / self._scenario.cost),
                 stateful_step_count=self._scenario.steps,
                 database=None,
                 deadline=None,

@@ -6,15 +6,35 @@ says why.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from torq_protocol.constants import RelayDomain
+
+from . import fault_features as f
+from . import isolation as i
 from . import machine as m
 from . import oracles as o
 from .history import History
 from .legality import Fate
 from .profile import Rules
-from .program import Close, Connect, Finish, Frame, HalfClose, Program, Step, Sync, Write
+from .program import (
+    Close,
+    Connect,
+    Finish,
+    Flood,
+    Frame,
+    Freeze,
+    HalfClose,
+    Kill,
+    Program,
+    Raw,
+    Stall,
+    Step,
+    Sync,
+    Write,
+)
 
 Feature = type[m.ProgramMachine]
 Control = Callable[[Program], Program]
@@ -27,7 +47,8 @@ class Scenario:
 
     ``needs`` says whether a run was about the requirement at all; one that was not neither counts nor fails.
     ``control`` gives the same program without what the requirement is about: where that fails too, the failure belongs
-    to another requirement, unless it is of one of the kinds ``own``.
+    to another requirement, unless it is of one of the kinds ``own``. ``cost`` says how many programs of other
+    requirements one of these is worth; ``spawned`` that the suite must have started the relay itself.
     """
 
     features: tuple[Feature, ...]
@@ -36,6 +57,8 @@ class Scenario:
     needs: Need | None = None
     control: Control | None = None
     own: tuple[str, ...] = ()
+    cost: int = 1
+    spawned: bool = False
 
     def exercised(self, program: Program, history: History) -> bool:
         """Whether the run tested the requirement: frames were sent, somebody was served, and ``needs`` holds."""
@@ -122,6 +145,11 @@ def joins_late(program: Program, _: History) -> bool:
     return Write in kinds and Connect in kinds[kinds.index(Write) :]
 
 
+def overflows(_: Program, history: History) -> bool:
+    """A client that did not read, or never reads, was sent thousands of frames."""
+    return any(stall.frames > 5_000 for peer in history.peers.values() for stall in peer.stalls)
+
+
 WHOLE = (o.lost, o.torn, o.altered)
 REFUSED = (o.lost, o.torn, o.leaked, o.closed_unexpectedly)
 
@@ -138,13 +166,13 @@ SCENARIOS: dict[str, Scenario] = {
     "FWD-7": Scenario((m.BigFrames,), WHOLE, steps=6, needs=sends_above_64_kib),
     "FWD-8": Scenario((m.ManyTlvs,), WHOLE),
     "FRAME-1": Scenario((m.Cuts,), WHOLE, needs=cuts),
-    "FRAME-2": Scenario((m.Batches,), WHOLE, steps=6, needs=coalesces),
+    "FRAME-2": Scenario((m.Batches, f.Freezes), WHOLE, steps=6, needs=coalesces),
     "FRAME-3": Scenario(
         (m.Traffic, m.Interleaving), (o.mixed, *WHOLE), needs=interleaves, control=one_after_the_other, own=("mixed",)
     ),
     "FRAME-4": Scenario((m.Traffic, m.Incomplete, m.Joins), (o.torn, o.altered, o.leaked), needs=leaves_open),
     "ORD-1": Scenario((m.Traffic, m.Rush), (o.reordered_within_sender,)),
-    "ORD-2": Scenario((m.Rush, m.Joins), (o.reordered_between_receivers,)),
+    "ORD-2": Scenario((m.Rush, m.Joins, f.Freezes), (o.reordered_between_receivers,)),
     "ORD-3": Scenario((m.Replies, m.Joins), (o.causality_broken,), steps=8, needs=has(Sync)),
     "DOM-1": Scenario((m.Foreign,), REFUSED, needs=fate(Fate.REFUSE)),
     "DOM-2": Scenario((m.Traffic, m.ForeignTypes), REFUSED, needs=fate(Fate.REFUSE)),
@@ -161,6 +189,21 @@ SCENARIOS: dict[str, Scenario] = {
         needs=breaks_framing,
     ),
     "VAL-6": Scenario((m.Traffic, m.Hostility), (o.unserved, o.lost), steps=8),
+    "ISO-1": Scenario(
+        (m.Traffic, m.Joins, f.Stalls),
+        (o.lost, o.torn, o.reordered_within_sender, o.closed_unexpectedly, i.delayed),
+        steps=6,
+        needs=overflows,
+        cost=10,
+    ),
+    "ISO-2": Scenario((f.Stalls,), (i.unbounded,), steps=4, needs=overflows, cost=20),
+    "ISO-3": Scenario((f.Stalls,), (i.overflow_policy_broken,), steps=6, needs=overflows, cost=10),
+    "ISO-4": Scenario((f.Stalls,), (o.torn, o.altered), steps=8, needs=overflows, cost=10),
+    "ISO-5": Scenario((f.Stalls,), (o.reordered_within_sender, i.not_resumed), steps=6, needs=overflows, cost=10),
+    "ISO-7": Scenario((m.Traffic, f.SendOnly), (o.lost, o.closed_unexpectedly), steps=6, needs=overflows, cost=10),
+    "LIFE-2": Scenario(
+        (m.Traffic, m.Joins, f.Kills), (o.unserved, o.lost), steps=4, needs=has(Kill), cost=10, spawned=True
+    ),
 }
 
 UNJUDGED: dict[str, str] = {
@@ -176,11 +219,38 @@ UNJUDGED: dict[str, str] = {
 def features_of(program: Program) -> dict[str, int]:
     """How often a program uses what requirements are about: counts for the evidence."""
     writes = [step for step in program.steps if isinstance(step, Write)]
-    frames = [item for write in writes for item in write.items if isinstance(item, Frame)]
+    floods = [step for step in program.steps if isinstance(step, Flood)]
+    kinds = Counter(type(step) for step in program.steps)
+    first = next((at for at, step in enumerate(program.steps) if isinstance(step, Write | Flood)), len(program.steps))
     return {
         "programs": 1,
-        "frames": len(frames),
-        "bytes": sum(write.size for write in writes),
+        "steps": len(program.steps),
+        "bytes": sum(write.size for write in writes) + sum(flood.count * flood.frame.size for flood in floods),
+        "two or more senders": int(len({write.conn for write in writes} | {flood.conn for flood in floods}) > 1),
+        "three or more clients": int(kinds[Connect] > 2),
         "cut writes": sum(len(write.pieces()) > 1 for write in writes),
+        "coalesced writes": sum(len(write.items) > 1 for write in writes),
+        "unfinished frames": sum(write.stop is not None for write in writes),
+        "garbage": sum(isinstance(item, Raw) for write in writes for item in write.items),
+        "joins mid-stream": sum(isinstance(step, Connect) for step in program.steps[first:]),
+        "half-closes": kinds[HalfClose],
+        "leaves": kinds[Close],
+        "stalls": kinds[Stall] + sum(isinstance(step, Connect) and not step.reads for step in program.steps),
+        "floods": kinds[Flood],
+        "freezes": kinds[Freeze],
+        "kills": kinds[Kill],
+        **_features_of_frames(program, writes, floods),
+    }
+
+
+def _features_of_frames(program: Program, writes: list[Write], floods: list[Flood]) -> dict[str, int]:
+    frames = [item for write in writes for item in write.items if isinstance(item, Frame)]
+    own = RelayDomain[program.domain.upper()]
+    return {
+        "frames": len(frames) + sum(flood.count for flood in floods),
         "frames above 64 KiB": sum(frame.size > 65_536 for frame in frames),
+        "header-only frames": sum(not (frame.tlvs or frame.tail) for frame in frames),
+        "extended TLVs": sum(any(tlv.extended or tlv.size > 255 for tlv in frame.tlvs) for frame in frames),
+        "foreign domains": sum(frame.domain != own for frame in frames),
+        "wrong checksums": sum(frame.checksum != "good" for frame in frames),
     }

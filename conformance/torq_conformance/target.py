@@ -105,8 +105,21 @@ class Target:
                 "is the relay running? (--exec 'CMD {socket}' starts one)"
             ) from error
 
+    @property
+    def pid(self) -> int | None:
+        """The process id of the relay, where the suite has started it."""
+        return None
+
+    @property
+    def revivable(self) -> bool:
+        """Whether :meth:`revive` can kill the relay and start it again on its path."""
+        return False
+
     def restart(self) -> None:
         """A fresh relay, where the target can give one."""
+
+    def revive(self) -> None:
+        """Kill the relay and start it again on the same path. Raises TargetError when it does not come back."""
 
     def crash(self, seconds: float = 0.0) -> str:
         """Why the relay is gone, "" while it is not known to be; ``seconds`` to wait for its end."""
@@ -155,12 +168,19 @@ class SpawnedTarget(Target):
         """The process id of the relay while it runs."""
         return self._process.pid if self._process is not None else None
 
+    @property
+    def revivable(self) -> bool:
+        return bool(self.address.path)
+
     def start(self) -> None:
         self._generation += 1
         if "{port}" in self._command:
             self.address = Address(host="127.0.0.1", port=_free_port())
         else:
             self.address = Address(path=str(self._folder / f"relay{self._generation}.sock"))
+        self._run()
+
+    def _run(self) -> None:
         words = [
             word.replace("{socket}", self.address.path).replace("{port}", str(self.address.port))
             for word in self._words
@@ -201,6 +221,13 @@ class SpawnedTarget(Target):
     def restart(self) -> None:
         self._end_process()
         self.start()
+
+    def revive(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._run()
 
     def crash(self, seconds: float = 0.0) -> str:
         if self._process is None:

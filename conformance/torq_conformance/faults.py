@@ -1,0 +1,202 @@
+"""The steps of a program in which clients or the relay misbehave: stalled readers, floods, a stopped or killed relay.
+
+Facts:
+- a stall begins when all that was sent before it has arrived, so that only what is sent during it can legally be
+  dropped, and only once more waits than the relay's queue may hold (ISO-2);
+- a flood is paced by fences: a part is sent when those who read have got the one before, so that none of them can be
+  taken for a slow consumer;
+- a relay's process can be stopped or killed only where the suite has started it; elsewhere these steps do nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .errors import TargetError
+from .history import History, Sent, Stalled
+from .legality import fate_of
+from .profile import Rules
+from .program import Act, Flood, Freeze, Kill, Resume, Sip, Stall, Thaw, encode_frame
+
+if TYPE_CHECKING:
+    from .executor import Link
+    from .target import Target
+
+PART_BYTES = 60_000
+"""What a flood sends at once: less than any socket buffer, so that the parts stay apart."""
+PART_PATIENCE = 3.0
+"""Seconds that a part of a flood may take to reach those who read."""
+
+FaultStep = Stall | Sip | Resume | Flood | Freeze | Thaw | Kill | Act
+
+
+class Faults(ABC):
+    """The part of a play that makes clients and relay misbehave."""
+
+    _target: Target
+    _rules: Rules
+    _history: History
+    _links: dict[int, Link]
+    _poller: select.poll
+    _by_fd: dict[int, Link]
+    _known: dict[bytes, int]
+    _sequence: int
+    _tick: int
+    patience: float
+    frozen = False
+
+    @abstractmethod
+    def _send_all(self, link: Link, data: memoryview) -> int: ...
+    @abstractmethod
+    def _fence(self, link: Link) -> bool: ...
+    @abstractmethod
+    def _fence_round(self, *, patience: float) -> bool: ...
+    @abstractmethod
+    def _pump_until(self, reached: Callable[[], bool], seconds: float) -> bool: ...
+    @abstractmethod
+    def _unproven(self, senders: list[Link]) -> set[int]: ...
+    @abstractmethod
+    def _unwatch(self, link: Link) -> None: ...
+    @abstractmethod
+    def _read(self, link: Link, size: int = ...) -> bool: ...
+    @abstractmethod
+    def _leave(self, conn: int, *, reset: bool) -> None: ...
+    @abstractmethod
+    def _connect_witness(self) -> None: ...
+    @abstractmethod
+    def _fell_silent(self) -> None: ...
+
+    def play_fault(self, step: FaultStep, position: int, numbers: list[int]) -> None:
+        """Play one such step; ``numbers`` are those of the frames that it sends."""
+        match step:
+            case Stall(conn=conn):
+                self._stall(conn)
+            case Sip(conn=conn, size=size):
+                link = self._links.get(conn)
+                if link is not None and not link.reading and link.peer.open:
+                    self._read(link, size)
+            case Resume(conn=conn):
+                self._resume(conn)
+            case Flood():
+                self._flood(step, position, numbers)
+            case Freeze():
+                self._freeze()
+            case Thaw():
+                self._thaw()
+            case Kill():
+                self._kill()
+            case Act():
+                pass
+
+    # --- readers -------------------------------------------------------------------------------------------------
+
+    def _stall(self, conn: int) -> None:
+        link = self._links.get(conn)
+        if link is None or not link.reading or not link.peer.open:
+            return
+        self._fence_round(patience=0.3 * self.patience)
+        if link.peer.open:
+            self._begin_stall(link)
+
+    def _begin_stall(self, link: Link) -> None:
+        self._unwatch(link)
+        link.reading = False
+        link.peer.stalls.append(Stalled(self._tick))
+
+    def _resume(self, conn: int) -> None:
+        link = self._links.get(conn)
+        if link is None or link.reading or not link.peer.open or not link.peer.reads:
+            return
+        self._tick += 1
+        link.reading = True
+        link.peer.stalls[-1].ended = self._tick
+        self._by_fd[link.sock.fileno()] = link
+        self._poller.register(link.sock, select.POLLIN)
+
+    def _resume_all(self) -> None:
+        """Let everybody read again who ever will; see who of the others has been closed."""
+        for conn, link in self._links.items():
+            if link.peer.reads:
+                self._resume(conn)
+            else:
+                while link.peer.open and self._read(link):
+                    pass
+
+    def _account(self, frames: int, size: int) -> None:
+        """Some frames were sent: whoever is stalled has them waiting."""
+        for link in self._links.values():
+            if not link.reading and link.peer.stalls:
+                link.peer.stalls[-1].frames += frames
+                link.peer.stalls[-1].bytes += size
+
+    # --- floods --------------------------------------------------------------------------------------------------
+
+    def _flood(self, step: Flood, position: int, numbers: list[int]) -> None:
+        link = self._links.get(step.conn)
+        if link is None or not link.sending:
+            return
+        each = max(1, PART_BYTES // step.frame.size)
+        paced = self._rules.forwards
+        for start in range(0, len(numbers), each):
+            begun = time.monotonic()
+            if not self._send_part(link, step, position, numbers[start : start + each]):
+                return
+            if paced:
+                for other in self._links.values():
+                    other.peer.fenced_by.discard(step.conn)
+                self._fence(link)
+                paced = self._pump_until(lambda: not self._unproven([link]), PART_PATIENCE * self.patience)
+                if not paced:
+                    self._fell_silent()
+                stalled = any(not other.reading for other in self._links.values())
+                self._history.delays.append((stalled, time.monotonic() - begun))
+
+    def _send_part(self, link: Link, step: Flood, position: int, numbers: list[int]) -> bool:
+        fate, why = fate_of(step.frame, self._rules)
+        begun = self._tick
+        entries: list[Sent] = []
+        for number in numbers:
+            self._sequence += 1
+            data = encode_frame(step.frame, conn=step.conn, number=number, sequence=self._sequence)
+            self._known[data] = number
+            entries.append(Sent(number, position, step.conn, step.frame, data, fate, why, begun))
+        self._history.sent += entries
+        whole = b"".join(entry.data for entry in entries)
+        self._account(len(entries), len(whole))
+        complete = self._send_all(link, memoryview(whole)) == len(whole)
+        self._tick += 1
+        for entry in entries:
+            entry.tick = self._tick
+            entry.whole = complete
+            entry.certain = complete and link.sending
+        return complete
+
+    # --- the relay's process -------------------------------------------------------------------------------------
+
+    def _freeze(self) -> None:
+        if self._target.pid is not None and not self._target.crash():
+            os.kill(self._target.pid, signal.SIGSTOP)
+            self.frozen = True
+
+    def _thaw(self) -> None:
+        if self.frozen and self._target.pid is not None:
+            os.kill(self._target.pid, signal.SIGCONT)
+        self.frozen = False
+
+    def _kill(self) -> None:
+        if not self._target.revivable:
+            return
+        for conn in list(self._links):
+            self._leave(conn, reset=False)
+        try:
+            self._target.revive()
+        except TargetError as error:
+            self._history.crash = f"killed and started again on the same path, it does not serve: {error}"
+        else:
+            self._connect_witness()

@@ -1,0 +1,117 @@
+"""Oracles about slow consumers: what may happen to one that does not read, and what may not happen to the others.
+
+Facts:
+- while a connection is stalled, frames wait for it in the sockets and in the relay's queue; only when more wait than
+  the queue may hold (ISO-2) can one of them legally be missing, or the connection be closed, as the profile says;
+- the sockets' own buffers are allowed for generously, so that only a certain overflow is called one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from .history import History, Peer, Sent, Stalled
+from .legality import Fate
+from .oracles import Finding
+from .profile import Rules
+
+SOCKET_BYTES = 450_000
+"""What the buffers of a socket may hold besides the relay's queue: twice the kernel's default."""
+DELAY_FLOOR = 0.03
+"""Seconds below which no delay is called one."""
+DELAY_FACTOR = 8.0
+"""How many times slower the others' traffic must become behind a stalled consumer to count as delayed."""
+ENOUGH_PARTS = 4
+"""Parts of floods that are needed on both sides of a comparison of delays."""
+
+
+def overflowed(stall: Stalled, rules: Rules) -> bool:
+    """Whether more waited during a stall than the relay's queue holds, for certain."""
+    if not stall.frames:
+        return False
+    in_sockets = SOCKET_BYTES / (stall.bytes / stall.frames)
+    return stall.frames > rules.queue_frames + in_sockets or stall.bytes > rules.queue_bytes + SOCKET_BYTES
+
+
+def _during(peer: Peer, stall: Stalled, history: History) -> Iterator[Sent]:
+    """Frames that had to be queued for a connection during one of its stalls."""
+    for sent in history.sent:
+        in_time = sent.begun >= stall.begun and not (stall.ended and sent.begun > stall.ended)
+        if in_time and sent.fate is Fate.FORWARD and sent.certain and sent.conn != peer.conn:
+            yield sent
+
+
+def _overflows(history: History, rules: Rules) -> Iterator[tuple[Peer, Stalled]]:
+    for peer in history.peers.values():
+        if peer.reads and not peer.left:
+            for stall in peer.stalls:
+                if overflowed(stall, rules):
+                    yield peer, stall
+
+
+def delayed(history: History, rules: Rules) -> Iterator[Finding]:
+    """Traffic of the others that became slow while a consumer did not read."""
+    if rules.overflow == "backpressure":
+        return
+    free = [seconds for stalled, seconds in history.delays if not stalled]
+    behind = [seconds for stalled, seconds in history.delays if stalled]
+    if min(len(free), len(behind)) >= ENOUGH_PARTS:
+        before, after = median(free), median(behind[-max(ENOUGH_PARTS, len(behind) // 3) :])
+        if after > max(DELAY_FLOOR, before * DELAY_FACTOR):
+            yield Finding(
+                "delayed",
+                "traffic of the others as fast as without the stalled consumer",
+                f"{after * 1000:.0f} ms for what took {before * 1000:.1f} ms before",
+            )
+
+
+def unbounded(history: History, rules: Rules) -> Iterator[Finding]:
+    """Everything that was sent during a stall came in the end: more was held than the queue may hold."""
+    for peer, stall in _overflows(history, rules):
+        if peer.open:
+            got = {received.number for received in peer.received}
+            held = list(_during(peer, stall, history))
+            if held and all(sent.number in got for sent in held):
+                yield Finding(
+                    "unbounded",
+                    f"at most {rules.queue_frames} frames held for {peer.name}",
+                    f"all {len(held)} that were sent while it did not read",
+                )
+
+
+def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
+    """Past the bound something else happened than the profile says."""
+    for peer, stall in _overflows(history, rules):
+        if rules.overflow != "drop_oldest":
+            if not peer.closed:
+                yield Finding("kept", f"{peer.name} disconnected past the bound of its queue", "it stays connected")
+            continue
+        if peer.closed:
+            yield Finding(
+                "closed", f"the oldest frames for {peer.name} dropped past the bound", f"it was closed ({peer.closed})"
+            )
+            continue
+        newest = max(_during(peer, stall, history), key=lambda sent: sent.number, default=None)
+        if newest is not None and all(received.number != newest.number for received in peer.received):
+            yield Finding("dropped", f"the newest frame {newest} kept for {peer.name}", "it was dropped")
+
+
+def not_resumed(history: History, rules: Rules) -> Iterator[Finding]:
+    """A consumer that reads again, yet gets nothing newer."""
+    if rules.overflow != "drop_oldest":
+        return
+    for peer, stall in _overflows(history, rules):
+        if peer.open and not peer.torn and stall.ended:
+            later = [
+                sent for sent in history.sent if sent.begun > stall.ended and sent.certain and sent.conn != peer.conn
+            ]
+            later = [sent for sent in later if sent.fate is Fate.FORWARD]
+            got = {received.number for received in peer.received}
+            missing = [sent for sent in later if sent.number not in got]
+            if later and missing:
+                yield Finding(
+                    "lost", f"{peer.name} to get what is sent after it reads again", f"{missing[0]} and on: nothing"
+                )
+            elif not got.intersection(sent.number for sent in _during(peer, stall, history)):
+                yield Finding("lost", f"{peer.name} to get the newest of what it missed", "none of it")
