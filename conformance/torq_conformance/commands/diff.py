@@ -1,0 +1,333 @@
+"""Play the same programs on two relays and show in what they differ, with a minimal program for each difference."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import ExitStack
+from itertools import zip_longest
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from ..accepted import AcceptedDifference, Sorted, built_in_lists, load_accepted, sort_out
+from ..differential import Arm, Differential, Effort, FoundDifference, TopicResult, Watcher
+from ..equivalence import sentence
+from ..errors import UsageError
+from ..exits import Exit
+from ..lifecycle import life_cycle_differences, observe
+from ..narrate import describe_steps
+from ..options import Duration, guess_domain, target_for
+from ..program import Program
+from ..reports.ascii import draw
+from ..requirements import DOMAIN_NAMES
+from ..runner import Counterexample
+from ..terminal import console, facts
+from ..topics import Level, Topic, topics_of
+from ..trace import diagram_of
+
+JSON_VERSION = 1
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The options of a comparison as given."""
+
+    exec_a: str | None
+    exec_b: str | None
+    target_a: str | None
+    target_b: str | None
+    domain: str | None
+    level: str
+    accepted: str | None
+    max_examples: int
+    time_budget: float
+    seed: int | None
+    json: Path | None
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One difference in the JSON report."""
+
+    id: str
+    text: str
+    in_a: str
+    in_b: str
+    status: str
+    reason: str = ""
+    program: Program | None = None
+    differs_in_b: int = 0
+    differs_in_copy_of_a: int = 0
+    runs: int = 0
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The JSON report of a comparison."""
+
+    a: str
+    b: str
+    domain: str
+    level: str
+    seed: int
+    verdict: str
+    exit_code: int
+    programs: int
+    noise: int
+    differences: list[Entry]
+    stale: list[str]
+    format: str = "torq-conformance diff"
+    version: int = JSON_VERSION
+
+
+@click.command("diff")
+@click.option("--exec-a", metavar="'CMD {socket}'", help="Start relay A with this command: the one B is held against.")
+@click.option("--exec-b", metavar="'CMD {socket}'", help="Start relay B with this command.")
+@click.option("--target-a", metavar="ADDRESS", help="Relay A runs already: a socket path, unix:PATH or tcp:HOST:PORT.")
+@click.option("--target-b", metavar="ADDRESS", help="Relay B runs already.")
+@click.option("--domain", type=click.Choice(DOMAIN_NAMES), help="Domain of both.  [default: guessed from their names]")
+@click.option(
+    "--level",
+    type=click.Choice([level.value for level in Level]),
+    default=Level.EXACT.value,
+    show_default=True,
+    help="exact: every input, malformed too; well-formed: valid traffic only.",
+)
+@click.option(
+    "--accepted",
+    metavar="FILE|NAME",
+    help="TOML file of accepted differences with reasons, or a built-in list "
+    f"({', '.join(built_in_lists())}); one that does not appear is stale.",
+)
+@click.option("--max-examples", type=click.IntRange(1), default=40, show_default=True, help="Programs for each topic.")
+@click.option("--time-budget", type=Duration(), default="5m", show_default=True, help="Time in all, such as 60s or 5m.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of the programs.  [default: random, shown]")
+@click.option("--json", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file as JSON.")
+def command(**given: object) -> int:
+    """Compare relay B with relay A on the same programs, modulo what races may legally change.
+
+    A second copy of A plays the programs too: B differs where it differs from A in ways that the copy does not. Relay A
+    without an option is the reference relay of the domain.
+
+    \b
+    torq-conformance diff --domain market_data --exec-b 'my_relay --socket {socket}'
+    torq-conformance diff --target-a /tmp/torq/signal.sock --exec-b 'my_signal_relay {socket}' --level well-formed
+
+    \b
+    Exit codes: 0 equivalent at the level, or different in accepted ways only; 1 other differences, or accepted ones
+    that are stale; 2 wrong usage or no target; 3 the time budget ended before every topic was compared.
+    """
+    return _Diff(msgspec.convert(given, Options)).run()
+
+
+class _Diff(Watcher):
+    """One comparison, shown as it goes."""
+
+    def __init__(self, options: Options) -> None:
+        if not (options.exec_b or options.target_b):
+            raise UsageError("say which relay is B: --exec-b 'CMD {socket}' or --target-b ADDRESS")
+        self._options = options
+        names = " ".join(filter(None, (options.exec_a, options.target_a, options.exec_b, options.target_b)))
+        self._domain = options.domain or guess_domain(names)
+        self._level = Level(options.level)
+        self._seed = random.randrange(10**6) if options.seed is None else options.seed
+        self._accepted: tuple[AcceptedDifference, ...] = load_accepted(options.accepted) if options.accepted else ()
+        self._out: Console = console()
+        self._started = time.monotonic()
+
+    def run(self) -> int:
+        options = self._options
+        with ExitStack() as stack:
+            a, copy = (
+                stack.enter_context(target_for(options.target_a, options.exec_a, self._domain)) for _ in range(2)
+            )
+            b = stack.enter_context(target_for(options.target_b, options.exec_b, self._domain))
+            self._a, self._b = a.description, b.description
+            self._first_screen()
+            arms = [Arm(name, each, self._domain) for name, each in (("A", a), ("A'", copy), ("B", b))]  # type: ignore[arg-type] # click offers only the three names
+            differential = Differential(*arms, self._domain, self._level)  # type: ignore[call-arg, arg-type] # three arms
+            effort = Effort(options.max_examples, options.time_budget, self._seed)
+            results = differential.run(effort, self)
+        entries = [*self._program_entries(results), *self._life_cycle_entries()]
+        return self._last_screen(results, entries)
+
+    def _first_screen(self) -> None:
+        topics = topics_of(self._level)
+        inputs = "every input, malformed too" if self._level is Level.EXACT else "valid traffic only"
+        facts(
+            self._out,
+            [
+                ("A", self._a),
+                ("B", self._b),
+                ("domain", self._domain),
+                ("level", f"{self._level.value}: {inputs}"),
+                ("comparing", f"{len(topics)} topics, at most {self._options.max_examples} programs each"),
+                ("effort", f"at most {self._options.time_budget:.0f} s in all, seed {self._seed}"),
+                ("accepted", f"{len(self._accepted)} differences ({self._options.accepted or 'no file'})"),
+            ],
+        )
+        self._out.print()
+
+    def finished(self, result: TopicResult) -> None:
+        line = Text()
+        found = len(result.found)
+        programs = f"{result.programs} programs"
+        if result.cut_short:
+            line.append(f"{'CUT SHORT':<12}", style="yellow")
+        elif found:
+            line.append(f"{'DIFFERENT':<12}", style="bold red")
+        else:
+            line.append(f"{'SAME':<12}", style="green")
+        line.append(f"{result.topic.name:<28}", style="bold")
+        line.append(f"{programs}; {', '.join(each.id for each in result.found) or 'no new difference'}")
+        if result.noise:
+            line.append(f"; A differs from its copy in {result.noise} of {result.calibrated}", style="yellow")
+        self._out.print(line, soft_wrap=True)
+
+    def started(self, topic: Topic) -> None:
+        """Nothing to show: a topic takes about a second."""
+
+    def _program_entries(self, results: list[TopicResult]) -> list[tuple[Entry, FoundDifference | None]]:
+        entries: list[tuple[Entry, FoundDifference | None]] = []
+        for found in (each for result in results for each in result.found):
+            where = f"{found.difference.where}: " if found.difference.where else ""
+            entry = Entry(
+                id=found.id,
+                text=found.text,
+                in_a=f"{where}{found.difference.in_a}",
+                in_b=f"{where}{found.difference.in_b}",
+                status="",
+                program=found.program,
+                differs_in_b=found.in_b,
+                differs_in_copy_of_a=found.in_copy,
+                runs=found.runs,
+            )
+            entries.append((entry, found))
+        return entries
+
+    def _life_cycle_entries(self) -> list[tuple[Entry, FoundDifference | None]]:
+        """How the two start and stop, where both are started by a command with a socket path in it."""
+        options = self._options
+        default = f"{self._domain}_relay --socket {{socket}}"
+        commands = [
+            None if target else (command or default)
+            for target, command in ((options.target_a, options.exec_a), (options.target_b, options.exec_b))
+        ]
+        if self._level is not Level.EXACT or not all(each and "{socket}" in each for each in commands):
+            return []
+        a, b = (str(each) for each in commands)
+        entries: list[tuple[Entry, FoundDifference | None]] = []
+        for subject, difference in life_cycle_differences(observe(a), observe(a), observe(b)):
+            name = f"{difference.signature.effect}:{subject.replace(' ', '-')}"
+            text = sentence(difference.signature.effect, subject)
+            entries.append((Entry(name, text, difference.in_a, difference.in_b, ""), None))
+        verdict = f"{len(entries)} differences" if entries else "no difference"
+        style, word = ("bold red", "DIFFERENT") if entries else ("green", "SAME")
+        self._out.print(Text.assemble((f"{word:<12}", style), (f"{'start and stop':<28}", "bold"), verdict))
+        return entries
+
+    # --- the end ---------------------------------------------------------------------------------------------------
+
+    def _last_screen(self, results: list[TopicResult], entries: list[tuple[Entry, FoundDifference | None]]) -> int:
+        outcome = sort_out([entry.id for entry, _ in entries], self._accepted, self._level)
+        judged = []
+        for entry, found in entries:
+            accepted = outcome.accepted.get(entry.id)
+            status = "ACCEPTED" if accepted else "DIFFERENT"
+            entry = msgspec.structs.replace(entry, status=status, reason=accepted.reason if accepted else "")
+            judged.append(entry)
+            self._show(entry, found)
+        self._out.print()
+        for each in outcome.stale:
+            self._out.print(Text.assemble((f"{'STALE':<12}", "bold red"), f"{each.id} is accepted but does not appear"))
+        cut_short = any(result.cut_short for result in results)
+        code = Exit.FAIL if outcome.unaccepted or (outcome.stale and not cut_short) else Exit.PASS
+        code = Exit.UNKNOWN if cut_short and code is Exit.PASS else code
+        verdict = self._verdict(results, outcome, cut_short)
+        self._out.print(Text(verdict, style="green" if code is Exit.PASS else "bold red"), soft_wrap=True)
+        seconds = time.monotonic() - self._started
+        noisy, checked = sum(each.noise for each in results), sum(each.calibrated for each in results)
+        self._out.print(f"{seconds:.1f} s; A differed from its copy in {noisy} of {checked} programs checked")
+        self._write_json(results, judged, outcome, verdict, code)
+        return code
+
+    def _verdict(self, results: list[TopicResult], outcome: Sorted, cut_short: bool) -> str:
+        programs = sum(each.programs for each in results)
+        level = f"at level {self._level.value}"
+        if outcome.unaccepted:
+            return (
+                f"DIFFERENT {level}: {len(outcome.unaccepted)} differences that are not accepted, "
+                f"{len(outcome.accepted)} that are"
+            )
+        if cut_short:
+            return f"UNKNOWN {level}: the time budget ended the comparison; give more --time-budget"
+        if outcome.accepted:
+            return f"EQUIVALENT {level} but for {len(outcome.accepted)} accepted differences, in {programs} programs"
+        bound = f"below {300 / programs:.2f} % with 95 % confidence" if programs else "nothing was compared"
+        return f"EQUIVALENT {level}: 0 of {programs} programs differ ({bound})"
+
+    def _show(self, entry: Entry, found: FoundDifference | None) -> None:
+        out = self._out
+        out.print()
+        style = "yellow" if entry.status == "ACCEPTED" else "bold red"
+        out.print(Text.assemble((f"{entry.status} {entry.id}", style), f"  {entry.text}"), soft_wrap=True)
+        if entry.reason:
+            out.print(Text(f"     accepted because: {entry.reason}"), soft_wrap=True)
+        if found is not None:
+            for number, line in enumerate(describe_steps(found.program), 1):
+                out.print(Text(f"{number:>3}  {line}"), soft_wrap=True)
+        out.print(Text(f"     in A       {entry.in_a}\n     in B       {entry.in_b}"), soft_wrap=True)
+        if found is None:
+            return
+        out.print(
+            Text(
+                f"     rate       B differs from A in {found.in_b} of {found.runs} runs, "
+                f"the copy of A in {found.in_copy}"
+            ),
+            soft_wrap=True,
+        )
+        torn = any(peer.torn for each in (found.history_a, found.history_b) for peer in each.peers.values())
+        if entry.status != "ACCEPTED" and not torn:
+            _show_side_by_side(out, found)
+
+    def _write_json(
+        self, results: list[TopicResult], entries: list[Entry], outcome: Sorted, verdict: str, code: Exit
+    ) -> None:
+        path = self._options.json
+        if path is None:
+            return
+        report = Report(
+            a=self._a,
+            b=self._b,
+            domain=self._domain,
+            level=self._level.value,
+            seed=self._seed,
+            verdict=verdict,
+            exit_code=code,
+            programs=sum(each.programs for each in results),
+            noise=sum(each.noise for each in results),
+            differences=entries,
+            stale=[each.id for each in outcome.stale],
+        )
+        try:
+            path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _show_side_by_side(out: Console, found: FoundDifference) -> None:
+    """The sequence diagrams of A and B beside each other, under each other where the terminal is narrow."""
+    left, right = (
+        [str(line.text) for line in draw(diagram_of(Counterexample("", found.program, [], history)))]
+        for history in (found.history_a, found.history_b)
+    )
+    width = max(map(len, left), default=0) + 4
+    out.print()
+    if width + max(map(len, right), default=0) + 5 <= max(out.width, 80):
+        for a, b in zip_longest([" in A", *left], [" in B", *right], fillvalue=""):
+            out.print(Text(f"     {a:<{width}}{b}"), soft_wrap=True)
+        return
+    for title, lines in (("in A", left), ("in B", right)):
+        for line in (title, *lines):
+            out.print(Text(f"     {line}"), soft_wrap=True)
