@@ -21,13 +21,14 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis.stateful import run_state_machine_as_test
 
-from .errors import TargetError
+from .checks import CHECKS, EXTRA_CHECKS, Bench, Check, UnsupportedCheckError
+from .errors import TargetError, UsageError
 from .executor import Executor
 from .history import History
 from .minimise import simpler_programs
 from .oracles import Finding, Oracle, unserved
 from .profile import Profile, Rules, rules_for
-from .program import Program
+from .program import Act, Program
 from .requirements import Requirement
 from .scenarios import SCENARIOS, UNJUDGED, Scenario, features_of
 from .target import Target
@@ -40,6 +41,9 @@ STAMP_SECONDS = 3.0
 SHRINK_SECONDS = 4.0
 """Seconds for taking away from a failing program what the failure does not need."""
 MISS_RATE = 0.001
+CHECK_RUNS = 5
+CHECK_SECONDS = 10.0
+"""How often a failing check is done again, and within what time."""
 
 
 class Verdict(Enum):
@@ -164,10 +168,24 @@ def _judge(requirement: Requirement, plan: Plan, target: Target, observer: Obser
     unsupported = _unsupported(requirement, plan, target)
     if unsupported:
         return Result(requirement, Verdict.UNSUPPORTED, unsupported)
-    if requirement.id not in SCENARIOS:
+    if requirement.id not in SCENARIOS and requirement.id not in CHECKS:
         return Result(requirement, Verdict.UNKNOWN, "no program of this version exercises it")
     if seconds <= 0:
         return Result(requirement, Verdict.UNKNOWN, "the time budget was used up")
+    if requirement.id in CHECKS:
+        return judge_by_check(requirement, CHECKS[requirement.id], plan, target)
+    result = _judge_by_programs(requirement, plan, target, observer, seconds)
+    if result.verdict is Verdict.PASS and requirement.id in EXTRA_CHECKS and target.revivable:
+        extra = judge_by_check(requirement, EXTRA_CHECKS[requirement.id], plan, target)
+        extra.exercised += result.exercised
+        extra.evidence.update(result.evidence)
+        return extra
+    return result
+
+
+def _judge_by_programs(
+    requirement: Requirement, plan: Plan, target: Target, observer: Observer, seconds: float
+) -> Result:
     return _Search(requirement, SCENARIOS[requirement.id], plan, target, observer, seconds).run()
 
 
@@ -176,11 +194,44 @@ def _unsupported(requirement: Requirement, plan: Plan, target: Target) -> str:
         return f"not promised by profile {plan.profile.name}: {plan.profile.not_promised[requirement.id]}"
     if not requirement.binds(plan.domain):
         return f"binds {' and '.join(requirement.domains)} only"
-    if requirement.id in SCENARIOS and SCENARIOS[requirement.id].spawned and not target.revivable:
+    spawned = SCENARIOS[requirement.id].spawned if requirement.id in SCENARIOS else requirement.id in CHECKS
+    if spawned and not target.revivable:
         return "needs a relay that the suite starts itself, on a Unix socket (--exec 'CMD {socket}')"
     return UNJUDGED.get(
         requirement.id, "figures are measured by the benchmarks" if requirement.level == "FIGURE" else ""
     )
+
+
+def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: Target) -> Result:
+    """The verdict of a fixed check, on relays that it starts itself; one that fails is done again to learn its rate."""
+    started = time.monotonic()
+    result = Result(requirement, Verdict.PASS)
+    runs = failures = 0
+    until = started + CHECK_SECONDS
+    while runs == 0 or (failures and runs < CHECK_RUNS and time.monotonic() < until):
+        bench = Bench(target.description, plan.profile, plan.rules)
+        try:
+            findings = list(check(bench))
+        except UnsupportedCheckError as reason:
+            result.verdict, result.reason = Verdict.UNSUPPORTED, str(reason)
+            return result
+        except TargetError as error:
+            findings = [Finding("unserved", "the relay to start and to serve", str(error))]
+        runs += 1
+        result.evidence.update(bench.evidence)
+        result.evidence["programs"] += 1
+        if findings:
+            failures += 1
+            program = Program(plan.rules.domain, tuple(map(Act, bench.acts)))
+            result.counterexample = Counterexample(requirement.id, program, findings, History())
+        if runs == 1 and not failures:
+            break
+    result.exercised = runs
+    if result.counterexample is not None:
+        result.counterexample.runs, result.counterexample.failures = runs, failures
+        result.verdict = Verdict.FAIL if failures == runs else Verdict.FLAKY
+    result.seconds = time.monotonic() - started
+    return result
 
 
 class _Search:
@@ -362,6 +413,8 @@ class _Search:
 
 def replay(program: Program, requirement: str, rules: Rules, target: Target, runs: int) -> tuple[int, Counterexample]:
     """Play a stored program ``runs`` times: how many runs failed, and what the last failing one (or run) showed."""
+    if requirement in CHECKS:
+        raise UsageError(f"{requirement} is judged by a fixed check: run torq-conformance --section {requirement}")
     executor = Executor(target, rules)
     scenario = SCENARIOS[requirement]
     failures = 0

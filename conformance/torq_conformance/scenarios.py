@@ -211,7 +211,8 @@ UNJUDGED: dict[str, str] = {
     "ISO-6": "counters are not visible from outside",
     "SEC-2": "needs clients of several users",
     "SEC-3": "the log is not visible from outside",
-    "FRAME-5": "memory held for one connection is not visible from outside",
+    "LIFE-3": "the target offers no takeover to the suite yet",
+    "LIFE-4": "the target offers no takeover to the suite yet",
 }
 """Requirements that a black box cannot judge, with the reason."""
 

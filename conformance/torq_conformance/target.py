@@ -141,7 +141,7 @@ class Target:
 class SpawnedTarget(Target):
     """A relay started from a command with ``{socket}`` (a fresh Unix path) or ``{port}`` (a free TCP port) in it."""
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, *, folder: Path | None = None) -> None:
         if "{socket}" not in command and "{port}" not in command:
             raise UsageError(f"--exec {command!r}: write {{socket}} (or {{port}} for TCP) where the relay expects it")
         try:
@@ -150,8 +150,10 @@ class SpawnedTarget(Target):
             raise UsageError(f"--exec {command!r}: {error}") from error
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder = Path(tempfile.mkdtemp(prefix="torq-"))
-        self._output = self._folder / "output"
+        self._own_folder = Path(tempfile.mkdtemp(prefix="torq-"))
+        self.folder = folder or self._own_folder
+        """Where its socket is made: a private folder, unless another is given."""
+        self._output = self._own_folder / "output"
         self._generation = 0
         super().__init__(Address())
 
@@ -177,10 +179,15 @@ class SpawnedTarget(Target):
         if "{port}" in self._command:
             self.address = Address(host="127.0.0.1", port=_free_port())
         else:
-            self.address = Address(path=str(self._folder / f"relay{self._generation}.sock"))
-        self._run()
+            self.address = Address(path=str(self.folder / f"relay{self._generation}{self._own_folder.name[-3:]}.sock"))
+        self.start_again()
 
-    def _run(self) -> None:
+    def start_again(self) -> None:
+        """Start the relay at the address that it has. Raises TargetError when it does not come to accept there."""
+        self._process = self._launch()
+        self._wait_until_it_accepts()
+
+    def _launch(self) -> subprocess.Popen[bytes]:
         words = [
             word.replace("{socket}", self.address.path).replace("{port}", str(self.address.port))
             for word in self._words
@@ -188,14 +195,38 @@ class SpawnedTarget(Target):
         words[0] = _installed_beside(words[0])
         with self._output.open("wb") as output:
             try:
-                self._process = subprocess.Popen(  # noqa: S603 - running the user's command is the purpose
+                return subprocess.Popen(  # noqa: S603 - running the user's command is the purpose
                     words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
                 )
             except OSError as error:
                 raise TargetError(
                     f"cannot start {words[0]!r}: {error.strerror or error}; give the path of the program"
                 ) from error
-        self._wait_until_it_accepts()
+
+    def move(self, folder: Path) -> None:
+        """End the relay and start it in a folder, given from its own, that it has to create."""
+        self.end()
+        self.address = Address(path=str(self.folder / folder / "relay.sock"))
+        self.start_again()
+
+    def start_second(self, seconds: float) -> int | None:
+        """Start a second relay on the same path: its exit status, None while it has none after some seconds."""
+        second = self._launch()
+        try:
+            return second.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            _end(second)
+
+    def wait(self, seconds: float) -> int | None:
+        """The exit status of the relay; None while it runs on for some seconds."""
+        if self._process is None:
+            return 0
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
 
     def _wait_until_it_accepts(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
@@ -219,7 +250,7 @@ class SpawnedTarget(Target):
                 return
 
     def restart(self) -> None:
-        self._end_process()
+        self.end()
         self.start()
 
     def revive(self) -> None:
@@ -227,7 +258,7 @@ class SpawnedTarget(Target):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        self._run()
+        self.start_again()
 
     def crash(self, seconds: float = 0.0) -> str:
         if self._process is None:
@@ -250,26 +281,30 @@ class SpawnedTarget(Target):
                 return "\nits last output:\n" + "\n".join(f"  {line}" for line in tail)
         return ""
 
-    def _end_process(self) -> None:
+    def end(self) -> None:
+        """End the relay, and everything that it has started."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        group = process.pid
-        for number, patience in ((signal.SIGTERM, STOP_TIMEOUT), (signal.SIGKILL, None)):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, number)
-            try:
-                process.wait(patience)
-            except subprocess.TimeoutExpired:
-                continue
-            if number == signal.SIGTERM:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(group, signal.SIGKILL)
-            break
+        if process is not None:
+            _end(process)
 
     def stop(self) -> None:
-        self._end_process()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self.end()
+        shutil.rmtree(self._own_folder, ignore_errors=True)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    group = process.pid
+    for number, patience in ((signal.SIGTERM, STOP_TIMEOUT), (signal.SIGKILL, None)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, number)
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            continue
+        if number == signal.SIGTERM:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+        break
 
 
 def _free_port() -> int:
