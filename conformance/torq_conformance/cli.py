@@ -9,28 +9,24 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib
+import io
 import os
-import signal
 import sys
 import traceback
 from functools import cache
 from pathlib import Path
-from types import FrameType
 from typing import Never
 
 import click
 
 from .errors import ConformanceError
 from .exits import Exit
+from .interruption import Terminated, install
 
 COMMANDS = Path(__file__).with_name("commands")
 FIRST = ("run", "replay", "explain", "compare", "matrix")
 """Commands in the order in which a newcomer needs them; the others follow by name."""
 TRACEBACK_VARIABLE = "TORQ_TRACEBACK"
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, as an interruption: what runs is ended and what is known is written."""
 
 
 @cache
@@ -110,9 +106,11 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: no traceback reaches the user of a command."""
-    signal.signal(signal.SIGTERM, _terminate)
+    install()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(cli(standalone_mode=False))
+        sys.exit(cli(prog_name="torq-conformance", standalone_mode=False))
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt) as stop:
@@ -146,10 +144,6 @@ def _say_internal(error: Exception) -> None:
     )
     if os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exception(error)
-
-
-def _terminate(_: int, __: FrameType | None) -> Never:
-    raise Terminated
 
 
 if __name__ == "__main__":

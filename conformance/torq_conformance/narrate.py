@@ -9,7 +9,29 @@ import msgspec
 
 from .history import History
 from .oracles import Finding
-from .program import Close, Connect, Finish, Frame, HalfClose, Idle, Item, Program, Raw, Sync, Tlv, Write
+from .program import (
+    Act,
+    Close,
+    Connect,
+    Finish,
+    Flood,
+    Frame,
+    Freeze,
+    HalfClose,
+    Idle,
+    Item,
+    Kill,
+    Program,
+    Raw,
+    Resume,
+    Sip,
+    Stall,
+    Step,
+    Sync,
+    Thaw,
+    Tlv,
+    Write,
+)
 from .program import connection_name as name
 from .reports.model import grouped
 from .runner import Counterexample, Result, Verdict
@@ -33,6 +55,8 @@ def narrate(program: Program, history: History) -> Iterator[str]:
                 else:
                     yield f"       {_hex(bytes.fromhex(item.bytes), ())}"
             number += sum(isinstance(item, Frame) for item in step.items[4:])
+        elif isinstance(step, Flood):
+            number += step.count
 
 
 def describe_steps(program: Program) -> Iterator[str]:
@@ -40,14 +64,20 @@ def describe_steps(program: Program) -> Iterator[str]:
     number = 0
     for step in program.steps:
         yield _describe(step, number)
-        if isinstance(step, Write):
-            number += sum(isinstance(item, Frame) for item in step.items)
+        number += frames_in(step)
+
+
+def frames_in(step: Step) -> int:
+    """How many frames of the program a step sends."""
+    if isinstance(step, Flood):
+        return step.count
+    return sum(isinstance(item, Frame) for item in step.items) if isinstance(step, Write) else 0
 
 
 def _describe(step: object, number: int) -> str:
     match step:
-        case Connect(conn=conn):
-            return f"{name(conn)} connects"
+        case Connect(conn=conn, reads=reads):
+            return f"{name(conn)} connects{'' if reads else ' and never reads'}"
         case Write():
             return _describe_write(step, number)
         case Finish(conn=conn):
@@ -60,6 +90,23 @@ def _describe(step: object, number: int) -> str:
             return f"{name(conn)} {'resets' if reset else 'closes'} its connection"
         case Idle(milliseconds=milliseconds):
             return f"nobody sends for {milliseconds} ms"
+        case Stall(conn=conn):
+            return f"{name(conn)} stops reading"
+        case Sip(conn=conn, size=size):
+            return f"{name(conn)} reads at most {size} bytes"
+        case Resume(conn=conn):
+            return f"{name(conn)} reads again"
+        case Flood(conn=conn, frame=frame, count=count):
+            described = _describe_item(frame, name(conn), number)
+            return f"{name(conn)} sends {described} {count} times, no faster than those who read get it"
+        case Freeze():
+            return "the relay's process is stopped (SIGSTOP)"
+        case Thaw():
+            return "the relay's process goes on (SIGCONT)"
+        case Kill():
+            return "the relay is killed (SIGKILL) and started again on the same path"
+        case Act(text=text):
+            return text
         case _:
             return step_words(step)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ import msgspec
 
 from .errors import UsageError
 from .profile import Profile, Rules, rules_for
-from .program import FORMAT_VERSION, Program
+from .program import FORMAT_VERSION, MAX_VALUE, Connect, Frame, Item, Program, Write, encode_frame
 from .runner import MISS_RATE, Counterexample, Observer, Plan, Result
 from .scenarios import SCENARIOS
 
@@ -112,10 +113,34 @@ def load(path: Path) -> Record:
         record = msgspec.json.decode(path.read_bytes(), type=Record)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no counterexample of this suite: {error}") from error
     if record.version != FORMAT_VERSION:
         raise UsageError(f"{path} has format version {record.version}; this suite reads {FORMAT_VERSION}")
     if record.requirement not in SCENARIOS:
         raise UsageError(f"{path}: requirement {record.requirement!r} has no oracle in this suite")
+    _check_playable(record, path)
     return record
+
+
+def _check_playable(record: Record, path: Path) -> None:
+    """Raises UsageError for a connection that is never opened, bytes that cannot be, a rate above 1."""
+    if not 0 <= record.failures <= record.runs:
+        raise UsageError(f"{path}: {record.failures} failures of {record.runs} runs cannot be")
+    opened = {step.conn for step in record.program.steps if isinstance(step, Connect)}
+    for position, step in enumerate(record.program.steps):
+        conn = getattr(step, "conn", None)
+        if conn is not None and (conn not in opened or conn < 0):
+            raise UsageError(f"{path}: step {position + 1} uses connection {conn}, which no step opens")
+        if isinstance(step, Write):
+            for item in step.items:
+                try:
+                    _bytes_of(item)
+                except (ValueError, struct.error) as error:
+                    raise UsageError(f"{path}: step {position + 1} cannot be written as bytes: {error}") from error
+
+
+def _bytes_of(item: Item) -> bytes:
+    if isinstance(item, Frame) and any(not 0 <= tlv.size <= MAX_VALUE for tlv in item.tlvs):
+        raise ValueError(f"a TLV has 0 to {MAX_VALUE} bytes")
+    return encode_frame(item, conn=0, number=0, sequence=0) if isinstance(item, Frame) else bytes.fromhex(item.bytes)

@@ -16,12 +16,11 @@ from torq_protocol.constants import HEADER_SIZE
 
 from .errors import UsageError
 from .legality import fate_of, fence_type
-from .narrate import describe_steps
+from .narrate import describe_steps, frames_in
 from .program import (
     Close,
     Connect,
     Finish,
-    Frame,
     HalfClose,
     Idle,
     Program,
@@ -67,7 +66,9 @@ def _checks(record: Record) -> tuple[str, ...]:
     wanted = [oracle.__name__ for oracle in SCENARIOS[record.requirement].oracles if oracle.__name__ not in ALWAYS]
     checks = dict.fromkeys(COVERED.get(oracle, oracle) for oracle in wanted)
     strange = [check for check in checks if check not in CHECKS]
-    kinds = {type(step).__name__ for step in record.program.steps} - {kind.__name__ for kind in _PLAYED}
+    kinds = {type(step).__name__.lower() for step in record.program.steps if not isinstance(step, _PLAYED)}
+    if any(isinstance(step, Connect) and not step.reads for step in record.program.steps):
+        kinds.add("a client that never reads")
     if kinds or strange:
         what = ", ".join(sorted(kinds)) or ", ".join(strange)
         raise UsageError(
@@ -172,8 +173,7 @@ def _steps(program: Program) -> Iterator[str]:
     number = 0
     for step in program.steps:
         yield _step(step, number)
-        if isinstance(step, Write):
-            number += sum(isinstance(item, Frame) for item in step.items)
+        number += frames_in(step)
 
 
 def _step(step: Step, number: int) -> str:
@@ -192,6 +192,8 @@ def _step(step: Step, number: int) -> str:
             return f"('leave', {connection_name(conn)!r}, {reset})"
         case Idle(milliseconds=milliseconds):
             return f"('idle', {milliseconds})"
+        case _:
+            raise UsageError(f"no script can play this step: {type(step).__name__.lower()}")
 
 
 def _write(step: Write, number: int) -> str:

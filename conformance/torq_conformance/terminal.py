@@ -144,6 +144,8 @@ def show_counterexample(out: Console, result: Result, lines: Iterable[tuple[str,
         out.print(f"     ... {len(steps) - MAX_STEP_LINES} more lines; the replay file has them all")
     for line in contradictions(shown):
         _detail(out, line)
+    for line in shown.history.remains:
+        _detail(out, f"{'':{INDENT}}{line}")
     out.print()
     for drawn in draw(diagram_of(shown)):
         out.print(Text(drawn.text, style="bold red" if drawn.marked else ""), soft_wrap=True)

@@ -11,14 +11,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 
 import msgspec
 
 from .diagram import RELAY, Diagram, Event
 from .history import History, Peer, Sent
-from .narrate import step_words
+from .narrate import frames_in, step_words
 from .oracles import Finding
-from .program import Close, Connect, Finish, Frame, HalfClose, Idle, Program, Step, Sync, Write, connection_name
+from .program import (
+    Act,
+    Close,
+    Connect,
+    Finish,
+    Flood,
+    Frame,
+    Freeze,
+    HalfClose,
+    Idle,
+    Kill,
+    Program,
+    Resume,
+    Sip,
+    Stall,
+    Step,
+    Sync,
+    Thaw,
+    Write,
+    connection_name,
+)
 from .runner import Counterexample
 
 MAX_COLUMNS = 6
@@ -50,7 +71,8 @@ def involved(findings: list[Finding], history: History) -> tuple[set[int], set[i
     """The numbers of the frames and of the connections that the findings name."""
     frames = {str(sent): sent.number for sent in history.sent}
     peers = {peer.name: peer.conn for peer in history.peers.values()}
-    words = {word for finding in findings for word in re.findall(r"\b[A-Z]\d*\b", f"{finding.expected} {finding.seen}")}
+    texts = [f"{finding.expected} {finding.seen.partition('; ')[0]}" for finding in findings]
+    words = {word for text in texts for word in re.findall(r"\b[A-Z]\d*\b", text)}
     return {frames[word] for word in words if word in frames}, {peers[word] for word in words if word in peers}
 
 
@@ -87,10 +109,9 @@ def _steps(program: Program, history: History, frames: set[int]) -> Iterator[Tim
         events = _step_events(step, number, frames, unfinished)
         for offset, event in enumerate(events):
             yield moment, position * 100 + offset, msgspec.structs.replace(event, step=position + 1)
-        if isinstance(step, Write):
-            number += sum(isinstance(item, Frame) for item in step.items)
-            if step.stop is not None:
-                unfinished[step.conn] = step
+        number += frames_in(step)
+        if isinstance(step, Write) and step.stop is not None:
+            unfinished[step.conn] = step
 
 
 def _moments(program: Program, history: History) -> list[float]:
@@ -104,7 +125,7 @@ def _moments(program: Program, history: History) -> list[float]:
         moment: float | None = None
         if isinstance(step, Connect) and step.conn in history.peers:
             moment = history.peers[step.conn].connected
-        elif isinstance(step, Write) and position in by_step:
+        elif isinstance(step, Write | Flood) and position in by_step:
             moment = by_step[position].begun
         elif isinstance(step, Finish) and step.conn in finished and finished[step.conn].tick:
             moment = finished[step.conn].tick - 0.5
@@ -119,7 +140,7 @@ def _moments(program: Program, history: History) -> list[float]:
         else:
             seen_known = True
         following = min(following, known[position] or 0) if seen_known else following
-    return [moment or 0 for moment in known]
+    return list(accumulate((moment or 0 for moment in known), max))
 
 
 def _trailing(step: Step, program: Program, position: int, history: History, last: float) -> float:
@@ -134,8 +155,28 @@ def _trailing(step: Step, program: Program, position: int, history: History, las
 
 def _step_events(step: object, number: int, frames: set[int], unfinished: dict[int, Write]) -> list[Event]:
     match step:
-        case Connect(conn=conn):
-            return [Event("point", "connects", connection_name(conn))]
+        case Connect(conn=conn, reads=reads):
+            return [Event("point", "connects" if reads else "connects, never reads", connection_name(conn))]
+        case Flood(conn=conn, count=count):
+            who = connection_name(conn)
+            flood = set(range(number, number + count))
+            return [
+                Event("send", f"{who}{number} ... {who}{number + count - 1}", who, marked=not flood.isdisjoint(frames))
+            ]
+        case Stall(conn=conn):
+            return [Event("point", "stops reading", connection_name(conn))]
+        case Sip(conn=conn, size=size):
+            return [Event("point", f"reads {size} bytes", connection_name(conn))]
+        case Resume(conn=conn):
+            return [Event("point", "reads again", connection_name(conn))]
+        case Freeze():
+            return [Event("note", "the relay is stopped (SIGSTOP)")]
+        case Thaw():
+            return [Event("note", "the relay goes on (SIGCONT)")]
+        case Kill():
+            return [Event("note", "the relay is killed and started again")]
+        case Act(text=text):
+            return [Event("note", text)]
         case Write():
             return _write_events(step, number, frames)
         case Finish(conn=conn):

@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from ..cli import Terminated
 from ..errors import ConformanceError
 from ..exits import Exit
+from ..interruption import Terminated, check
 from ..options import Duration, guess_domain, split_names, target_for, target_options, target_words
 from ..profile import built_in_profiles, load_profile
 from ..record import FailureKeeper
@@ -113,7 +113,7 @@ def command(**given: object) -> int:
     include = split_names(options.include)
     chosen = select(include, split_names(options.exclude))
     if not include:
-        chosen = [each for each in chosen if each.id in SCENARIOS or each.id in UNJUDGED]
+        chosen = [each for each in chosen if each.level != "FIGURE"]
     if options.list_only:
         _list(chosen)
         return Exit.PASS
@@ -216,14 +216,17 @@ class _Run(Observer):
             show_last_screen(self._console, outcome)
 
     def started(self, requirement: Requirement) -> None:
+        check()
         for observer in self._observers:
             observer.started(requirement)
 
     def played(self, requirement: Requirement, count: int) -> None:
+        check()
         for observer in self._observers:
             observer.played(requirement, count)
 
     def failed(self, counterexample: Counterexample) -> None:
+        check()
         for observer in self._observers:
             observer.failed(counterexample)
 

@@ -68,8 +68,8 @@ def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending
         exit_code=ending.exit_code,
         started=setting.started,
         seconds=round(ending.seconds, 3),
-        target=setting.target,
-        command=setting.command,
+        target=_printable(setting.target),
+        command=_printable(setting.command),
         domain=plan.domain,
         profile=plan.profile.name,
         profile_description=plan.profile.description,
@@ -132,8 +132,9 @@ def _failure(shown: Counterexample, setting: Setting) -> Failure:
         ),
         diagram=diagram_of(shown),
         program=shown.program,
-        file=setting.file_of(shown.requirement),
-        replay=setting.replay_of(shown.requirement),
+        file=_printable(setting.file_of(shown.requirement)),
+        replay=_printable(setting.replay_of(shown.requirement)),
+        last_output="\n".join(shown.history.remains),
     )
 
 
@@ -141,3 +142,8 @@ def failure_id(requirement: str, program: Program) -> str:
     """The stable name of a failure: its requirement and a digest of its program, such as ``FRAME-1-5f2c9a01b3de``."""
     digest = hashlib.sha256(msgspec.json.encode(program, order="deterministic")).hexdigest()
     return f"{requirement}-{digest[:12]}"
+
+
+def _printable(text: str) -> str:
+    """Text of the command line that may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode()

@@ -131,7 +131,7 @@ def _failure(judgement: Judgement, failure: Failure) -> Iterator[str]:
         yield f"<li><b>{escape(each.kind)}</b>: expected {escape(each.expected)}; seen: {escape(each.seen)}</li>"
     yield "</ul></details>"
     if failure.last_output:
-        yield _folded("what the relay printed last", failure.last_output)
+        yield _folded("what is left of the relay", failure.last_output)
     yield f'<p class="stable">{escape(failure.id)}</p></article>'
 
 

@@ -32,6 +32,7 @@ def junit(report: Report) -> bytes:
         _properties(suite, _facts(report))
         for judgement in judgements:
             _test_case(suite, judgement)
+    _clean(root)
     Xml.indent(root, " ")
     document: bytes = Xml.tostring(root, encoding="utf-8", xml_declaration=True)
     return document + b"\n"
@@ -69,7 +70,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
 def _properties(parent: Xml.Element, facts: Iterator[tuple[str, str]]) -> None:
     properties = Xml.SubElement(parent, "properties")
     for name, value in facts:
-        Xml.SubElement(properties, "property", {"name": name, "value": _clean(value)})
+        Xml.SubElement(properties, "property", {"name": name, "value": value})
 
 
 def _test_case(suite: Xml.Element, judgement: Judgement) -> None:
@@ -77,7 +78,7 @@ def _test_case(suite: Xml.Element, judgement: Judgement) -> None:
         suite,
         "testcase",
         {
-            "name": f"{judgement.id} {_clean(judgement.text)}",
+            "name": f"{judgement.id} {judgement.text}",
             "classname": f"torq.{judgement.section}",
             "time": f"{judgement.seconds:.3f}",
         },
@@ -85,11 +86,11 @@ def _test_case(suite: Xml.Element, judgement: Judgement) -> None:
     _properties(case, _evidence(judgement))
     outcome = _outcome(judgement)
     if outcome:
-        element = Xml.SubElement(case, outcome, {"message": _clean(_message(judgement))})
+        element = Xml.SubElement(case, outcome, {"message": _message(judgement)})
         if outcome != "skipped":
             element.set("type", judgement.verdict)
         if judgement.failure is not None:
-            element.text = _clean("\n".join(_details(judgement)))
+            element.text = "\n".join(_details(judgement))
 
 
 def _evidence(judgement: Judgement) -> Iterator[tuple[str, str]]:
@@ -126,9 +127,15 @@ def _details(judgement: Judgement) -> Iterator[str]:
         yield f"{each.kind}: expected {each.expected}; seen: {each.seen}"
     yield ""
     yield from (line.text for line in draw(failure.diagram))
+    if failure.last_output:
+        yield ""
+        yield failure.last_output
     yield ""
     yield f"replay: {failure.replay}"
 
 
-def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("?", text)
+def _clean(root: Xml.Element) -> None:
+    for element in root.iter():
+        element.text = _FORBIDDEN.sub("?", element.text or "") or None
+        for name, value in element.attrib.items():
+            element.set(name, _FORBIDDEN.sub("?", value))

@@ -40,4 +40,7 @@ def _lines(event: Event, first: str, last: str) -> Iterator[str]:
 
 def _safe(text: str) -> str:
     """Text without the characters that end a Mermaid statement."""
-    return text.replace("#", "#35;").replace(";", "#59;").replace("\n", " ").replace("<", "#lt;").replace(">", "#gt;")
+    return text.translate(_ENTITIES)
+
+
+_ENTITIES = str.maketrans({"#": "#35;", ";": "#59;", "<": "#lt;", ">": "#gt;", "\n": " ", "\r": " "})

@@ -1,0 +1,45 @@
+"""Ctrl-C and SIGTERM as interruptions that cannot get lost.
+
+Facts: Python drops an exception that a signal handler raises while a finaliser or a callback of the garbage collector
+runs (Hypothesis has one). So a signal is also remembered, and whoever works in rounds asks in each round.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import Never
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what runs is ended and what is known is written, as after Ctrl-C."""
+
+
+_pending: list[KeyboardInterrupt] = []
+
+
+def install() -> None:
+    """From now on both signals interrupt; one that the process was started to ignore stays ignored."""
+    _pending.clear()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    sys.unraisablehook = _report_unless_interrupted
+
+
+def _report_unless_interrupted(dropped: sys.UnraisableHookArgs) -> None:
+    """An interruption that was dropped is remembered: nobody needs to read of it."""
+    if not issubclass(dropped.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(dropped)
+
+
+def check() -> None:
+    """Raises the interruption that a signal has asked for, if there is one."""
+    if _pending:
+        raise _pending.pop()
+
+
+def _interrupt(number: int, _: FrameType | None) -> Never:
+    _pending[:] = [Terminated() if number == signal.SIGTERM else KeyboardInterrupt()]
+    raise _pending[0]

@@ -1,0 +1,161 @@
+"""A run as a user sees it: its screens, its reports, and what is left when it is interrupted or killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+
+from spec_tests.conformance import shown_runs
+from spec_tests.conformance.commands.running import run_command
+from spec_tests.conformance.judged_relays import specimen
+from torq_conformance.commands import run as run_module
+from torq_conformance.commands.run import exit_code
+from torq_conformance.errors import TargetError
+from torq_conformance.reports.model import load_report
+from torq_conformance.runner import Observer, Plan, Result
+from torq_conformance.target import Target
+
+GENERIC = specimen("first-generic", "signal")
+CORRECT = specimen("correct", "signal")
+ALL = ("json:r.json", "junit:r.xml", "html:r.html", "markdown:r.md")
+
+
+def reports(folder: Path) -> list[str]:
+    return [word for each in ALL for word in ("--report", each.replace(":", f":{folder}/"))]
+
+
+def check_whole(folder: Path) -> None:
+    """Every file is whole, whenever it was written."""
+    assert (folder / "r.html").read_text("utf-8").endswith("</html>\n")
+    assert ElementTree.parse(folder / "r.xml").getroot().tag == "testsuites"
+    assert (folder / "r.md").read_text("utf-8").startswith("# Conformance of")
+    assert sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_run_shows_what_it_does_and_what_failed_in_plain_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = run_command(
+        capsys, "--exec", GENERIC, "--domain", "signal", "--section", "FRAME-1,FWD-6", "--seed", "3", "--max-examples",
+        "12", "--failures", str(tmp_path / "failures"), *reports(tmp_path),
+    )  # fmt: skip
+    assert shown.code == 1, shown.err
+    lines = shown.out.splitlines()
+    assert lines[0] == f"target    {GENERIC}"
+    assert "judging   2 requirements: FWD-6 FRAME-1" in lines
+    assert any(line.startswith("FAIL            FRAME-1  a program of 2 steps fails") for line in lines)
+    assert any("relay" in line and line.split() == ["A", "relay"] for line in lines)
+    file = tmp_path / "failures" / "FRAME-1-signal-reference.json"
+    assert f"     replay     torq-conformance replay {file} --exec '{GENERIC}'" in lines
+    assert lines[-1] == "next: torq-conformance explain FRAME-1"
+    assert "\x1b" not in shown.out
+    check_whole(tmp_path)
+    report = load_report(tmp_path / "r.json")
+    assert (report.state, report.exit_code, report.counts) == ("complete", 1, {"PASS": 1, "FAIL": 1})
+    failure = report.by_id()["FRAME-1"].failure
+    assert failure is not None
+    assert failure.program == msgspec.convert(json.loads(file.read_text("utf-8"))["program"], type(failure.program))
+
+
+class Stopped:
+    """What the runner is told to do instead of judging: report two verdicts and a first failure, then end badly."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __call__(self, plan: Plan, target: Target, observer: Observer) -> list[Result]:
+        first, second, *_ = shown_runs.results()
+        for result in (first, second):
+            observer.started(result.requirement)
+            observer.finished(result)
+        observer.started(shown_runs.results()[3].requirement)
+        found = shown_runs.two_orders()
+        found.failures = found.runs = 0
+        observer.failed(found)
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted by Ctrl-C"),
+        (TargetError("cannot connect to unix:/gone"), 2, "cannot connect to unix:/gone"),
+        (ZeroDivisionError("oops"), 2, "an error of the suite: ZeroDivisionError: oops"),
+    ],
+    ids=["interrupted", "target gone", "error of the suite"],
+)
+def test_a_run_that_ends_early_has_written_all_it_knew(
+    error: BaseException,
+    code: int,
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_module, "judge_all", Stopped(error))
+    shown = run_command(
+        capsys, "--exec", CORRECT, "--domain", "signal", "--failures", str(tmp_path / "f"), "--section",
+        "FWD-1,FWD-2,ORD-2,DOM-5", *reports(tmp_path),
+    )  # fmt: skip
+    assert shown.code == code
+    assert f"INCOMPLETE: {words}; 2 of 4 requirements were judged" in shown.out
+    check_whole(tmp_path)
+    report = load_report(tmp_path / "r.json")
+    assert (report.state, report.stop_reason, report.exit_code) == ("incomplete", words, code)
+    verdicts = {name: judgement.verdict for name, judgement in report.by_id().items()}
+    assert verdicts == {"FWD-1": "FAIL", "FWD-2": "PASS", "ORD-2": "FAIL", "DOM-5": "UNKNOWN"}
+    unconfirmed = report.by_id()["ORD-2"].failure
+    assert unconfirmed is not None
+    assert unconfirmed.rate == "seen once, not confirmed"
+    assert (tmp_path / "f" / "ORD-2-signal-reference.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)], ids=["int", "term", "kill"]
+)
+def test_a_signal_leaves_whole_reports_that_say_incomplete_and_no_relay(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    pid_file = tmp_path / "pid"
+    command = f"sh -c 'echo $$ > {pid_file}; exec torq-specimen correct --domain signal --socket {{socket}}'"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "torq_conformance", "--exec", command, "--domain", "signal", "--max-examples", "20",
+         "--seed", "1", "--failures", str(tmp_path / "f"), *reports(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if line.startswith("PASS"):
+                break
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == code, errors
+        assert "Traceback" not in errors
+        check_whole(tmp_path)
+        report = load_report(tmp_path / "r.json")
+        assert report.state == "incomplete"
+        assert report.counts["PASS"] >= 1
+        if number != signal.SIGKILL:
+            with pytest.raises(ProcessLookupError):
+                os.kill(int(pid_file.read_text("utf-8")), 0)
+    finally:
+        if number == signal.SIGKILL:
+            os.killpg(int(pid_file.read_text("utf-8")), signal.SIGKILL)
+        process.kill()
+        process.communicate()
+
+
+def test_exit_codes_follow_from_the_verdicts() -> None:
+    by_id = {result.requirement.id: result for result in shown_runs.results()}
+    assert exit_code(list(by_id.values())) == 1
+    assert exit_code([by_id["FWD-2"], by_id["DOM-5"]]) == 3
+    assert exit_code([by_id["FWD-2"], by_id["FRAME-5"]]) == 0
+    assert exit_code([by_id["ORD-2"], by_id["DOM-5"]]) == 1

@@ -1,0 +1,177 @@
+"""Help that says what to type next, and bad input that ends in one clear line and exit code 2."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spec_tests.conformance import shown_runs
+from spec_tests.conformance.commands.running import run_command
+from torq_conformance.cli import command_names
+from torq_conformance.errors import UsageError
+from torq_conformance.record import Record, load, runs_that_prove_a_fix, save
+from torq_conformance.requirements import requirements
+
+EXEC = ("--exec", "torq-specimen correct --socket {socket}", "--domain", "signal")
+
+
+@pytest.mark.parametrize("command", command_names())
+def test_the_help_of_every_command_shows_a_line_to_type(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = run_command(capsys, command, "--help")
+    assert shown.code == 0
+    assert f"Usage: torq-conformance {command}" in shown.out
+    assert "\n  torq-conformance " in shown.out
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_the_first_help_lists_every_command(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    shown = run_command(capsys, *arguments)
+    assert shown.code == 0
+    for command in command_names():
+        assert f"\n  {command} " in shown.out
+
+
+def test_help_imports_no_command() -> None:
+    code = (
+        "import sys; from torq_conformance.cli import cli\n"
+        "cli(['--help'], standalone_mode=False)\n"
+        "sys.exit(any(name.startswith('torq_conformance.commands') or name == 'hypothesis' for name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("replya",), "did you mean replay?"),
+        (("/tmp/x.sock",), "--target /tmp/x.sock"),
+        (("--report", "xml:a.xml"), "json, junit, html, markdown"),
+        (("--report", "json:"), "FORMAT:FILE"),
+        ((*EXEC, "--report", "json:/dev/null/a.json"), "cannot write the report"),
+        (("--time-budget", "soon"), "write 90, 60s, 5m or 1h"),
+        (("--time-budget", "0s"), "write 90, 60s, 5m or 1h"),
+        (("--max-examples", "0"), "--max-examples"),
+        (("--seed", "-1"), "--seed"),
+        (("--section", "FRAMES", "--domain", "signal"), "did you mean FRAME"),
+        (("--exclude", "nothing", "--domain", "signal"), "see torq-conformance --list"),
+        (("--profile", "nosuch"), "no profile is called 'nosuch'"),
+        (("--profile", "/nonexistent.toml"), "cannot read profile"),
+        (("--target", "a.sock", *EXEC), "not both"),
+        (("--target", "a.sock"), "--domain signal"),
+        (("--target", "tcp:nowhere", "--domain", "signal"), "tcp:HOST:PORT"),
+        (("--target", "/tmp/" + "x" * 200, "--domain", "signal"), "at most 107 bytes"),
+        (("--exec", "relay", "--domain", "signal"), "write {socket}"),
+        (("--exec", "'relay {socket}", "--domain", "signal"), "No closing quotation"),
+        (("--exec", "/nonexistent/relay {socket}", "--domain", "signal"), "cannot start"),
+        (("replay",), "Missing argument"),
+        (("replay", "nosuch.json"), "cannot read nosuch.json"),
+        (("replay", "."), "is a directory"),
+        (("explain",), "Missing argument"),
+        (("explain", "FRAME-99"), "did you mean"),
+        (("matrix",), "Missing argument"),
+        (("matrix", "nosuch.json"), "cannot read nosuch.json"),
+        (("compare", "nosuch.json", "nosuch.json"), "cannot read nosuch.json"),
+    ],
+    ids=lambda value: " ".join(value)[:50] if isinstance(value, tuple) else "",
+)
+def test_bad_input_ends_with_2_and_says_what_to_do(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = run_command(capsys, *arguments)
+    assert (shown.code, shown.out) == (2, "")
+    assert words in shown.err
+
+
+def test_every_requirement_is_explained_with_a_reason_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = run_command(capsys, "explain", *{name.partition("-")[0] for name in requirements()})
+    assert shown.code == 0
+    for requirement in requirements().values():
+        assert f"{requirement.id} [{requirement.level}]" in shown.out
+    assert shown.out.count("  why       ") == len(requirements())
+    reasons = [requirement.why for requirement in requirements().values()]
+    assert len(set(reasons)) == len(reasons)
+    assert all(40 <= len(reason) <= 260 and reason.endswith(".") for reason in reasons)
+
+
+def test_explain_names_programs_oracles_and_originals(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = run_command(capsys, "explain", "frame-1").out
+    for words in (
+        "programs  Cuts:",
+        "fails on  lost:",
+        "the first generic engine does not hold it",
+        "--section FRAME-1",
+    ):
+        assert words in shown
+
+
+def record(failures: int = 20, runs: int = 20) -> Record:
+    shown = shown_runs.lost_frame()
+    return Record("FWD-1", shown_runs.plan().profile, shown.program, (), failures, runs, 1, "a relay")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 2000), byte=st.integers(0, 255), cut=st.booleans())
+def test_a_damaged_counterexample_is_read_or_refused_in_one_line(
+    place: int, byte: int, cut: bool, tmp_path: Path
+) -> None:
+    data = bytearray(msgspec.json.encode(record()))
+    place %= len(data)
+    data[place:] = b"" if cut else bytes((byte,)) + data[place + 1 :]
+    path = tmp_path / "damaged.json"
+    path.write_bytes(data)
+    said = str(path)
+    try:
+        load(path)
+    except UsageError as error:
+        said = str(error)
+    assert str(path) in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"conn":0', '"conn":7', "uses connection 7, which no step opens"),
+        ('"type":30', '"type":300', "cannot be written as bytes"),
+        ('"size":8', '"size":99999999999', "0 to 65535 bytes"),
+        ('"failures":20', '"failures":21', "21 failures of 20 runs cannot be"),
+        ('"version":1}', '"version":2}', "format version 2"),
+        ('"requirement":"FWD-1"', '"requirement":"FWD-99"', "has no oracle"),
+    ],
+)
+def test_a_counterexample_that_cannot_be_played_is_refused(
+    old: str, new: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = msgspec.json.encode(record()).decode()
+    assert old in text
+    path = tmp_path / "wrong.json"
+    path.write_text(new.join(text.rsplit(old, 1)), "utf-8")
+    shown = run_command(capsys, "replay", str(path), "--domain", "signal")
+    assert shown.code == 2
+    assert words in shown.err
+
+
+def test_replay_asks_which_relay_is_meant_instead_of_judging_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = save(shown_runs.lost_frame(), profile=record().profile, seed=1, target="their relay", folder=tmp_path)
+    shown = run_command(capsys, "replay", str(path))
+    assert shown.code == 2
+    assert "say which relay" in shown.err
+    assert "their relay" in shown.err
+    other = run_command(capsys, "replay", str(path), "--domain", "execution")
+    assert (other.code, "a signal relay, not for execution" in other.err) == (2, True)
+
+
+@given(failures=st.integers(0, 60), more=st.integers(0, 60))
+def test_as_many_passes_as_the_rate_demands_prove_a_fix(failures: int, more: int) -> None:
+    runs = failures + more
+    needed = runs_that_prove_a_fix(record(failures, runs))
+    rate = (failures + 1) / (runs + 2)
+    assert needed >= 10
+    assert (1 - rate) ** needed <= 0.001
+    assert needed == 10 or (1 - rate) ** (needed - 1) > 0.001

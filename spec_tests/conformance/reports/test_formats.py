@@ -1,0 +1,157 @@
+"""Every form of a report: whole, valid, and safe whatever a target is called or a relay prints."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import jsonschema
+import msgspec
+import pytest
+import xmlschema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spec_tests.conformance import shown_runs
+from torq_conformance.errors import UsageError
+from torq_conformance.program import Connect, Program, Write
+from torq_conformance.reports.build import failure_id
+from torq_conformance.reports.html import page
+from torq_conformance.reports.junit import junit
+from torq_conformance.reports.markdown import markdown
+from torq_conformance.reports.model import Report, load_report
+from torq_conformance.reports.schema import SCHEMAS, schema
+from torq_conformance.runner import Result, Verdict
+
+SCHEMA_FOLDER = Path(__file__).resolve().parents[3] / "docs" / "schemas"
+XSD = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
+HOSTILE = shown_runs.HOSTILE
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+class Page(HTMLParser):
+    """Checks that elements are closed in the order in which they were opened, and collects what pages refer to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.stack: list[str] = []
+        self.tags: list[str] = []
+        self.references: list[str] = []
+        self.identifiers: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.stack, f"not closed: {self.stack}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        named = dict(attrs)
+        self.references += [named[name] or "" for name in ("src", "href", "srcset", "action") if name in named]
+        if "id" in named:
+            self.identifiers.append(named["id"] or "")
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack, f"</{tag}> closes nothing"
+        assert self.stack.pop() == tag
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_published_schema_is_that_of_the_code(name: str) -> None:
+    assert (SCHEMA_FOLDER / name).read_bytes() == schema(name), (
+        "docs/schemas has drifted: run python -m torq_conformance.reports.schema docs/schemas"
+    )
+
+
+@pytest.mark.parametrize("target", ["my_relay {socket}", HOSTILE])
+def test_json_validates_and_reads_back_equal(target: str, tmp_path: Path) -> None:
+    report = shown_runs.report(target)
+    encoded = msgspec.json.encode(report)
+    jsonschema.Draft202012Validator(json.loads(schema("report.schema.json"))).validate(json.loads(encoded))
+    (tmp_path / "a.json").write_bytes(encoded)
+    assert load_report(tmp_path / "a.json") == report
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.one_of(
+        st.binary(max_size=60), st.recursive(st.none() | st.integers(), st.lists).map(json.dumps).map(str.encode)
+    )
+)
+def test_a_file_that_is_no_report_is_a_usage_error(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.getbasetemp() / "no-report.json"
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match=r"no JSON report.*--report json:FILE"):
+        load_report(path)
+
+
+def test_failure_ids_follow_from_the_program_alone() -> None:
+    program = shown_runs.lost_frame().program
+    same = msgspec.json.decode(msgspec.json.encode(program), type=Program)
+    other = Program("signal", (Connect(0), Write(0, (shown_runs.frame(),))))
+    assert failure_id("FWD-1", same) == failure_id("FWD-1", program) != failure_id("FWD-1", other)
+    assert re.fullmatch(r"FWD-1-[0-9a-f]{12}", failure_id("FWD-1", program))
+
+
+@settings(max_examples=30, deadline=None)
+@given(target=st.text(st.characters(codec=None), max_size=30))
+def test_junit_validates_whatever_a_target_is_called(target: str) -> None:
+    XSD.validate(ElementTree.fromstring(junit(shown_runs.report(target))))
+
+
+def test_junit_has_one_testcase_for_each_requirement_and_counts_them() -> None:
+    root = ElementTree.fromstring(junit(shown_runs.report(HOSTILE)))
+    XSD.validate(root)
+    cases = {case.attrib["name"].partition(" ")[0]: case for case in root.iter("testcase")}
+    assert list(cases) == [result.requirement.id for result in shown_runs.results()]
+    kinds = {name: [child.tag for child in case if child.tag != "properties"] for name, case in cases.items()}
+    assert kinds == {
+        "FWD-1": ["failure"],
+        "FWD-2": [],
+        "FRAME-5": ["skipped"],
+        "ORD-2": ["failure"],
+        "DOM-5": ["error"],
+        "VAL-6": ["failure"],
+    }
+    assert (root.attrib["tests"], root.attrib["failures"], root.attrib["errors"]) == ("6", "3", "1")
+    properties = {each.attrib["name"]: each.attrib["value"] for each in cases["FWD-2"].iter("property")}
+    assert properties["programs"] == "4812"
+    failure = cases["ORD-2"].find("failure")
+    assert failure is not None
+    assert failure.attrib["type"] == "FLAKY"
+    assert "58 of 60 runs fail" in failure.attrib["message"]
+    assert "relay" in (failure.text or "")
+
+
+@pytest.mark.parametrize("target", ["my_relay {socket}", HOSTILE])
+def test_html_is_one_file_of_closed_elements_without_any_address(target: str) -> None:
+    text = page(shown_runs.report(target))
+    parsed = Page(text)
+    assert all(reference.startswith("#") for reference in parsed.references)
+    assert {reference[1:] for reference in parsed.references} == set(parsed.identifiers)
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", text)
+    assert parsed.tags.count("script") == 1
+    assert parsed.tags.count("svg") == 1 + len(shown_runs.report().failures)
+
+
+def test_markdown_holds_a_row_for_each_requirement_and_a_diagram_for_each_failure() -> None:
+    text = markdown(shown_runs.report(HOSTILE))
+    for result in shown_runs.results():
+        assert re.search(rf"^\| \S+ \| {result.requirement.id} \| {result.requirement.level} \|", text, re.MULTILINE)
+    assert text.count("```mermaid\nsequenceDiagram\n") == 3
+    assert text.count("```") % 2 == 0
+    assert "<script>" not in "\n".join(line for line in text.splitlines() if line.startswith("|"))
+
+
+@pytest.mark.parametrize("verdict", [verdict.value for verdict in Verdict])
+def test_every_verdict_of_the_runner_can_be_reported(verdict: str) -> None:
+    result = Result(shown_runs.results()[1].requirement, Verdict(verdict), "for a reason", exercised=1)
+    report = shown_runs.report(shown=[result])
+    assert msgspec.json.decode(msgspec.json.encode(report), type=Report).judgements[0].verdict == verdict
+    assert verdict in markdown(report)
+    assert f">{verdict}</span>" in page(report)
+    XSD.validate(ElementTree.fromstring(junit(report)))

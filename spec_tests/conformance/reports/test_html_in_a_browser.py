@@ -1,0 +1,91 @@
+"""The HTML report in a real browser: no error, no request, nothing too wide, buttons that work, marks in bold."""
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from spec_tests.conformance import shown_runs
+from torq_conformance.reports.html import page
+from torq_conformance.reports.matrix import matrix_html
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PROBE = """
+<script>
+window.errors = [];
+window.addEventListener("error", function (event) { window.errors.push(String(event.message)); });
+</script>
+"""
+ASK = """
+<script>
+window.addEventListener("load", function () {
+  var shown = function () {
+    return Array.from(document.querySelectorAll("tr[data-verdict]")).filter(function (row) {
+      return getComputedStyle(row).display !== "none"; }).length; };
+  var weights = function (query) { return Array.from(document.querySelectorAll(query)).map(function (text) {
+    return getComputedStyle(text).fontWeight; }); };
+  var answer = {all: shown()};
+  var only = document.querySelector("button[data-only=PASS]");
+  if (only) { only.click(); answer.passing = shown(); only.click(); answer.again = shown(); }
+  answer.marked = weights("svg.sequence g.marked text:not(.step)");
+  answer.plain = weights("svg.sequence g:not(.marked) text:not(.step)");
+  answer.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  answer.resources = performance.getEntriesByType("resource").length;
+  answer.errors = window.errors;
+  var copied = null;
+  document.execCommand = function () { copied = document.activeElement.value; return true; };
+  Object.defineProperty(navigator, "clipboard", {value: undefined});
+  var button = document.querySelector("article button.copy");
+  if (button) { button.click(); answer.copied = copied; answer.says = button.textContent; }
+  var node = document.createElement("pre");
+  node.id = "answer"; node.textContent = JSON.stringify(answer); document.body.appendChild(node);
+});
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: the HTML reports are not looked at in a browser")
+    return CHROMIUM
+
+
+def asked(browser: str, text: str, *, width: int) -> dict[str, object]:
+    """What the page says of itself after its scripts have run."""
+    with tempfile.TemporaryDirectory(prefix="torq-") as folder:
+        path = Path(folder) / "page.html"
+        path.write_text(text.replace("<head>", f"<head>{PROBE}").replace("</body>", f"{ASK}</body>"), "utf-8")
+        done = subprocess.run(
+            [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile",
+             f"--window-size={width},900", "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    match = re.search(r'<pre id="answer">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert match is not None, done.stderr[-2000:]
+    answer: dict[str, object] = json.loads(match[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    return answer
+
+
+def test_the_report_in_a_browser(browser: str) -> None:
+    report = shown_runs.report(shown_runs.HOSTILE)
+    answer = asked(browser, page(report), width=1200)
+    assert answer["errors"] == []
+    assert answer["resources"] == 0
+    assert (answer["all"], answer["passing"], answer["again"]) == (6, 1, 6)
+    assert set(answer["marked"]) == {"700"}  # type: ignore[arg-type] # a list of strings
+    assert "700" not in answer["plain"]  # type: ignore[operator] # a list of strings
+    assert int(str(answer["wide"])) <= 0
+    first = report.failures[0].failure
+    assert first is not None
+    assert (answer["copied"], answer["says"]) == (first.replay, "copied")
+
+
+def test_the_matrix_in_a_narrow_browser(browser: str) -> None:
+    answer = asked(browser, matrix_html([shown_runs.report(), shown_runs.report(shown_runs.HOSTILE)]), width=700)
+    assert answer["errors"] == []
+    assert int(str(answer["wide"])) <= 0

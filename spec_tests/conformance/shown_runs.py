@@ -1,0 +1,105 @@
+"""Runs with every verdict, made by hand: what reports, diagrams and screens are tested with."""
+
+from collections import Counter
+
+from spec_tests.conformance.histories import Chronicle
+from spec_tests.conformance.program_strategies import rules_of
+from torq_conformance.oracles import Finding
+from torq_conformance.profile import load_profile
+from torq_conformance.program import Connect, Frame, Program, Step, Tlv, Write
+from torq_conformance.reports.build import Ending, Entry, Setting, build
+from torq_conformance.reports.model import Report
+from torq_conformance.requirements import requirements
+from torq_conformance.runner import Counterexample, Plan, Result, Verdict
+from torq_conformance.scenarios import SCENARIOS
+
+HOSTILE = "<script>alert('1')</script> & \"quoted\" | `ticks` ]]> \x00\x1b[31m\ud7ff\ufffe -- é"
+"""A target whose name tries to break out of every format."""
+
+
+def frame() -> Frame:
+    return Frame(2, (Tlv(30, 8),))
+
+
+def lost_frame(clients: int = 3) -> Counterexample:
+    """Client A sends a frame that B never gets."""
+    chronicle = Chronicle(rules_of("signal"), clients)
+    sent = chronicle.sends(0, frame())
+    for conn in range(clients):
+        if conn != 1:
+            chronicle.gets(conn, sent)
+    chronicle.peer(1).fenced_by.add(0)
+    return _counterexample("FWD-1", chronicle, [*map(Connect, range(clients)), Write(0, (frame(),))])
+
+
+def two_orders() -> Counterexample:
+    """B and C see two frames of A and C in opposite orders."""
+    chronicle = Chronicle(rules_of("signal"), 3)
+    first, second = chronicle.sends(0, frame()), chronicle.sends(2, frame())
+    chronicle.gets(1, first, second)
+    chronicle.gets(2, second, first)
+    chronicle.gets(0, first, second)
+    steps = [*map(Connect, range(3)), Write(0, (frame(),)), Write(2, (frame(),))]
+    return _counterexample("ORD-2", chronicle, steps)
+
+
+def _counterexample(requirement: str, chronicle: Chronicle, steps: list[Step]) -> Counterexample:
+    for sent in chronicle.history.sent:
+        sent.step = [position for position, step in enumerate(steps) if isinstance(step, Write)][sent.number]
+    findings = SCENARIOS[requirement].judge(chronicle.history, chronicle.rules)
+    assert findings
+    program = Program("signal", tuple(steps))
+    return Counterexample(requirement, program, findings, chronicle.history, failures=58, runs=60)
+
+
+def crash() -> Counterexample:
+    """The relay is gone; nobody knows which frame did it."""
+    chronicle = Chronicle(rules_of("signal"), 1)
+    chronicle.history.crash = "the relay was ended by signal SIGSEGV"
+    finding = Finding("crashed", "the relay to go on serving", chronicle.history.crash)
+    return Counterexample("VAL-6", Program("signal", (Connect(0),)), [finding], chronicle.history, 20, 20)
+
+
+def results() -> list[Result]:
+    """One result for each verdict there is."""
+    known = requirements()
+    made = [
+        Result(known["FWD-1"], Verdict.FAIL, counterexample=lost_frame()),
+        Result(known["FWD-2"], Verdict.PASS, exercised=4812, evidence=Counter(programs=4812, frames=98_000)),
+        Result(known["FRAME-5"], Verdict.UNSUPPORTED, "not visible from outside"),
+        Result(known["ORD-2"], Verdict.FLAKY, counterexample=two_orders()),
+        Result(known["DOM-5"], Verdict.UNKNOWN, "the time budget was used up"),
+        Result(known["VAL-6"], Verdict.FAIL, counterexample=crash()),
+    ]
+    for result in made:
+        result.seconds = 0.25
+    return made
+
+
+def plan(names: list[str] | None = None) -> Plan:
+    known = requirements()
+    chosen = names or [result.requirement.id for result in results()]
+    return Plan.build(
+        domain="signal",
+        profile=load_profile("reference"),
+        requirements=[known[name] for name in chosen],
+        max_examples=10,
+        seed=7,
+        time_budget=60.0,
+    )
+
+
+def setting(target: str = "my_relay --socket {socket}") -> Setting:
+    return Setting(
+        target=target,
+        command=f"torq-conformance --exec '{target}' --domain signal",
+        started="2025-01-31T12:00:00Z",
+        file_of=lambda requirement: f"torq-failures/{requirement}.json",
+        replay_of=lambda requirement: f"torq-conformance replay torq-failures/{requirement}.json --target 'x <y> & z'",
+    )
+
+
+def report(target: str = "my_relay --socket {socket}", shown: list[Result] | None = None) -> Report:
+    shown = results() if shown is None else shown
+    entries = [Entry(result.requirement, index * 0.5, result) for index, result in enumerate(shown)]
+    return build(plan(), setting(target), entries, Ending(3.5, complete=True, exit_code=1))

@@ -1,0 +1,69 @@
+"""Counterexamples in words: the contradiction is named, not only drawn."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spec_tests.conformance import shown_runs
+from spec_tests.conformance.program_strategies import programs
+from torq_conformance.history import History
+from torq_conformance.narrate import contradictions, describe_steps, narrate, prose
+from torq_conformance.oracles import Finding
+from torq_conformance.program import Program
+from torq_conformance.runner import Counterexample
+
+
+def said(*findings: Finding) -> str:
+    return prose(Counterexample("FWD-1", Program("signal", ()), list(findings), History()))
+
+
+def test_ord_2_names_both_orders() -> None:
+    words = prose(shown_runs.two_orders())
+    assert words == (
+        "C saw C1 before A0, B saw A0 before C1; yet one order of all frames at every receiver is required: "
+        "both cannot hold."
+    ) or words.startswith(("C saw C1 before A0, A saw A0 before C1", "C saw C1 before A0, B saw A0 before C1"))
+
+
+def test_a_loss_names_receiver_frame_and_proof() -> None:
+    assert prose(shown_runs.lost_frame()) == (
+        "B never got A0, although a later fence of A arrived: what was sent before has come or never will."
+    )
+
+
+def test_losses_of_one_frame_are_one_sentence() -> None:
+    words = said(*(Finding("lost", f"frame A0 of step 2 at {name}", "it never came; x arrived") for name in "BC"))
+    assert words.startswith("B and C never got A0, although x arrived")
+
+
+def test_a_leak_says_why_the_frame_had_to_be_refused() -> None:
+    finding = Finding("leaked", "frame A1 nowhere, because its header names domain 1", "it came to B")
+    assert said(finding) == "Frame A1 was to reach nobody, because its header names domain 1; yet it came to B."
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    kind=st.sampled_from(("lost", "torn", "mixed", "leaked", "reordered", "closed", "crashed", "a kind of tomorrow")),
+    expected=st.text(min_size=1, max_size=40),
+    seen=st.text(min_size=1, max_size=40),
+)
+def test_every_finding_makes_a_sentence(kind: str, expected: str, seen: str) -> None:
+    assert said(Finding(kind, expected, seen)).endswith(".")
+
+
+@settings(max_examples=60, deadline=None)
+@given(program=programs())
+def test_every_step_of_every_program_has_its_words(program: Program) -> None:
+    steps = list(describe_steps(program))
+    assert len(steps) == len(program.steps)
+    assert all(step.strip() and "\n" not in step for step in steps)
+    numbered = [line for line in narrate(program, History()) if line[:3].strip()]
+    assert [line[5:] for line in numbered] == steps
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_the_plainest_contradictions_come_first_and_the_rest_is_counted(count: int) -> None:
+    findings = [Finding("lost", f"frame A{number}", "it never came") for number in range(count)]
+    lines = list(contradictions(Counterexample("FWD-1", Program("signal", ()), findings, History())))
+    assert lines[0].split() == ["lost", "expected", "frame", "A0;"]
+    assert (f"and {count - 3} more" in lines[-1]) is (count > 3)

@@ -1,0 +1,125 @@
+"""What a sequence diagram shows of a run, and how it is drawn as text, Mermaid and SVG."""
+
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+
+from spec_tests.conformance import shown_runs
+from spec_tests.conformance.program_strategies import programs
+from torq_conformance.diagram import RELAY, Diagram
+from torq_conformance.history import History, Peer, Received, Sent
+from torq_conformance.legality import Fate
+from torq_conformance.oracles import Finding
+from torq_conformance.program import Connect, Finish, Program, Write, encode_frame
+from torq_conformance.reports.ascii import draw
+from torq_conformance.reports.mermaid import mermaid
+from torq_conformance.reports.svg import svg
+from torq_conformance.runner import Counterexample
+from torq_conformance.trace import MAX_COLUMNS, MAX_EVENTS, diagram_of
+
+
+def echoed(program: Program) -> History:
+    """What a relay that forwards everything to everybody would show of a program."""
+    history = History()
+    now = 0
+    for step in program.steps:
+        now += 1
+        if isinstance(step, Connect):
+            history.peers[step.conn] = Peer(step.conn, connected=now, joined=now + 1)
+            now += 1
+    for number, position, conn, frame in program.frames():
+        data = encode_frame(frame, conn=conn, number=number, sequence=number)
+        history.sent.append(Sent(number, position, conn, frame, data, Fate.FORWARD, "", now, now + 1))
+        now += 2
+        for peer in history.peers.values():
+            peer.received.append(Received(number, data, now))
+            now += 1
+    return history
+
+
+def counterexample(program: Program) -> Counterexample:
+    finding = Finding("lost", "frame A0 of step 2 at A", "it never came; a later fence of A arrived")
+    return Counterexample("FWD-1", program, [finding], echoed(program), 1, 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(program=programs())
+def test_every_program_can_be_drawn_in_every_form(program: Program) -> None:
+    diagram = diagram_of(counterexample(program))
+    assert len(diagram.columns) <= MAX_COLUMNS + 1
+    assert diagram.columns.count(RELAY) == 1
+    assert all(event.connection in ("", *diagram.columns) for event in diagram.events)
+    assert len(diagram.events) <= 2 * MAX_EVENTS
+    lines = [line.text for line in draw(diagram)]
+    assert len(lines) == 1 + len(diagram.events)
+    assert max(map(len, lines)) < 200
+    assert all("\n" not in line for line in mermaid(diagram))
+    assert ElementTree.fromstring(svg(diagram, "a <title>")).tag == "svg"
+
+
+@settings(max_examples=60, deadline=None)
+@given(program=programs())
+def test_steps_stand_in_the_order_of_the_program(program: Program) -> None:
+    steps = [event.step for event in diagram_of(counterexample(program)).events if event.step]
+    finishes = {place + 1 for place, step in enumerate(program.steps) if isinstance(step, Finish)}
+    ordered = [step for step in steps if step not in finishes]
+    assert ordered == sorted(ordered)
+
+
+def test_what_the_contradiction_is_about_is_marked_and_nothing_else() -> None:
+    diagram = diagram_of(shown_runs.lost_frame())
+    marked = [(event.kind, event.connection, event.label) for event in diagram.events if event.marked]
+    assert marked == [("send", "A", "A0"), ("missing", "B", "A0 never came")]
+    assert [event.label for event in diagram.events if not event.marked] == ["connects"] * 3 + ["A0", "A0"]
+
+
+def test_the_drawing_as_text_reads_from_top_to_bottom() -> None:
+    assert [line.text for line in draw(diagram_of(shown_runs.lost_frame()))] == [
+        "             A                      B                    relay                    C",
+        "    1        o connects             |                      |                      |",
+        "    2        |                      o connects             |                      |",
+        "    3        |                      |                      |                      o connects",
+        "*   4        |==================== A0 ====================>|                      |",
+        "             |<------------------- A0 ---------------------|                      |",
+        "             |                      |                      |--------- A0 -------->|",
+        "*            |                      |x-  A0 never came  - -|                      |",
+    ]
+
+
+def test_a_receipt_stands_behind_the_step_that_caused_it() -> None:
+    events = diagram_of(shown_runs.two_orders()).events
+    sent = {event.label: place for place, event in enumerate(events) if event.kind == "send"}
+    received = [(event.label, place) for place, event in enumerate(events) if event.kind == "receive"]
+    assert len(received) == 6
+    assert all(place > sent[label] for label, place in received)
+
+
+def test_of_a_thousand_connections_those_of_the_contradiction_are_drawn() -> None:
+    diagram = diagram_of(shown_runs.lost_frame(1000))
+    assert diagram.hidden_connections == 1000 - MAX_COLUMNS
+    assert {"A", "B"} < set(diagram.columns)
+    assert any(event.kind == "missing" and event.connection == "B" for event in diagram.events)
+    assert "994 more connections" in list(draw(diagram))[-1].text
+
+
+def test_of_a_thousand_frames_the_marked_ones_stay_and_the_rest_is_counted() -> None:
+    frame = shown_runs.frame()
+    program = Program("signal", (Connect(0), *[Write(0, (frame,))] * 500))
+    shown = counterexample(program)
+    shown.findings = [Finding("duplicated", "frame A250 once at A", "it came 2 times")]
+    diagram = diagram_of(shown)
+    assert [event.label for event in diagram.events if event.marked] == ["A250", "A250"]
+    counted = [event.label for event in diagram.events if "more events" in event.label]
+    drawn = len(diagram.events) - len(counted)
+    assert drawn + sum(int(label.split()[1]) for label in counted) == 1001
+
+
+@pytest.mark.parametrize("label", ["semi;colon", "a#b", "<b>bold</b>", "two\nlines"])
+def test_mermaid_takes_any_label(label: str) -> None:
+    events = diagram_of(shown_runs.lost_frame()).events
+    hostile = Diagram(("A", RELAY), (type(events[0])("note", label),))
+    (line,) = [line for line in mermaid(hostile) if "Note" in line]
+    text = line.partition(": ")[2]
+    assert not set("<>\n") & set(text)
+    assert text.count(";") == text.count("#")
