@@ -10,6 +10,7 @@ Facts:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -189,27 +190,32 @@ class Comparison:
 
     def _frames(self, a: History, b: History, skipped: set[str]) -> Iterator[Difference]:
         pairs = [
-            (left, right)
+            (left, right, _counts(left), _counts(right))
             for name, left, right in _pairs(a, b)
             if name not in skipped and _readable(left) and _readable(right)
         ]
         in_a, in_b = a.by_number(), b.by_number()
-        for number in in_a.keys() & in_b.keys():
+        for number in sorted(in_a.keys() & in_b.keys()):
             sent = in_a[number]
             if connection_name(sent.conn) in skipped:
                 continue
             counts = {
-                left.conn: (_count(left, number), _count(right, number))
-                for left, right in pairs
+                left.conn: (counts_a[number], counts_b[number])
+                for left, right, counts_a, counts_b in pairs
                 if _comparable(sent, left, a) and _comparable(in_b[number], right, b)
             }
-            alike_elsewhere = any(x == y > 0 for conn, (x, y) in counts.items() if conn != sent.conn)
-            wrong = class_of(sent.frame, self._strictest)
-            for conn, (x, y) in counts.items():
-                if x != y:
-                    effect = _frame_effect(x, y, wrong, echo=conn == sent.conn and alike_elsewhere)
-                    where = f"frame {sent} at {connection_name(conn)}"
-                    yield Difference(Signature(effect, wrong), where, _times(x), _times(y))
+            if any(x != y for x, y in counts.values()):
+                yield from self._unlike(sent, counts)
+
+    def _unlike(self, sent: Sent, counts: dict[int, tuple[int, int]]) -> Iterator[Difference]:
+        """The differences in how often one frame came to each receiver, in A and in B."""
+        alike_elsewhere = any(x == y > 0 for conn, (x, y) in counts.items() if conn != sent.conn)
+        wrong = class_of(sent.frame, self._strictest)
+        for conn, (x, y) in counts.items():
+            if x != y:
+                effect = _frame_effect(x, y, wrong, echo=conn == sent.conn and alike_elsewhere)
+                where = f"frame {sent} at {connection_name(conn)}"
+                yield Difference(Signature(effect, wrong), where, _times(x), _times(y))
 
     def _orders(self, a: History, b: History, skipped: set[str]) -> Iterator[Difference]:
         for oracle, broken, kept in (
@@ -272,8 +278,9 @@ def _comparable(sent: Sent, receiver: Peer, history: History) -> bool:
     )
 
 
-def _count(peer: Peer, number: int) -> int:
-    return sum(received.number == number for received in peer.received)
+def _counts(peer: Peer) -> Counter[int | None]:
+    """How often each frame of the program came."""
+    return Counter(received.number for received in peer.received)
 
 
 def _times(count: int) -> str:
