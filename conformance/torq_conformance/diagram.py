@@ -32,3 +32,8 @@ class Diagram(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns: tuple[str, ...]
     events: tuple[Event, ...]
     hidden_connections: int = 0
+
+    @property
+    def shows_more_than_words(self) -> bool:
+        """Whether anybody but the relay stands in it: a check without connections is told by its steps alone."""
+        return len(self.columns) > 1

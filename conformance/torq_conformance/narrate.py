@@ -211,6 +211,8 @@ def evidence(result: Result) -> str:
     """The evidence of a verdict in a few words, such as ``0 of 412 programs fail, 9 800 frames``."""
     shown = result.counterexample
     if shown is not None:
+        if shown.runs and all(isinstance(step, Act) for step in shown.program.steps):
+            return f"the check fails {shown.failures} of {shown.runs} times"
         found = f"a program of {len(shown.program.steps)} {'step' if len(shown.program.steps) == 1 else 'steps'}"
         if not shown.runs:
             return f"{found} failed once; {result.reason or 'not confirmed'}"
@@ -219,7 +221,10 @@ def evidence(result: Result) -> str:
         )
     if result.verdict in (Verdict.UNSUPPORTED, Verdict.UNKNOWN) and result.reason:
         return result.reason
-    text = f"0 of {_programs(result.exercised)} fail, {grouped(result.evidence['frames'])} frames"
+    if result.exercised == 1:
+        text = f"holds in 1 program, {grouped(result.evidence['frames'])} frames"
+    else:
+        text = f"0 of {_programs(result.exercised)} fail, {grouped(result.evidence['frames'])} frames"
     return f"{text}; {result.reason}" if result.reason else text
 
 

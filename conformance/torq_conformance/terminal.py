@@ -146,9 +146,11 @@ def show_counterexample(out: Console, result: Result, lines: Iterable[tuple[str,
         _detail(out, line)
     for line in shown.history.remains:
         _detail(out, f"{'':{INDENT}}{line}")
-    out.print()
-    for drawn in draw(diagram_of(shown)):
-        out.print(Text(drawn.text, style="bold red" if drawn.marked else ""), soft_wrap=True)
+    diagram = diagram_of(shown)
+    if diagram.shows_more_than_words:
+        out.print()
+        for drawn in draw(diagram):
+            out.print(Text(drawn.text, style="bold red" if drawn.marked else ""), soft_wrap=True)
     out.print()
     for name, value in (("rate", _rate(shown)), *lines):
         out.print(Text(f"     {name:<10} {value}"), soft_wrap=True)
@@ -182,7 +184,7 @@ class Outcome:
     results: list[Result]
     planned: int
     started: float
-    advice: Callable[[str], Iterable[tuple[str, str]]]
+    advice: Callable[[Counterexample], Iterable[tuple[str, str]]]
     stop_reason: str = ""
 
 
@@ -190,7 +192,7 @@ def show_last_screen(out: Console, outcome: Outcome) -> None:
     """The failures one by one, then the counts of verdicts, and what to do next."""
     for result in outcome.results:
         if result.counterexample is not None:
-            show_counterexample(out, result, outcome.advice(result.requirement.id))
+            show_counterexample(out, result, outcome.advice(result.counterexample))
     out.print()
     counts = Text()
     for verdict in Verdict:

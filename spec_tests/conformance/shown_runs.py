@@ -95,7 +95,7 @@ def setting(target: str = "my_relay --socket {socket}") -> Setting:
         command=f"torq-conformance --exec '{target}' --domain signal",
         started="2025-01-31T12:00:00Z",
         file_of=lambda requirement: f"torq-failures/{requirement}.json",
-        replay_of=lambda requirement: f"torq-conformance replay torq-failures/{requirement}.json --target 'x <y> & z'",
+        replay_of=lambda shown: f"torq-conformance replay torq-failures/{shown.requirement}.json --target 'x <y> & z'",
     )
 
 

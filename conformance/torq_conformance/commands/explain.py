@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 
 import click
 
+from ..checks import CHECKS, EXTRA_CHECKS, Check
 from ..options import split_names
 from ..profile import load_profile
 from ..requirements import ORIGINALS, Original, Requirement, select
@@ -39,17 +41,20 @@ def _explain(requirement: Requirement) -> None:
     _paragraph("", requirement.text)
     _paragraph("why", requirement.why)
     scenario = SCENARIOS.get(requirement.id)
-    if scenario is None:
+    check = CHECKS.get(requirement.id) or EXTRA_CHECKS.get(requirement.id)
+    if check is not None:
+        _paragraph("tested", f"by a fixed check on relays started for it: {_what(check)}")
+    if scenario is None and check is None:
         reason = UNJUDGED.get(requirement.id) or (
             "figures are measured by the benchmarks" if requirement.level == "FIGURE" else "no program exercises it"
         )
         _paragraph("tested", f"not by the suite: {reason}")
-    else:
+    if scenario is not None:
         for title, text in _how(scenario):
             _paragraph(title, text)
     for index, line in enumerate(_originals(requirement)):
         _paragraph("" if index else "originals", line)
-    if scenario is not None:
+    if scenario is not None or check is not None:
         domain = requirement.domains[0] if len(requirement.domains) < 3 else "signal"
         _paragraph("try", f"torq-conformance --domain {domain} --section {requirement.id}")
 
@@ -83,6 +88,11 @@ def _originals(requirement: Requirement) -> Iterator[str]:
 
 _PROFILES: dict[Original, str] = {"LM": "legacy-market-data", "LS": "sink", "GC": "first-generic"}
 """The profiles of the originals."""
+
+
+def _what(check: Check) -> str:
+    """What a check does, without the ids that its docstring begins with."""
+    return re.sub(r"^(?:[A-Z]+-\d+(?:, )?)+: ", "", _first_sentence(check))
 
 
 def _first_sentence(subject: object) -> str:

@@ -12,11 +12,13 @@ from pathlib import Path
 import click
 import msgspec
 
+from ..checks import CHECKS
 from ..errors import ConformanceError
 from ..exits import Exit
 from ..interruption import Terminated, check
 from ..options import Duration, guess_domain, split_names, target_for, target_options, target_words
 from ..profile import built_in_profiles, load_profile
+from ..program import Act
 from ..record import FailureKeeper
 from ..reports.build import Setting
 from ..reports.writer import Destination, DestinationType, ReportWriter, now
@@ -184,7 +186,7 @@ class _Run(Observer):
             command=self._command(),
             started=now(),
             file_of=lambda requirement: str(keeper.path(requirement)),
-            replay_of=lambda requirement: self._replay(keeper, requirement),
+            replay_of=lambda shown: self._again(keeper, shown)[1],
         )
 
     def _command(self) -> str:
@@ -198,8 +200,13 @@ class _Run(Observer):
         words.append(f"--seed {self._plan.seed}")
         return " ".join(filter(None, words))
 
-    def _replay(self, keeper: FailureKeeper, requirement: str) -> str:
-        return f"torq-conformance replay {shlex.quote(str(keeper.path(requirement)))} {self._where}"
+    def _again(self, keeper: FailureKeeper, shown: Counterexample) -> tuple[str, str]:
+        """What to do to see a failure again, and the line for it; a fixed check is done again, not replayed."""
+        if all(isinstance(step, Act) for step in shown.program.steps):
+            domain = f" --domain {self._plan.domain}" * ("--domain" not in self._where)
+            profile = f" --profile {shlex.quote(self._options.profile)}" * (self._options.profile != "reference")
+            return "again", f"torq-conformance {self._where}{domain}{profile} --section {shown.requirement}"
+        return "replay", f"torq-conformance replay {shlex.quote(str(keeper.path(shown.requirement)))} {self._where}"
 
     def _end(self, keeper: FailureKeeper, stop_reason: str, code: int) -> None:
         if self._reports is not None:
@@ -208,8 +215,8 @@ class _Run(Observer):
             else:
                 self._reports.complete(code)
 
-        def advice(requirement: str) -> Iterable[tuple[str, str]]:
-            yield "replay", self._replay(keeper, requirement)
+        def advice(shown: Counterexample) -> Iterable[tuple[str, str]]:
+            yield self._again(keeper, shown)
 
         if self._results or not stop_reason:
             outcome = Outcome(self._results, len(self._plan.requirements), self._started, advice, stop_reason)
@@ -257,6 +264,8 @@ def _list(chosen: list[Requirement]) -> None:
 def _how(requirement: Requirement) -> str:
     if requirement.id in UNJUDGED:
         return f"not judged: {UNJUDGED[requirement.id]}"
+    if requirement.id in CHECKS:
+        return "a fixed check: " + CHECKS[requirement.id].__name__.replace("_", " ")
     if requirement.id not in SCENARIOS:
-        return "not judged by programs"
+        return "not judged by the suite"
     return "programs of " + ", ".join(feature.__name__ for feature in SCENARIOS[requirement.id].features)

@@ -29,7 +29,7 @@ class Setting:
     command: str
     started: str
     file_of: Callable[[str], str]
-    replay_of: Callable[[str], str]
+    replay_of: Callable[[Counterexample], str]
 
 
 @dataclass(slots=True)
@@ -133,7 +133,7 @@ def _failure(shown: Counterexample, setting: Setting) -> Failure:
         diagram=diagram_of(shown),
         program=shown.program,
         file=_printable(setting.file_of(shown.requirement)),
-        replay=_printable(setting.replay_of(shown.requirement)),
+        replay=_printable(setting.replay_of(shown)),
         last_output="\n".join(shown.history.remains),
     )
 

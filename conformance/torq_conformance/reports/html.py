@@ -121,11 +121,14 @@ def _failure(judgement: Judgement, failure: Failure) -> Iterator[str]:
     yield f"<p>{escape(judgement.text)}</p>"
     rate = f'<span class="rate">{escape(failure.rate)}</span>'
     yield f'<p class="contradiction"><b>{escape(failure.prose)}</b> {rate}</p>'
-    yield f'<div class="scroll">{svg(failure.diagram, failure.prose)}</div>'
+    if failure.diagram.shows_more_than_words:
+        yield f'<div class="scroll">{svg(failure.diagram, failure.prose)}</div>'
     if failure.diagram.hidden_connections:
         yield f"<p>{failure.diagram.hidden_connections} more connections are not drawn.</p>"
-    yield f"<p>Replay: {_copied(failure.replay)}</p>"
-    yield _folded("the steps and their bytes", "\n".join(failure.steps))
+    yield f"<p>Again: {_copied(failure.replay)}</p>"
+    yield _folded(
+        "the steps and their bytes", "\n".join(failure.steps), unfold=not failure.diagram.shows_more_than_words
+    )
     yield "<details><summary>what was expected and what was seen</summary><ul>"
     for each in failure.contradictions:
         yield f"<li><b>{escape(each.kind)}</b>: expected {escape(each.expected)}; seen: {escape(each.seen)}</li>"
@@ -135,8 +138,8 @@ def _failure(judgement: Judgement, failure: Failure) -> Iterator[str]:
     yield f'<p class="stable">{escape(failure.id)}</p></article>'
 
 
-def _folded(title: str, text: str) -> str:
-    return f"<details><summary>{title}</summary><pre>{escape(text)}</pre></details>"
+def _folded(title: str, text: str, *, unfold: bool = False) -> str:
+    return f"<details{' open' if unfold else ''}><summary>{title}</summary><pre>{escape(text)}</pre></details>"
 
 
 def _copied(line: str) -> str:

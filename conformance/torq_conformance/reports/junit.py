@@ -125,8 +125,9 @@ def _details(judgement: Judgement) -> Iterator[str]:
     yield from failure.steps
     for each in failure.contradictions:
         yield f"{each.kind}: expected {each.expected}; seen: {each.seen}"
-    yield ""
-    yield from (line.text for line in draw(failure.diagram))
+    if failure.diagram.shows_more_than_words:
+        yield ""
+        yield from (line.text for line in draw(failure.diagram))
     if failure.last_output:
         yield ""
         yield failure.last_output

@@ -79,10 +79,11 @@ def _failure(judgement: Judgement) -> Iterator[str]:
         yield f"{each.kind}: expected {each.expected}; seen: {each.seen}"
     yield "```"
     yield ""
-    yield "```mermaid"
-    yield from mermaid(failure.diagram)
-    yield "```"
-    yield ""
+    if failure.diagram.shows_more_than_words:
+        yield "```mermaid"
+        yield from mermaid(failure.diagram)
+        yield "```"
+        yield ""
     yield "```"
     yield failure.replay
     yield "```"

@@ -125,8 +125,8 @@ def test_a_signal_leaves_whole_reports_that_say_incomplete_and_no_relay(
     pid_file = tmp_path / "pid"
     command = f"sh -c 'echo $$ > {pid_file}; exec torq-specimen correct --domain signal --socket {{socket}}'"
     process = subprocess.Popen(
-        [sys.executable, "-m", "torq_conformance", "--exec", command, "--domain", "signal", "--max-examples", "20",
-         "--seed", "1", "--failures", str(tmp_path / "f"), *reports(tmp_path)],
+        [sys.executable, "-m", "torq_conformance", "--exec", command, "--domain", "signal", "--section", "FWD",
+         "--max-examples", "20", "--seed", "1", "--failures", str(tmp_path / "f"), *reports(tmp_path)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )  # fmt: skip

@@ -142,7 +142,7 @@ def test_markdown_holds_a_row_for_each_requirement_and_a_diagram_for_each_failur
     text = markdown(shown_runs.report(HOSTILE))
     for result in shown_runs.results():
         assert re.search(rf"^\| \S+ \| {result.requirement.id} \| {result.requirement.level} \|", text, re.MULTILINE)
-    assert text.count("```mermaid\nsequenceDiagram\n") == 3
+    assert text.count("```mermaid\nsequenceDiagram\n") == 3 == len(shown_runs.report().failures)
     assert text.count("```") % 2 == 0
     assert "<script>" not in "\n".join(line for line in text.splitlines() if line.startswith("|"))
 
