@@ -11,6 +11,7 @@ import select
 import socket
 import struct
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -122,7 +123,8 @@ def _await_joined(sender: socket.socket, receivers: list[socket.socket], frame: 
         poll.register(descriptor, select.POLLIN)
     limit = time.monotonic() + _SILENCE
     while waiting:
-        sender.send(fence)
+        with suppress(BlockingIOError):
+            sender.send(fence)
         _swallow(sender)
         for descriptor, _ in poll.poll(10):
             poll.unregister(descriptor)
@@ -132,7 +134,9 @@ def _await_joined(sender: socket.socket, receivers: list[socket.socket], frame: 
     last = bytearray(fence)
     _SEQUENCE.pack_into(last, 8, (1 << 63) - 2)
     last[28:32] = crc32(last[HEADER_SIZE:], crc32(last[:28])).to_bytes(4, "little")
-    sender.send(last)
+    sender.setblocking(True)
+    sender.sendall(last)
+    sender.setblocking(False)
     for receiver in receivers:
         seen = b""
         while not seen.endswith(last):
