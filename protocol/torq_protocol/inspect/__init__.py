@@ -1,0 +1,1 @@
+"""``torq-inspect``: messages of a file, a capture or a relay, shown to people. See docs/inspect.md."""
