@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -54,6 +55,8 @@ class Verdict(Enum):
     FLAKY = "FLAKY"
     UNKNOWN = "UNKNOWN"
     UNSUPPORTED = "UNSUPPORTED"
+    EXPECTED_FAIL = "EXPECTED-FAIL"
+    UNEXPECTED_PASS = "UNEXPECTED-PASS"  # noqa: S105 - a verdict, not a password
 
 
 @dataclass(slots=True)
@@ -88,7 +91,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run does: the domain and profile it judges by, and how much it may cost."""
+    """What a run does: the domain and profile it judges by, and how much it may cost.
+
+    ``remembered`` are programs by requirement that failed in other runs: they are played before new ones.
+    """
 
     domain: str
     profile: Profile
@@ -98,6 +104,7 @@ class Plan:
     seed: int
     time_budget: float
     shrink_seconds: float = SHRINK_SECONDS
+    remembered: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -263,6 +270,8 @@ class _Search:
         started = time.monotonic()
         stopped = ""
         try:
+            for program in self._plan.remembered.get(self._requirement.id, ()):
+                self._candidate(program)
             self._generate()
         except _Found:
             pass
