@@ -262,7 +262,7 @@ def _arrived(history: History, number: int, conn: int) -> bool:
 
 
 def probe_all(target: Target, domain: Domain) -> Probe:
-    """Everything that programs can learn about a relay. Raises TargetError when it cannot be reached."""
+    """Everything that programs can learn about a relay, its limits aside. Raises TargetError if it is not there."""
     probe = probe_basics(target, domain)
     if probe.value("forwards", True):
         probe_filters(probe)

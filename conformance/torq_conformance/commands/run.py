@@ -16,13 +16,16 @@ from ..checks import CHECKS
 from ..errors import ConformanceError
 from ..exits import Exit
 from ..interruption import Terminated, check
+from ..learned_profile import probed_profile
 from ..options import Duration, guess_domain, split_names, target_for, target_options, target_words
+from ..parallel import judge_in_workers
 from ..profile import built_in_profiles, load_profile
 from ..program import Act
 from ..record import FailureKeeper
 from ..reports.build import Setting
 from ..reports.writer import Destination, DestinationType, ReportWriter, now
 from ..requirements import Requirement, sections, select
+from ..run_extras import RunExtras
 from ..runner import Counterexample, Observer, Plan, Result, Verdict, judge_all
 from ..scenarios import SCENARIOS, UNJUDGED
 from ..target import Target
@@ -43,6 +46,11 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int | None
     failures: Path
     reports: tuple[Destination, ...]
+    expected: Path | None
+    update_expected: bool
+    workers: int
+    shard: str | None
+    database: str | None
     list_only: bool
 
 
@@ -53,7 +61,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default="reference",
     show_default=True,
     metavar="NAME|FILE",
-    help=f"What the relay promises: {', '.join(built_in_profiles())}, or a TOML file.",
+    help=f"What the relay promises: {', '.join(built_in_profiles())}, a TOML file, or auto (probe it first).",
 )
 @click.option(
     "--section",
@@ -95,6 +103,27 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     help="Write a report as the run goes: json:FILE, junit:FILE, html:FILE or markdown:FILE; repeatable.  "
     "[default: none]",
 )
+@click.option(
+    "--expected",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="TOML list of failures that are known; one that is listed and does not show fails the run.  [default: none]",
+)
+@click.option("--update-expected", is_flag=True, help="Rewrite the file of --expected from this (whole) run.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that judge at once, each with a fresh relay of --exec.",
+)
+@click.option("--shard", metavar="I/N", help="Run part I of N of the programs: for several CI jobs.  [default: all]")
+@click.option(
+    "--database",
+    metavar="DIR|redis://...",
+    help="Hypothesis database that keeps failing programs, shared by a fleet of runs.  [default: none]",
+)
 @click.option("--list", "list_only", is_flag=True, help="List what would be judged, and how, then stop.")
 def command(**given: object) -> int:
     """Judge a relay, and end with a verdict and its evidence for each requirement.
@@ -111,7 +140,15 @@ def command(**given: object) -> int:
     error of the suite itself; 3 a MUST could not be judged; 130 interrupted (the reports say how far it got).
     """
     options = msgspec.convert(given, Options)
-    profile = load_profile(options.profile)
+    extras = RunExtras.build(
+        expected=options.expected,
+        update_expected=options.update_expected,
+        workers=options.workers,
+        shard=options.shard,
+        database=options.database,
+    )
+    extras.check(running=options.address is not None, selected=bool(options.include or options.exclude))
+    profile = load_profile("reference" if options.profile == "auto" else options.profile)
     include = split_names(options.include)
     chosen = select(include, split_names(options.exclude))
     if not include:
@@ -120,6 +157,8 @@ def command(**given: object) -> int:
         _list(chosen)
         return Exit.PASS
     domain = options.domain or guess_domain(options.address or options.command_line)
+    if options.profile == "auto":
+        profile = probed_profile(options.address, options.command_line, domain)
     plan = Plan.build(
         domain=domain,
         profile=profile,
@@ -128,14 +167,15 @@ def command(**given: object) -> int:
         seed=random.randrange(10**6) if options.seed is None else options.seed,
         time_budget=options.time_budget,
     )
-    return _Run(plan, options).run()
+    return _Run(extras.prepared(plan), options, extras).run()
 
 
 class _Run(Observer):
     """One run: tells the display, the failures' folder and the reports how it goes, and ends them well."""
 
-    def __init__(self, plan: Plan, options: Options) -> None:
+    def __init__(self, plan: Plan, options: Options, extras: RunExtras) -> None:
         self._plan = plan
+        self._extras = extras
         self._options = options
         self._where = target_words(options.address, options.command_line, plan.domain)
         self._console = console()
@@ -147,7 +187,7 @@ class _Run(Observer):
     def run(self) -> int:
         target = target_for(self._options.address, self._options.command_line, self._plan.domain)
         keeper = FailureKeeper(self._plan, target.description, self._options.failures)
-        self._observers.append(keeper)
+        self._observers += [keeper, *self._extras.observers(self._plan)]
         if self._options.reports:
             self._reports = ReportWriter(self._plan, self._setting(target, keeper), self._options.reports)
             self._observers.append(self._reports)
@@ -165,7 +205,11 @@ class _Run(Observer):
             self._end(keeper, f"an error of the suite: {type(error).__name__}: {error}", Exit.USAGE)
             raise
         code = exit_code(self._results)
+        problems = self._extras.settle(self._results)
+        code = Exit.FAIL if problems else code
         self._end(keeper, "", code)
+        for problem in problems:
+            self._console.print(f"expected failures: {problem}", style="bold red", soft_wrap=True)
         return code
 
     def _judge(self, target: Target) -> None:
@@ -178,7 +222,11 @@ class _Run(Observer):
                 [f"{each.path} ({each.format})" for each in self._options.reports],
             )
             self._observers.append(stack.enter_context(TerminalObserver(self._console, self._plan)))
-            judge_all(self._plan, target, self)
+            if self._extras.workers > 1:
+                command_line = self._options.command_line or f"{self._plan.domain}_relay --socket {{socket}}"
+                judge_in_workers(self._plan, command_line, self._extras.workers, self)
+            else:
+                judge_all(self._plan, target, self)
 
     def _setting(self, target: Target, keeper: FailureKeeper) -> Setting:
         return Setting(
@@ -197,7 +245,8 @@ class _Run(Observer):
         words += [f"--section {shlex.quote(each)}" for each in options.include]
         words += [f"--exclude {shlex.quote(each)}" for each in options.exclude]
         words.append(f"--max-examples {options.max_examples} --time-budget {options.time_budget:g}s")
-        words.append(f"--seed {self._plan.seed}")
+        words.append(f"--seed {self._extras.seed}")
+        words += self._extras.words()
         return " ".join(filter(None, words))
 
     def _again(self, keeper: FailureKeeper, shown: Counterexample) -> tuple[str, str]:
@@ -238,6 +287,7 @@ class _Run(Observer):
             observer.failed(counterexample)
 
     def finished(self, result: Result) -> None:
+        result = self._extras.judge(result)
         self._results.append(result)
         for observer in self._observers:
             observer.finished(result)

@@ -1,0 +1,117 @@
+"""Learn what a relay does, write it down as a profile, and name the strongest guarantees that it gives."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from ..errors import UsageError
+from ..exits import Exit
+from ..guarantees import Held, strongest_guarantees
+from ..learned_profile import learned_profile, probe_relay, profile_text
+from ..narrate import contradictions, narrate
+from ..options import Duration, guess_domain, target_for, target_options, target_words
+from ..terminal import console, facts
+
+
+@click.command("probe")
+@target_options
+@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write the profile to this file.")
+@click.option("--name", help="Name of the profile.  [default: that of the file, else 'probed']")
+@click.option(
+    "--limits/--no-limits",
+    default=None,
+    help="Flood the relay and open a thousand connections, to learn its limits.  [default: only with --exec]",
+)
+@click.option(
+    "--guarantees/--no-guarantees", default=True, show_default=True, help="Judge which guarantees the relay gives."
+)
+@click.option("--max-examples", type=click.IntRange(1), default=40, show_default=True, help="Programs per guarantee.")
+@click.option("--time-budget", type=Duration(), default="2m", show_default=True, help="Time for the guarantees.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of the programs.  [default: random, shown]")
+def command(
+    address: str | None,
+    command_line: str | None,
+    domain: str | None,
+    output: Path | None,
+    name: str | None,
+    limits: bool | None,
+    guarantees: bool,
+    max_examples: int,
+    time_budget: float,
+    seed: int | None,
+) -> int:
+    """Learn a relay's settings by watching it, and which guarantees it gives.
+
+    What was learned is a profile: each setting with the evidence for it. It says what the relay does, not what it
+    should do; `torq-conformance run --profile FILE` then judges everything else.
+
+    \b
+    torq-conformance probe --exec 'my_relay --socket {socket}' --domain signal -o my_relay.toml
+    torq-conformance probe --target tcp:127.0.0.1:7000 --domain signal --no-limits
+
+    Exit codes: 0 the relay was probed; 2 wrong usage or no target. Which guarantees hold does not change it.
+    """
+    out = console()
+    domain = domain or guess_domain(address or command_line)
+    seed = random.randrange(10**6) if seed is None else seed
+    name = name or (output.stem if output else "probed")
+    started = time.monotonic()
+    with target_for(address, command_line, domain) as target:
+        facts(out, [("target", target.description), ("domain", domain), ("seed", str(seed))])
+        wanted = target.restartable if limits is None else limits
+        probe = probe_relay(target, domain, limits=wanted)  # type: ignore[arg-type] # click offers only the three names
+        profile = learned_profile(probe, name, f"What was seen of {target.description}, serving {domain}.")
+        text = profile_text(probe, profile)
+        out.print()
+        for each in probe.learned:
+            out.print(
+                Text.assemble((f"{each.key:<20}", "bold"), (f"{each.value!s:<13}", "cyan"), each.evidence),
+                soft_wrap=True,
+            )
+        if guarantees:
+            held = strongest_guarantees(
+                target, domain, profile, max_examples=max_examples, seed=seed, time_budget=time_budget
+            )
+            out.print("\nguarantees")
+            for one in held:
+                _show_verdict(one)
+            for one in held:
+                _show_program(one)
+    _write(output, text)
+    where = target_words(address, command_line, domain)
+    out.print(f"\n{time.monotonic() - started:.1f} s")
+    if output:
+        out.print(Text(f"next: torq-conformance run {where} --domain {domain} --profile {output}"), soft_wrap=True)
+    else:
+        out.print(f"\n{text}", markup=False, soft_wrap=True)
+    return Exit.PASS
+
+
+def _show_verdict(held: Held) -> None:
+    words, style = {True: ("HOLDS", "green"), False: ("DOES NOT", "bold red"), None: ("UNKNOWN", "yellow")}[held.holds]
+    line = Text.assemble((f"{words:<12}", style), (f"{held.guarantee.name:<20}", "bold"), held.guarantee.text)
+    console().print(line.append(f": {held.bound}", style="dim"), soft_wrap=True)
+
+
+def _show_program(held: Held) -> None:
+    out = console()
+    if held.against is None:
+        return
+    out.print()
+    out.print(Text(f"against {held.guarantee.name}:", style="bold"))
+    for line in (*narrate(held.against.program, held.against.history), *contradictions(held.against, most=1)):
+        out.print(Text(line), soft_wrap=True)
+
+
+def _write(output: Path | None, text: str) -> None:
+    if output is None:
+        return
+    try:
+        output.write_text(text, "utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror or error}; choose another file with -o") from error
