@@ -21,7 +21,7 @@ _NAMES = {
     "specialised": "hand-specialised relay",
     "market_data": "`market_data_relay` (performance)",
     "signal": "`signal_relay` (reliability: checksums, TLVs)",
-    "execution": "`execution_relay` (security: everything)",
+    "execution": "`execution_relay` (security: everything, audit log on)",
 }
 
 

@@ -112,12 +112,12 @@ def test_conn_8_without_descriptors_the_daemon_serves_on_and_recovers() -> None:
 
 def test_conn_1_signal_answers_on_its_alias_as_one_relay() -> None:
     with short_directory() as directory, daemon("signal", "--alias", directory / "a") as relay:
-        at_alias = socket.socket(socket.AF_UNIX)
-        relay.connections.append(at_alias)
-        at_alias.connect(str(directory / "a"))
         here = relay.connect()
         here.sendall(frame(domain=SIGNAL))
         assert receive(here, 32) == frame(domain=SIGNAL)
+        at_alias = socket.socket(socket.AF_UNIX)
+        relay.connections.append(at_alias)
+        at_alias.connect(str(directory / "a"))
         at_alias.sendall(frame(domain=SIGNAL, sequence=1))
         assert receive(here, 32) == frame(domain=SIGNAL, sequence=1)
         relay.signal()
