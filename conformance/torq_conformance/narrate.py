@@ -265,10 +265,15 @@ def _prose_of_losses(findings: list[Finding]) -> str:
     frame = matches[0]["frame"]
     receivers = [match["receiver"] for match in matches if match["frame"] == frame]
     proof = findings[0].seen.partition("; ")[2]
-    never = f"{' and '.join(receivers)} never got {frame}" + (f", although {proof}" if proof else "")
     others = len({match["frame"] for match in matches}) - 1
-    more = f"; {others} more frames are lost as well" if others else ""
-    return _sentence(f"{never}: what was sent before has come or never will{more}" if proof else never + more)
+    more = f"; {others} more {'frame is' if others == 1 else 'frames are'} lost as well" if others else ""
+    never = f"{' and '.join(receivers)} never got {frame}"
+    if proof.startswith("nothing that "):
+        after = proof.removeprefix("nothing that ").removesuffix(" arrived either")
+        return _sentence(f"{never}, nor anything that {after}{more}")
+    if proof:
+        return _sentence(f"{never}, although {proof}: what was sent before has come or never will{more}")
+    return _sentence(never + more)
 
 
 _LOSS = re.compile(r"frame (?P<frame>\S+)(?: of step \d+ at| back at its sender) (?P<receiver>\S+)$")

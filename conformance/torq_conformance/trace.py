@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 import msgspec
 
@@ -45,6 +45,7 @@ from .runner import Counterexample
 MAX_COLUMNS = 6
 MAX_EVENTS = 40
 MAX_PIECES = 4
+MAX_RECEIPTS = 12
 
 
 def diagram_of(counterexample: Counterexample) -> Diagram:
@@ -62,7 +63,7 @@ def diagram_of(counterexample: Counterexample) -> Diagram:
     total = sum(isinstance(step, Connect) for step in program.steps)
     return Diagram(
         columns=(*names[:half], RELAY, *names[half:]),
-        events=tuple(_abridged(events)),
+        events=tuple(_abridged(list(_joined(events)))),
         hidden_connections=max(0, total - len(names)),
     )
 
@@ -264,6 +265,19 @@ def _missing(history: History, findings: list[Finding]) -> Iterator[Event]:
         if finding.kind == "lost" and match and match[1] in by_name and (match[1], match[2]) not in shown:
             shown.add((match[1], match[2]))
             yield Event("missing", f"{match[1]} never came", match[2], marked=True)
+
+
+def _joined(events: list[Event]) -> Iterator[Event]:
+    """Long runs of receipts that the contradiction is not about, as one event for each receiver."""
+    for plain, run in groupby(events, key=lambda event: event.kind == "receive" and not event.marked):
+        receipts = list(run)
+        if not plain or len(receipts) <= MAX_RECEIPTS:
+            yield from receipts
+            continue
+        for name in dict.fromkeys(event.connection for event in receipts):
+            labels = [event.label for event in receipts if event.connection == name]
+            text = f"{labels[0]} ... {labels[-1]} ({len(labels)} frames)" if len(labels) > 2 else ", ".join(labels)
+            yield Event("receive", text, name)
 
 
 def _abridged(events: list[Event]) -> Iterator[Event]:

@@ -31,6 +31,12 @@ def test_a_loss_names_receiver_frame_and_proof() -> None:
     )
 
 
+def test_a_relay_that_forwards_nothing_is_not_called_a_contradiction_of_fences() -> None:
+    silence = "it never came; nothing that A sent after it arrived either"
+    findings = [Finding("lost", f"frame A{number} of step 2 at B", silence) for number in range(2)]
+    assert said(*findings) == "B never got A0, nor anything that A sent after it; 1 more frame is lost as well."
+
+
 def test_losses_of_one_frame_are_one_sentence() -> None:
     words = said(*(Finding("lost", f"frame A0 of step 2 at {name}", "it never came; x arrived") for name in "BC"))
     assert words.startswith("B and C never got A0, although x arrived")

@@ -115,6 +115,15 @@ def test_of_a_thousand_frames_the_marked_ones_stay_and_the_rest_is_counted() -> 
     assert drawn + sum(int(label.split()[1]) for label in counted) == 1001
 
 
+def test_a_long_run_of_receipts_is_one_event_for_each_receiver() -> None:
+    frame = shown_runs.frame()
+    program = Program("signal", (Connect(0), Connect(1), Write(0, (frame,) * 500)))
+    shown = counterexample(program)
+    shown.findings = [Finding("crashed", "the relay to go on serving", "it is gone")]
+    received = [(event.connection, event.label) for event in diagram_of(shown).events if event.kind == "receive"]
+    assert received == [("A", "A0 ... A499 (500 frames)"), ("B", "A0 ... A499 (500 frames)")]
+
+
 @pytest.mark.parametrize("label", ["semi;colon", "a#b", "<b>bold</b>", "two\nlines"])
 def test_mermaid_takes_any_label(label: str) -> None:
     events = diagram_of(shown_runs.lost_frame()).events

@@ -9,7 +9,7 @@ from ..diagram import RELAY, Diagram, Event
 
 LEFT = 9
 MIN_GAP = 16
-MAX_GAP = 30
+MAX_GAP = 38
 MAX_WIDTH = 110
 
 
