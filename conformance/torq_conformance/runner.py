@@ -193,7 +193,14 @@ def _judge(requirement: Requirement, plan: Plan, target: Target, observer: Obser
 def _judge_by_programs(
     requirement: Requirement, plan: Plan, target: Target, observer: Observer, seconds: float
 ) -> Result:
-    return _Search(requirement, SCENARIOS[requirement.id], plan, target, observer, seconds).run()
+    return judge_by_scenario(requirement, SCENARIOS[requirement.id], plan, target, observer, seconds)
+
+
+def judge_by_scenario(
+    requirement: Requirement, scenario: Scenario, plan: Plan, target: Target, observer: Observer, seconds: float
+) -> Result:
+    """Judge one requirement, of the specification or of your own, by programs of a scenario for some seconds."""
+    return _Search(requirement, scenario, plan, target, observer, seconds).run()
 
 
 def _unsupported(requirement: Requirement, plan: Plan, target: Target) -> str:
