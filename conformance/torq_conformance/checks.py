@@ -147,7 +147,7 @@ class Bench:
     def reaches(self, sender: Client, receivers: list[Client], seconds: float = PATIENCE) -> bool:
         """Whether a frame of the sender reaches every receiver; sent again, because joining takes its time."""
         deadline = time.monotonic() + seconds
-        left = list(receivers)
+        left = [each for each in receivers if self.rules.echo or each is not sender]
         wait = 0.01
         while left and time.monotonic() < deadline:
             frame = self.frame()
@@ -376,19 +376,30 @@ def stays_apart(bench: Bench) -> Iterator[Finding]:
         except TargetError as error:
             raise UnsupportedCheckError(f"a relay of {others[0]} does not start with {command!r}: {error}") from error
         try:
-            here, there = bench.joined(target, 1)[0], Client(neighbour)
+            here, beside = bench.joined(target, 2)
+            there, writer = Client(neighbour), Client(neighbour)
             other = Bench(command, bench.profile, other_rules(bench, others[0]))
             here.send(foreign := other.frame())
-            bench.reaches(here, [here])
-            other.reaches(there, [there])
-            there.read(0.05)
-            if foreign in there.buffer or not other.reaches(there, [there]):
+            bench.reaches(here, [beside])
+            end = other.frame()
+            arrived = other.reaches(writer, [there]) and writer.send(end) and _comes_before(there, foreign, end)
+            if arrived:
                 yield Finding(
                     "leaked", f"a frame for {others[0]}, sent to {bench.rules.domain}, nowhere", "it came there"
                 )
             there.close()
+            writer.close()
         finally:
             neighbour.stop()
+
+
+def _comes_before(client: Client, wanted: bytes, end: bytes) -> bool:
+    """Whether some bytes reach a client before others that were sent after them, or shortly after those."""
+    deadline = time.monotonic() + PATIENCE
+    while end not in client.buffer and client.read(deadline - time.monotonic()):
+        pass
+    client.read(0.02)
+    return wanted in client.buffer
 
 
 def other_rules(bench: Bench, domain: str) -> Rules:
@@ -402,11 +413,11 @@ def drains(bench: Bench) -> Iterator[Finding]:
     """LIFE-1: SIGTERM while a consumer has a backlog; a second one while it drains."""
     with bench.relay() as target:
         bench.act("a client does not read, another sends 600 frames of 1.5 kB, then the relay gets SIGTERM")
-        slow, sender = bench.joined(target, 2)
+        slow, sender, reader = bench.joined(target, 3)
         slow.buffer.clear()
         frames = [bench.frame(1500) for _ in range(600)]
-        if not _flood(sender, frames):
-            yield Finding("lost", "the sender's frames back at the sender", "they did not come")
+        if not _flood(sender, reader, frames):
+            yield Finding("lost", "the sender's frames at somebody who reads", "they did not come")
             return
         path = target.address.path
         os.kill(_pid(target), signal.SIGTERM)
@@ -419,6 +430,7 @@ def drains(bench: Bench) -> Iterator[Finding]:
         if missing:
             yield Finding("lost", "all 600 accepted frames delivered after SIGTERM", f"{missing} were not")
         sender.close()
+        reader.close()
         ended = target.wait(PATIENCE)
         if ended is None:
             yield Finding("stuck", "the relay to end", f"it still runs {PATIENCE:.0f} s after its backlog was read")
@@ -429,20 +441,22 @@ def drains(bench: Bench) -> Iterator[Finding]:
     yield from _second_signal(bench)
 
 
-def _flood(sender: Client, frames: list[bytes]) -> bool:
-    """Send frames, each part read back before the next, so that the sender is no slow consumer."""
+def _flood(sender: Client, reader: Client, frames: list[bytes]) -> bool:
+    """Send frames, each part read before the next, so that neither of the two is a slow consumer."""
     for start in range(0, len(frames), 30):
         part = frames[start : start + 30]
-        if not sender.send(b"".join(part)) or not sender.gets(part[-1]):
+        if not sender.send(b"".join(part)) or not reader.gets(part[-1]):
             return False
+        while sender.read():
+            sender.buffer.clear()
     return True
 
 
 def _second_signal(bench: Bench) -> Iterator[Finding]:
     with bench.relay() as target:
         bench.act("the same with nobody to read the backlog, and a second SIGTERM behind the first")
-        _, sender = bench.joined(target, 2)
-        if not _flood(sender, [bench.frame(1500) for _ in range(600)]):
+        _, sender, reader = bench.joined(target, 3)
+        if not _flood(sender, reader, [bench.frame(1500) for _ in range(600)]):
             return
         os.kill(_pid(target), signal.SIGTERM)
         deadline = time.monotonic() + 1.0

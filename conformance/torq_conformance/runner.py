@@ -104,6 +104,7 @@ class Plan:
     seed: int
     time_budget: float
     shrink_seconds: float = SHRINK_SECONDS
+    first_failure_only: bool = False
     remembered: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -117,10 +118,24 @@ class Plan:
         seed: int,
         time_budget: float,
         shrink_seconds: float = SHRINK_SECONDS,
+        first_failure_only: bool = False,
     ) -> Plan:
-        """A plan with the profile made definite for the domain; times in seconds."""
+        """A plan with the profile made definite for the domain; times in seconds.
+
+        ``first_failure_only`` leaves a failure as it was first seen, neither confirmed nor shrunk.
+        """
         rules = rules_for(profile, domain)  # type: ignore[arg-type] # the CLI offers only the three names
-        return cls(domain, profile, rules, tuple(requirements), max_examples, seed, time_budget, shrink_seconds)
+        return cls(
+            domain,
+            profile,
+            rules,
+            tuple(requirements),
+            max_examples,
+            seed,
+            time_budget,
+            shrink_seconds,
+            first_failure_only,
+        )
 
 
 class Observer:
@@ -222,7 +237,8 @@ def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: T
     result = Result(requirement, Verdict.PASS)
     runs = failures = 0
     until = started + CHECK_SECONDS
-    while runs == 0 or (failures and runs < CHECK_RUNS and time.monotonic() < until):
+    most = 1 if plan.first_failure_only else CHECK_RUNS
+    while runs == 0 or (failures and runs < most and time.monotonic() < until):
         bench = Bench(target.description, plan.profile, plan.rules)
         try:
             findings = list(check(bench))
@@ -285,7 +301,8 @@ class _Search:
         except _OutOfTime:
             stopped = "; the time budget ended the search"
         if self._best is not None:
-            self._stamp(self._best)
+            if not self._plan.first_failure_only:
+                self._stamp(self._best)
             result.counterexample = self._best
             result.verdict = Verdict.FAIL if self._best.deterministic else Verdict.FLAKY
         elif result.exercised == 0:
@@ -328,6 +345,10 @@ class _Search:
             raise _OutOfTime
         counterexample = self._play(program)
         self._note(program)
+        if counterexample is not None and self._plan.first_failure_only:
+            self._best = counterexample
+            counterexample.failures = counterexample.runs = 1
+            raise _Found
         if counterexample is not None:
             self._found(counterexample)
             self._minimise()

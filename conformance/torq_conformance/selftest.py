@@ -1,0 +1,240 @@
+"""Judges the suite itself: a relay known to be right must pass, and each of many seeded faults must be found.
+
+Facts:
+- the relays are specimens, run as processes by their command; nothing of theirs is imported;
+- a mutant names the requirements that it breaks; it is killed when one of those that are MUST fails, and every other
+  verdict is no business of this test: one fault breaks much;
+- the profile says what the mutant was started with (``--no-echo``, ``--overflow`` ...), so that only its fault shows.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+import msgspec
+
+from .errors import ConformanceError, UsageError
+from .profile import Profile, load_profile
+from .requirements import DOMAIN_NAMES, requirements
+from .runner import Observer, Plan, Result, Verdict, judge_all
+from .target import SpawnedTarget
+
+SECONDS_PER_MUTANT = 60.0
+SHARE_OF_THE_RIGHT = 10
+"""How many times fewer programs the right relay gets: it is judged by every requirement, a mutant by its own."""
+GOOD = "correct"
+SETTINGS: dict[str, tuple[str, type[int] | type[str]]] = {
+    "--no-echo": ("echo", str),
+    "--on-framing-error": ("on_framing_error", str),
+    "--overflow": ("overflow", str),
+    "--max-connections": ("max_connections", int),
+    "--queue-frames": ("queue_frames", int),
+    "--queue-bytes": ("queue_bytes", int),
+    "--max-message-size": ("max_message_size", int),
+}
+"""What a specimen's option says about its profile."""
+GOOD_ARGUMENTS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("--no-echo",),
+    ("--overflow", "disconnect"),
+    ("--overflow", "backpressure"),
+    ("--on-framing-error", "resync"),
+    ("--max-connections", "8"),
+)
+"""The settings under which the relay known to be right is judged."""
+
+
+class Mutant(msgspec.Struct, frozen=True):
+    """A seeded fault, as the specimens list it."""
+
+    name: str
+    catches: tuple[str, ...]
+    domains: tuple[str, ...]
+    arguments: tuple[str, ...]
+    text: str
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One relay to judge: a mutant, or the relay known to be right (``mutant`` None)."""
+
+    domain: str
+    arguments: tuple[str, ...]
+    mutant: Mutant | None
+    seed: int
+    max_examples: int
+
+    @property
+    def name(self) -> str:
+        """The mutant's name, or what the right relay was started with."""
+        return self.mutant.name if self.mutant else " ".join((GOOD, *self.arguments))
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a case: the requirements that failed, and for a mutant the one that killed it ("" if none)."""
+
+    name: str
+    domain: str
+    good: bool
+    expected: tuple[str, ...]
+    failed: dict[str, str]
+    killed_by: str
+    programs: int
+    seconds: float
+    error: str = ""
+
+    @property
+    def as_it_should(self) -> bool:
+        """Whether the suite judged rightly: no finding on the right relay, the named one on a mutant."""
+        return not self.error and (not self.failed if self.good else bool(self.killed_by))
+
+
+class Selftest(msgspec.Struct, frozen=True):
+    """All outcomes of a self-test, with what is needed to repeat it."""
+
+    seed: int
+    max_examples: int
+    workers: int
+    seconds: float
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def mutants(self) -> list[Outcome]:
+        """The outcomes of the mutants."""
+        return [outcome for outcome in self.outcomes if not outcome.good]
+
+    @property
+    def killed(self) -> int:
+        """How many mutants were found."""
+        return sum(outcome.as_it_should for outcome in self.mutants)
+
+    @property
+    def false_alarms(self) -> list[Outcome]:
+        """Right relays that were not judged to be right."""
+        return [outcome for outcome in self.outcomes if outcome.good and not outcome.as_it_should]
+
+    @property
+    def trusted(self) -> bool:
+        """Whether a verdict of this suite on this machine can be trusted."""
+        return all(outcome.as_it_should for outcome in self.outcomes)
+
+
+def listed_mutants() -> list[Mutant]:
+    """The mutants that the specimens offer. Raises ConformanceError when they cannot be listed."""
+    command = (sys.executable, "-m", "torq_conformance.specimens", "--list-mutants", "--json")
+    try:
+        done = subprocess.run(command, capture_output=True, check=True, timeout=60)  # noqa: S603 - our own command
+        return msgspec.json.decode(done.stdout, type=list[Mutant])
+    except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as error:
+        raise ConformanceError(f"cannot list the mutants: {error}; try torq-specimen --list-mutants") from error
+
+
+def chosen_mutants(names: Iterable[str], limit: int | None) -> list[Mutant]:
+    """The mutants named (all of them when none is), at most ``limit``. Raises UsageError for an unknown name."""
+    known = {mutant.name: mutant for mutant in listed_mutants()}
+    wanted = list(names)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise UsageError(f"no mutant is called {', '.join(unknown)}; torq-specimen --list-mutants names them all")
+    return [known[name] for name in wanted or known][:limit]
+
+
+def cases(mutants: Iterable[Mutant], *, seed: int, max_examples: int, domain: str | None) -> Iterator[Case]:
+    """The right relay in every domain and setting, then every mutant in a domain where it shows."""
+    domains = (domain,) if domain else DOMAIN_NAMES
+    for arguments in GOOD_ARGUMENTS:
+        for name in domains if not arguments else domains[:1]:
+            yield Case(name, arguments, None, seed, max(1, max_examples // SHARE_OF_THE_RIGHT))
+    for mutant in mutants:
+        where = mutant.domains if domain is None else tuple(name for name in mutant.domains if name == domain)
+        if where:
+            name = "signal" if "signal" in where else where[0]
+            yield Case(name, mutant.arguments, mutant, seed, max_examples)
+
+
+def profile_of(arguments: tuple[str, ...]) -> Profile:
+    """The reference profile, changed by what a specimen was started with."""
+    profile = load_profile("reference")
+    words = iter(arguments)
+    for word in words:
+        if word in SETTINGS:
+            name, convert = SETTINGS[word]
+            value = False if word == "--no-echo" else convert(next(words))
+            profile = msgspec.structs.replace(profile, **{name: value})
+    return profile
+
+
+def judge_case(case: Case) -> Outcome:
+    """Start the relay of a case and judge it by the requirements that matter for it."""
+    started = time.monotonic()
+    known = requirements()
+    expected = tuple(name for name in (case.mutant.catches if case.mutant else ()) if known[name].binds(case.domain))
+    names = list(expected) if case.mutant else [name for name, each in known.items() if each.level != "FIGURE"]
+    words = [sys.executable, "-m", "torq_conformance.specimens", GOOD, "--socket", "{socket}", "--domain", case.domain]
+    if case.mutant:
+        words += ["--mutant", case.mutant.name]
+    results: list[Result] = []
+    error = ""
+    try:
+        with SpawnedTarget(" ".join((*words, *case.arguments))) as target:
+            for name in names:
+                results += judge_all(_plan(case, name), target, Observer())
+                if case.mutant and _broken(results[-1]):
+                    break
+    except ConformanceError as problem:
+        error = str(problem).partition("\n")[0]
+    failed = {result.requirement.id: _shown(result) for result in results if _broken(result)}
+    return Outcome(
+        name=case.name,
+        domain=case.domain,
+        good=case.mutant is None,
+        expected=expected,
+        failed=failed,
+        killed_by=next((name for name in expected if name in failed), ""),
+        programs=sum(result.evidence["programs"] for result in results),
+        seconds=time.monotonic() - started,
+        error=error,
+    )
+
+
+def _plan(case: Case, name: str) -> Plan:
+    return Plan.build(
+        domain=case.domain,
+        profile=profile_of(case.arguments),
+        requirements=[requirements()[name]],
+        max_examples=case.max_examples,
+        seed=case.seed,
+        time_budget=SECONDS_PER_MUTANT,
+        first_failure_only=True,
+    )
+
+
+def _broken(result: Result) -> bool:
+    return result.verdict in (Verdict.FAIL, Verdict.FLAKY)
+
+
+def _shown(result: Result) -> str:
+    return str(result.counterexample.findings[0]) if result.counterexample else ""
+
+
+def run_selftest(chosen: list[Case], *, workers: int, told: Callable[[Outcome], None]) -> Selftest:
+    """Judge every case, ``workers`` at a time; ``told`` hears of each outcome as it comes."""
+    if not chosen:
+        raise UsageError("nothing to test: no mutant shows in that domain")
+    started = time.monotonic()
+    outcomes: dict[Case, Outcome] = {}
+    with ProcessPoolExecutor(max_workers=workers) as pool:
+        waiting = {pool.submit(judge_case, case): case for case in chosen}
+        for done in as_completed(waiting):
+            outcomes[waiting[done]] = done.result()
+            told(done.result())
+    return Selftest(
+        seed=chosen[0].seed,
+        max_examples=chosen[0].max_examples,
+        workers=workers,
+        seconds=time.monotonic() - started,
+        outcomes=tuple(outcomes[case] for case in chosen),
+    )
