@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Final
 
 from ..build_info import build_info
@@ -70,10 +71,11 @@ class Inspection:
         """Read to the end, to the first break, or as long as wanted."""
         problem = ""
         try:
-            for given in pieces(self._options.place, follow=self._options.follow):
-                self._take(given)
-                if self._done:
-                    break
+            with closing(pieces(self._options.place, follow=self._options.follow)) as inputs:
+                for given in inputs:
+                    self._take(given)
+                    if self._done:
+                        break
         except KeyboardInterrupt:
             pass
         except InputError as error:

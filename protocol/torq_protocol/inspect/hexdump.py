@@ -48,7 +48,7 @@ def _tlv_spans(tlv: Tlv) -> Iterator[Span]:
         return
     for row in rows_of(PAYLOADS[tlv.type]):
         start = tlv.value_offset + row.offset
-        size = end - start if row.size is None else row.size
+        size = end - start if row.size is None else row.size // row.repeat
         for slot in range(row.repeat):
             yield Span(start + slot * size, start + (slot + 1) * size, "" if row.filler else row.name)
 

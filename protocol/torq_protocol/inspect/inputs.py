@@ -7,7 +7,7 @@ import select
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import BinaryIO, Final
 
 from ..client.address import Address, parse_address
@@ -28,7 +28,7 @@ class InputError(Exception):
     """An input that cannot be opened: what is wrong, and what to do next."""
 
 
-def pieces(place: str, *, follow: bool) -> Iterator[Input]:
+def pieces(place: str, *, follow: bool) -> Generator[Input, None, None]:
     """What comes from a place: ``-``, a path of a file or socket, ``unix:...``, ``tcp:...``.
 
     With ``follow`` a file is read on as it grows, and a relay that goes away is connected to again. Raises
@@ -37,16 +37,20 @@ def pieces(place: str, *, follow: bool) -> Iterator[Input]:
     if place == "-":
         if sys.stdin.isatty():
             raise InputError("standard input is a terminal; give a file, a capture or a relay's socket")
-        return _of_file(sys.stdin.buffer, follow=False)
-    if is_relay(place):
+        yield from _of_file(sys.stdin.buffer, follow=False)
+    elif is_relay(place):
         try:
-            return _of_socket(parse_address(place), follow=follow)
+            address = parse_address(place)
         except ClientError as error:
             raise InputError(str(error)) from error
-    try:
-        return _of_file(open(place, "rb", buffering=0), follow=follow)
-    except OSError as error:
-        raise InputError(f"{place}: {error.strerror}") from error
+        yield from _of_socket(address, follow=follow)
+    else:
+        try:
+            file = open(place, "rb", buffering=0)  # noqa: SIM115 - closed below, where errors are those of reading
+        except OSError as error:
+            raise InputError(f"{place}: {error.strerror}") from error
+        with file:
+            yield from _of_file(file, follow=follow)
 
 
 def is_relay(place: str) -> bool:

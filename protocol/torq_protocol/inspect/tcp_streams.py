@@ -166,7 +166,7 @@ def _segment(packet: Packet) -> tuple[tuple[str, int, str, int], _Segment] | Non
             return _over_ipv4(packet.data, start)
         if version == 6:
             return _over_ipv6(packet.data, start)
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, ValueError):
         pass
     return None
 
