@@ -211,24 +211,37 @@ def evidence(result: Result) -> str:
     """The evidence of a verdict in a few words, such as ``0 of 412 programs fail, 9 800 frames``."""
     shown = result.counterexample
     if shown is not None:
+        listed = f", as listed: {result.reason}" if result.verdict.value == "EXPECTED-FAIL" else ""
         if shown.runs and all(isinstance(step, Act) for step in shown.program.steps):
-            return f"the check fails {shown.failures} of {shown.runs} times"
+            return f"the check fails {shown.failures} of {shown.runs} times{listed}"
         found = f"a program of {len(shown.program.steps)} {'step' if len(shown.program.steps) == 1 else 'steps'}"
         if not shown.runs:
             return f"{found} failed once; {result.reason or 'not confirmed'}"
-        return (
-            f"{found} fails {shown.failures} of {shown.runs} runs; found after {_programs(result.evidence['programs'])}"
-        )
+        after = counted_programs(result.evidence["programs"])
+        return f"{found} fails {shown.failures} of {shown.runs} runs{listed}; found after {after}"
     if result.verdict in (Verdict.UNSUPPORTED, Verdict.UNKNOWN) and result.reason:
         return result.reason
+    frames = f"{grouped(result.evidence['frames'])} frames"
     if result.exercised == 1:
-        text = f"holds in 1 program, {grouped(result.evidence['frames'])} frames"
+        text = f"holds in 1 program, {frames}"
     else:
-        text = f"0 of {_programs(result.exercised)} fail, {grouped(result.evidence['frames'])} frames"
+        below = f"below {percent(upper_bound(result.exercised))} with 95 % confidence"
+        text = f"0 of {counted_programs(result.exercised)} fail ({below}), {frames}"
     return f"{text}; {result.reason}" if result.reason else text
 
 
-def _programs(count: int) -> str:
+def upper_bound(count: int) -> float:
+    """The rate of failing programs that ``count`` passes rule out with 95 % confidence; 1 where nothing was tried."""
+    return 1.0 - 0.05 ** (1 / count) if count else 1.0
+
+
+def percent(share: float) -> str:
+    """A share as a percentage of two significant digits, such as ``0.062 %``."""
+    return f"{float(f'{share * 100:.2g}'):g} %"
+
+
+def counted_programs(count: int) -> str:
+    """A number of programs in words."""
     return f"{grouped(count)} {'program' if count == 1 else 'programs'}"
 
 

@@ -29,7 +29,7 @@ class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     level: Level
     text: str
-    why: str
+    why: str = ""
     domains: tuple[str, ...] = DOMAIN_NAMES
     differ: tuple[Original, ...] = ()
 

@@ -17,9 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from .narrate import contradictions, evidence, narrate, prose
+from .narrate import contradictions, counted_programs, evidence, narrate, prose
 from .reports.ascii import draw
-from .reports.model import grouped
+from .reports.model import FAILING
 from .requirements import Requirement
 from .runner import Counterexample, Observer, Plan, Result, Verdict
 from .trace import diagram_of
@@ -200,12 +200,12 @@ def show_last_screen(out: Console, outcome: Outcome) -> None:
         if number:
             counts.append(f"{number} {verdict.value}  ", style=COLOURS.get(verdict.value, ""))
     programs = sum(result.evidence["programs"] for result in outcome.results)
-    counts.append(f"({grouped(programs)} programs in {time.monotonic() - outcome.started:.1f} s)")
+    counts.append(f"({counted_programs(programs)} in {time.monotonic() - outcome.started:.1f} s)")
     out.print(counts, soft_wrap=True)
     if outcome.stop_reason:
         judged = f"{len(outcome.results)} of {outcome.planned} requirements were judged"
         out.print(Text(f"INCOMPLETE: {outcome.stop_reason}; {judged}", style="bold yellow"), soft_wrap=True)
-    failing = [result.requirement.id for result in outcome.results if result.counterexample is not None]
+    failing = [result.requirement.id for result in outcome.results if result.verdict.value in FAILING]
     if failing:
         out.print(Text(f"next: torq-conformance explain {failing[0]}", style="dim"), soft_wrap=True)
     if not outcome.stop_reason:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 import msgspec
 
-from ..narrate import evidence, narrate, prose
+from ..narrate import evidence, narrate, prose, upper_bound
 from ..program import Program
 from ..requirements import Requirement, sections
 from ..runner import Counterexample, Plan, Result, Verdict
@@ -110,6 +110,7 @@ def _judge(entry: Entry, setting: Setting, ending: Ending) -> Judgement:
         words=evidence(result),
         reason=result.reason,
         exercised=result.exercised,
+        bound=round(upper_bound(result.exercised), 6) if result.verdict is Verdict.PASS and result.exercised else None,
         evidence={name: count for name, count in sorted(result.evidence.items()) if count},
         began=round(entry.began, 3),
         seconds=round(result.seconds, 3),

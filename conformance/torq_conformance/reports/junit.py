@@ -98,6 +98,8 @@ def _evidence(judgement: Judgement) -> Iterator[tuple[str, str]]:
     yield "level", judgement.level
     yield "verdict", judgement.verdict
     yield "evidence", judgement.words
+    if judgement.bound is not None:
+        yield "failure rate below, with 95 % confidence", f"{judgement.bound:.6f}"
     for name, count in judgement.evidence.items():
         yield name, str(count)
     if judgement.failure is not None:

@@ -56,7 +56,10 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The verdict on one requirement and its evidence. Times in seconds since the start of the run."""
+    """The verdict on one requirement and its evidence. Times in seconds since the start of the run.
+
+    ``bound`` is the rate of failing programs that a PASS rules out with 95 % confidence.
+    """
 
     id: str
     section: str
@@ -66,6 +69,7 @@ class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     words: str
     reason: str = ""
     exercised: int = 0
+    bound: float | None = None
     evidence: dict[str, int] = {}
     began: float = 0.0
     seconds: float = 0.0
