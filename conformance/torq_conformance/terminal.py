@@ -107,13 +107,14 @@ def facts(out: Console, rows: Iterable[tuple[str, str]]) -> None:
 def show_first_screen(out: Console, plan: Plan, target: str, reports: Iterable[str] = ()) -> None:
     """What will be tested, and how."""
     names = " ".join(requirement.id for requirement in plan.requirements)
+    noun = "requirement" if len(plan.requirements) == 1 else "requirements"
     facts(
         out,
         [
             ("target", target),
             ("domain", plan.domain),
             ("profile", f"{plan.profile.name}: {plan.profile.description}"),
-            ("judging", f"{len(plan.requirements)} requirements: {names}"),
+            ("judging", f"{len(plan.requirements)} {noun}: {names}"),
             (
                 "effort",
                 f"up to {plan.max_examples} programs each, at most {plan.time_budget:.0f} s in all, seed {plan.seed}",
