@@ -245,7 +245,7 @@ def counted_programs(count: int) -> str:
     return f"{grouped(count)} {'program' if count == 1 else 'programs'}"
 
 
-_PLAIN = "{expected} was to be expected, but {seen}"
+_PLAIN = "expected was {expected}, but {seen}"
 _PROSE = {
     "unserved": "the relay accepted the connection and owed {expected}, but {seen}",
     "duplicated": "{expected} was due, but {seen}",

@@ -15,6 +15,7 @@ h2 { font-size: 1.2rem; margin: 2rem 0 .6rem; }
 h3 { margin: 0 0 .4rem; }
 small, .stable, footer, .rate { color: var(--soft); font-weight: normal; }
 .stable { font: 12px ui-monospace, monospace; }
+a { color: var(--note); }
 code, pre { font: 13px/1.5 ui-monospace, monospace; }
 pre { background: var(--pane); padding: .8rem; overflow-x: auto; }
 code.line { background: var(--pane); padding: .15rem .4rem; overflow-wrap: anywhere; }
