@@ -7,7 +7,7 @@ Facts:
 - shrinking is our own (:mod:`~torq_conformance.minimise`), one thing taken away at a time: it costs a fraction of
   what Hypothesis spends until it is content, and every candidate here costs two relays;
 - topics mix only the features they need, because one difference hides others;
-- a difference is confirmed on fresh relays, and counts when its rate on B is beyond what A' shows by itself.
+- a difference is confirmed on a fresh B, and counts when its rate on B is beyond what A' shows by itself.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .target import Target
 from .topics import Level, Topic, topics_of
 
 CONFIRM_RUNS = 5
-STAMP_RUNS = 20
+STAMP_RUNS = 10
 RARE_RUNS = 60
 SHRINK_SECONDS = 4.0
 NOISE_EVERY = 5
@@ -176,10 +176,10 @@ class Differential:
         self.comparison = Comparison(self.strictest)
         self.known: list[FoundDifference] = []
 
-    def run(self, effort: Effort, watcher: Watcher) -> list[TopicResult]:
-        """Compare topic after topic, sharing the time that is left. Raises TargetError."""
+    def run(self, effort: Effort, watcher: Watcher, topics: list[Topic] | None = None) -> list[TopicResult]:
+        """Compare topic after topic, those of the level if none are given, sharing the time. Raises TargetError."""
         started = time.monotonic()
-        topics = topics_of(self.level)
+        topics = topics_of(self.level) if topics is None else topics
         results = []
         for index, topic in enumerate(topics):
             left = effort.time_budget - (time.monotonic() - started)
@@ -328,9 +328,8 @@ class TopicSearch:
         return best
 
     def _stamp(self, best: FoundDifference) -> None:
-        """Play the program on fresh relays, often enough to tell its rate on B from the noise of A."""
-        for arm in (self._all.a, self._all.copy, self._all.b):
-            arm.refresh()
+        """Play the program on a fresh B, often enough to tell its rate from the noise of A."""
+        self._all.b.refresh()
         limit = STAMP_RUNS
         while best.runs < limit:
             best.runs += 1

@@ -1,0 +1,39 @@
+"""The pytest plugin, as a team uses it: the example of the guide, run against a right and a wrong relay."""
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from spec_tests.conformance.judged_relays import specimen
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "test_my_relay.py"
+PLUGIN = "torq_conformance.pytest_plugin"
+
+
+def run_example(*options: str) -> subprocess.CompletedProcess[str]:
+    registered = any(each.value == PLUGIN for each in entry_points(group="pytest11"))
+    plugin = () if registered else ("-p", PLUGIN)
+    words = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, str(EXAMPLE), *options)
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_the_example_of_the_guide_passes_on_a_correct_relay() -> None:
+    done = run_example("--relay-exec", specimen("correct", "signal"), "--relay-domain", "signal")
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
+
+
+def test_a_failure_shows_the_minimal_program_and_its_rate() -> None:
+    done = run_example("--relay-exec", specimen("first-generic", "signal"), "--relay-domain", "signal")
+    assert done.returncode == 1
+    assert "FAIL FRAME-1" in done.stdout
+    assert "A connects" in done.stdout
+    assert "20 of 20 runs fail" in done.stdout
+
+
+def test_a_missing_relay_is_told_without_a_traceback() -> None:
+    done = run_example("--relay-exec", "no-such-relay {socket}", "--relay-domain", "signal")
+    assert done.returncode == 1
+    assert "relay_target: cannot start 'no-such-relay'" in done.stdout
+    assert "Traceback" not in done.stdout
