@@ -11,6 +11,7 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -39,9 +40,7 @@ _BY_NAME: Final = ("batch", "capture", "instrument_arrays", "payload_dtypes")
 
 def pages() -> dict[str, Callable[[Path], str]]:
     """What makes each page, by path below the root."""
-    makers: dict[str, Callable[[Path], str]] = {
-        str(FOLDER / f"{name}.md"): (lambda root, name=name: _page(root, name)) for name in MODULES
-    }
+    makers: dict[str, Callable[[Path], str]] = {str(FOLDER / f"{name}.md"): partial(_page, name) for name in MODULES}
     return makers | {str(FOLDER / "README.md"): _index}
 
 
@@ -79,7 +78,7 @@ def _index(root: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _page(root: Path, name: str) -> str:
+def _page(name: str, root: Path) -> str:
     head = (root / FOLDER / f"{name}.md").read_text("utf-8").partition(MARK)[0]
     lines, last = [head + MARK], ""
     for module, defined, node, text in documented(root, name):

@@ -208,7 +208,7 @@ def test_no_packet_can_stop_the_reading(given_packets: list[tuple[int, bytes]]) 
 @pytest.mark.parametrize("written_as", ["pcapng", "pcap", "nsecpcap"])
 def test_captures_that_tshark_writes_are_read(tmp_path: Path, written_as: str) -> None:
     write_pcapng(tmp_path / "ours", ETHERNET, tcp_segments(STREAM, range(7, len(STREAM), 41), port=7411))
-    command = ["tshark", "-r", tmp_path / "ours", "-F", written_as, "-w", tmp_path / "theirs"]
+    command = ["tshark", "-r", str(tmp_path / "ours"), "-F", written_as, "-w", str(tmp_path / "theirs")]
     subprocess.run(command, check=True, capture_output=True)
     found = list(pieces(str(tmp_path / "theirs"), follow=False))
     assert joined(found) == STREAM

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import pytest
 
@@ -241,12 +242,22 @@ def test_wrong_usage_says_why(flags: list[str], said: str, capsys: Output) -> No
     assert said in capsys.readouterr().err
 
 
+class Running(NamedTuple):
+    """A command that runs, and what it writes."""
+
+    process: subprocess.Popen[str]
+    stdout: IO[str]
+    stderr: IO[str]
+
+
 @contextmanager
-def running(*arguments: object, **options: object) -> Iterator[subprocess.Popen[str]]:
+def running(*arguments: object, stdin: int = subprocess.DEVNULL) -> Iterator[Running]:
     command = [sys.executable, "-m", "torq_protocol.inspect", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload]  # options of single tests
+    process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
     try:
-        yield process
+        yield Running(process, process.stdout, process.stderr)
     finally:
         process.kill()
         process.communicate()
@@ -254,21 +265,21 @@ def running(*arguments: object, **options: object) -> Iterator[subprocess.Popen[
 
 def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(TRADE * 20_000)
-    with running(tmp_path / "x") as process:
-        assert "Trade" in process.stdout.readline()
-        process.stdout.close()
-        assert process.wait(LIMIT) == 0
-        assert process.stderr.read() == ""
+    with running(tmp_path / "x") as command:
+        assert "Trade" in command.stdout.readline()
+        command.stdout.close()
+        assert command.process.wait(LIMIT) == 0
+        assert command.stderr.read() == ""
 
 
 def test_standard_input_is_read_and_a_terminal_refused() -> None:
-    with running("-", "--json", stdin=subprocess.PIPE) as process:
-        out, err = process.communicate(None)
-        assert (process.returncode, out, err) == (0, "", "")
+    with running("-", "--json", stdin=subprocess.PIPE) as command:
+        out, err = command.process.communicate(timeout=LIMIT)
+        assert (command.process.returncode, out, err) == (0, "", "")
     terminal, end = pty.openpty()
-    with running(stdin=end) as process:
-        assert process.wait(LIMIT) == 2
-        assert "give a file" in process.stderr.read()
+    with running(stdin=end) as command:
+        assert command.process.wait(LIMIT) == 2
+        assert "give a file" in command.stderr.read()
     os.close(terminal)
     os.close(end)
 
@@ -276,39 +287,39 @@ def test_standard_input_is_read_and_a_terminal_refused() -> None:
 def test_a_growing_file_is_followed_until_interrupted(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(TRADE[:50])
-    with running("--follow", path) as process:
+    with running("--follow", path) as command:
         with path.open("ab") as file:
             file.write(TRADE[50:] + TRADE)
-        assert "Trade" in process.stdout.readline()
-        assert process.stdout.readline().split()[0] == "74"
-        process.send_signal(signals.SIGINT)
-        assert process.wait(LIMIT) == 0
-        assert "2 messages, 148 bytes" in process.stderr.read()
+        assert "Trade" in command.stdout.readline()
+        assert command.stdout.readline().split()[0] == "74"
+        command.process.send_signal(signals.SIGINT)
+        assert command.process.wait(LIMIT) == 0
+        assert "2 messages, 148 bytes" in command.stderr.read()
 
 
 def test_a_relay_is_read_as_a_consumer_and_followed_over_its_restart() -> None:
-    with daemon("market_data", "--log-level", "error") as first, running("-f", first.path, "-n", 2) as process:
-        assert "connected to" in process.stderr.readline()
+    with daemon("market_data", "--log-level", "error") as first, running("-f", first.path, "-n", 2) as command:
+        assert "connected to" in command.stderr.readline()
         with connect_blocking(first.path) as producer:
             producer.send(TRADE)
-            assert process.stdout.readline().split()[0] == "0"
+            assert command.stdout.readline().split()[0] == "0"
             first.signal(signals.SIGKILL)
             first.ends()
-            assert "connecting again" in process.stderr.readline()
+            assert "connecting again" in command.stderr.readline()
             with daemon("market_data", "--log-level", "error", path=first.path):
-                assert "connected to" in process.stderr.readline()
+                assert "connected to" in command.stderr.readline()
                 producer.send(TRADE)
-                assert process.stdout.readline().startswith("connection 2:")
-                assert process.wait(LIMIT) == 0
+                assert command.stdout.readline().startswith("connection 2:")
+                assert command.process.wait(LIMIT) == 0
 
 
 def test_without_follow_it_ends_with_the_relay_and_tells_a_torn_stream(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:  # noqa: SIM117 - the second needs the first
-        with running(f"tcp:127.0.0.1:{listener.getsockname()[1]}") as process:
+        with running(f"tcp:127.0.0.1:{listener.getsockname()[1]}") as command:
             connection, _ = listener.accept()
             with connection:
                 connection.sendall(TRADE + TRADE[:33])
-            out, err = process.communicate(timeout=LIMIT)
-    assert process.returncode == 1
+            out, err = command.process.communicate(timeout=LIMIT)
+    assert command.process.returncode == 1
     assert len(out.splitlines()) == 1
     assert "the stream breaks at byte 107: truncated-payload" in err
