@@ -220,7 +220,10 @@ def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: mu
                 judge_all(plan, target, _Teller(told.put, task.index))
     except ConformanceError as error:
         told.put(_Event("error", -1, (str(error),)))
+    except KeyboardInterrupt:
+        told.cancel_join_thread()  # nobody reads any more
 
 
 def _leave(number: int, frame: object) -> None:
-    raise SystemExit(0)
+    """SIGTERM as the one exception that Hypothesis takes for no failure of a program."""
+    raise KeyboardInterrupt
