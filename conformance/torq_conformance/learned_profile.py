@@ -8,7 +8,7 @@ import msgspec
 
 from .limits import probe_max_connections, probe_overflow
 from .options import target_for
-from .probing import Learned, Probe, probe_all
+from .probing import Learned, Probe, Setting, probe_all
 from .profile import Domain, Profile, load_profile
 from .target import Target
 
@@ -22,14 +22,36 @@ def probe_relay(target: Target, domain: Domain, *, limits: bool) -> Probe:
     return probe
 
 
-def learned_profile(probe: Probe, name: str, description: str) -> Profile:
-    """The profile that says what was seen. A relay that forwards nothing promises nothing that needs forwarding."""
-    settings = {each.key: each.value for each in probe.learned if each.key in Profile.__struct_fields__}
-    not_promised = {}
+OTHERWISE: tuple[tuple[str, Setting, tuple[str, ...], str], ...] = (
+    ("domain_filter", False, ("market_data", "signal", "execution"), "DOM-1"),
+    ("type_filter", False, ("signal", "execution"), "DOM-2"),
+    ("type_filter", True, ("market_data",), "DOM-3"),
+    ("checksum", False, ("signal", "execution"), "VAL-1"),
+    ("checksum", True, ("market_data",), "VAL-2"),
+    ("check_tlvs", False, ("signal", "execution"), "VAL-3"),
+    ("strict", False, ("execution",), "VAL-4"),
+    ("on_framing_error", "forward", ("market_data", "signal", "execution"), "VAL-5"),
+)
+"""Settings that a relay of some domains may not have, and the requirement that such a relay does not keep."""
+
+
+def _not_promised(probe: Probe) -> dict[str, str]:
+    """What the settings that were seen rule out; a relay that forwards nothing keeps nothing that needs forwarding."""
     if not probe.value("forwards", True):
-        not_promised = dict(load_profile("sink").not_promised)
+        return dict(load_profile("sink").not_promised)
+    evidence = {each.key: each.evidence for each in probe.learned}
+    return {
+        requirement: f"probing saw otherwise: {evidence[key]}"
+        for key, value, domains, requirement in OTHERWISE
+        if key in evidence and probe.domain in domains and probe.value(key, "") == value
+    }
+
+
+def learned_profile(probe: Probe, name: str, description: str) -> Profile:
+    """The profile that says what was seen, with what that rules out as not promised."""
+    settings = {each.key: each.value for each in probe.learned if each.key in Profile.__struct_fields__}
     return msgspec.convert(
-        {"name": name, "description": description, **settings, "not_promised": not_promised}, Profile
+        {"name": name, "description": description, **settings, "not_promised": _not_promised(probe)}, Profile
     )
 
 

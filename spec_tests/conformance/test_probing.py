@@ -42,6 +42,13 @@ def test_the_historical_relays_are_learned_as_their_profiles_say(name: str, doma
     assert {key: getattr(profile, key) for key in keys} == {key: getattr(written, key) for key in keys}
 
 
+def test_what_probing_rules_out_is_not_promised_and_so_not_passed() -> None:
+    profile = learned(specimen("first-generic", "signal"), "signal")
+    assert {"DOM-2", "VAL-1", "VAL-3"} <= set(profile.not_promised)
+    assert "DOM-1" not in profile.not_promised, "it filters lone foreign frames, so it is held to that"
+    assert not learned(specimen("correct", "signal"), "signal").not_promised
+
+
 @pytest.mark.parametrize("overflow", ["drop_oldest", "disconnect", "backpressure"])
 def test_iso_3_what_follows_overflow_is_learned(overflow: str) -> None:
     command = specimen("correct", "signal", "--overflow", overflow, "--queue-frames", "500", "--max-connections", "20")
