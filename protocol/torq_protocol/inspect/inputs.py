@@ -67,25 +67,29 @@ def _of_file(file: BinaryIO, *, follow: bool) -> Iterator[Input]:
     """Messages back to back, or a capture if the file begins as one."""
 
     def read(size: int) -> bytes:
-        while True:
-            try:
-                data = getattr(file, "read1", file.read)(size)
-            except OSError as error:
-                raise InputError(f"cannot read: {error.strerror}; give a file, a capture or a socket") from error
-            if data or not follow:
-                return bytes(data)
+        try:
+            return bytes(getattr(file, "read1", file.read)(size))
+        except OSError as error:
+            raise InputError(f"cannot read: {error.strerror}; give a file, a capture or a socket") from error
+
+    def read_on(size: int) -> bytes:
+        while not (data := read(size)):
             time.sleep(_LOOK_AGAIN_SECONDS)
+        return data
 
     head = b""
-    while len(head) < 4 and (data := read(4 - len(head))):
+    while len(head) < 4 and (data := (read_on if follow else read)(4 - len(head))):
         head += data
     if head == PCAPNG_MAGIC or head in PCAP_MAGICS:
-        yield from _of_capture(_with_head(head, read))
+        yield from _of_capture(_with_head(head, read_on if follow else read))
         return
-    if head:
-        yield Piece("", head)
-    while data := read(READ_SIZE):
-        yield Piece("", data)
+    yield Piece("", head)
+    while (data := read(READ_SIZE)) or follow:
+        if data:
+            yield Piece("", data)
+        else:
+            yield Idle()
+            time.sleep(_LOOK_AGAIN_SECONDS)
     yield End("")
 
 

@@ -97,6 +97,25 @@ def test_bytes_that_start_no_message_are_an_error_with_their_offset() -> None:
         assert read_all(connection) == b"", "the client has closed the connection"
 
 
+def test_with_resync_a_client_finds_the_next_message_and_tells_what_it_passed() -> None:
+    events: list[Event] = []
+    resync = replace(ONCE, on_fault=OnFault.RESYNC)
+    with fake_relay() as relay, pair(relay, settings=resync, on_event=events.append) as (client, connection):
+        connection.sendall(b"garbage" + signal(1) + signal(2)[:20])
+        connection.close()
+        assert client.receive().header.sequence == 1
+        with pytest.raises(TornStreamError, match="torn at offset 77, in the message that begins at 57"):
+            client.receive()
+        assert [event.refusal.start for event in events if isinstance(event, Refused)] == [0]
+
+
+def test_a_relay_whose_queue_of_connections_is_full_is_said_to_be() -> None:
+    with fake_relay() as relay:
+        relay.listener.listen(0)
+        with connect_blocking(relay.path), pytest.raises(ConnectError, match="queue of connections is full"):
+            connect_blocking(relay.path)
+
+
 def test_an_oversize_announcement_is_refused_before_its_bytes_come() -> None:
     with fake_relay() as relay, pair(relay, settings=replace(ONCE, max_message_size=100)) as (client, connection):
         connection.sendall(signal(1, size=200)[:32])

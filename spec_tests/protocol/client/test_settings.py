@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from torq_protocol.client import (
     domain_of,
     parse_address,
 )
+from torq_protocol.client.sockets import cannot_connect
 
 
 @settings(max_examples=60)
@@ -114,3 +117,20 @@ def test_d16_a_domain_stands_for_its_socket_and_the_socket_for_its_domain() -> N
     assert domain_of(parse_address("tcp:h:1")) is None
     with pytest.raises(AddressError, match="system"):
         parse_address(RelayDomain.SYSTEM)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (errno.ENOENT, "no such socket"),
+        (errno.ECONNREFUSED, "nobody listens"),
+        (errno.EAGAIN, "queue of connections is full"),
+        (errno.EACCES, "may not connect; see the modes"),
+        (errno.ETIMEDOUT, "no answer in time"),
+        (errno.ENETUNREACH, "Network is unreachable"),
+    ],
+)
+def test_why_nobody_could_be_connected_to_is_said_with_what_to_look_at(code: int, said: str) -> None:
+    error = cannot_connect(parse_address("/x"), OSError(code, os.strerror(code)))
+    assert str(error).startswith("unix:/x: cannot connect: ")
+    assert said in str(error)

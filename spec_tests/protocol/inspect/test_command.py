@@ -297,6 +297,51 @@ def test_a_growing_file_is_followed_until_interrupted(tmp_path: Path) -> None:
         assert "2 messages, 148 bytes" in command.stderr.read()
 
 
+def test_counters_stay_in_place_on_a_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(TRADE + numbered(1) + numbered(5))
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "torq_protocol.inspect", "--follow", str(path)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=end) as process:
+        seen = b""
+        while b"\r\x1b[K" not in seen:
+            seen += os.read(terminal, 1000)
+        process.send_signal(signals.SIGINT)
+        assert process.wait(LIMIT) == 0
+    assert b"s: 3 messages, 174 bytes, 1 gap (3 missing), " in seen
+    os.close(terminal)
+    os.close(end)
+
+
+def test_with_all_its_bytes_a_faulty_frame_and_an_unknown_type_are_shown(tmp_path: Path, capsys: Output) -> None:
+    unknown = encode_message(2, 99, [(38, b"\x01\x02"), (254, b"")], sequence=1, timestamp=1)
+    wrong_value = encode_message(1, 1, [(1, bytes(36) + b"\x09\0\0\0")], sequence=1, timestamp=1)
+    (tmp_path / "x").write_bytes(TRADE[:4] + b"\x09" + TRADE[5:] + unknown + wrong_value)
+    for flags in (["-v", "--hexdump"], ["--json"]):
+        assert main([str(tmp_path / "x"), *flags]) == 1
+        out = capsys.readouterr().out
+        for words in ("bad-domain", "bad-value", "source 99", "type 38", "use 0 buy, 1 sell"):
+            assert words in out
+        assert "01 02" in out or "0102" in out
+
+
+def test_what_was_not_captured_to_the_end_is_no_break(tmp_path: Path, capsys: Output) -> None:
+    write_pcapng(tmp_path / "x.pcapng", ETHERNET, tcp_segments(TRADE + TRADE[:40], [], port=7411))
+    assert main([str(tmp_path / "x.pcapng")]) == 0
+    assert "40 bytes of a message; the capture ends here" in capsys.readouterr().err
+    assert main([str(tmp_path / "x.pcapng"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["incomplete"] == 40
+
+
+def test_missing_bytes_are_a_break_in_json_too(tmp_path: Path, capsys: Output) -> None:
+    segments = tcp_segments(TRADE * 3, [74, 100], port=7411)
+    write_pcapng(tmp_path / "x.pcapng", ETHERNET, [segments[0], segments[2]])
+    assert main([str(tmp_path / "x.pcapng"), "--json", "--resync"]) == 1
+    first, broken, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (broken["begins"], broken["offset"], broken["break"]) == (74, 74, "26 bytes are missing in the capture")
+    assert (first["offset"], last["offset"]) == (0, 148)
+
+
 def test_a_relay_is_read_as_a_consumer_and_followed_over_its_restart() -> None:
     with daemon("market_data", "--log-level", "error") as first, running("-f", first.path, "-n", 2) as command:
         assert "connected to" in command.stderr.readline()
