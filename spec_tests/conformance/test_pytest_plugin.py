@@ -25,7 +25,8 @@ def test_the_example_of_the_guide_passes_on_a_correct_relay() -> None:
 
 
 def test_a_failure_shows_the_minimal_program_and_its_rate() -> None:
-    done = run_example("--relay-exec", specimen("first-generic", "signal"), "--relay-domain", "signal")
+    relay = ("--relay-exec", specimen("first-generic", "signal"), "--relay-domain", "signal")
+    done = run_example(*relay, "-k", "specification")
     assert done.returncode == 1
     assert "FAIL FRAME-1" in done.stdout
     assert "A connects" in done.stdout
@@ -33,7 +34,7 @@ def test_a_failure_shows_the_minimal_program_and_its_rate() -> None:
 
 
 def test_a_missing_relay_is_told_without_a_traceback() -> None:
-    done = run_example("--relay-exec", "no-such-relay {socket}", "--relay-domain", "signal")
+    done = run_example("--relay-exec", "no-such-relay {socket}", "--relay-domain", "signal", "-k", "one_frame")
     assert done.returncode == 1
     assert "relay_target: cannot start 'no-such-relay'" in done.stdout
     assert "Traceback" not in done.stdout
