@@ -11,12 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import traceability
+from . import api_reference, traceability
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (("torq_protocol.generate", "all"),)
 """Generators that are modules of the packages; each knows ``--check``."""
-PAGES = {"docs/traceability.md": traceability.page}
+PAGES = {"docs/traceability.md": traceability.page} | api_reference.pages()
 """Pages that are made here."""
 
 
