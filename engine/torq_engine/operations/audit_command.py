@@ -87,7 +87,7 @@ def _tell(files: list[Path], finding: Finding) -> None:
     for note in finding.notes:
         click.echo(f"note     {note}")
     verdict = "NOT WHOLE" if finding.problems else "whole"
-    click.echo(f"{files[0].parent}: {verdict}, {finding.records:,} records in {finding.files} files")
+    click.echo(f"{files[0].parent}: {verdict}, {finding.records:,} records, {finding.files} file(s)")
 
 
 def _record(path: Path, line: bytes) -> dict[str, object]:

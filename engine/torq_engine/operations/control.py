@@ -21,6 +21,7 @@ from .logs import LEVELS
 from .service import Service
 
 _LONGEST_REQUEST = 4096
+_REPLY_LIMIT = 2.0
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -60,7 +61,9 @@ class ControlServer:
                     pending += await stream.receive()
                     while b"\n" in pending:
                         line, _, pending = pending.partition(b"\n")
-                        await stream.send(await self._reply(line) + b"\n")
+                        reply = await self._reply(line)
+                        with anyio.move_on_after(_REPLY_LIMIT, shield=True):  # the last reply goes out while we end
+                            await stream.send(reply + b"\n")
             except (anyio.EndOfStream, anyio.BrokenResourceError):
                 return
 

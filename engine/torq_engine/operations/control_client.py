@@ -40,6 +40,8 @@ class ControlClient:
         try:
             self._socket.sendall(msgspec.json.encode(Request(command, argument)) + b"\n")
             line = self._stream.readline()
+        except (ConnectionResetError, BrokenPipeError):
+            line = b""
         except OSError as error:
             raise ControlError(f"{self._path}: {error.strerror}") from None
         if not line.endswith(b"\n"):

@@ -51,6 +51,11 @@ class LogStream:
             old, self._stream = self._stream, self._open()
             old.close()
 
+    def close(self) -> None:
+        """Write no more, if it is a file."""
+        if self._path:
+            self._stream.close()
+
     def isatty(self) -> bool:
         """Whether a person is looking."""
         return self._stream.isatty()

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from .status import ConnectionStatus, Status
 
-_COLUMNS = ("ID", "PID", "UID", "AGE", "FRAMES IN", "IN/S", "REFUSED", "FRAMES OUT", "OUT/S", "QUEUED", "DROPPED")
+_COLUMNS = ("ID", "PID", "UID", "AGE", "IN", "IN/S", "REFUSED", "OUT", "OUT/S", "QUEUED", "DROPPED")
 _LIVE = ("IN/S", "OUT/S")
 
 

@@ -1,0 +1,92 @@
+"""A service on the test's own loop, and what an operator's files look like."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+from torq_domains.command import RELAYS
+from torq_engine.endpoint import claim
+from torq_engine.operations.configuration import server_settings
+from torq_engine.operations.listening import listen_for_operators, serve_operators
+from torq_engine.operations.logs import open_log
+from torq_engine.operations.service import Service, Source, Surroundings, open_audit
+from torq_engine.operations.systemd import Notifier
+
+from ..relays import LIMIT, Client, happened, short_directory
+
+
+class Running:
+    """A service, its files, and clients of it."""
+
+    def __init__(self, service: Service, directory: Path, config: Path) -> None:
+        self.service = service
+        self.directory = directory
+        self.config = config
+        self.clients: list[Client] = []
+
+    def write(self, text: str) -> None:
+        """Change the configuration file."""
+        self.config.write_text(f'log_file = "{self.directory}/log"\n{text}', encoding="utf-8")
+
+    def log(self) -> str:
+        return (self.directory / "log").read_text(encoding="utf-8")
+
+    async def join(self) -> Client:
+        before = self.service.server.hub.next_id
+        client = await self.connect()
+        await happened(lambda: self.service.server.hub.next_id > before)
+        return client
+
+    async def connect(self, name: str = "s") -> Client:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, str(self.directory / name))
+        self.clients.append(Client(sock))
+        return self.clients[-1]
+
+
+@asynccontextmanager
+async def operating(
+    relay: str = "market_data",
+    text: str = "",
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> AsyncIterator[Running]:
+    """A service with a configuration file of the given text, until the block ends or it ends itself."""
+    with short_directory() as directory, ExitStack() as held:
+        config_file = directory / "relay.toml"
+        text = text.replace("DIR", str(directory))
+        config_file.write_text(f'log_file = "{directory}/log"\n{text}', encoding="utf-8")
+        given = {"socket": str(directory / "s"), **(flags or {})}
+        source = Source(RELAYS[relay], str(config_file), environment or {}, given)
+        config = source.load()
+        listen = server_settings(config, source.logic).listen
+        endpoints = [claim(path, listen) for path in listen.paths]
+        for endpoint in endpoints:
+            held.callback(endpoint.release)
+        operating_sockets = listen_for_operators(config, held)
+        log = open_log(relay, config.log_file, config.log_format, config.log_level, config.log_repeat_interval)
+        audit = open_audit(config, source.logic, source.environment)
+        service = Service(source, config, Surroundings(log, audit, Notifier(source.environment), "test"), endpoints)
+        running = Running(service, directory, config_file)
+        serving = asyncio.create_task(serve_operators(service, operating_sockets))
+        life = asyncio.create_task(service.run())
+        await asyncio.sleep(0)
+        try:
+            yield running
+        finally:
+            service.end()
+            async with asyncio.timeout(LIMIT):
+                await life
+            serving.cancel()
+            with suppress(asyncio.CancelledError):
+                await serving
+            for client in running.clients:
+                client.close()
+            if audit is not None:
+                audit.close()
+            log.stream.close()

@@ -1,0 +1,158 @@
+"""What a relay logs: one line per connection's life, storms as counts, plain, coloured or JSON."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from torq_engine.accounting import CloseReason
+from torq_engine.observer import Peer
+from torq_engine.operations.logs import EventLog, LogObserver, open_log
+
+from ..frames import frame
+from ..relays import happened
+from .services import operating
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    handlers = logging.getLogger().handlers[:]
+    yield
+    logging.getLogger().handlers[:] = handlers
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[EventLog]:
+    log = open_log("signal", str(tmp_path / "log"), "plain", "info", 10.0)
+    yield log
+    log.stream.close()
+
+
+def lines(tmp_path: Path) -> list[str]:
+    return (tmp_path / "log").read_text("utf-8").splitlines()
+
+
+async def test_a_connection_s_life_is_one_line_with_peer_counters_and_reason() -> None:
+    async with operating(text="log_format = 'json'\nqueue_frames = 1\n") as running:
+        client, leaver = await running.join(), await running.join()
+        await leaver.send(frame(sequence=1) + frame(domain=2))
+        await client.frames(1)
+        leaver.close()
+        await happened(lambda: len(running.service.server.hub.connections) == 1)
+        [line] = [json.loads(text) for text in running.log().splitlines() if "connection closed" in text]
+        assert line["reason"] == "peer-left"
+        assert (line["frames_in"], line["bytes_in"], line["refused"], line["connection"]) == (2, 64, 1, 2)
+        assert {"pid", "uid", "gid", "seconds", "frames_out", "bytes_out", "timestamp", "level", "relay"} <= set(line)
+
+
+def test_a_plain_line_has_time_level_name_event_and_fields(log: EventLog, tmp_path: Path) -> None:
+    log.info("an event", number=3, text="two words", nothing=None, many=["a", "b"], empty="")
+    [line] = lines(tmp_path)
+    assert line[23:] == ' INFO torq.signal: an event number=3 text="two words" many=a,b empty=""'
+
+
+def test_console_lines_carry_the_event(tmp_path: Path) -> None:
+    log = open_log("signal", str(tmp_path / "log"), "console", "info", 10.0)
+    log.info("an event", number=3)
+    log.stream.close()
+    assert "an event" in lines(tmp_path)[0]
+    assert "number=3" in lines(tmp_path)[0]
+
+
+def test_a_storm_of_like_warnings_is_one_line_and_a_count(log: EventLog, tmp_path: Path) -> None:
+    timers: list[Callable[[], None]] = []
+    log.later = lambda delay, act: timers.append(act)
+    now = [0.0]
+    log._clock = lambda: now[0]
+    for _ in range(1000):
+        log.warning("refused", uid=5)
+    log.error("another")
+    assert len(lines(tmp_path)) == 2
+    now[0] = 10.0
+    for act in timers:
+        act()
+    assert lines(tmp_path)[2].endswith("WARNING torq.signal: refused repeated=999")
+    assert len(lines(tmp_path)) == 3
+    log.warning("refused", uid=6)
+    assert lines(tmp_path)[3].endswith("refused uid=6")
+
+
+def test_a_count_comes_with_the_next_line_or_at_the_end_without_a_loop(log: EventLog, tmp_path: Path) -> None:
+    now = [0.0]
+    log._clock = lambda: now[0]
+    for moment in (0.0, 1.0, 11.0, 12.0):
+        now[0] = moment
+        log.warning("refused")
+    log.flush()
+    assert [line.partition("refused")[2] for line in lines(tmp_path)] == ["", " repeated=1", " repeated=1"]
+
+
+def test_interval_0_writes_every_line_and_levels_hide_what_is_below(log: EventLog, tmp_path: Path) -> None:
+    log.configure("warning", 0)
+    log.later = lambda delay, act: None
+    for _ in range(3):
+        log.warning("x")
+        log.info("hidden")
+        log.debug("hidden")
+    assert len(lines(tmp_path)) == 3
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(log: EventLog) -> None:
+    log.stream.close()
+    log.info("nobody hears it")
+
+
+def test_what_libraries_log_becomes_an_event(log: EventLog, tmp_path: Path) -> None:
+    try:
+        raise ValueError("inner")
+    except ValueError:
+        logging.getLogger("asyncio").exception("Exception in callback")
+    [line] = lines(tmp_path)
+    assert "ERROR torq.signal: Exception in callback logger=asyncio" in line
+    assert "ValueError: inner" in line
+
+
+async def test_observer_tells_of_every_event_of_a_server(log: EventLog, tmp_path: Path) -> None:
+    async with operating() as running:
+        connection = running.service.server.hub.join(Nowhere(), 1)
+        connection.close_reason = CloseReason.SLOW_CONSUMER
+        connection.dropped_frames[0] = 4
+        observer = LogObserver(log, "build", "loop")
+        log.configure("debug", 10.0)
+        peer = Peer(1, 2, 3)
+        observer.admitted(connection, peer)
+        observer.refused(CloseReason.NOT_ALLOWED, peer)
+        observer.refused(CloseReason.MAX_CONNECTIONS, None)
+        observer.accept_paused(OSError(24, "Too many open files"))
+        observer.path_lost(Path("/x"))
+        try:
+            raise RuntimeError("of ours")
+        except RuntimeError:
+            observer.failed(connection)
+        observer.closed(connection, peer)
+        running.service.server.hub.disconnect(connection, CloseReason.SLOW_CONSUMER)
+        running.service.server.hub.closing.clear()
+    text = (tmp_path / "log").read_text("utf-8")
+    for expected in (
+        "connection joined connection=1 pid=1 uid=2 gid=3",
+        "connection refused: not-allowed pid=1 uid=2 gid=3",
+        "connection refused: max-connections",
+        'trying again error="Too many open files"',
+        "no longer at its path",
+        "RuntimeError: of ours",
+        "reason=slow-consumer",
+        "dropped_queue_full=4",
+    ):
+        assert expected in text
+
+
+class Nowhere:
+    """An outlet that takes everything."""
+
+    def send(self, data: bytes | memoryview, /) -> int:
+        return len(data)
+
+    def sendmsg(self, buffers: object, /) -> int:
+        raise AssertionError(buffers)
