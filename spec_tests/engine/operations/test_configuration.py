@@ -183,11 +183,11 @@ def test_sec_2_allow_lists_take_names_numbers_and_anyone() -> None:
     execution = RELAYS["execution"]
     named = load(execution, "", {"TORQ_ALLOW_UIDS": "root,4242", "TORQ_ALLOW_GIDS": "root"}, {})
     listen = server_settings(named, execution).listen
-    assert listen.allow_uids == {0, 4242}
-    assert listen.allow_gids == {0}
+    assert listen.allow_uids == frozenset({0, 4242})
+    assert listen.allow_gids == frozenset({0})
     only_group = server_settings(RelayConfig(allow_gids=["root"]), execution).listen
     assert only_group.allow_uids is None
-    assert only_group.allow_gids == {0}
+    assert only_group.allow_gids == frozenset({0})
     anyone = server_settings(RelayConfig(allow_uids=["*", 3]), execution).listen
     assert anyone.allow_uids is None
     assert anyone.allow_gids is None

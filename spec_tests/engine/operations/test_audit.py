@@ -1,0 +1,371 @@
+"""The audit log: every frame is in it, and no change of it goes unseen (SEC-3)."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from torq_domains.execution import ExecutionLogic
+from torq_engine.operations.audit import AuditLog, AuditSettings, frame_entries
+from torq_engine.operations.audit_chain import AuditError, Finding, file_number, read_seal, seal_path, verify
+from torq_engine.operations.audit_command import main
+from torq_engine.operations.configuration import ConfigError, RelayConfig
+from torq_engine.operations.service import open_audit
+from torq_protocol.framing import FrameScanner
+from torq_protocol.policy import FramePolicy
+
+from ..daemons import daemon, receive, run
+from ..frames import EXECUTION, frame, tlv
+from ..relays import happened
+from .services import operating
+
+
+def logs(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.jsonl"), key=file_number)
+
+
+def records(directory: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for file in logs(directory) for line in file.read_text("utf-8").splitlines()]
+
+
+def check(directory: Path, key: bytes = b"") -> Finding:
+    """What verification says: unreadable seals are problems too."""
+    try:
+        files = logs(directory)
+        return verify(files, read_seal(seal_path(directory / "execution-00000001.jsonl"), key), key)
+    except AuditError as error:
+        return Finding(problems=[str(error)])
+
+
+def write(directory: Path, frames: int, *, key: bytes = b"", file_bytes: int = 4096) -> None:
+    """A log of several files."""
+    log = AuditLog(directory, "execution", AuditSettings(file_bytes, "never", key=key))
+    for number in range(frames):
+        log.frames(1, 1000, 2, [f"[1,{number},10,99]", f'[1,{number},10,98,"bad-checksum"]'])
+        log.flush()
+    log.close()
+
+
+@pytest.fixture(scope="module")
+def sample() -> list[tuple[str, bytes]]:
+    """Names and contents of a log of three files and its seal."""
+    with tempfile.TemporaryDirectory() as name:
+        write(Path(name), 40)
+        found = sorted((path.name, path.read_bytes()) for path in Path(name).iterdir())
+        assert [name for name, _ in found][:3] == [f"execution-0000000{number}.jsonl" for number in (1, 2, 3)]
+        assert check(Path(name)).problems == []
+        return found
+
+
+def tampered(files: list[tuple[str, bytes]], key: bytes = b"") -> list[str]:
+    with tempfile.TemporaryDirectory() as name:
+        for file, data in files:
+            (Path(name) / file).write_bytes(data)
+        return check(Path(name), key).problems
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_sec_3_any_changed_byte_is_found(sample: list[tuple[str, bytes]], data: st.DataObject) -> None:
+    files = dict(sample)
+    name = data.draw(st.sampled_from(sorted(files)))
+    at = data.draw(st.integers(0, len(files[name]) - 1))
+    changed = bytearray(files[name])
+    changed[at] ^= data.draw(st.integers(1, 255))
+    assert tampered(list((files | {name: bytes(changed)}).items()))
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_sec_3_any_cut_is_found(sample: list[tuple[str, bytes]], data: st.DataObject) -> None:
+    files = dict(sample)
+    name = data.draw(st.sampled_from(sorted(files)))
+    start = data.draw(st.integers(0, len(files[name]) - 1))
+    stop = data.draw(st.integers(start + 1, len(files[name])))
+    assert tampered(list((files | {name: files[name][:start] + files[name][stop:]}).items()))
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_sec_3_whole_lines_cut_doubled_swapped_or_moved_are_found(
+    sample: list[tuple[str, bytes]], data: st.DataObject
+) -> None:
+    files = dict(sample)
+    names = [name for name in sorted(files) if name.endswith("jsonl")]
+    lines = [(name, line) for name in names for line in files[name].splitlines(keepends=True)]
+    first, second = (data.draw(st.integers(0, len(lines) - 1)) for _ in range(2))
+    act = data.draw(st.sampled_from(["cut", "double", "swap", "move", "cut the end"]))
+    if act == "cut":
+        del lines[first]
+    elif act == "double":
+        lines.insert(second, lines[first])
+    elif act == "swap":
+        lines[first], lines[second] = (lines[first][0], lines[second][1]), (lines[second][0], lines[first][1])
+    elif act == "move":
+        lines.insert(second, lines.pop(first))
+    else:
+        del lines[first:]
+    changed = {name: b"".join(line for owner, line in lines if owner == name) for name in names}
+    same = changed == {name: files[name] for name in names}
+    assert bool(tampered(list((files | changed).items()))) is not same
+
+
+@pytest.mark.parametrize("missing", ["execution-00000001.jsonl", "execution-00000002.jsonl", "execution.seal"])
+def test_sec_3_a_missing_file_is_found(sample: list[tuple[str, bytes]], missing: str) -> None:
+    assert tampered([(name, data) for name, data in sample if name != missing])
+
+
+def test_sec_3_a_missing_last_file_is_found(sample: list[tuple[str, bytes]]) -> None:
+    last = [name for name, _ in sample if name.endswith("jsonl")][-1]
+    [problem] = tampered([(name, data) for name, data in sample if name != last])
+    assert "the end is missing" in problem
+
+
+def test_sec_3_with_a_key_the_chain_cannot_be_made_again_without_it(tmp_path: Path) -> None:
+    write(tmp_path, 10, key=b"secret")
+    assert check(tmp_path, b"secret").problems == []
+    assert check(tmp_path).problems
+    assert check(tmp_path, b"other").problems
+
+
+def test_sec_3_a_record_says_sequence_size_checksum_and_verdict_of_each_frame_in_order() -> None:
+    logic = ExecutionLogic()
+    good, bad = frame(domain=EXECUTION, sequence=(1 << 64) - 1), bytearray(frame(domain=EXECUTION, sequence=8))
+    bad[28] ^= 1
+    data = good + bytes(bad) + good + frame(tlv(1), domain=EXECUTION, sequence=9)
+    entries = [
+        json.loads(text) for text in frame_entries(data, FrameScanner(logic.policy(logic.level)).scan(data), None)
+    ]
+    checksum = int.from_bytes(good[28:32], "little")
+    assert entries[0] == entries[2] == [1, (1 << 64) - 1, 0, checksum]
+    assert entries[1] == [1, 8, 0, int.from_bytes(bad[28:32], "little"), "bad-checksum"]
+    assert entries[3][1:3] == [9, 2]
+    assert entries[3][4] == "type-out-of-range"
+
+
+def test_sec_3_what_a_logic_refuses_is_recorded_as_refused() -> None:
+    data = frame(sequence=1) + frame(sequence=2)
+    entries = frame_entries(data, FrameScanner(FramePolicy(1)).scan(data), lambda header: header.sequence != 2)
+    assert [len(json.loads(entry)) for entry in entries] == [4, 5]
+    assert json.loads(entries[1])[4] == "refused-by-logic"
+
+
+@pytest.mark.parametrize("fsync", ["never", "interval", "always"])
+async def test_sec_3_execution_records_connections_frames_and_ends_by_default(fsync: str) -> None:
+    async with operating(
+        "execution", f"audit_fsync = '{fsync}'\naudit_fsync_interval = 0.001\necho = false\n"
+    ) as running:
+        first, second = await running.join(), await running.join()
+        await first.send(frame(domain=EXECUTION, sequence=5) + frame(sequence=6))
+        assert await second.frames(1) == [frame(domain=EXECUTION, sequence=5)]
+        directory = running.directory / "s.audit"
+        if fsync == "always":
+            assert "frames" in [record["event"] for record in records(directory)]
+        first.close()
+        await happened(lambda: len(running.service.server.hub.connections) == 1)
+        running.service.reload()
+        await happened(lambda: "reloaded" in [record["event"] for record in records(directory)])
+        found = records(directory)
+        assert [record["event"] for record in found][:5] == ["file", "started", "joined", "joined", "frames"]
+        assert found[4]["receivers"] == 1
+        assert found[4]["uid"] == os.geteuid()
+        assert [entry[1] for entry in found[4]["frames"]] == [5, 6]  # type: ignore[attr-defined]  # JSON
+        assert "closed" in [record["event"] for record in found]
+        assert check(directory).problems == []
+
+
+async def test_sec_3_refused_connections_are_recorded() -> None:
+    async with operating("execution", "allow_uids = [4242]\n") as running:
+        refused = await running.connect()
+        assert await refused.end() == b""
+        directory = running.directory / "s.audit"
+        await happened(lambda: records(directory)[-1]["event"] == "refused")
+        assert records(directory)[-1]["reason"] == "not-allowed"
+
+
+async def test_sec_3_what_cannot_be_recorded_is_not_forwarded_and_recording_resumes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with operating("execution", "audit_fsync = 'always'\n") as running:
+        sender, receiver = await running.join(), await running.join()
+        audit = running.service.audit
+        assert audit is not None
+
+        def full(descriptor: int, data: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("torq_engine.operations.audit.os.write", full)
+            await sender.send(frame(domain=EXECUTION, sequence=1))
+            assert await sender.end() == b""
+            assert "audit log cannot be written: No space left" in running.service.ready()
+            another = await running.join()
+            await another.send(frame(domain=EXECUTION, sequence=2))
+            assert await another.end() == b""
+        audit.flush()
+        assert running.service.ready() == ""
+        third = await running.join()
+        await third.send(frame(domain=EXECUTION, sequence=3))
+        assert await receiver.frames(1) == [frame(domain=EXECUTION, sequence=3)]
+
+
+def test_sec_3_after_kill_9_the_chain_goes_on() -> None:
+    with daemon("execution") as relay:
+        directory = Path(f"{relay.path}.audit")
+        client = relay.connect()
+        client.sendall(frame(domain=EXECUTION))
+        assert receive(client, 32) == frame(domain=EXECUTION)
+        relay.signal(signal.SIGKILL)
+        relay.ends()
+        assert check(directory).problems == []
+        with daemon("execution", path=relay.path) as again:
+            client = again.connect()
+            client.sendall(frame(domain=EXECUTION))
+            assert receive(client, 32) == frame(domain=EXECUTION)
+            again.signal()
+            assert again.ends() == 0
+        assert check(directory).problems == []
+        assert [record["event"] for record in records(directory)].count("started") == 2
+
+
+def test_sec_3_records_behind_the_seal_are_taken_over_and_a_torn_line_is_cut_off(tmp_path: Path) -> None:
+    write(tmp_path, 3)
+    sealed = seal_path(logs(tmp_path)[0]).read_bytes()
+    write(tmp_path, 3)
+    seal_path(logs(tmp_path)[0]).write_bytes(sealed)  # as if killed before it sealed again
+    assert [note for note in check(tmp_path).notes if "behind the seal" in note]
+    with logs(tmp_path)[-1].open("ab") as file:
+        file.write(b'{"n":99,"time')
+    write(tmp_path, 1)
+    assert check(tmp_path).problems == []
+    started = [record for record in records(tmp_path) if record["event"] == "started"]
+    assert started[-1]["torn_bytes"] == 13
+    assert started[-1]["recovered_records"] == 5
+
+
+@pytest.mark.parametrize("damage", ["seal gone", "seal changed", "end cut", "appended", "file gone"])
+def test_sec_3_a_relay_does_not_go_on_in_a_log_that_was_tampered_with(tmp_path: Path, damage: str) -> None:
+    write(tmp_path, 3)
+    file, seal = logs(tmp_path)[-1], tmp_path / "execution.seal"
+    if damage == "seal gone":
+        seal.unlink()
+    elif damage == "seal changed":
+        seal.write_bytes(seal.read_bytes().replace(b"0", b"1"))
+    elif damage == "end cut":
+        file.write_bytes(file.read_bytes()[:-5])
+    elif damage == "appended":
+        file.write_bytes(file.read_bytes() + b'{"event":"forged"}\n')
+    else:
+        file.unlink()
+    with pytest.raises(AuditError, match=r"use another --audit-directory|the seal was changed"):
+        AuditLog(tmp_path, "execution", AuditSettings())
+
+
+def test_sec_3_killed_before_the_first_seal_a_log_starts_anew(tmp_path: Path) -> None:
+    (tmp_path / "execution.seal").touch()
+    (tmp_path / "execution-00000001.jsonl").write_bytes(b'{"n":1,')
+    write(tmp_path, 1)
+    assert check(tmp_path).problems == []
+
+
+def test_sec_3_one_log_has_one_writer_and_the_second_says_so(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, "execution", AuditSettings())
+    with pytest.raises(AuditError, match="another relay writes there"):
+        AuditLog(tmp_path, "execution", AuditSettings())
+    log.close()
+    ended = run("execution", "--socket", tmp_path / "s", "--audit-directory", "/dev/null/x", "--shared-directory")
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "cannot open the audit log" in ended.stderr
+
+
+def test_sec_3_files_are_ours_alone_and_rotated_on_request(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "new", "execution", AuditSettings())
+    log.next_file()
+    log.close()
+    assert [file.name for file in logs(tmp_path / "new")] == ["execution-00000001.jsonl", "execution-00000002.jsonl"]
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()} == {0o600}
+    assert check(tmp_path / "new").problems == []
+
+
+def test_sec_3_a_disk_that_is_full_at_the_start_is_one_line(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+        log = AuditLog(tmp_path, "execution", AuditSettings())
+        assert log.failure == "File too large"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, previous)
+    log.close()
+    assert check(tmp_path).problems == []
+
+
+def test_sec_3_where_the_log_goes_and_whether_there_is_one(tmp_path: Path) -> None:
+    logic = ExecutionLogic()
+    state = {"STATE_DIRECTORY": f"{tmp_path}/state:/other"}
+    log = open_audit(RelayConfig(), logic, state)
+    assert log is not None
+    assert log.directory == tmp_path / "state" / "audit"
+    log.close()
+    assert open_audit(RelayConfig(audit=False), logic, {}) is None
+    gone = RelayConfig(audit_key_file=f"{tmp_path}/gone")
+    with pytest.raises(ConfigError, match=r"audit_key_file: .* cannot be read"):
+        open_audit(gone, logic, state)
+
+
+def command(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words], prog_name="torq-audit")
+
+
+def test_sec_3_command_verifies_with_exit_codes_0_1_and_2(tmp_path: Path) -> None:
+    log, copy, key = tmp_path / "log", tmp_path / "copy", tmp_path / "key"
+    key.write_bytes(b"secret")
+    write(log, 40, key=b"secret")
+    whole = command("verify", log, "--key-file", key)
+    assert whole.exit_code == 0
+    assert ": whole, " in whole.output
+    assert command("verify", *logs(log), "--key-file", key).exit_code == 0
+    wrong_key = command("verify", log)
+    assert (wrong_key.exit_code, "the seal was changed, or sealed with another key" in wrong_key.output) == (1, True)
+    shutil.copytree(log, copy)
+    middle = logs(copy)[1]
+    middle.write_bytes(middle.read_bytes().replace(b"bad-checksum", b"bad-checksam", 1))
+    edited = command("verify", copy, "--key-file", key)
+    assert edited.exit_code == 1
+    assert f"TAMPERED {middle}: line " in edited.output
+    assert "NOT WHOLE" in edited.output
+    assert command("verify", logs(log)[1], "--key-file", key).exit_code == 1
+    assert command("verify", logs(log)[1], "--partial", "--key-file", key).exit_code == 0
+    (log / "execution.seal").rename(tmp_path / "seal")
+    assert command("verify", log, "--key-file", key).exit_code == 1
+    assert command("verify", log, "--key-file", key, "--seal", tmp_path / "seal").exit_code == 0
+    assert command("verify", log, "--key-file", key, "--partial").exit_code == 0
+    assert command("verify", tmp_path / "nothing").exit_code == 2
+    assert command("verify", tmp_path / "key").exit_code == 1
+    (tmp_path / "empty").mkdir()
+    assert command("verify", tmp_path / "empty").exit_code == 2
+    directory = tmp_path / "odd-00000001.jsonl"
+    directory.mkdir()
+    (directory / "x-00000001.jsonl").mkdir()
+    assert command("verify", directory, "--partial").exit_code == 2
+
+
+def test_sec_3_command_shows_one_line_a_frame(tmp_path: Path) -> None:
+    write(tmp_path, 2)
+    shown = [json.loads(line) for line in command("show", tmp_path).output.splitlines()]
+    assert [line["event"] for line in shown] == ["file", "started", "frame", "frame", "frame", "frame", "stopped"]
+    assert (shown[2]["sequence"], shown[2]["checksum"], shown[2]["receivers"]) == (0, 99, 2)
+    refused = [json.loads(line) for line in command("show", "--refused", tmp_path).output.splitlines()]
+    assert [line["refused"] for line in refused] == ["bad-checksum", "bad-checksum"]
+    logs(tmp_path)[0].write_bytes(b"nonsense\n")
+    bad = command("show", tmp_path)
+    assert (bad.exit_code, "not an audit record" in bad.output) == (2, True)

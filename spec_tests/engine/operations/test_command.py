@@ -1,0 +1,208 @@
+"""``torq-relay``, and the whole life of a relay inside one process."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from torq_domains.command import RELAYS
+from torq_engine.daemon import run_relay
+from torq_engine.operations.commands import relay_commands
+from torq_engine.operations.control_client import ControlClient
+from torq_engine.operations.supervisor import RestartPolicy, Supervisor
+
+from ..daemons import receive
+from ..frames import frame
+from ..relays import LIMIT, short_directory
+
+COMMANDS = relay_commands(RELAYS, "torq_domains.command")
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+
+
+@contextmanager
+def own_signals() -> Iterator[None]:
+    """Leave the process's signal handlers as they were."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def connected(path: Path) -> socket.socket:
+    """A connection to a relay that may still be starting."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(LIMIT)
+    waiting = threading.Event()
+    for _ in range(5000):
+        try:
+            sock.connect(str(path))
+        except OSError:
+            waiting.wait(0.002)  # a process that is starting gives no event to wait for
+        else:
+            return sock
+    raise AssertionError(f"nobody listens at {path}")
+
+
+def beside(act: Callable[[], None]) -> threading.Thread:
+    """Act in a thread, then end this process's relay."""
+
+    def run() -> None:
+        try:
+            act()
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("relay", ["market_data", "execution"])
+def test_life_1_a_relay_with_everything_on_serves_and_gives_all_back(relay: str) -> None:
+    seen: list[bytes] = []
+    with short_directory() as directory, own_signals():
+
+        def act() -> None:
+            client = connected(directory / "s")
+            sent = frame(domain=RELAYS[relay].domain)
+            client.sendall(sent)
+            seen.append(receive(client, 32))
+            control = ControlClient(f"{directory}/c")
+            seen.append(control.ask("status"))
+            control.close()
+            client.close()
+
+        thread = beside(act)
+        flags = ["--socket", f"{directory}/s", "--control-socket", f"{directory}/c", "--metrics", f"unix:{directory}/m"]
+        flags += ["--log-file", f"{directory}/log", "--audit-directory", f"{directory}/audit"]
+        assert run_relay(RELAYS[relay], flags) == 0
+        thread.join()
+        assert seen[0] == frame(domain=RELAYS[relay].domain)
+        assert b'"state":"serving"' in seen[1]
+        assert set(os.listdir(directory)) - {"audit"} == {"log"}
+
+
+def test_a_log_file_that_cannot_be_opened_is_one_line_and_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
+    with short_directory() as directory, own_signals():
+        assert run_relay(RELAYS["signal"], ["--socket", f"{directory}/s", "--log-file", "/no/such/log"]) == 1
+        assert run_relay(RELAYS["signal"], ["check-config", "/no/such/file"]) == 1
+        assert run_relay(RELAYS["signal"], ["--metrics", "nowhere"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "signal_relay: /no/such/log: cannot log there: No such file or directory"
+    assert len(lines) == 3
+
+
+def test_check_config_checks_the_file_for_every_relay_or_the_one_it_names(tmp_path: Path) -> None:
+    file = tmp_path / "relays.toml"
+    file.write_text("[signal]\nqueue_frames = 3\n", encoding="utf-8")
+    good = CliRunner().invoke(COMMANDS, ["check-config", str(file)])
+    assert (good.exit_code, good.output) == (0, f"{file}: can be used by market_data, signal, execution\n")
+    file.write_text('relay = "signal"\n', encoding="utf-8")
+    assert CliRunner().invoke(COMMANDS, ["check-config", str(file)]).output == f"{file}: can be used by signal\n"
+    file.write_text('relay = "signals"\n', encoding="utf-8")
+    bad = CliRunner().invoke(COMMANDS, ["check-config", str(file)])
+    assert bad.exit_code == 1
+    assert "no such relay: 'signals'; use --relay NAME" in bad.output
+    assert CliRunner().invoke(COMMANDS, ["check-config", "/no/such/file"]).exit_code == 1
+
+
+def test_run_says_what_it_needs_when_no_relay_is_named(tmp_path: Path) -> None:
+    nothing = CliRunner().invoke(COMMANDS, ["run"])
+    assert (nothing.exit_code, "which relay? use --relay" in nothing.output) == (2, True)
+    file = tmp_path / "relays.toml"
+    file.write_text("echo = true\n", encoding="utf-8")
+    unsaid = CliRunner().invoke(COMMANDS, ["run", "--config", str(file)])
+    assert (unsaid.exit_code, "does not say which relay it is for" in unsaid.output) == (2, True)
+    extra = CliRunner().invoke(COMMANDS, ["run", "--all", "--no-echo"])
+    assert (extra.exit_code, "--all takes settings from the file" in extra.output) == (2, True)
+    assert "torq 0" in CliRunner().invoke(COMMANDS, ["--version"]).output
+
+
+def test_run_runs_the_relay_that_its_file_names() -> None:
+    with short_directory() as directory, own_signals():
+        file = directory / "relays.toml"
+        file.write_text(f'[signal]\nsocket = "{directory}/s"\n', encoding="utf-8")
+        thread = beside(lambda: connected(directory / "s").close())
+        result = CliRunner().invoke(COMMANDS, ["run", "--config", str(file), "--log-file", f"{directory}/log"])
+        thread.join()
+        assert result.exit_code == 0
+        assert "torq.signal: listening" in (directory / "log").read_text("utf-8")
+
+
+def test_life_1_run_all_starts_restarts_and_ends_every_relay() -> None:
+    with short_directory() as directory:
+        file = directory / "relays.toml"
+        tables = [
+            f'[{name}]\nsocket = "{directory}/{name}"\ncontrol_socket = "{directory}/{name}.c"\n' for name in RELAYS
+        ]
+        file.write_text("".join(tables), encoding="utf-8")
+        command = [
+            sys.executable,
+            "-m",
+            "torq_domains.command",
+            "run",
+            "--all",
+            "--pause",
+            "0.01",
+            "--config",
+            str(file),
+        ]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as supervisor:
+            assert supervisor.stderr is not None
+            try:
+                for name, logic in RELAYS.items():
+                    with connected(directory / name) as client:
+                        client.sendall(frame(domain=logic.domain))
+                        assert receive(client, 32) == frame(domain=logic.domain)
+                started = [_line(supervisor.stderr, "signal started, process ")]
+                os.kill(int(started[0].split()[-1]), signal.SIGKILL)
+                assert "exit code -9, failure 1; starting it again" in _line(supervisor.stderr, "signal ended")
+                connected(directory / "signal").close()
+                supervisor.send_signal(signal.SIGHUP)
+                _line(supervisor.stderr, "configuration reloaded")
+                supervisor.send_signal(signal.SIGTERM)
+                supervisor.stderr.read()
+                assert supervisor.wait(LIMIT) == 0
+                assert not [name for name in RELAYS if (directory / name).exists()]
+            finally:
+                supervisor.kill()
+
+
+def _line(stream: object, words: str) -> str:
+    """The next line of a supervisor with certain words."""
+    for line in stream:  # type: ignore[attr-defined]  # a text stream
+        if words in line:
+            return str(line)
+    raise AssertionError(f"no line with {words!r}")
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-S", "-c", code]
+
+
+async def test_a_relay_that_fails_too_often_is_given_up_and_all_end(capfd: pytest.CaptureFixture[str]) -> None:
+    commands = {"steady": python("import signal; signal.pause()"), "broken": python("raise SystemExit(3)")}
+    assert await Supervisor(commands, RestartPolicy(0.001, 2)).run() == 1
+    said = capfd.readouterr().err
+    assert said.count("broken started") == 3
+    assert "broken ended with exit code 3, failure 3; giving up, ending all" in said
+
+
+async def test_a_wrong_configuration_is_not_tried_again(capfd: pytest.CaptureFixture[str]) -> None:
+    assert await Supervisor({"wrong": python("raise SystemExit(2)")}, RestartPolicy(0.001, 9)).run() == 1
+    assert capfd.readouterr().err.count("wrong started") == 1
+
+
+async def test_relays_that_end_well_are_not_started_again(capfd: pytest.CaptureFixture[str]) -> None:
+    assert await Supervisor({"done": python(""), "too": python("")}, RestartPolicy(0.001, 9)).run() == 0
+    assert "done ended by itself; not started again" in capfd.readouterr().err
