@@ -3,10 +3,9 @@
 Facts:
 - a key is a field: its name in the file, ``TORQ_`` and its name in upper case in the environment, its name with
   hyphens as a flag; the limits in its ``Meta`` are enforced, its ``unit`` and ``reloads`` are published;
+- annotations are evaluated here once, not kept as texts: msgspec would compile each three times at every start;
 - a key that does not reload belongs to what is built once: the socket, the framing kernel, the loop, the endpoints.
 """
-
-from __future__ import annotations
 
 import grp
 import os

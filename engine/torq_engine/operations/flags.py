@@ -54,7 +54,7 @@ def relay_parser(logic: RelayLogic) -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"{logic.name}_relay: {build_info()}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show what is installed and how it runs, and exit")
     parser.add_argument("--config", metavar="FILE", help="read settings from this TOML file (or from TORQ_CONFIG's)")
     sections: dict[str, argparse._ArgumentGroup] = {}
     for key in KEYS.values():
@@ -63,6 +63,20 @@ def relay_parser(logic: RelayLogic) -> argparse.ArgumentParser:
         _add(sections[key.section], key, logic)
     sections[KEYS["aliases"].section].add_argument("--no-alias", action="store_true", help="listen at --socket alone")
     return parser
+
+
+class _Version(argparse.Action):
+    """Says the version; it is looked up only when asked for, which takes longer than all other parsing."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        print(f"{parser.prog}: {build_info()}")
+        parser.exit()
 
 
 def _add(group: argparse._ArgumentGroup, key: Key, logic: RelayLogic) -> None:
