@@ -77,6 +77,9 @@ bench: install ## Figures of this machine: protocol, relay, latency, connections
 bench-fanout: install ## Fan-out of a daemon to 10 receivers, 5 million frames
 	$(BIN)/python -m torq_bench fanout
 
+chaos: install ## Misbehaving clients, signals and reloads at a relay for 5 minutes (SECONDS=300), a witness beside them
+	$(BIN)/python -m torq_bench chaos --seconds $(or $(SECONDS),300)
+
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov
 	rm -rf torq-failures

@@ -3,19 +3,23 @@
 Facts:
 - the seed decides every act, so that a failing run can be repeated as far as the operating system allows;
 - the witness parses all it receives: a torn, mixed or foreign frame anywhere shows as bytes that are no frame;
-- at the end the relay must hold as many descriptors as before, no more memory than it used in the first part, and end
-  with exit code 0 on SIGTERM.
+- meanwhile the operator changes the configuration, well and badly, moves the log away and sends SIGHUP and SIGUSR1;
+- at the end the relay must hold as many descriptors and threads as before, no more memory than it used in the first
+  part, and end with exit code 0 on SIGTERM.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from zlib import crc32
 
 import click
@@ -175,25 +179,85 @@ class Crowd:
         return make_frame(self._domain, size, self._random.randrange(1 << 60))
 
 
-def run_chaos(path: str, process: int, domain: RelayDomain, seed: int, ends: tuple[int, float]) -> ChaosResult:
+class Operator:
+    """Reconfigures a relay that runs with ``--config`` in a directory, sensibly or not, and rotates its log."""
+
+    def __init__(self, process: int, directory: Path, seed: int) -> None:
+        self._process = process
+        self._directory = directory
+        self._random = random.Random(seed)
+        self._acts = (self.reload, self.reload_nonsense, self.rotate_the_log)
+
+    @staticmethod
+    def flags(directory: Path) -> list[str]:
+        """What the relay must be started with; writes its first configuration."""
+        (directory / "relay.toml").write_text(_settings(directory), encoding="utf-8")
+        return ["--config", str(directory / "relay.toml")]
+
+    def act(self) -> str:
+        """One act; returns its name."""
+        act = self._random.choice(self._acts)
+        act()
+        return act.__name__
+
+    def reload(self) -> None:
+        chosen = [
+            f"echo = {self._random.choice(('true', 'false'))}",
+            f"queue_frames = {self._random.choice((10_000, 20_000))}",
+            f'on_framing_error = "{self._random.choice(("close", "resync"))}"',
+            f"partial_frame_timeout = {self._random.choice((0, 0.5, 30))}",
+            f"read_bytes = {self._random.choice((4096, 262_144))}",
+        ]
+        self._configure("\n".join(chosen))
+
+    def reload_nonsense(self) -> None:
+        self._configure(self._random.choice(("queue_frames = -1", "= = =", 'level = "security"', "nonsense = 1")))
+
+    def rotate_the_log(self) -> None:
+        with suppress(FileNotFoundError):
+            (self._directory / "log").replace(self._directory / "log.old")
+        os.kill(self._process, signal.SIGUSR1)
+
+    def _configure(self, text: str) -> None:
+        new = self._directory / "relay.toml.new"
+        new.write_text(f"{_settings(self._directory)}{text}\n", encoding="utf-8")
+        new.replace(self._directory / "relay.toml")
+        os.kill(self._process, signal.SIGHUP)
+
+
+def _settings(directory: Path) -> str:
+    return f'log_file = "{directory}/log"\nlog_level = "warning"\n'
+
+
+def run_chaos(
+    path: str,
+    process: int,
+    domain: RelayDomain,
+    seed: int,
+    ends: tuple[int, float],
+    *,
+    operator: Operator | None = None,
+) -> ChaosResult:
     """Act until so many acts or seconds (0 for no bound) have passed; every fault found is in the result."""
     result = ChaosResult()
     witness = Witness(path, domain)
     crowd = Crowd(path, domain, seed)
     try:
         witness.exchange()
-        descriptors = _descriptors(process)
+        held = {what: _count(process, what) for what in ("fd", "task")}
         memory = 0
         acts, seconds = ends
         limit = time.monotonic() + seconds
         while (not acts or result.acts.total() < acts) and (not seconds or time.monotonic() < limit):
             for _ in range(_ACTS_PER_WITNESS):
                 result.acts[crowd.act()] += 1
+            if operator is not None:
+                result.acts[operator.act()] += 1
             result.witnessed += witness.exchange()
-            if result.acts.total() == 50 * _ACTS_PER_WITNESS:
+            if not memory and result.acts.total() >= 50 * _ACTS_PER_WITNESS:
                 memory = resident_bytes(process)
         crowd.leave()
-        _check_leaks(witness, process, (descriptors, memory), result)
+        _check_leaks(witness, process, (held, memory), result)
     except RelayError as error:
         result.faults.append(str(error))
     finally:
@@ -202,19 +266,21 @@ def run_chaos(path: str, process: int, domain: RelayDomain, seed: int, ends: tup
     return result
 
 
-def _check_leaks(witness: Witness, process: int, before: tuple[int, int], result: ChaosResult) -> None:
-    descriptors, memory = before
+def _check_leaks(witness: Witness, process: int, before: tuple[dict[str, int], int], result: ChaosResult) -> None:
+    held, memory = before
     limit = time.monotonic() + _LIMIT
-    while _descriptors(process) > descriptors and time.monotonic() < limit:
+    while _count(process, "fd") > held["fd"] and time.monotonic() < limit:
         result.witnessed += witness.exchange()
-    if _descriptors(process) > descriptors:
-        result.faults.append(f"{_descriptors(process) - descriptors} descriptors leaked")
+    for what, name in (("fd", "descriptors"), ("task", "threads")):
+        if (left := _count(process, what)) > held[what]:
+            result.faults.append(f"{left - held[what]} {name} leaked")
     if memory and resident_bytes(process) - memory > _GROWTH:
         result.faults.append(f"memory grew by {resident_bytes(process) - memory:,} bytes")
 
 
-def _descriptors(process: int) -> int:
-    return len(os.listdir(f"/proc/{process}/fd"))
+def _count(process: int, what: str) -> int:
+    """How many descriptors ("fd") or threads ("task") a process has."""
+    return len(os.listdir(f"/proc/{process}/{what}"))
 
 
 @click.command()
@@ -229,8 +295,11 @@ def chaos(seconds: float, seed: int | None, domain: str) -> None:
     seed = random.SystemRandom().randrange(1 << 31) if seed is None else seed
     click.echo(f"chaos on a {domain} relay for {seconds:.0f} s, seed {seed}")
     try:
-        with spawned_relay(relay_command(domain)) as (path, process):
-            result = run_chaos(path, process, DOMAINS[domain], seed, (0, seconds))
+        with TemporaryDirectory(prefix="torq-chaos-") as name:
+            flags = Operator.flags(Path(name))
+            with spawned_relay(relay_command(domain, *flags)) as (path, process):
+                operator = Operator(process, Path(name), seed)
+                result = run_chaos(path, process, DOMAINS[domain], seed, (0, seconds), operator=operator)
     except RelayError as error:
         click.echo(f"torq_bench chaos: {error}", err=True)
         raise SystemExit(2) from None

@@ -2,16 +2,19 @@
 
 import pytest
 
-from torq_bench.chaos import run_chaos
+from torq_bench.chaos import Operator, run_chaos
 from torq_protocol.constants import RelayDomain
 
 from .daemons import daemon
+from .relays import short_directory
 
 
 @pytest.mark.parametrize("domain", [RelayDomain.MARKET_DATA, RelayDomain.SIGNAL, RelayDomain.EXECUTION])
 def test_val_6_witness_is_served_whatever_others_do(domain: RelayDomain) -> None:
-    with daemon(domain.name.lower(), "--log-level", "critical") as relay:
-        result = run_chaos(str(relay.path), relay.process.pid, domain, seed=domain, ends=(1500, 0.0))
+    with short_directory() as directory, daemon(domain.name.lower(), *Operator.flags(directory)) as relay:
+        process = relay.process.pid
+        operator = Operator(process, directory, seed=domain)
+        result = run_chaos(str(relay.path), process, domain, seed=domain, ends=(1500, 0.0), operator=operator)
         assert result.faults == []
         assert result.witnessed > 1000
         relay.signal()
