@@ -132,7 +132,13 @@ def test_run_runs_the_relay_that_its_file_names() -> None:
     with short_directory() as directory, own_signals():
         file = directory / "relays.toml"
         file.write_text(f'[signal]\nsocket = "{directory}/s"\n', encoding="utf-8")
-        thread = beside(lambda: connected(directory / "s").close())
+
+        def act() -> None:
+            with connected(directory / "s") as client:
+                client.sendall(frame(domain=RELAYS["signal"].domain))
+                receive(client, 32)
+
+        thread = beside(act)
         result = CliRunner().invoke(COMMANDS, ["run", "--config", str(file), "--log-file", f"{directory}/log"])
         thread.join()
         assert result.exit_code == 0
