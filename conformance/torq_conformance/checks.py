@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from torq_protocol.constants import MAGIC_BYTES
 
@@ -36,6 +37,7 @@ MANY = 1000
 CONNECTION_BYTES = 65_536
 """Memory that a connection may cost (RES-1)."""
 RESERVED_DESCRIPTORS = 100
+RESERVED_CONNECTIONS = 5
 
 
 class UnsupportedCheckError(Exception):
@@ -110,6 +112,14 @@ class Bench:
     acts: list[str] = field(default_factory=list)
     evidence: Counter[str] = field(default_factory=Counter)
     sequence: int = 0
+    clients: list[Client] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in self.clients:
+            client.close()
 
     def act(self, text: str) -> None:
         """Note what is done."""
@@ -132,7 +142,8 @@ class Bench:
     def connect(self, target: SpawnedTarget) -> Client:
         """One more client."""
         self.evidence["clients"] += 1
-        return Client(target)
+        self.clients.append(Client(target))
+        return self.clients[-1]
 
     def joined(self, target: SpawnedTarget, count: int) -> list[Client]:
         """Clients that are served, each seen to be so."""
@@ -235,7 +246,7 @@ def leaves_a_live_relay_alone(bench: Bench) -> Iterator[Finding]:
 
 def serves_a_thousand(bench: Bench) -> Iterator[Finding]:
     """CONN-4: 1000 connections at once, each receiving."""
-    _room_for(MANY)
+    _room_for_many(bench)
     with bench.relay() as target:
         bench.act(f"open {MANY} connections; then the last of them sends a frame")
         clients = [bench.connect(target) for _ in range(MANY)]
@@ -248,6 +259,13 @@ def serves_a_thousand(bench: Bench) -> Iterator[Finding]:
         finally:
             for client in clients:
                 client.close()
+
+
+def _room_for_many(bench: Bench) -> None:
+    limit = bench.profile.max_connections
+    if limit is not None and limit < MANY + RESERVED_CONNECTIONS:
+        raise UnsupportedCheckError(f"needs {MANY} connections, the profile allows {limit}")
+    _room_for(MANY)
 
 
 def _room_for(clients: int) -> None:
@@ -313,7 +331,7 @@ def gives_back(bench: Bench) -> Iterator[Finding]:
 
 def costs_little(bench: Bench) -> Iterator[Finding]:
     """RES-1: at most 64 KiB a connection, idle and active."""
-    _room_for(MANY)
+    _room_for_many(bench)
     with bench.relay() as target:
         pid = _pid(target)
         first = bench.joined(target, 2)
@@ -377,12 +395,13 @@ def stays_apart(bench: Bench) -> Iterator[Finding]:
             raise UnsupportedCheckError(f"a relay of {others[0]} does not start with {command!r}: {error}") from error
         try:
             here, beside = bench.joined(target, 2)
-            there, writer = Client(neighbour), Client(neighbour)
+            there, writer = bench.connect(neighbour), bench.connect(neighbour)
             other = Bench(command, bench.profile, other_rules(bench, others[0]))
+            served = other.reaches(writer, [there])
             here.send(foreign := other.frame())
             bench.reaches(here, [beside])
             end = other.frame()
-            arrived = other.reaches(writer, [there]) and writer.send(end) and _comes_before(there, foreign, end)
+            arrived = served and writer.send(end) and _comes_before(there, foreign, end)
             if arrived:
                 yield Finding(
                     "leaked", f"a frame for {others[0]}, sent to {bench.rules.domain}, nowhere", "it came there"

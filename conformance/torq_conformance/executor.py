@@ -18,7 +18,7 @@ import select
 import socket
 import termios
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from . import wire
@@ -39,6 +39,7 @@ from .program import (
     Step,
     Sync,
     Write,
+    connection_name,
     encode_frame,
     fence_frame,
 )
@@ -61,6 +62,8 @@ LAST_BREATH = 1.0
 """Seconds that a relay which has dropped its clients gets to be seen to end."""
 QUIET = 0.03
 """Seconds of silence that end a run where the profile forwards nothing."""
+ORPHAN_PATIENCE = 0.3
+"""Seconds that a relay gets to forward what a client sent before it left, after it has served everybody else."""
 READ_SIZE = 262_144
 
 
@@ -144,9 +147,21 @@ class _Play(Faults):
         for link in self._links.values():
             if link.peer.conn != WITNESS and not link.peer.left:
                 link.peer.rest = bytes(link.buffer)
-        if not history.crash:
+        if not self._crashed():
             history.crash = self._seen_dead()
+        if self._crashed():
+            history.remains = list(self._remains())
         return history
+
+    def _remains(self) -> Iterator[str]:
+        """What is left of a dead relay: its last output, and the last bytes that each connection wrote."""
+        for line in self._target.last_output(3).splitlines()[1:]:
+            yield f"it printed {line.strip()[:160]!r}"
+        for conn in self._history.peers:
+            last = next((sent for sent in reversed(self._history.sent) if sent.conn == conn), None)
+            if last is not None:
+                cut = "" if last.whole else ", in part"
+                yield f"the last frame of {connection_name(conn)} was {last}{cut}, ending in {last.data[-8:].hex(' ')}"
 
     def _crashed(self) -> bool:
         return bool(self._history.crash)
@@ -309,18 +324,31 @@ class _Play(Faults):
         link = self._links.get(conn)
         if link is None or link.peer.left:
             return
-        self._pump(0)
+        if reset:
+            self._leave_something_unread(link)
+        elif link.reading:
+            self._pump(0)
         link.peer.left = True
         link.sending = False
         link.reading = True
         if not link.peer.closed:
             self._unwatch(link)
-        for sent in self._history.sent:
-            if sent.conn == conn:
-                sent.certain = False
+        if reset or link.sock.family != socket.AF_UNIX:  # what a socket of TCP still holds unread takes the rest along
+            for sent in self._history.sent:
+                if sent.conn == conn:
+                    sent.certain = False
         if reset and link.sock.family != socket.AF_UNIX:
             link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         link.sock.close()
+
+    def _leave_something_unread(self, link: Link) -> None:
+        """Let the relay write something to a connection that will not read it: closing it is a reset then."""
+        if not link.peer.closed and link.reading:
+            self._unwatch(link)
+        witness = self._links.get(WITNESS)
+        if self._rules.forwards and not self.frozen and link.peer.joined is not None and witness and witness.sending:
+            self._fence(witness)
+            select.select([link.sock], [], [], SETTLE_PATIENCE * self.patience)
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -509,6 +537,33 @@ class _Play(Faults):
                 self._pump_until(lambda: not self._unproven([witness]), 0.05)
                 for link in self._receivers():
                     link.peer.fenced_by.add(WITNESS)
+        if self._rules.forwards:
+            self._await_orphans()
+
+    def _await_orphans(self) -> None:
+        """Wait for frames of senders that have left: no fence of theirs can prove that they are lost."""
+        orphans = [
+            sent
+            for sent in self._history.sent
+            if sent.certain
+            and sent.fate is Fate.FORWARD
+            and not self._links[sent.conn].sending
+            and sent.conn not in self._history.broken
+        ]
+        if orphans:
+            receivers = self._receivers()
+            self._pump_until(
+                lambda: all(_has_all(link.peer, orphans) for link in receivers), ORPHAN_PATIENCE * self.patience
+            )
+
+
+def _has_all(peer: Peer, orphans: list[Sent]) -> bool:
+    """Whether a receiver has got every orphan that was sent since it joined."""
+    got = {received.number for received in peer.received}
+    return all(
+        sent.number in got or sent.conn == peer.conn or peer.joined is None or peer.joined > sent.begun
+        for sent in orphans
+    )
 
 
 def _frames_of(step: Step) -> int:

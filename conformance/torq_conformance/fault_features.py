@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from .isolation import SOCKET_BYTES
+from .legality import FIXED_SIZES
 from .machine import MAX_CONNECTIONS, PICK, ProgramMachine
-from .program import Connect, Flood, Frame, Freeze, Kill, Resume, Sip, Stall, Sync, Thaw, Tlv, Write
+from .profile import Rules
+from .program import Connect, Flood, Frame, Freeze, Idle, Kill, Program, Resume, Sip, Stall, Sync, Thaw, Tlv, Write
 
 MAX_FLOOD_FRAMES = 60_000
 """What a program may flood: enough for the queues of the originals and twice as much."""
@@ -55,9 +57,12 @@ class Stalls(Floods):
             self.stalled.append(conn)
             self.writers.remove(conn)
 
-    @rule(pick=PICK, size=st.sampled_from((40, 0, 120)), beyond=st.sampled_from((0, 0, 3_000)))
-    def overflow(self, pick: int, size: int, beyond: int) -> None:
+    @rule(pick=PICK, size=st.sampled_from((40, 0, 1_400)), beyond=st.sampled_from((0, 0, 3_000)), large=st.booleans())
+    def overflow(self, pick: int, size: int, beyond: int, large: bool) -> None:
+        """Large frames first fill the socket, so that one of them is partly sent when the queue overflows."""
         if self.stalled and (conn := self.writer(pick)) is not None:
+            if large:
+                self.flood(conn, size=60_000, count=8)
             self.flood(conn, size=size, count=self.overflow_frames(size + 34) + beyond)
 
     @rule(pick=PICK, count=st.integers(1, 3_000))
@@ -84,7 +89,7 @@ class Stalls(Floods):
         if self.stalled and not any(
             isinstance(step, Flood) and step.count > self.promise.queue_frames for step in self.steps
         ):
-            self.overflow(0, 40, 0)
+            self.overflow(0, 40, 0, True)
         while self.stalled and self.promise.overflow == "drop_oldest":
             self.resume(0)
             self.everybody_sends()
@@ -157,3 +162,10 @@ class Kills(ProgramMachine):
             self.kill(True)
         self.everybody_sends()
         super().teardown()
+
+
+def silence(rules: Rules) -> tuple[Program, ...]:
+    """A client that says nothing for more than a second, then sends: too slow to be left to chance."""
+    tlv = Tlv(next(number for number in rules.types if number not in FIXED_SIZES), 8)
+    write = Write(0, (Frame(rules.number, (tlv,)),))
+    return (Program(rules.domain, (Connect(0), Connect(1), Idle(1_150), write)),)

@@ -194,6 +194,8 @@ class Faults(ABC):
             return
         for conn in list(self._links):
             self._leave(conn, reset=False)
+        for sent in self._history.sent:
+            sent.certain = False
         try:
             self._target.revive()
         except TargetError as error:

@@ -13,7 +13,7 @@ class Sent:
     """A frame of the program that was written, whole or in part. ``begun`` is the moment its write
     began, ``tick`` the moment it ended.
 
-    ``certain`` says that the relay must have taken it: false where the write failed, or its sender left.
+    ``certain`` says that the relay must take it: false where the write failed, or its sender left by a reset.
     """
 
     number: int

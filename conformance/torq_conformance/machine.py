@@ -25,6 +25,7 @@ from .program import (
     Connect,
     Finish,
     Frame,
+    Freeze,
     HalfClose,
     Idle,
     Item,
@@ -32,6 +33,7 @@ from .program import (
     Raw,
     Step,
     Sync,
+    Thaw,
     Tlv,
     Write,
 )
@@ -41,7 +43,7 @@ MAX_PROGRAM_BYTES = 3_000_000
 """What one program may send: far below any queue bound, so that no legal drop can look like a loss."""
 
 PICK = st.integers(0, 11)
-SMALL_SIZES = st.sampled_from((8, 0, 1, 2, 40, 64, 254, 255, 256, 1000))
+SMALL_SIZES = st.sampled_from((8, 0, 1, 2, 40, 64, 254, 255, 256, 1000, 5000))
 SHAPE = st.lists(st.tuples(st.integers(0, 39), SMALL_SIZES), min_size=1, max_size=3)
 Shape = Sequence[tuple[int, int]]
 
@@ -134,6 +136,26 @@ class Traffic(ProgramMachine):
     def send(self, pick: int, shape: Shape) -> None:
         if (conn := self.writer(pick)) is not None:
             self.write(Write(conn, (self.own_frame(shape),)))
+
+
+class Streams(ProgramMachine):
+    """Many frames of one client, each in a write of its own."""
+
+    @rule(pick=PICK, count=st.sampled_from((25, 60)))
+    def send_many(self, pick: int, count: int) -> None:
+        if (conn := self.writer(pick)) is not None:
+            for _ in range(count):
+                self.write(Write(conn, (self.own_frame(((0, 8),)),), settle=False))
+
+
+class ZeroChecksums(ProgramMachine):
+    """A frame whose right checksum is 0, which is an ordinary value (D9)."""
+
+    @rule(pick=PICK, size=st.sampled_from((8, 40)))
+    def send_zero(self, pick: int, size: int) -> None:
+        if (conn := self.writer(pick)) is not None:
+            frame = Frame(self.promise.number, (Tlv(self.padding_type(), size),), checksum="made-zero")
+            self.write(Write(conn, (frame,)))
 
 
 class Rush(ProgramMachine):
@@ -229,6 +251,19 @@ class Incomplete(ProgramMachine):
             self.writers.remove(conn)
 
 
+class Visitors(ProgramMachine):
+    """Clients that come while others send, without waiting to be served."""
+
+    @rule(pick=PICK, count=st.integers(1, 3))
+    def come_unannounced(self, pick: int, count: int) -> None:
+        conn = self.writer(pick)
+        if conn is not None and len(self.open) < MAX_CONNECTIONS and self.connected < 12:
+            self.steps += [Connect(self.connected, reads=False), Idle(1)]
+            self.connected += 1
+            for _ in range(count):
+                self.write(Write(conn, (self.own_frame(((0, 8),)),)))
+
+
 class Joins(ProgramMachine):
     """Clients that come later."""
 
@@ -248,6 +283,17 @@ class Joins(ProgramMachine):
 
 class Leaves(ProgramMachine):
     """Clients that leave, politely or not, at any byte of a frame."""
+
+    @rule(pick=PICK, writers=st.lists(PICK, min_size=1, max_size=3))
+    def leave_while_the_relay_is_stopped(self, pick: int, writers: list[int]) -> None:
+        """It finds frames, and the end of their sender or of a receiver, at once."""
+        if len(self.open) > 2:
+            self.steps.append(Freeze())
+            for other in writers:
+                if (conn := self.writer(other)) is not None:
+                    self.write(Write(conn, (self.own_frame(((0, 8),)),), settle=False))
+            self.leave(self.open[pick % len(self.open)], reset=False)
+            self.steps.append(Thaw())
 
     @rule(pick=PICK, reset=st.booleans())
     def leave_between_frames(self, pick: int, reset: bool) -> None:
@@ -451,9 +497,11 @@ class Checksums(ProgramMachine):
     @rule(
         pick=PICK,
         kinds=st.lists(
-            st.sampled_from(("good", "zero", "inverted", "off-by-one", "with-field")), min_size=1, max_size=4
+            st.sampled_from(("good", "zero", "inverted", "off-by-one", "high-bit", "with-field")),
+            min_size=1,
+            max_size=4,
         ),
-        shape=SHAPE,
+        shape=st.one_of(SHAPE, st.just(())),
     )
     def send_checksums(self, pick: int, kinds: list[str], shape: Shape) -> None:
         if (conn := self.writer(pick)) is not None:
@@ -491,20 +539,26 @@ class Malformed(ProgramMachine):
 class Strictness(ProgramMachine):
     """What only the security level refuses: version, source, sizes of fixed-size types."""
 
+    @rule(pick=PICK, version=st.sampled_from((1, 0, 2, 255)), source=st.sampled_from((None, 0, 6, 19, 83, 255)))
+    def send_strange_header(self, pick: int, version: int, source: int | None) -> None:
+        if (conn := self.writer(pick)) is not None:
+            tlvs = (Tlv(self.padding_type(), 8),)
+            self.write(Write(conn, (Frame(self.promise.number, tlvs, version=version, source=source),)))
+
     @rule(
         pick=PICK,
-        version=st.sampled_from((1, 0, 2, 255)),
-        source=st.sampled_from((None, 0, 6, 19, 83, 255)),
         kind=st.integers(0, 39),
         growth=st.sampled_from((0, 1, -1, 300)),
         extended=st.booleans(),
+        before=st.booleans(),
     )
-    def send_strict(self, pick: int, version: int, source: int | None, kind: int, growth: int, extended: bool) -> None:
+    def send_strange_size(self, pick: int, kind: int, growth: int, extended: bool, before: bool) -> None:
         if (conn := self.writer(pick)) is not None:
-            tlv = self.own_tlv(kind, 40, extended=extended)
-            if tlv.type in FIXED_SIZES:
-                tlv = Tlv(tlv.type, tlv.size + growth, extended)
-            self.write(Write(conn, (Frame(self.promise.number, (tlv,), version=version, source=source),)))
+            fixed = [number for number in self.promise.types if number in FIXED_SIZES]
+            number = fixed[kind % len(fixed)]
+            tlv = Tlv(number, FIXED_SIZES[number] + growth, extended)
+            first = (Tlv(self.padding_type(), 8),) if before else ()
+            self.write(Write(conn, (Frame(self.promise.number, (*first, tlv)),)))
 
 
 class Garbage(ProgramMachine):
@@ -526,7 +580,12 @@ class Garbage(ProgramMachine):
             Frame(self.promise.number, (Tlv(self.padding_type(), 8),), claim=2**30),
             Frame(self.promise.number, (Tlv(self.padding_type(), 8),), claim=2**32 - 1),
         )
-        self.write(Write(conn, (*((self.own_frame(shape),) * before), garbage[kind])))
+        own = self.own_frame(shape)
+        again = self.promise.on_framing_error == "resync"
+        self.write(Write(conn, (*((own,) * before), garbage[kind], *((own,) if again else ()))))
+        if again:
+            rest = garbage[kind].size + own.size
+            self.write(Write(conn, (own, garbage[kind], own), cuts=(rest + 2,)))
 
 
 class Hostility(ProgramMachine):

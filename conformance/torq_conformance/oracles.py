@@ -41,7 +41,7 @@ def _must_arrive(sent: Sent, receiver: Peer, history: History, rules: Rules) -> 
     return (
         sent.fate is Fate.FORWARD
         and sent.certain
-        and sender.open
+        and (sender.open or (sender.left and sent.conn not in history.broken))
         and not sender.half_closed
         and receiver.open
         and not receiver.torn
@@ -328,4 +328,4 @@ def stuck(history: History, _: Rules) -> Iterator[Finding]:
 def crashed(history: History, _: Rules) -> Iterator[Finding]:
     """A relay that is gone."""
     if history.crash:
-        yield Finding("crashed", "the relay to go on serving", history.crash)
+        yield Finding("crashed", "the relay to go on serving", "; ".join((history.crash, *history.remains)))

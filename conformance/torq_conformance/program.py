@@ -22,6 +22,8 @@ SOURCES = (1, 2, 3, 4, 5, 20, 21, 22, 23, 40, 41, 42, 60, 61, 62, 80, 81, 82)
 """Source bytes of the registry; each connection writes with one of its own."""
 EPOCH_NS = 1_700_000_000_000_000_000
 MAX_VALUE = 65_535
+EDGE_BYTES = b"\r\n\xff\x00\xff" + bytes(range(1, 10)) + bytes((11, 12, *range(14, 255)))
+"""What fills a value behind its label: every byte, those first that a relay is likeliest to change."""
 
 
 class Tlv(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -41,7 +43,8 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     """One message. The fields after ``tlvs`` are the ways in which it can be wrong, or merely unusual.
 
     ``tail`` is put behind the TLVs as it stands (hexadecimal): a malformed payload. ``claim`` replaces the
-    payload_size of the header, ``source`` None is the connection's own, ``checksum`` says what bytes 28 to 31 hold.
+    payload_size of the header, ``source`` None is the connection's own, ``checksum`` says what bytes 28 to 31 hold;
+    "made-zero" is a right one: the last 4 bytes are chosen so that it is 0.
     """
 
     domain: int
@@ -51,7 +54,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     source: int | None = None
     flags: int = 0
     timestamp: int | None = None
-    checksum: Literal["good", "zero", "inverted", "off-by-one", "with-field"] = "good"
+    checksum: Literal["good", "zero", "inverted", "off-by-one", "high-bit", "with-field", "made-zero"] = "good"
     claim: int | None = None
 
     @property
@@ -245,7 +248,7 @@ def encode_frame(frame: Frame, *, conn: int, number: int, sequence: int) -> byte
     """The bytes of a frame: ``number`` is its place in the program, ``sequence`` the header field."""
     label = f"{connection_name(conn)}{number}.".encode()
     payload = b"".join(
-        wire.tlv(tlv.type, (label * (tlv.size // len(label) + 1))[: tlv.size], extended=tlv.extended)
+        wire.tlv(tlv.type, (label + EDGE_BYTES * (tlv.size // 256 + 1))[: tlv.size], extended=tlv.extended)
         for tlv in frame.tlvs
     ) + bytes.fromhex(frame.tail)
     header = wire.HEADER.pack(
@@ -271,6 +274,10 @@ def with_checksum(message: bytes, checksum: str) -> bytes:
         value ^= 0xFFFFFFFF
     elif checksum == "off-by-one":
         value = (value + 1) & 0xFFFFFFFF
+    elif checksum == "high-bit":
+        value ^= 1 << 31
+    elif checksum == "made-zero":
+        return wire.with_zero_checksum(message)
     elif checksum == "with-field":
         value = crc32(message)
     return message[:CHECKSUM_OFFSET] + value.to_bytes(4, "little") + message[HEADER_SIZE:]

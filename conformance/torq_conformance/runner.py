@@ -241,7 +241,8 @@ def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: T
     while runs == 0 or (failures and runs < most and time.monotonic() < until):
         bench = Bench(target.description, plan.profile, plan.rules)
         try:
-            findings = list(check(bench))
+            with bench:
+                findings = list(check(bench))
         except UnsupportedCheckError as reason:
             result.verdict, result.reason = Verdict.UNSUPPORTED, str(reason)
             return result
@@ -293,7 +294,8 @@ class _Search:
         started = time.monotonic()
         stopped = ""
         try:
-            for program in self._plan.remembered.get(self._requirement.id, ()):
+            first = self._scenario.first(self._plan.rules) if self._scenario.first else ()
+            for program in (*self._plan.remembered.get(self._requirement.id, ()), *first):
                 self._candidate(program)
             self._generate()
         except _Found:

@@ -125,6 +125,10 @@ class Target:
         """Why the relay is gone, "" while it is not known to be; ``seconds`` to wait for its end."""
         return ""
 
+    def last_output(self, lines: int = 20) -> str:
+        """What the relay printed last, as text to put behind a message; "" where the suite does not see it."""
+        return ""
+
     def stop(self) -> None:
         """End what was started."""
 

@@ -26,6 +26,31 @@ def checksum(frame: bytes) -> int:
     return crc32(memoryview(frame)[HEADER_SIZE:], crc32(memoryview(frame)[:28]))
 
 
+def with_zero_checksum(frame: bytes) -> bytes:
+    """The frame with its last 4 bytes chosen so that its right checksum is 0. Its payload has at least 4 bytes.
+
+    CRC-32 is linear in them: the images of their 32 bits are eliminated until the checksum of the rest is made up for.
+    """
+    head = frame[:28] + bytes(4) + frame[HEADER_SIZE:-4]
+
+    def value(last: int) -> int:
+        return checksum(head + last.to_bytes(4, "little"))
+
+    start = value(0)
+    basis: dict[int, tuple[int, int]] = {}
+    for bit in range(32):
+        image, bits = value(1 << bit) ^ start, 1 << bit
+        while image and (top := image.bit_length()) in basis:
+            image, bits = image ^ basis[top][0], bits ^ basis[top][1]
+        if image:
+            basis[image.bit_length()] = (image, bits)
+    rest, last = start, 0
+    while rest:
+        image, bits = basis[rest.bit_length()]
+        rest, last = rest ^ image, last ^ bits
+    return head + last.to_bytes(4, "little")
+
+
 def tlv(tlv_type: int, value: bytes, *, extended: bool = False) -> bytes:
     """One TLV: the standard form up to 255 bytes unless the extended one is asked for (D7)."""
     if extended or len(value) > MAX_STANDARD_VALUE:

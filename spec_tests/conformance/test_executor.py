@@ -68,9 +68,16 @@ def test_the_rest_of_a_frame_comes_only_with_finish(correct: SpawnedTarget) -> N
     assert done.sent[0].whole
 
 
-def test_what_a_client_wrote_before_it_left_is_indefinite(correct: SpawnedTarget) -> None:
-    history = played(correct, Connect(0), Connect(1), Write(0, (OWN,)), Close(0))
+def test_what_a_client_wrote_before_a_reset_is_indefinite(correct: SpawnedTarget) -> None:
+    history = played(correct, Connect(0), Connect(1), Write(0, (OWN,)), Close(0, reset=True))
     assert not history.sent[0].certain
+    assert history.peers[0].left
+
+
+def test_what_a_client_wrote_before_it_left_politely_must_arrive(correct: SpawnedTarget) -> None:
+    history = played(correct, Connect(0), Connect(1), Write(0, (OWN,), settle=False), Close(0))
+    assert history.sent[0].certain
+    assert [received.number for received in history.peers[1].received] == [0]
     assert history.peers[0].left
 
 

@@ -64,12 +64,13 @@ def test_fwd_1_a_frame_that_one_receiver_lacks_is_lost() -> None:
     assert "a later fence of A arrived" in findings(chronicle, o.lost)[0].seen
 
 
-@pytest.mark.parametrize("why", ["left", "uncertain", "half-written", "joined later", "receiver left", "torn", "sink"])
+@pytest.mark.parametrize("why", ["reset", "uncertain", "half-written", "joined later", "receiver left", "torn", "sink"])
 def test_fwd_1_what_a_legal_history_may_lack_is_not_lost(why: str) -> None:
     chronicle = Chronicle(rules_of("signal", "sink")) if why == "sink" else Chronicle(ECHO)
     sent = chronicle.sends(0, whole=why != "half-written")
-    if why == "left":
+    if why == "reset":
         chronicle.peer(0).left = True
+        sent.certain = False
     elif why == "uncertain":
         sent.certain = False
     elif why == "joined later":
@@ -82,6 +83,15 @@ def test_fwd_1_what_a_legal_history_may_lack_is_not_lost(why: str) -> None:
     elif why == "torn":
         for conn in range(3):
             chronicle.peer(conn).torn = True
+    assert kinds(chronicle, o.lost) == []
+
+
+def test_fwd_1_what_a_client_sent_before_it_left_politely_must_come() -> None:
+    chronicle = legal()
+    chronicle.sends(0)
+    chronicle.peer(0).left = True
+    assert kinds(chronicle, o.lost) == ["lost", "lost"]
+    chronicle.history.broken.add(0)
     assert kinds(chronicle, o.lost) == []
 
 

@@ -1,0 +1,66 @@
+"""The fixed checks: a right relay passes each, and a relay with the fault that it looks for does not."""
+
+import msgspec
+import pytest
+
+from spec_tests.conformance.judged_relays import specimen
+from spec_tests.conformance.program_strategies import rules_of
+from torq_conformance.checks import CHECKS, EXTRA_CHECKS, Bench, UnsupportedCheckError
+from torq_conformance.profile import load_profile
+
+LIMITED = msgspec.structs.replace(load_profile("reference"), max_connections=4)
+
+
+def kinds(requirement: str, *arguments: str, command: str = "") -> set[str]:
+    profile = LIMITED if requirement == "CONN-5" else load_profile("reference")
+    check = {**CHECKS, **EXTRA_CHECKS}[requirement]
+    command = command or specimen("correct", "signal", *arguments)
+    with Bench(command, profile, rules_of("signal")) as bench:
+        found = {finding.kind for finding in check(bench)}
+    assert bench.acts
+    return found
+
+
+@pytest.mark.parametrize("requirement", ["CONN-1", "CONN-2", "CONN-4", "CONN-8", "DOM-5", "LIFE-1", "SEC-1"])
+def test_the_reference_relay_passes(requirement: str) -> None:
+    assert kinds(requirement, command="signal_relay --socket {socket}") == set()
+
+
+def test_conn_5_a_relay_with_a_limit_passes() -> None:
+    assert kinds("CONN-5", "--max-connections 4") == set()
+
+
+@pytest.mark.parametrize(
+    ("requirement", "fault", "kind"),
+    [
+        ("CONN-1", "--mutant stale-socket-refused", "refused"),
+        ("CONN-1", "--mutant directory-not-created", "refused"),
+        ("CONN-2", "--mutant live-socket-stolen", "stolen"),
+        ("CONN-4", "--mutant serves-first-100", "lost"),
+        ("CONN-5", "--mutant limit-ignored --max-connections 4", "admitted"),
+        ("CONN-8", "--mutant descriptor-leak", "leaked"),
+        ("RES-2", "--mutant thread-leak", "leaked"),
+        ("RES-1", "--mutant fat-connections", "costly"),
+        ("DOM-5", "--mutant siblings-fed", "leaked"),
+        ("LIFE-1", "--mutant exit-code-1", "status"),
+        ("LIFE-1", "--mutant socket-file-left", "left behind"),
+        ("LIFE-1", "--mutant backlog-discarded", "lost"),
+        ("SEC-1", "--mutant created-directory-open", "open"),
+        ("SEC-1", "--mutant open-directory-accepted", "started"),
+    ],
+)
+def test_a_fault_is_found_by_the_check_that_looks_for_it(requirement: str, fault: str, kind: str) -> None:
+    assert kind in kinds(requirement, fault)
+
+
+@pytest.mark.parametrize(
+    ("requirement", "command"),
+    [
+        ("CONN-1", "torq-specimen correct --tcp 127.0.0.1:{port} --domain signal"),
+        ("FRAME-5", specimen("correct", "signal")),
+        ("DOM-5", "torq-specimen correct --socket {socket}"),
+    ],
+)
+def test_what_cannot_be_checked_says_why(requirement: str, command: str) -> None:
+    with pytest.raises(UnsupportedCheckError, match=r"needs|names no"):
+        kinds(requirement, command=command)

@@ -1,0 +1,60 @@
+"""The suite's self-test: mutants are killed, right relays are not, and survivors are not hidden."""
+
+import msgspec
+import pytest
+
+from torq_conformance.errors import UsageError
+from torq_conformance.selftest import (
+    Case,
+    Mutant,
+    cases,
+    chosen_mutants,
+    judge_case,
+    listed_mutants,
+    profile_of,
+)
+
+
+def case(name: str, **changes: object) -> Case:
+    (mutant,) = chosen_mutants([name], None)
+    mutant = msgspec.structs.replace(mutant, **changes)
+    (found,) = [each for each in cases([mutant], seed=3, max_examples=60, domain=None) if each.mutant]
+    return found
+
+
+@pytest.mark.parametrize("name", ["drop-header-only", "echo-unwanted", "crash-on-bad-magic", "resync-unasked"])
+def test_a_mutant_is_killed_by_a_requirement_that_it_names(name: str) -> None:
+    outcome = judge_case(case(name))
+    assert outcome.as_it_should
+    assert outcome.killed_by in outcome.expected
+
+
+def test_a_mutant_that_the_named_requirement_does_not_see_survives() -> None:
+    outcome = judge_case(case("drop-header-only", catches=("FWD-4",)))
+    assert (outcome.as_it_should, outcome.killed_by, outcome.error) == (False, "", "")
+
+
+def test_a_relay_that_does_not_start_is_no_kill() -> None:
+    missing = msgspec.structs.replace(chosen_mutants(["drop-header-only"], None)[0], name="there-is-no-such-mutant")
+    outcome = judge_case(Case("signal", (), missing, 3, 60))
+    assert outcome.error
+    assert not outcome.as_it_should
+
+
+def test_every_domain_has_a_right_relay_and_every_mutant_a_domain() -> None:
+    chosen = list(cases(listed_mutants(), seed=1, max_examples=100, domain=None))
+    right = [each for each in chosen if each.mutant is None]
+    assert {each.domain for each in right} == {"market_data", "signal", "execution"}
+    assert len(chosen) - len(right) == len(listed_mutants()) >= 40
+    assert all(each.domain in each.mutant.domains for each in chosen if each.mutant)
+
+
+def test_the_profile_follows_the_arguments() -> None:
+    profile = profile_of(("--no-echo", "--overflow", "disconnect", "--max-connections", "4"))
+    assert (profile.echo, profile.overflow, profile.max_connections) == (False, "disconnect", 4)
+
+
+def test_an_unknown_mutant_is_refused() -> None:
+    with pytest.raises(UsageError, match="no mutant is called nonsense"):
+        chosen_mutants(["nonsense"], None)
+    assert isinstance(chosen_mutants([], 3)[2], Mutant)
