@@ -14,7 +14,11 @@ from pathlib import Path
 from . import api_reference, traceability
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = (("torq_protocol.generate", "all"), ("torq_engine.operations.reference",))
+COMMANDS = (
+    ("torq_protocol.generate", "all"),
+    ("torq_engine.operations.reference",),
+    ("torq_conformance.reports.schema", "docs/schemas"),
+)
 """Generators that are modules of the packages; each knows ``--check``."""
 PAGES = {"docs/traceability.md": traceability.page} | api_reference.pages()
 """Pages that are made here."""

@@ -8,6 +8,9 @@ import sys
 import tomllib
 from pathlib import Path
 
+from spec_tests import traceability
+from torq_conformance.requirements import requirements
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
@@ -46,3 +49,10 @@ def test_nothing_refers_to_a_place_outside_the_repository() -> None:
     for path in _tracked_text_files():
         found = outside.search(path.read_text("utf-8", errors="replace"))
         assert found is None or path == Path(__file__), f"{path.relative_to(ROOT)} names {found}"
+
+
+def test_every_requirement_has_a_test_named_after_it() -> None:
+    tests = traceability.tests_by_requirement(ROOT)
+    migration = {"LIFE-3", "LIFE-4"}
+    wanted = {each.id for each in requirements().values() if each.level != "FIGURE"} - migration
+    assert wanted <= set(tests), f"no test is named after {sorted(wanted - set(tests))}"

@@ -1,6 +1,7 @@
 """The page that says which tests and which oracles stand for which requirement.
 
-A test belongs to a requirement by its name: ``test_frame_1_header_split_at_every_byte`` belongs to FRAME-1.
+A test belongs to a requirement by its name: ``test_frame_1_header_split_at_every_byte`` belongs to FRAME-1, and
+``test_fwd_1_2_every_frame_reaches_every_other`` to FWD-1 and FWD-2.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from torq_conformance.requirements import Requirement, requirements, sections
 from torq_conformance.scenarios import SCENARIOS, UNJUDGED
 
-_NAME = re.compile(r"test_([a-z]+)_(\d+)(?:_|$)")
+_NAME = re.compile(r"test_([a-z]+)((?:_\d+)+)(?:_|$)")
 
 
 def tests_by_requirement(root: Path) -> dict[str, list[str]]:
@@ -23,10 +24,15 @@ def tests_by_requirement(root: Path) -> dict[str, list[str]]:
     known = requirements()
     for path in sorted((root / "spec_tests").rglob("test_*.py")):
         for name in _test_names(path):
-            match = _NAME.match(name)
-            if match and (identifier := f"{match[1].upper()}-{match[2]}") in known:
-                found[identifier].append(f"{path.relative_to(root).as_posix()}::{name}")
+            for identifier in _named_by(name):
+                if identifier in known:
+                    found[identifier].append(f"{path.relative_to(root).as_posix()}::{name}")
     return found
+
+
+def _named_by(test: str) -> list[str]:
+    match = _NAME.match(test)
+    return [f"{match[1].upper()}-{number}" for number in match[2].split("_")[1:]] if match else []
 
 
 def _test_names(path: Path) -> Iterator[str]:

@@ -39,7 +39,7 @@ def two_orders() -> Counterexample:
     chronicle.gets(1, first, second)
     chronicle.gets(2, second, first)
     chronicle.gets(0, first, second)
-    steps = [*map(Connect, range(3)), Write(0, (frame(),)), Write(2, (frame(),))]
+    steps: list[Step] = [*map(Connect, range(3)), Write(0, (frame(),)), Write(2, (frame(),))]
     return _counterexample("ORD-2", chronicle, steps)
 
 

@@ -2,19 +2,15 @@
 
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from spec_tests.conformance.judged_relays import specimen
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "test_my_relay.py"
-PLUGIN = "torq_conformance.pytest_plugin"
 
 
 def run_example(*options: str) -> subprocess.CompletedProcess[str]:
-    registered = any(each.value == PLUGIN for each in entry_points(group="pytest11"))
-    plugin = () if registered else ("-p", PLUGIN)
-    words = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, str(EXAMPLE), *options)
+    words = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLE), *options)
     return subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
 
 

@@ -1,7 +1,8 @@
-"""Publishes the JSON Schemas of the suite's files: ``python -m torq_conformance.reports.schema docs/schemas``."""
+"""Publishes the JSON Schemas of the suite's files: ``python -m torq_conformance.reports.schema FOLDER [--check]``."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -24,12 +25,25 @@ def schema(name: str) -> bytes:
     return msgspec.json.format(msgspec.json.encode(whole, order="deterministic"), indent=1) + b"\n"
 
 
-def main(folder: str) -> None:
-    """Write every schema into a folder."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    for name in SCHEMAS:
-        Path(folder, name).write_bytes(schema(name))
+def main() -> int:
+    """Write every schema into a folder, or check those that stand there; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m torq_conformance.reports.schema", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything differs")
+    given = parser.parse_args()
+    drifted = [name for name in SCHEMAS if not _stands(given.folder / name, schema(name))]
+    for name in drifted:
+        if given.check:
+            print(f"{given.folder / name} is not what the suite writes", file=sys.stderr)
+        else:
+            given.folder.mkdir(parents=True, exist_ok=True)
+            (given.folder / name).write_bytes(schema(name))
+    return int(given.check and bool(drifted))
+
+
+def _stands(path: Path, text: bytes) -> bool:
+    return path.exists() and path.read_bytes() == text
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    sys.exit(main())
