@@ -1,31 +1,20 @@
 """Plays a program against a relay over real sockets, in one thread, and records what was seen.
 
-Facts:
-- no sleep decides anything: *fences* do, frames that each sender writes last and each receiver waits for. One that
-  arrives proves that whatever its sender wrote before has arrived or never will (ORD-1 is the relay's own promise);
-- a connection counts as joined when a frame of the witness has reached it; what was sent before may legally miss it;
-- when a closing fence does not arrive soon, another is sent in a write of its own: if that one arrives, the frames
-  before the first are lost for certain, without a long wait;
-- a relay that echoes fills the receive buffer of whoever writes, so everybody is read while anybody writes.
+The play stands on three layers: :mod:`.streams` (sockets), :mod:`.fences` (proofs of what has arrived) and
+:mod:`.faults` (clients and relays that misbehave).
 """
 
 from __future__ import annotations
 
-import array
-import contextlib
-import fcntl
 import select
 import socket
-import termios
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 
 from . import wire
-from .errors import TargetError
 from .faults import Faults
-from .history import History, Peer, Received, Sent
-from .legality import Fate, fate_of, fence_type
+from .history import History, Peer, Sent
+from .legality import Fate, fate_of
 from .profile import Rules
 from .program import (
     Close,
@@ -41,52 +30,23 @@ from .program import (
     Write,
     connection_name,
     encode_frame,
-    fence_frame,
 )
+from .streams import LAST_BREATH, SETTLE_PATIENCE, WITNESS, Link, Patience
 from .target import Target
 
-WITNESS = -1
-JOIN_PATIENCE = 2.0
-"""Seconds that a relay may take to serve a new connection."""
 SILENCE = 2.0
 """Seconds without any fence after which a relay counts as forwarding nothing more to a connection."""
-SETTLE_PATIENCE = 0.05
-"""Seconds to wait for the relay to have read a write; a relay that is slower only sees the write joined to the next."""
-STUCK_PATIENCE = 3.0
-"""Seconds after which a write that makes no progress counts as refused by the relay."""
-PATIENCE_ONCE_SILENT = 0.12
-"""Share of its patience that a relay keeps each time it has used it up: its silence has been proven."""
-LEAST_PATIENCE = 0.02
-"""Share of its patience that a silent relay always keeps."""
-LAST_BREATH = 1.0
-"""Seconds that a relay which has dropped its clients gets to be seen to end."""
-QUIET = 0.03
-"""Seconds of silence that end a run where the profile forwards nothing."""
 ORPHAN_PATIENCE = 0.3
 """Seconds that a relay gets to forward what a client sent before it left, after it has served everybody else."""
-READ_SIZE = 262_144
-
-
-class Link:
-    """A socket of a run with its receive buffer; ``reading`` and ``sending`` say what its client still does."""
-
-    def __init__(self, sock: socket.socket, peer: Peer) -> None:
-        self.sock = sock
-        self.peer = peer
-        self.buffer = bytearray()
-        self.sending = True
-        self.reading = True
-        self.latest_fence = 0
-        self.unfinished: tuple[bytes, list[Sent]] | None = None
 
 
 class Executor:
-    """Plays programs against one target."""
+    """Plays programs against one target, and remembers how patient one still has to be with it."""
 
     def __init__(self, target: Target, rules: Rules) -> None:
         self._target = target
         self._rules = rules
-        self._patience = 1.0
+        self._patience = Patience()
 
     def play(self, program: Program) -> History:
         """Run a program to its end. Raises TargetError when the relay cannot be reached at all."""
@@ -95,25 +55,12 @@ class Executor:
             return play.run()
         finally:
             play.close()
-            self._patience = play.patience if play.silent else 1.0
+            if not play.silent:
+                self._patience.forwarding = 1.0
 
 
 class _Play(Faults):
     """One run of one program."""
-
-    def __init__(self, target: Target, rules: Rules, program: Program, patience: float) -> None:
-        self._target = target
-        self._rules = rules
-        self._program = program
-        self._history = History()
-        self._links: dict[int, Link] = {}
-        self._poller = select.poll()
-        self._by_fd: dict[int, Link] = {}
-        self._known: dict[bytes, int] = {}
-        self.patience = patience
-        self.silent = False
-        self._sequence = 0
-        self._tick = 0
 
     def run(self) -> History:
         history = self._history
@@ -132,7 +79,7 @@ class _Play(Faults):
                 case Finish(conn=conn):
                     self._finish(conn)
                 case Sync():
-                    self._fence_round(patience=0.3 * self.patience)
+                    self._fence_round(patience=0.3 * self.patience.forwarding)
                 case HalfClose(conn=conn):
                     self._half_close(conn)
                 case Close(conn=conn, reset=reset):
@@ -181,110 +128,16 @@ class _Play(Faults):
             return crash or f"the relay accepts no connection any more: {error.strerror or error}"
         return ""
 
-    def close(self) -> None:
-        """Close every socket."""
-        self._thaw()
-        for link in self._links.values():
-            link.sock.close()
-
-    # --- reading -------------------------------------------------------------------------------------------------
-
-    def _pump(self, seconds: float) -> bool:
-        """Read whatever arrives within some seconds, returning after the first of it. False when nothing did."""
-        events = self._poller.poll(seconds * 1000)
-        for fd, _ in events:
-            self._read(self._by_fd[fd])
-        return bool(events)
-
-    def _pump_for(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            self._pump(left)
-
-    def _pump_until(self, reached: Callable[[], bool], seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while not reached():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            self._pump(left)
-        return True
-
-    def _read(self, link: Link, size: int = READ_SIZE) -> bool:
-        """Read once; False when nothing came."""
-        try:
-            data = link.sock.recv(size)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            self._lost(link, "reset" if isinstance(error, ConnectionResetError) else str(error))
-            return False
-        if not data:
-            self._lost(link, "end of stream")
-            return False
-        if link.sock.family != socket.AF_UNIX:  # or a hub without TCP_NODELAY waits 40 ms for each acknowledgement
-            link.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        link.buffer += data
-        self._decode(link)
-        return True
-
-    def _lost(self, link: Link, how: str) -> None:
-        self._unwatch(link)
-        link.peer.closed = how
-        link.peer.closed_at = self._tick
-        link.sending = False
-
-    def _unwatch(self, link: Link) -> None:
-        fd = link.sock.fileno()
-        if self._by_fd.pop(fd, None) is not None:
-            self._poller.unregister(fd)
-
-    def _decode(self, link: Link) -> None:
-        peer = link.peer
-        if not peer.torn:
-            frames, used, peer.torn = wire.decode(link.buffer, self._rules.max_message_size)
-            for frame in frames:
-                if wire.FENCE_MARK in frame[:64]:
-                    self._fenced(link, frame)
-                else:
-                    self._tick += 1
-                    peer.received.append(Received(self._known.get(frame), frame, self._tick))
-            del link.buffer[:used]
-
-    def _fenced(self, link: Link, frame: bytes) -> None:
-        peer = link.peer
-        sequence = int.from_bytes(frame[8:16], "little")
-        link.latest_fence = max(link.latest_fence, sequence)
-        conn = self._history.fences.get(sequence)
-        if conn is not None:
-            peer.fenced_by.add(conn)
-        if peer.joined is None:
-            self._tick += 1
-            peer.joined = self._tick
-
-    # --- connections ---------------------------------------------------------------------------------------------
-
     def _connect(self, conn: int, *, joining: bool) -> None:
         if conn in self._links:
             return
-        try:
-            sock = self._target.address.connect()
-        except OSError as error:
-            crash = self._target.crash(LAST_BREATH)
-            if conn == WITNESS and not crash:
-                raise TargetError(f"cannot connect to {self._target.address}: {error.strerror or error}") from error
-            self._history.crash = crash or f"the relay accepts no connection: {error.strerror or error}"
+        link = self._open(conn)
+        if link is None:
             return
-        self._tick += 1
-        peer = Peer(conn, connected=self._tick)
-        link = Link(sock, peer)
-        self._links[conn] = link
-        self._by_fd[sock.fileno()] = link
-        self._poller.register(sock, select.POLLIN)
         if conn != WITNESS:
-            self._history.peers[conn] = peer
+            self._history.peers[conn] = link.peer
             if not joining:
-                peer.reads = False
+                link.peer.reads = False
                 self._begin_stall(link)
         if joining and self._rules.forwards and self._links[WITNESS].sending:
             self._join(link)
@@ -292,33 +145,6 @@ class _Play(Faults):
     def _connect_witness(self) -> None:
         self._links.pop(WITNESS, None)
         self._connect(WITNESS, joining=False)
-
-    def _join(self, link: Link) -> None:
-        """Fence from the witness until the new connection is served, in short waits that grow."""
-        patience = 0.001
-        deadline = time.monotonic() + JOIN_PATIENCE * self.patience
-        while link.peer.joined is None and link.peer.open and time.monotonic() < deadline:
-            if not self._fence(self._links[WITNESS]):
-                break
-            self._pump_until(lambda: link.peer.joined is not None or not link.peer.open, patience)
-            patience = min(patience * 2, 0.2)
-        if link.peer.joined is None and link.peer.open:
-            self._fell_silent()
-        last = self._sequence  # the fences behind the first must not mix with what comes next
-        self._pump_until(lambda: link.latest_fence >= last or not link.peer.open, SETTLE_PATIENCE)
-
-    def _fell_silent(self) -> None:
-        """The relay has used up a whole patience: later waits in front of it are shorter."""
-        self.silent = True
-        self.patience = max(self.patience * PATIENCE_ONCE_SILENT, LEAST_PATIENCE)
-
-    def _half_close(self, conn: int) -> None:
-        link = self._links.get(conn)
-        if link is not None and link.peer.open:
-            link.sending = False
-            link.peer.half_closed = True
-            with contextlib.suppress(OSError):
-                link.sock.shutdown(socket.SHUT_WR)
 
     def _leave(self, conn: int, *, reset: bool) -> None:
         link = self._links.get(conn)
@@ -348,40 +174,15 @@ class _Play(Faults):
         witness = self._links.get(WITNESS)
         if self._rules.forwards and not self.frozen and link.peer.joined is not None and witness and witness.sending:
             self._fence(witness)
-            select.select([link.sock], [], [], SETTLE_PATIENCE * self.patience)
-
-    # --- writing -------------------------------------------------------------------------------------------------
+            select.select([link.sock], [], [], SETTLE_PATIENCE * self.patience.forwarding)
 
     def _write(self, step: Write, position: int, numbered: list[tuple[int, Frame]]) -> None:
         link = self._links.get(step.conn)
-        frames = iter(numbered)
-        data = bytearray()
-        sent: list[tuple[int, Sent]] = []
-        begun = self._tick
-        for item in step.items:
-            if isinstance(item, Frame):
-                number, frame = next(frames)
-                self._sequence += 1
-                encoded = encode_frame(frame, conn=step.conn, number=number, sequence=self._sequence)
-                fate, why = fate_of(frame, self._rules)
-                if fate is Fate.BREAK:
-                    self._history.broken.add(step.conn)
-                data += encoded
-                self._known[encoded] = number
-                entry = Sent(
-                    number, position, step.conn, frame, encoded, fate, why, begun, 0, whole=False, certain=False
-                )
-                self._history.sent.append(entry)
-                sent.append((len(data), entry))
-            else:
-                raw = bytes.fromhex(item.bytes)
-                data += raw
-                if wire.decode(raw, self._rules.max_message_size)[2]:
-                    self._history.broken.add(step.conn)
+        data, sent, boundary = self._encode(step, position, iter(numbered))
         if link is None or not link.sending:
             return
         if step.size < len(data):
-            link.unfinished = (bytes(data[step.size :]), [entry for end, entry in sent if end > step.size])
+            link.unfinished = (data[step.size :], [entry for end, entry in sent if end > step.size])
         self._account(len(sent), len(data))
         written = 0
         for start, stop in step.pieces():
@@ -395,10 +196,38 @@ class _Play(Faults):
             entry.tick = self._tick
             entry.whole = end <= written
             entry.certain = entry.whole and link.sending
-        if link.unfinished is not None or (
-            step.conn in self._history.broken and self._rules.on_framing_error == "close"
-        ):
+        closes = step.conn in self._history.broken and self._rules.on_framing_error == "close"
+        if link.unfinished is not None or not boundary or closes:
             link.sending = False
+
+    def _encode(
+        self, step: Write, position: int, numbered: Iterator[tuple[int, Frame]]
+    ) -> tuple[bytes, list[tuple[int, Sent]], bool]:
+        """The bytes of a write, where each frame in them ends, and whether they end where another frame may begin."""
+        data = bytearray()
+        sent: list[tuple[int, Sent]] = []
+        boundary = True
+        for item in step.items:
+            if isinstance(item, Frame):
+                number, frame = next(numbered)
+                self._sequence += 1
+                encoded = encode_frame(frame, conn=step.conn, number=number, sequence=self._sequence)
+                fate, why = fate_of(frame, self._rules)
+                if fate is Fate.BREAK:
+                    self._history.broken.add(step.conn)
+                data += encoded
+                self._known[encoded] = number
+                entry = Sent(number, position, step.conn, frame, encoded, fate, why, self._tick)
+                self._history.sent.append(entry)
+                sent.append((len(data), entry))
+            else:
+                raw = bytes.fromhex(item.bytes)
+                data += raw
+                _, used, torn = wire.decode(raw, self._rules.max_message_size)
+                boundary = used == len(raw) or torn
+                if torn:
+                    self._history.broken.add(step.conn)
+        return bytes(data), sent, boundary
 
     def _finish(self, conn: int) -> None:
         link = self._links.get(conn)
@@ -415,116 +244,12 @@ class _Play(Faults):
             entry.whole = complete
             entry.certain = complete and link.sending
 
-    def _send_all(self, link: Link, data: memoryview) -> int:
-        """Write bytes, reading everybody meanwhile; how many went out."""
-        written = 0
-        progress = time.monotonic()
-        while written < len(data) and link.sending:
-            try:
-                written += link.sock.send(data[written:])
-                progress = time.monotonic()
-            except BlockingIOError:
-                if self.frozen:
-                    self._thaw()
-                patience = STUCK_PATIENCE * max(self.patience, 0.1)
-                if time.monotonic() - progress > patience:
-                    self._history.stuck = f"the relay took no byte of {link.peer.name} for {patience:.1f} s"
-                    link.sending = False
-                    self._fell_silent()
-                    break
-                self._pump(0.001)
-            except OSError:
-                link.sending = False
-        return written
-
-    def _settle(self, link: Link) -> None:
-        """Wait until the relay has read what was written, so that the next write is the next read."""
-        deadline = time.monotonic() + (0.0 if self.frozen else SETTLE_PATIENCE)
-        unread = array.array("i", [0])
-        turns = 0
-        while link.peer.open and time.monotonic() < deadline:
-            try:
-                fcntl.ioctl(link.sock, termios.TIOCOUTQ, unread)
-            except OSError:
-                return
-            if unread[0] == 0:
-                return
-            turns += 1
-            self._pump(0 if turns < 50 else 0.001)
-
-    # --- fences --------------------------------------------------------------------------------------------------
-
-    def _fence(self, link: Link) -> bool:
-        """Write one fence; False when the connection takes none."""
-        self._sequence += 1
-        sequence = self._sequence
-        self._history.fences[sequence] = link.peer.conn
-        data = fence_frame(
-            domain=self._rules.number, tlv_type=fence_type(self._rules), conn=link.peer.conn, sequence=sequence
-        )
-        self._account(1, len(data))
-        return self._send_all(link, memoryview(data)) == len(data)
-
-    def _senders(self) -> list[Link]:
-        """Who can write a fence; the witness last, behind what the clients may still have under way."""
-        links = sorted(self._links.values(), key=lambda link: link.peer.conn == WITNESS)
-        return [link for link in links if link.sending and link.peer.open]
-
-    def _receivers(self) -> list[Link]:
-        return [
-            link
-            for link in self._links.values()
-            if link.peer.conn != WITNESS
-            and link.reading
-            and link.peer.open
-            and link.peer.joined is not None
-            and not link.peer.torn
-        ]
-
-    def _unproven(self, senders: Iterable[Link]) -> set[int]:
-        """Senders whose fence some open receiver has not seen."""
-        receivers = self._receivers()
-        return {
-            sender.peer.conn
-            for sender in senders
-            if sender.sending
-            for receiver in receivers
-            if sender.peer.conn not in receiver.peer.fenced_by and (self._rules.echo or sender is not receiver)
-        }
-
-    def _fence_round(self, *, patience: float) -> bool:
-        """Let every sender write fences until every receiver has seen one of each; False when that never happens."""
-        self._thaw()
-        if not self._rules.forwards:
-            self._pump_for(QUIET)
-            return True
-        for link in self._links.values():
-            link.peer.fenced_by.clear()
-        deadline = time.monotonic() + patience
-        wait = 0.02
-        while missing := self._unproven(self._senders()):
-            if time.monotonic() > deadline:
-                return False
-            fencing = [link for link in self._senders() if link.peer.conn in missing]
-            for link in fencing:
-                self._fence(link)
-                if self._rules.granularity == "reads":  # one sender at a time, or their frames mix
-                    self._pump_until(lambda sender=link: not self._unproven([sender]), wait)  # type: ignore[misc] # mypy cannot infer the default's type
-            self._pump_until(lambda: not self._unproven(self._senders()), wait)
-            wait = min(wait * 2, 0.3)
-            for receiver in self._receivers():
-                receiver.peer.torn = _swallowed_a_fence(receiver.buffer)
-        return True
-
     def _conclude(self) -> None:
         """The end of what was broken, the closing fences, and one more, behind which even a doubled frame has come."""
         self._thaw()
         self._resume_all()
-        if self._rules.on_framing_error == "close":
-            broken = [self._links[conn].peer for conn in self._history.broken if conn in self._links]
-            if not self._pump_until(lambda: not any(peer.open for peer in broken), SILENCE * self.patience):
-                self._fell_silent()
-        concluded = self._fence_round(patience=SILENCE * self.patience)
+        self._await_closing()
+        concluded = self._fence_round(patience=SILENCE * self.patience.forwarding)
         if not concluded:
             self._fell_silent()
         self._resume_all()
@@ -540,6 +265,16 @@ class _Play(Faults):
         if self._rules.forwards:
             self._await_orphans()
 
+    def _await_closing(self) -> None:
+        """Wait for the end of the connections that the relay has to close, for the bytes they sent begin no frame."""
+        if self._rules.on_framing_error != "close":
+            return
+        broken = [self._links[conn].peer for conn in self._history.broken if conn in self._links]
+        if any(peer.open for peer in broken):
+            share = self.patience.closing
+            met = self._pump_until(lambda: not any(peer.open for peer in broken), SILENCE * share)
+            self.patience.closing = Patience.after(share, met=met)
+
     def _await_orphans(self) -> None:
         """Wait for frames of senders that have left: no fence of theirs can prove that they are lost."""
         orphans = [
@@ -552,9 +287,11 @@ class _Play(Faults):
         ]
         if orphans:
             receivers = self._receivers()
-            self._pump_until(
-                lambda: all(_has_all(link.peer, orphans) for link in receivers), ORPHAN_PATIENCE * self.patience
+            share = min(self.patience.orphans, self.patience.forwarding)
+            met = self._pump_until(
+                lambda: all(_has_all(link.peer, orphans) for link in receivers), ORPHAN_PATIENCE * share
             )
+            self.patience.orphans = Patience.after(share, met=met)
 
 
 def _has_all(peer: Peer, orphans: list[Sent]) -> bool:
@@ -571,9 +308,3 @@ def _frames_of(step: Step) -> int:
     if isinstance(step, Flood):
         return step.count
     return sum(isinstance(item, Frame) for item in step.items) if isinstance(step, Write) else 0
-
-
-def _swallowed_a_fence(rest: bytearray) -> bool:
-    """Whether a receiver waits for the end of a frame while a fence stands inside it: its stream is torn."""
-    place = rest.find(wire.FENCE_MARK)
-    return place >= 0 and place != wire.HEADER.size + 2

@@ -23,7 +23,7 @@ import msgspec
 
 from .errors import UsageError
 from .requirements import requirements
-from .runner import Result, Verdict
+from .verdict import Result, Verdict
 
 
 class ExpectedFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):

@@ -11,22 +11,16 @@ Facts:
 from __future__ import annotations
 
 import os
-import select
 import signal
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from abc import abstractmethod
 
 from .errors import TargetError
-from .history import History, Sent, Stalled
+from .fences import Fences
+from .history import Sent, Stalled
 from .legality import fate_of
-from .profile import Rules
 from .program import Act, Flood, Freeze, Kill, Resume, Sip, Stall, Thaw, encode_frame
-
-if TYPE_CHECKING:
-    from .executor import Link
-    from .target import Target
+from .streams import Link
 
 PART_BYTES = 60_000
 """What a flood sends at once: less than any socket buffer, so that the parts stay apart."""
@@ -36,41 +30,13 @@ PART_PATIENCE = 3.0
 FaultStep = Stall | Sip | Resume | Flood | Freeze | Thaw | Kill | Act
 
 
-class Faults(ABC):
+class Faults(Fences):
     """The part of a play that makes clients and relay misbehave."""
 
-    _target: Target
-    _rules: Rules
-    _history: History
-    _links: dict[int, Link]
-    _poller: select.poll
-    _by_fd: dict[int, Link]
-    _known: dict[bytes, int]
-    _sequence: int
-    _tick: int
-    patience: float
-    frozen = False
-
-    @abstractmethod
-    def _send_all(self, link: Link, data: memoryview) -> int: ...
-    @abstractmethod
-    def _fence(self, link: Link) -> bool: ...
-    @abstractmethod
-    def _fence_round(self, *, patience: float) -> bool: ...
-    @abstractmethod
-    def _pump_until(self, reached: Callable[[], bool], seconds: float) -> bool: ...
-    @abstractmethod
-    def _unproven(self, senders: list[Link]) -> set[int]: ...
-    @abstractmethod
-    def _unwatch(self, link: Link) -> None: ...
-    @abstractmethod
-    def _read(self, link: Link, size: int = ...) -> bool: ...
     @abstractmethod
     def _leave(self, conn: int, *, reset: bool) -> None: ...
     @abstractmethod
     def _connect_witness(self) -> None: ...
-    @abstractmethod
-    def _fell_silent(self) -> None: ...
 
     def play_fault(self, step: FaultStep, position: int, numbers: list[int]) -> None:
         """Play one such step; ``numbers`` are those of the frames that it sends."""
@@ -100,7 +66,7 @@ class Faults(ABC):
         link = self._links.get(conn)
         if link is None or not link.reading or not link.peer.open:
             return
-        self._fence_round(patience=0.3 * self.patience)
+        self._fence_round(patience=0.3 * self.patience.forwarding)
         if link.peer.open:
             self._begin_stall(link)
 
@@ -116,8 +82,7 @@ class Faults(ABC):
         self._tick += 1
         link.reading = True
         link.peer.stalls[-1].ended = self._tick
-        self._by_fd[link.sock.fileno()] = link
-        self._poller.register(link.sock, select.POLLIN)
+        self._watch(link)
 
     def _resume_all(self) -> None:
         """Let everybody read again who ever will; see who of the others has been closed."""
@@ -127,13 +92,6 @@ class Faults(ABC):
             else:
                 while link.peer.open and self._read(link):
                     pass
-
-    def _account(self, frames: int, size: int) -> None:
-        """Some frames were sent: whoever is stalled has them waiting."""
-        for link in self._links.values():
-            if not link.reading and link.peer.stalls:
-                link.peer.stalls[-1].frames += frames
-                link.peer.stalls[-1].bytes += size
 
     # --- floods --------------------------------------------------------------------------------------------------
 
@@ -151,7 +109,7 @@ class Faults(ABC):
                 for other in self._links.values():
                     other.peer.fenced_by.discard(step.conn)
                 self._fence(link)
-                paced = self._pump_until(lambda: not self._unproven([link]), PART_PATIENCE * self.patience)
+                paced = self._pump_until(lambda: not self._unproven([link]), PART_PATIENCE * self.patience.forwarding)
                 if not paced:
                     self._fell_silent()
                 stalled = any(not other.reading for other in self._links.values())
@@ -183,11 +141,6 @@ class Faults(ABC):
         if self._target.pid is not None and not self._target.crash():
             os.kill(self._target.pid, signal.SIGSTOP)
             self.frozen = True
-
-    def _thaw(self) -> None:
-        if self.frozen and self._target.pid is not None:
-            os.kill(self._target.pid, signal.SIGCONT)
-        self.frozen = False
 
     def _kill(self) -> None:
         if not self._target.revivable:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from .plan import Observer, Plan
 from .profile import Profile
 from .requirements import requirements
-from .runner import Counterexample, Observer, Plan, Result, Verdict, judge_all
+from .runner import judge_all
 from .target import Target
+from .verdict import Counterexample, Result, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def strongest_guarantees(
     """Judge each guarantee under a learned profile. Raises TargetError when the relay cannot be reached."""
     known = requirements()
     names = [name for guarantee in GUARANTEES for name in guarantee.requirements]
-    plan = Plan.build(
+    plan = Plan(
         domain=domain,
         profile=msgspec.structs.replace(
             profile, forwards=True, domain_filter=True, granularity="frames", not_promised={}

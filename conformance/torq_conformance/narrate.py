@@ -34,7 +34,7 @@ from .program import (
 )
 from .program import connection_name as name
 from .reports.model import grouped
-from .runner import Counterexample, Result, Verdict
+from .verdict import Counterexample, Result, Verdict
 
 SHOWN_BYTES = 48
 DOMAINS = {1: "market data", 2: "signal", 3: "execution", 4: "system"}

@@ -21,9 +21,11 @@ from multiprocessing.process import BaseProcess
 
 from .errors import ConformanceError, UsageError
 from .options import target_for
+from .plan import Observer, Plan
 from .requirements import Requirement
-from .runner import Counterexample, Observer, Plan, Result, Verdict, judge_all
+from .runner import judge_all
 from .target import SpawnedTarget
+from .verdict import Counterexample, Result, Verdict
 
 POLL_SECONDS = 0.5
 PART_SEED = 1_000_003

@@ -11,10 +11,12 @@ from typing import Literal
 import msgspec
 
 from .errors import UsageError
+from .plan import Observer, Plan
 from .profile import Profile, Rules, rules_for
 from .program import FORMAT_VERSION, MAX_VALUE, Connect, Frame, Item, Program, Write, encode_frame
-from .runner import MISS_RATE, Counterexample, Observer, Plan, Result
 from .scenarios import SCENARIOS
+from .search import MISS_RATE
+from .verdict import Counterexample, Result
 
 MIN_PASSES = 10
 """Passes that a fix takes at least, however steadily the failure showed."""

@@ -17,12 +17,14 @@ from .executor import Executor
 from .history import History
 from .machine import ProgramMachine
 from .narrate import contradictions, narrate
+from .plan import Observer, Plan
 from .profile import Profile, Rules, rules_for
 from .program import Program, Step
 from .requirements import Requirement, requirements
-from .runner import Counterexample, Observer, Plan, Result, Verdict, judge_all, judge_by_scenario
+from .runner import judge_all, judge_by_scenario
 from .scenarios import Scenario
 from .target import Target
+from .verdict import Counterexample, Result, Verdict
 
 
 class RelayStateMachine(ProgramMachine):
@@ -82,7 +84,7 @@ class RelayUnderTest:
         return [_raised(result) for result in judge_all(plan, self.target, Observer())]
 
     def _plan(self, chosen: list[Requirement], max_examples: int, seed: int, seconds: float) -> Plan:
-        return Plan.build(
+        return Plan(
             domain=self.domain,
             profile=self.profile,
             requirements=chosen,

@@ -14,8 +14,9 @@ import msgspec
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 
 from .errors import UsageError
+from .plan import Observer
 from .program import FORMAT_VERSION, Program
-from .runner import Counterexample, Observer, Result, Verdict
+from .verdict import Counterexample, Result, Verdict
 
 
 def open_database(where: str) -> ExampleDatabase:

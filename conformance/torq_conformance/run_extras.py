@@ -10,8 +10,9 @@ from pathlib import Path
 from .errors import UsageError
 from .expected import Expectations, ExpectedFailure, expected_text, load_expected
 from .parallel import Shard, shard_of
+from .plan import Observer, Plan
 from .remembered import Remembered, open_database
-from .runner import Observer, Plan, Result
+from .verdict import Result
 
 
 @dataclass(slots=True)

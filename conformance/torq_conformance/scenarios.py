@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from torq_protocol.constants import RelayDomain
 
-from . import fault_features as f
+from . import features as f
 from . import isolation as i
-from . import machine as m
 from . import oracles as o
 from .history import History
 from .legality import Fate
+from .machine import ProgramMachine
 from .profile import Rules
 from .program import (
     Close,
@@ -36,7 +36,7 @@ from .program import (
     Write,
 )
 
-Feature = type[m.ProgramMachine]
+Feature = type[ProgramMachine]
 Control = Callable[[Program], Program]
 Need = Callable[[Program, History], bool]
 First = Callable[[Rules], tuple[Program, ...]]
@@ -158,44 +158,44 @@ REFUSED = (o.lost, o.torn, o.leaked, o.closed_unexpectedly)
 
 SCENARIOS: dict[str, Scenario] = {
     "CONN-3": Scenario(
-        (m.Traffic, m.Joins, m.Idles, m.Streams), (o.unserved, o.lost, o.closed_unexpectedly), steps=8, first=f.silence
+        (f.Traffic, f.Joins, f.Idles, f.Streams), (o.unserved, o.lost, o.closed_unexpectedly), steps=8, first=f.silence
     ),
-    "CONN-6": Scenario((m.Traffic, m.Joins, m.Leaves), (o.lost, o.torn, o.closed_unexpectedly), needs=has(Close)),
-    "CONN-7": Scenario((m.Traffic, m.Joins, m.HalfCloses), (o.lost, o.closed_unexpectedly), needs=has(HalfClose)),
-    "FWD-1": Scenario((m.Traffic, m.Joins, m.Visitors, m.Streams, m.ZeroChecksums), (o.unserved, o.lost)),
-    "FWD-2": Scenario((m.Traffic, m.Rush, m.Joins), (o.duplicated,)),
-    "FWD-3": Scenario((m.UnusualHeaders,), (o.lost, o.altered)),
-    "FWD-4": Scenario((m.Traffic, m.Joins, m.Streams), (o.echo_lost, o.echoed_wrongly)),
-    "FWD-5": Scenario((m.Traffic, m.Joins, m.Silences), (o.replayed,), needs=joins_late),
-    "FWD-6": Scenario((m.HeaderOnly,), WHOLE),
-    "FWD-7": Scenario((m.BigFrames,), WHOLE, steps=6, needs=sends_above_64_kib),
-    "FWD-8": Scenario((m.ManyTlvs,), WHOLE),
-    "FRAME-1": Scenario((m.Cuts,), (*WHOLE, o.duplicated), needs=cuts),
-    "FRAME-2": Scenario((m.Batches, f.Freezes), (*WHOLE, o.duplicated), steps=6, needs=coalesces),
+    "CONN-6": Scenario((f.Traffic, f.Joins, f.Leaves), (o.lost, o.torn, o.closed_unexpectedly), needs=has(Close)),
+    "CONN-7": Scenario((f.Traffic, f.Joins, f.HalfCloses), (o.lost, o.closed_unexpectedly), needs=has(HalfClose)),
+    "FWD-1": Scenario((f.Traffic, f.Joins, f.Visitors, f.Streams, f.ZeroChecksums), (o.unserved, o.lost)),
+    "FWD-2": Scenario((f.Traffic, f.Rush, f.Joins), (o.duplicated,)),
+    "FWD-3": Scenario((f.UnusualHeaders,), (o.lost, o.altered)),
+    "FWD-4": Scenario((f.Traffic, f.Joins, f.Streams), (o.echo_lost, o.echoed_wrongly)),
+    "FWD-5": Scenario((f.Traffic, f.LateJoins, f.Silences), (o.replayed,), needs=joins_late),
+    "FWD-6": Scenario((f.HeaderOnly,), WHOLE),
+    "FWD-7": Scenario((f.BigFrames,), WHOLE, steps=6, needs=sends_above_64_kib),
+    "FWD-8": Scenario((f.ManyTlvs,), WHOLE),
+    "FRAME-1": Scenario((f.Cuts,), (*WHOLE, o.duplicated), needs=cuts),
+    "FRAME-2": Scenario((f.Batches, f.Freezes), (*WHOLE, o.duplicated), steps=6, needs=coalesces),
     "FRAME-3": Scenario(
-        (m.Traffic, m.Interleaving), (o.mixed, *WHOLE), needs=interleaves, control=one_after_the_other, own=("mixed",)
+        (f.Traffic, f.Interleaving), (o.mixed, *WHOLE), needs=interleaves, control=one_after_the_other, own=("mixed",)
     ),
-    "FRAME-4": Scenario((m.Traffic, m.Incomplete, m.Joins), (o.torn, o.altered, o.leaked), needs=leaves_open),
-    "ORD-1": Scenario((m.Traffic, m.Rush), (o.reordered_within_sender,)),
-    "ORD-2": Scenario((m.Rush, m.Joins, f.Freezes), (o.reordered_between_receivers,)),
-    "ORD-3": Scenario((m.Replies, m.Joins), (o.causality_broken,), steps=8, needs=has(Sync)),
-    "DOM-1": Scenario((m.Foreign,), REFUSED, needs=fate(Fate.REFUSE)),
-    "DOM-2": Scenario((m.Traffic, m.ForeignTypes), REFUSED, needs=fate(Fate.REFUSE)),
-    "DOM-3": Scenario((m.ForeignTypes, m.Malformed), (o.lost, o.torn)),
-    "DOM-4": Scenario((m.EdgeTypes,), REFUSED),
-    "VAL-1": Scenario((m.Traffic, m.Checksums), REFUSED, needs=fate(Fate.REFUSE)),
-    "VAL-2": Scenario((m.Checksums,), (o.lost, o.torn, o.closed_unexpectedly)),
-    "VAL-3": Scenario((m.Traffic, m.Malformed), REFUSED, needs=fate(Fate.REFUSE)),
-    "VAL-4": Scenario((m.Traffic, m.Strictness), REFUSED, needs=fate(Fate.REFUSE)),
+    "FRAME-4": Scenario((f.Traffic, f.Incomplete, f.Joins), (o.torn, o.altered, o.leaked), needs=leaves_open),
+    "ORD-1": Scenario((f.Traffic, f.Rush), (o.reordered_within_sender,)),
+    "ORD-2": Scenario((f.Rush, f.Joins, f.Freezes), (o.reordered_between_receivers,)),
+    "ORD-3": Scenario((f.Replies, f.Joins), (o.causality_broken,), steps=8, needs=has(Sync)),
+    "DOM-1": Scenario((f.Foreign,), REFUSED, needs=fate(Fate.REFUSE)),
+    "DOM-2": Scenario((f.Traffic, f.ForeignTypes), REFUSED, needs=fate(Fate.REFUSE)),
+    "DOM-3": Scenario((f.ForeignTypes, f.Malformed), (o.lost, o.torn)),
+    "DOM-4": Scenario((f.EdgeTypes,), REFUSED),
+    "VAL-1": Scenario((f.Traffic, f.Checksums), REFUSED, needs=fate(Fate.REFUSE)),
+    "VAL-2": Scenario((f.Checksums,), (o.lost, o.torn, o.closed_unexpectedly)),
+    "VAL-3": Scenario((f.Traffic, f.Malformed), REFUSED, needs=fate(Fate.REFUSE)),
+    "VAL-4": Scenario((f.Traffic, f.Strictness), REFUSED, needs=fate(Fate.REFUSE)),
     "VAL-5": Scenario(
-        (m.Traffic, m.Garbage),
+        (f.Traffic, f.Garbage),
         (o.lost, o.torn, o.altered, o.leaked, o.framing_error_ignored, o.closed_unexpectedly),
         steps=8,
         needs=breaks_framing,
     ),
-    "VAL-6": Scenario((m.Traffic, m.Hostility, m.Malformed), (o.unserved, o.lost), steps=8),
+    "VAL-6": Scenario((f.Traffic, f.Hostility, f.Malformed), (o.unserved, o.lost), steps=8),
     "ISO-1": Scenario(
-        (m.Traffic, m.Joins, f.Stalls),
+        (f.Traffic, f.Joins, f.Stalls),
         (o.lost, o.torn, o.reordered_within_sender, o.closed_unexpectedly, i.delayed),
         steps=6,
         needs=overflows,
@@ -205,9 +205,9 @@ SCENARIOS: dict[str, Scenario] = {
     "ISO-3": Scenario((f.Stalls,), (i.overflow_policy_broken,), steps=6, needs=overflows, cost=10),
     "ISO-4": Scenario((f.Stalls,), (o.torn, o.altered), steps=8, needs=overflows, cost=10),
     "ISO-5": Scenario((f.Stalls,), (o.reordered_within_sender, i.not_resumed), steps=6, needs=overflows, cost=10),
-    "ISO-7": Scenario((m.Traffic, f.SendOnly), (o.lost, o.closed_unexpectedly), steps=6, needs=overflows, cost=10),
+    "ISO-7": Scenario((f.Traffic, f.SendOnly), (o.lost, o.closed_unexpectedly), steps=6, needs=overflows, cost=10),
     "LIFE-2": Scenario(
-        (m.Traffic, m.Joins, f.Kills), (o.unserved, o.lost), steps=4, needs=has(Kill), cost=10, spawned=True
+        (f.Traffic, f.Joins, f.Kills), (o.unserved, o.lost), steps=4, needs=has(Kill), cost=10, spawned=True
     ),
 }
 

@@ -18,10 +18,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 import msgspec
 
 from .errors import ConformanceError, UsageError
+from .plan import Observer, Plan
 from .profile import Profile, load_profile
 from .requirements import DOMAIN_NAMES, requirements
-from .runner import Observer, Plan, Result, Verdict, judge_all
+from .runner import judge_all
 from .target import SpawnedTarget
+from .verdict import Result, Verdict
 
 SECONDS_PER_MUTANT = 60.0
 SHARE_OF_THE_RIGHT = 10
@@ -201,7 +203,7 @@ def judge_case(case: Case) -> Outcome:
 
 
 def _plan(case: Case, name: str) -> Plan:
-    return Plan.build(
+    return Plan(
         domain=case.domain,
         profile=profile_of(case.arguments),
         requirements=[requirements()[name]],

@@ -18,11 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from .narrate import contradictions, counted_programs, evidence, narrate, prose
+from .plan import Observer, Plan
 from .reports.ascii import draw
 from .reports.model import FAILING
 from .requirements import Requirement
-from .runner import Counterexample, Observer, Plan, Result, Verdict
 from .trace import diagram_of
+from .verdict import Counterexample, Result, Verdict
 
 COLOURS = {
     "PASS": "green",

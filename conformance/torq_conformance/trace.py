@@ -40,7 +40,7 @@ from .program import (
     Write,
     connection_name,
 )
-from .runner import Counterexample
+from .verdict import Counterexample
 
 MAX_COLUMNS = 6
 MAX_EVENTS = 40

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from torq_conformance import machine as features
-from torq_conformance import oracles
+from torq_conformance import features, oracles
 from torq_conformance.history import History
 from torq_conformance.oracles import Finding
 from torq_conformance.profile import Rules

@@ -7,12 +7,14 @@ from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.executor import Executor
 from torq_conformance.history import History
 from torq_conformance.oracles import Finding
+from torq_conformance.plan import Observer, Plan
 from torq_conformance.profile import load_profile
 from torq_conformance.program import Program, Step
 from torq_conformance.requirements import requirements
-from torq_conformance.runner import Observer, Plan, Result, judge_all
+from torq_conformance.runner import judge_all
 from torq_conformance.scenarios import SCENARIOS
 from torq_conformance.target import SpawnedTarget
+from torq_conformance.verdict import Result
 
 
 @contextmanager
@@ -43,7 +45,7 @@ def plan_for(
     shrink_seconds: float = 2.0,
 ) -> Plan:
     known = requirements()
-    return Plan.build(
+    return Plan(
         domain=domain,
         profile=load_profile(profile),
         requirements=[known[name] for name in names],

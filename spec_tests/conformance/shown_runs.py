@@ -5,13 +5,14 @@ from collections import Counter
 from spec_tests.conformance.histories import Chronicle
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.oracles import Finding
+from torq_conformance.plan import Plan
 from torq_conformance.profile import load_profile
 from torq_conformance.program import Connect, Frame, Program, Step, Tlv, Write
 from torq_conformance.reports.build import Ending, Entry, Setting, build
 from torq_conformance.reports.model import Report
 from torq_conformance.requirements import requirements
-from torq_conformance.runner import Counterexample, Plan, Result, Verdict
 from torq_conformance.scenarios import SCENARIOS
+from torq_conformance.verdict import Counterexample, Result, Verdict
 
 HOSTILE = "<script>alert('1')</script> & \"quoted\" | `ticks` ]]> \x00\x1b[31m\ud7ff\ufffe -- é"
 """A target whose name tries to break out of every format."""
@@ -79,7 +80,7 @@ def results() -> list[Result]:
 def plan(names: list[str] | None = None) -> Plan:
     known = requirements()
     chosen = names or [result.requirement.id for result in results()]
-    return Plan.build(
+    return Plan(
         domain="signal",
         profile=load_profile("reference"),
         requirements=[known[name] for name in chosen],

@@ -11,7 +11,7 @@ from torq_conformance.oracles import Finding
 from torq_conformance.program import Program
 from torq_conformance.requirements import requirements
 from torq_conformance.run_extras import RunExtras
-from torq_conformance.runner import Counterexample, Result, Verdict
+from torq_conformance.verdict import Counterexample, Result, Verdict
 
 LISTED = ExpectedFailure(id="FRAME-1", message="lost: expected frame", reason="known")
 

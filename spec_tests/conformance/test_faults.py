@@ -28,8 +28,8 @@ from torq_conformance.program import (
     Tlv,
     Write,
 )
-from torq_conformance.runner import Verdict
 from torq_conformance.target import SpawnedTarget
+from torq_conformance.verdict import Verdict
 
 SMALL = Frame(2, (Tlv(30, 40),))
 LARGE = Frame(2, (Tlv(30, 60_000),))

@@ -10,7 +10,7 @@ from torq_conformance.history import History
 from torq_conformance.narrate import contradictions, describe_steps, evidence, narrate, prose, upper_bound
 from torq_conformance.oracles import Finding
 from torq_conformance.program import Program
-from torq_conformance.runner import Counterexample, Verdict
+from torq_conformance.verdict import Counterexample, Verdict
 
 
 def said(*findings: Finding) -> str:

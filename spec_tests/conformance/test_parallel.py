@@ -8,10 +8,12 @@ import pytest
 from spec_tests.conformance.judged_relays import plan_for, relay, specimen
 from torq_conformance.errors import ConformanceError, UsageError
 from torq_conformance.parallel import Shard, judge_in_workers, merge, shard_of
+from torq_conformance.plan import Observer
 from torq_conformance.program import Connect, Frame, Program, Write
 from torq_conformance.remembered import Remembered, open_database
 from torq_conformance.requirements import Requirement, requirements
-from torq_conformance.runner import Observer, Result, Verdict, judge_all
+from torq_conformance.runner import judge_all
+from torq_conformance.verdict import Result, Verdict
 
 
 class Heard(Observer):

@@ -7,11 +7,13 @@ from spec_tests.conformance.judged_relays import judged, plan_for, relay, specim
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.errors import UsageError
 from torq_conformance.history import History
+from torq_conformance.plan import Observer, Plan
 from torq_conformance.program import Program
 from torq_conformance.requirements import requirements, select
-from torq_conformance.runner import Counterexample, Observer, Plan, Verdict, judge_all, replay
+from torq_conformance.runner import judge_all, replay
 from torq_conformance.scenarios import SCENARIOS, UNJUDGED
 from torq_conformance.target import SpawnedTarget
+from torq_conformance.verdict import Counterexample, Verdict
 
 FIRST_GENERIC = {"FRAME-1": 2, "DOM-1": 2, "FWD-7": 2, "VAL-1": 2}
 """Requirement, and the steps of the smallest program that shows it broken."""

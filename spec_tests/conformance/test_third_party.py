@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from torq_conformance.plan import Observer, Plan
 from torq_conformance.profile import load_profile
 from torq_conformance.requirements import requirements
-from torq_conformance.runner import Observer, Plan, Verdict, judge_all
+from torq_conformance.runner import judge_all
 from torq_conformance.target import SpawnedTarget
+from torq_conformance.verdict import Verdict
 
 pytestmark = pytest.mark.skipif(
     shutil.which("ncat") is None, reason="ncat is not installed (Debian package ncat): no third-party relay to judge"
@@ -19,7 +21,7 @@ COMMAND = "ncat -l --broker -k 127.0.0.1 {port}"
 
 
 def _judge(profile: str, *names: str) -> dict[str, Verdict]:
-    plan = Plan.build(
+    plan = Plan(
         domain="signal",
         profile=load_profile(profile),
         requirements=[requirements()[name] for name in names],

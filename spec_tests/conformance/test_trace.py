@@ -15,8 +15,8 @@ from torq_conformance.program import Connect, Finish, Program, Write, encode_fra
 from torq_conformance.reports.ascii import draw
 from torq_conformance.reports.mermaid import mermaid
 from torq_conformance.reports.svg import svg
-from torq_conformance.runner import Counterexample
 from torq_conformance.trace import MAX_COLUMNS, MAX_EVENTS, diagram_of
+from torq_conformance.verdict import Counterexample
 
 
 def echoed(program: Program) -> History:

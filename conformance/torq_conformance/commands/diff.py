@@ -24,10 +24,10 @@ from ..options import Duration, guess_domain, target_for
 from ..program import Program
 from ..reports.ascii import draw
 from ..requirements import DOMAIN_NAMES
-from ..runner import Counterexample
 from ..terminal import console, facts
 from ..topics import Level, Topic, topics_of
 from ..trace import diagram_of
+from ..verdict import Counterexample
 
 JSON_VERSION = 1
 

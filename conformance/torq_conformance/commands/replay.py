@@ -11,8 +11,9 @@ from ..exits import Exit
 from ..options import target_for, target_options
 from ..record import Record, load, runs_that_prove_a_fix
 from ..requirements import requirements
-from ..runner import Counterexample, Result, Verdict, replay
+from ..runner import replay
 from ..terminal import console, show_counterexample
+from ..verdict import Counterexample, Result, Verdict
 
 
 @click.command("replay")

@@ -19,6 +19,7 @@ from ..interruption import Terminated, check
 from ..learned_profile import probed_profile
 from ..options import Duration, guess_domain, split_names, target_for, target_options, target_words
 from ..parallel import judge_in_workers
+from ..plan import Observer, Plan
 from ..profile import built_in_profiles, load_profile
 from ..program import Act
 from ..record import FailureKeeper
@@ -26,10 +27,11 @@ from ..reports.build import Setting
 from ..reports.writer import Destination, DestinationType, ReportWriter, now
 from ..requirements import Requirement, sections, select
 from ..run_extras import RunExtras
-from ..runner import Counterexample, Observer, Plan, Result, Verdict, judge_all
+from ..runner import judge_all
 from ..scenarios import SCENARIOS, UNJUDGED
 from ..target import Target
 from ..terminal import Outcome, TerminalObserver, console, show_first_screen, show_last_screen
+from ..verdict import Counterexample, Result, Verdict
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,6 +45,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exclude: tuple[str, ...]
     max_examples: int
     time_budget: float
+    confirm_budget: float
+    shrink_budget: float
     seed: int | None
     failures: Path
     reports: tuple[Destination, ...]
@@ -83,6 +87,20 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 )
 @click.option(
     "--time-budget", type=Duration(), default="5m", show_default=True, help="Time for the whole run, such as 60s or 5m."
+)
+@click.option(
+    "--confirm-budget",
+    type=Duration(),
+    default="3s",
+    show_default=True,
+    help="Time for playing each failure again, to learn how often it shows.",
+)
+@click.option(
+    "--shrink-budget",
+    type=Duration(),
+    default="4s",
+    show_default=True,
+    help="Time for making each failing program smaller.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", help="Seed of the programs.  [default: a random one, shown]"
@@ -159,13 +177,15 @@ def command(**given: object) -> int:
     domain = options.domain or guess_domain(options.address or options.command_line)
     if options.profile == "auto":
         profile = probed_profile(options.address, options.command_line, domain)
-    plan = Plan.build(
+    plan = Plan(
         domain=domain,
         profile=profile,
         requirements=[each for each in chosen if include or each.binds(domain)],
         max_examples=options.max_examples,
         seed=random.randrange(10**6) if options.seed is None else options.seed,
         time_budget=options.time_budget,
+        confirm_seconds=options.confirm_budget,
+        shrink_seconds=options.shrink_budget,
     )
     return _Run(extras.prepared(plan), options, extras).run()
 
@@ -245,6 +265,7 @@ class _Run(Observer):
         words += [f"--section {shlex.quote(each)}" for each in options.include]
         words += [f"--exclude {shlex.quote(each)}" for each in options.exclude]
         words.append(f"--max-examples {options.max_examples} --time-budget {options.time_budget:g}s")
+        words.append(f"--confirm-budget {options.confirm_budget:g}s --shrink-budget {options.shrink_budget:g}s")
         words.append(f"--seed {self._extras.seed}")
         words += self._extras.words()
         return " ".join(filter(None, words))

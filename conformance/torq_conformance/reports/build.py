@@ -11,10 +11,11 @@ from importlib.metadata import version
 import msgspec
 
 from ..narrate import evidence, narrate, prose, upper_bound
+from ..plan import Plan
 from ..program import Program
 from ..requirements import Requirement, sections
-from ..runner import Counterexample, Plan, Result, Verdict
 from ..trace import diagram_of
+from ..verdict import Counterexample, Result, Verdict
 from .model import Contradiction, Failure, Judgement, Report, Tool
 
 MAX_STEPS = 200

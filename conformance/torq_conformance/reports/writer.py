@@ -17,8 +17,9 @@ import click
 import msgspec
 
 from ..errors import UsageError
+from ..plan import Observer, Plan
 from ..requirements import Requirement
-from ..runner import Counterexample, Observer, Plan, Result
+from ..verdict import Counterexample, Result
 from .build import Ending, Entry, Setting, build
 from .model import Report
 

@@ -17,9 +17,10 @@ from spec_tests.conformance.judged_relays import specimen
 from torq_conformance.commands import run as run_module
 from torq_conformance.commands.run import exit_code
 from torq_conformance.errors import TargetError
+from torq_conformance.plan import Observer, Plan
 from torq_conformance.reports.model import load_report
-from torq_conformance.runner import Observer, Plan, Result
 from torq_conformance.target import Target
+from torq_conformance.verdict import Result
 
 GENERIC = specimen("first-generic", "signal")
 CORRECT = specimen("correct", "signal")

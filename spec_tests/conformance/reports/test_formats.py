@@ -22,7 +22,7 @@ from torq_conformance.reports.junit import junit
 from torq_conformance.reports.markdown import markdown
 from torq_conformance.reports.model import Report, load_report
 from torq_conformance.reports.schema import SCHEMAS, schema
-from torq_conformance.runner import Result, Verdict
+from torq_conformance.verdict import Result, Verdict
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[3] / "docs" / "schemas"
 XSD = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))

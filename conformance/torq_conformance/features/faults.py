@@ -8,11 +8,11 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from .isolation import SOCKET_BYTES
-from .legality import FIXED_SIZES
-from .machine import MAX_CONNECTIONS, PICK, ProgramMachine
-from .profile import Rules
-from .program import Connect, Flood, Frame, Freeze, Idle, Kill, Program, Resume, Sip, Stall, Sync, Thaw, Tlv, Write
+from ..isolation import SOCKET_BYTES
+from ..legality import FIXED_SIZES
+from ..machine import MAX_CONNECTIONS, PICK, ProgramMachine
+from ..profile import Rules
+from ..program import Connect, Flood, Frame, Freeze, Idle, Kill, Program, Resume, Sip, Stall, Sync, Thaw, Tlv, Write
 
 MAX_FLOOD_FRAMES = 60_000
 """What a program may flood: enough for the queues of the originals and twice as much."""
@@ -83,7 +83,7 @@ class Stalls(Floods):
             self.writers.append(conn)
             self.steps.append(Sync())
 
-    def teardown(self) -> None:
+    def ensure(self) -> None:
         if not any(isinstance(step, Stall) for step in self.steps) and len(self.open) > 1:
             self.stall(1)
         if self.stalled and not any(
@@ -93,7 +93,7 @@ class Stalls(Floods):
         while self.stalled and self.promise.overflow == "drop_oldest":
             self.resume(0)
             self.everybody_sends()
-        super().teardown()
+        super().ensure()
 
 
 class SendOnly(Floods):
@@ -121,13 +121,13 @@ class SendOnly(Floods):
         if self.mute:
             self.flood(self.mute[pick % len(self.mute)], size=8, count=1)
 
-    def teardown(self) -> None:
+    def ensure(self) -> None:
         if not self.mute:
             self.join_without_reading()
         if self.flooded < self.promise.queue_frames:
             self.flood_it(0, True, 40)
         self.it_sends(0)
-        super().teardown()
+        super().ensure()
 
 
 class Freezes(ProgramMachine):
@@ -157,11 +157,11 @@ class Kills(ProgramMachine):
             self.connect()
             self.connect()
 
-    def teardown(self) -> None:
+    def ensure(self) -> None:
         if not any(isinstance(step, Kill) for step in self.steps):
             self.kill(True)
         self.everybody_sends()
-        super().teardown()
+        super().ensure()
 
 
 def silence(rules: Rules) -> tuple[Program, ...]:

@@ -1,0 +1,268 @@
+"""Features of programs with what a relay must refuse: foreign domains and types, wrong checksums, garbage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from ..legality import FIXED_SIZES
+from ..machine import MAX_CONNECTIONS, PICK, SHAPE, SIZES, SMALL_SIZES, ProgramMachine, Shape
+from ..program import Frame, Item, Raw, Tlv, Write
+
+FOREIGN_TYPES = (1, 10, 19, 20, 30, 39, 40, 60, 79, 80, 119, 120, 199, 200, 254)
+"""TLV types at the edges of every range and inside."""
+WRONG_CHECKSUMS = ("zero", "inverted", "off-by-one", "high-bit", "with-field")
+MALFORMATIONS = 10
+GARBAGE_KINDS = 7
+ATTEMPTS = 5
+
+
+class Refusals(ProgramMachine):
+    """What features with refused frames have in common: no program without one."""
+
+    def until_refused(self, send: Callable[[], None]) -> None:
+        """Send frames until one must be refused; a profile that refuses nothing of the kind gets one all the same."""
+        for _ in range(ATTEMPTS):
+            if self.refuses_something():
+                return
+            send()
+
+
+class Foreign(Refusals):
+    """Frames of other domains among the relay's own, in one write and in several."""
+
+    @rule(
+        pick=PICK,
+        domains=st.lists(st.sampled_from((0, 1, 2, 3, 4, 5, 6, 7, 8)), min_size=1, max_size=6),
+        together=st.booleans(),
+        size=st.sampled_from((8, 0, 255, 256, 40_000)),
+    )
+    def send_mixed(self, pick: int, domains: list[int], together: bool, size: int) -> None:
+        if (conn := self.writer(pick)) is not None:
+            numbers = (self.promise.number, *(n for n in (1, 2, 3, 4, 0, 5, 127, 255) if n != self.promise.number))
+            frames = tuple(Frame(numbers[index % len(numbers)], (Tlv(self.padding_type(), size),)) for index in domains)
+            for write in (frames,) if together else tuple((frame,) for frame in frames):
+                self.write(Write(conn, write))
+
+    def ensure(self) -> None:
+        self.until_refused(
+            lambda: self.send_mixed(
+                self.lucky_pick(), [self.luck.randrange(9) for _ in range(3)], self.luck.random() < 0.5, 8
+            )
+        )
+        super().ensure()
+
+
+class ForeignTypes(Refusals):
+    """TLV types of other ranges, first, between or last, in both forms."""
+
+    @rule(
+        pick=PICK,
+        place=st.integers(0, 3),
+        others=st.integers(0, 3),
+        foreign=st.sampled_from(FOREIGN_TYPES),
+        extended=st.booleans(),
+        size=SMALL_SIZES,
+    )
+    def send_foreign_type(self, pick: int, place: int, others: int, foreign: int, extended: bool, size: int) -> None:
+        if (conn := self.writer(pick)) is not None:
+            tlvs = [Tlv(self.padding_type(), 8)] * others
+            tlvs.insert(place % (others + 1), Tlv(foreign, size, extended))
+            self.write(Write(conn, (Frame(self.promise.number, tuple(tlvs)),)))
+
+    def ensure(self) -> None:
+        def send() -> None:
+            place, others = self.luck.randrange(4), self.luck.randrange(4)
+            foreign, extended = self.luck.choice(FOREIGN_TYPES), self.luck.random() < 0.5
+            self.send_foreign_type(self.lucky_pick(), place, others, foreign, extended, self.luck.choice(SIZES))
+
+        self.until_refused(send)
+        super().ensure()
+
+
+class EdgeTypes(ProgramMachine):
+    """The types on both sides of every edge between ranges."""
+
+    @rule(
+        pick=PICK,
+        number=st.sampled_from((19, 20, 39, 40, 79, 80, 0, 1, 254, 119, 120, 199, 200)),
+        extended=st.booleans(),
+    )
+    def send_edge(self, pick: int, number: int, extended: bool) -> None:
+        if (conn := self.writer(pick)) is not None:
+            tlv = Tlv(number, FIXED_SIZES.get(number, 8), extended and number not in (0, 255))
+            self.write(Write(conn, (Frame(self.promise.number, (tlv,)),)))
+
+    @rule(pick=PICK)
+    def send_marker_as_type(self, pick: int) -> None:
+        """255 is the extended marker and never a type: as an inner type it makes the payload malformed."""
+        conn = self.writer(pick)
+        if conn is not None and self.promise.check_tlvs:
+            self.write(Write(conn, (Frame(self.promise.number, (Tlv(255, 8, extended=True),)),)))
+
+
+class Checksums(Refusals):
+    """Wrong checksums, alone and between right ones."""
+
+    @rule(
+        pick=PICK,
+        kinds=st.lists(
+            st.sampled_from(("good", *WRONG_CHECKSUMS)),
+            min_size=1,
+            max_size=4,
+        ),
+        shape=st.one_of(SHAPE, st.just(())),
+    )
+    def send_checksums(self, pick: int, kinds: list[str], shape: Shape) -> None:
+        if (conn := self.writer(pick)) is not None:
+            frames = tuple(
+                Frame(self.promise.number, self.own_frame(shape).tlvs, checksum=kind)  # type: ignore[arg-type] # a literal drawn above
+                for kind in kinds
+            )
+            self.write(Write(conn, frames))
+
+    def ensure(self) -> None:
+        self.until_refused(
+            lambda: self.send_checksums(
+                self.lucky_pick(), ["good", self.luck.choice(WRONG_CHECKSUMS), "good"], self.lucky_shape()
+            )
+        )
+        super().ensure()
+
+
+class Malformed(Refusals):
+    """Payloads that are no sequence of TLVs."""
+
+    @rule(
+        pick=PICK, others=st.integers(0, 2), fault=st.integers(0, MALFORMATIONS - 1), size=st.sampled_from((4, 1, 100))
+    )
+    def send_malformed(self, pick: int, others: int, fault: int, size: int) -> None:
+        if (conn := self.writer(pick)) is not None:
+            number = self.padding_type()
+            value = bytes(size)
+            tails = (
+                bytes((number,)),
+                bytes((number, size + 1)) + value,
+                bytes((255, 1, number)) + size.to_bytes(2, "little") + value,
+                bytes((255, 0, number)) + (size + 1).to_bytes(2, "little") + value,
+                bytes((255, 0, 0)) + size.to_bytes(2, "little") + value,
+                bytes((255, 0, 255)) + size.to_bytes(2, "little") + value,
+                bytes((255,)),
+                bytes((255, 0)),
+                bytes((255, 0, number)),
+                bytes((255, 0, number, size)),
+            )
+            tlvs = (Tlv(number, 8),) * others
+            self.write(Write(conn, (Frame(self.promise.number, tlvs, tails[fault].hex()),)))
+
+    def ensure(self) -> None:
+        self.until_refused(
+            lambda: self.send_malformed(
+                self.lucky_pick(), self.luck.randrange(3), self.luck.randrange(MALFORMATIONS), self.luck.choice((1, 4))
+            )
+        )
+        super().ensure()
+
+
+class Strictness(Refusals):
+    """What only the security level refuses: version, source, sizes of fixed-size types."""
+
+    @rule(pick=PICK, version=st.sampled_from((1, 0, 2, 255)), source=st.sampled_from((None, 0, 6, 19, 83, 255)))
+    def send_strange_header(self, pick: int, version: int, source: int | None) -> None:
+        if (conn := self.writer(pick)) is not None:
+            tlvs = (Tlv(self.padding_type(), 8),)
+            self.write(Write(conn, (Frame(self.promise.number, tlvs, version=version, source=source),)))
+
+    @rule(
+        pick=PICK,
+        kind=st.integers(0, 39),
+        growth=st.sampled_from((0, 1, -1, 300)),
+        extended=st.booleans(),
+        before=st.booleans(),
+    )
+    def send_strange_size(self, pick: int, kind: int, growth: int, extended: bool, before: bool) -> None:
+        if (conn := self.writer(pick)) is not None:
+            fixed = [number for number in self.promise.types if number in FIXED_SIZES]
+            number = fixed[kind % len(fixed)]
+            tlv = Tlv(number, FIXED_SIZES[number] + growth, extended)
+            first = (Tlv(self.padding_type(), 8),) if before else ()
+            self.write(Write(conn, (Frame(self.promise.number, (*first, tlv)),)))
+
+    def ensure(self) -> None:
+        def send() -> None:
+            self.send_strange_header(self.lucky_pick(), self.luck.choice((0, 2, 255)), None)
+            kind, growth = self.luck.randrange(40), self.luck.choice((1, -1, 300))
+            self.send_strange_size(self.lucky_pick(), kind, growth, extended=False, before=self.luck.random() < 0.5)
+
+        self.until_refused(send)
+        super().ensure()
+
+
+class Garbage(ProgramMachine):
+    """Bytes that cannot begin a frame, and headers that announce too much, from a client of its own."""
+
+    garbage_sent = False
+
+    @rule(kind=st.integers(0, GARBAGE_KINDS - 1), before=st.integers(0, 2), shape=SHAPE)
+    def send_garbage(self, kind: int, before: int, shape: Shape) -> None:
+        if len(self.open) >= MAX_CONNECTIONS:
+            return
+        conn = self.connect()
+        self.writers.remove(conn)
+        limit = self.promise.max_message_size
+        garbage: tuple[Item, ...] = (
+            Raw(b"hello, relay! this line is no frame at all, and says so.\n".hex()),
+            Raw(bytes(64).hex()),
+            Raw((b"\xde\xad\xbe\xef" + bytes(60)).hex()),
+            Raw((b"\xef\xbe\xad\xdf" + bytes(60)).hex()),
+            Frame(self.promise.number, (Tlv(self.padding_type(), 8),), claim=limit - 31),
+            Frame(self.promise.number, (Tlv(self.padding_type(), 8),), claim=2**30),
+            Frame(self.promise.number, (Tlv(self.padding_type(), 8),), claim=2**32 - 1),
+        )
+        own = self.own_frame(shape)
+        again = self.promise.on_framing_error == "resync"
+        self.write(Write(conn, (*((own,) * before), garbage[kind], *((own,) if again else ()))))
+        if again:
+            rest = garbage[kind].size + own.size
+            self.write(Write(conn, (own, garbage[kind], own), cuts=(rest + 2,)))
+        self.garbage_sent = True
+
+    def ensure(self) -> None:
+        if not self.garbage_sent:
+            self.send_garbage(self.luck.randrange(GARBAGE_KINDS), self.luck.randrange(3), self.lucky_shape())
+            self.everybody_sends()
+        super().ensure()
+
+
+class Hostility(ProgramMachine):
+    """Whatever a broken or malicious client might write, and then stay or go."""
+
+    @rule(
+        noise=st.binary(min_size=1, max_size=80),
+        headed=st.booleans(),
+        claim=st.sampled_from((0, 1, 100_000, 900_000, 2**31, 2**32 - 1)),
+        goes=st.booleans(),
+    )
+    def send_noise(self, noise: bytes, headed: bool, claim: int, goes: bool) -> None:
+        if len(self.open) >= MAX_CONNECTIONS:
+            return
+        conn = self.connect()
+        self.writers.remove(conn)
+        if headed:
+            header = (
+                b"\xef\xbe\xad\xde" + bytes((self.promise.number, 1, 1, 0)) + bytes(16) + claim.to_bytes(4, "little")
+            )
+            noise = header + noise
+        self.write(Write(conn, (Raw(noise.hex()),)))
+        if goes:
+            self.leave(conn, reset=False)
+
+    def ensure(self) -> None:
+        """Whatever was written, others must still be served behind it."""
+        if not any(isinstance(item, Raw) for step in self.steps if isinstance(step, Write) for item in step.items):
+            noise = self.luck.randbytes(1 + self.luck.randrange(80))
+            self.send_noise(noise, self.luck.random() < 0.5, self.luck.choice((0, 1, 900_000, 2**31)), goes=False)
+        self.everybody_sends()
+        super().ensure()

@@ -1,0 +1,117 @@
+"""Fences: frames that each sender writes last and each receiver waits for, so that no sleep decides anything.
+
+Facts:
+- a fence that arrives proves that whatever its sender wrote before has arrived or never will (ORD-1 is the relay's own
+  promise);
+- a connection counts as joined when a frame of the witness has reached it; what was sent before may legally miss it;
+- when a fence does not arrive soon, another is sent in a write of its own: if that one arrives, the frames before the
+  first are lost for certain, without a long wait.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from . import wire
+from .legality import fence_type
+from .program import fence_frame
+from .streams import SETTLE_PATIENCE, WITNESS, Link, Streams
+
+JOIN_PATIENCE = 2.0
+"""Seconds that a relay may take to serve a new connection."""
+QUIET = 0.03
+"""Seconds of silence that end a run where the profile forwards nothing."""
+
+
+class Fences(Streams):
+    """The part of a play that writes fences and waits for them."""
+
+    def _join(self, link: Link) -> None:
+        """Fence from the witness until the new connection is served, in short waits that grow."""
+        patience = 0.001
+        deadline = time.monotonic() + JOIN_PATIENCE * self.patience.forwarding
+        while link.peer.joined is None and link.peer.open and time.monotonic() < deadline:
+            if not self._fence(self._links[WITNESS]):
+                break
+            self._pump_until(lambda: link.peer.joined is not None or not link.peer.open, patience)
+            patience = min(patience * 2, 0.2)
+        if link.peer.joined is None and link.peer.open:
+            self._fell_silent()
+        last = self._sequence  # the fences behind the first must not mix with what comes next
+        self._pump_until(lambda: link.latest_fence >= last or not link.peer.open, SETTLE_PATIENCE)
+
+    def _fence(self, link: Link) -> bool:
+        """Write one fence; False when the connection takes none."""
+        self._sequence += 1
+        sequence = self._sequence
+        self._history.fences[sequence] = link.peer.conn
+        data = fence_frame(
+            domain=self._rules.number, tlv_type=fence_type(self._rules), conn=link.peer.conn, sequence=sequence
+        )
+        self._account(1, len(data))
+        return self._send_all(link, memoryview(data)) == len(data)
+
+    def _account(self, frames: int, size: int) -> None:
+        """Some frames were sent: whoever is stalled has them waiting."""
+        for link in self._links.values():
+            if not link.reading and link.peer.stalls:
+                link.peer.stalls[-1].frames += frames
+                link.peer.stalls[-1].bytes += size
+
+    def _senders(self) -> list[Link]:
+        """Who can write a fence; the witness last, behind what the clients may still have under way."""
+        links = sorted(self._links.values(), key=lambda link: link.peer.conn == WITNESS)
+        return [link for link in links if link.sending and link.peer.open]
+
+    def _receivers(self) -> list[Link]:
+        return [
+            link
+            for link in self._links.values()
+            if link.peer.conn != WITNESS
+            and link.reading
+            and link.peer.open
+            and link.peer.joined is not None
+            and not link.peer.torn
+        ]
+
+    def _unproven(self, senders: Iterable[Link]) -> set[int]:
+        """Senders whose fence some open receiver has not seen."""
+        receivers = self._receivers()
+        return {
+            sender.peer.conn
+            for sender in senders
+            if sender.sending
+            for receiver in receivers
+            if sender.peer.conn not in receiver.peer.fenced_by and (self._rules.echo or sender is not receiver)
+        }
+
+    def _fence_round(self, *, patience: float) -> bool:
+        """Let every sender write fences until every receiver has seen one of each; False when that never happens."""
+        self._thaw()
+        if not self._rules.forwards:
+            self._pump_for(QUIET)
+            return True
+        for link in self._links.values():
+            link.peer.fenced_by.clear()
+        deadline = time.monotonic() + patience
+        wait = 0.02
+        while missing := self._unproven(self._senders()):
+            if time.monotonic() > deadline:
+                return False
+            fencing = [link for link in self._senders() if link.peer.conn in missing]
+            for link in fencing:
+                self._fence(link)
+                if self._rules.granularity == "reads":  # one sender at a time, or their frames mix
+                    self._pump_until(lambda sender=link: not self._unproven([sender]), wait)  # type: ignore[misc] # mypy cannot infer the default's type
+            self._pump_until(lambda: not self._unproven(self._senders()), wait)
+            wait = min(wait * 2, 0.3)
+            for receiver in self._receivers():
+                receiver.peer.torn = _swallowed_a_fence(receiver.buffer)
+        return True
+
+
+def _swallowed_a_fence(rest: bytearray) -> bool:
+    """Whether a receiver waits for the end of a frame while a fence stands inside it: its stream is torn."""
+    place = rest.find(wire.FENCE_MARK)
+    return place >= 0 and place != wire.HEADER.size + 2

@@ -1,0 +1,233 @@
+"""The search for a program that shows one requirement broken: generate, confirm, shrink, stamp.
+
+Facts:
+- Hypothesis is told everything explicitly: under ``CI=1`` it would otherwise use the same seed every time and forget;
+- a failure is played again ten times: always failing means deterministic, and one run per candidate is enough to
+  shrink; otherwise a candidate is played as often as the measured rate demands (a real failure missed less than once
+  in 1000), at most 60 times;
+- a failing program is shrunk by us, within our own budget, and not by Hypothesis, which would need a failure that
+  always shows, and knows nothing of what makes a program heavy.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity
+from hypothesis.stateful import run_state_machine_as_test
+
+from .errors import TargetError
+from .executor import Executor
+from .history import History
+from .minimise import simpler_programs
+from .oracles import Finding
+from .plan import Observer, Plan
+from .program import Program
+from .requirements import Requirement
+from .scenarios import Scenario, features_of
+from .target import Target
+from .verdict import Counterexample, Result, Verdict
+
+CONFIRM_RUNS = 10
+LEAST_CONFIRM_RUNS = 3
+MAX_RUNS = 60
+STEADY_RUNS = 2
+STAMP_RUNS = 20
+LEAST_STAMP_RUNS = 5
+MISS_RATE = 0.001
+
+
+class _OutOfTime(BaseException):
+    """Ends a search at once; no exception that Hypothesis would take for a failure of the program."""
+
+
+class _Found(_OutOfTime):
+    """Ends a search because it has found, and shrunk, what it looked for."""
+
+
+class Search:
+    """Looks for a program that shows one requirement broken."""
+
+    def __init__(
+        self,
+        requirement: Requirement,
+        scenario: Scenario,
+        plan: Plan,
+        target: Target,
+        observer: Observer,
+        seconds: float,
+    ) -> None:
+        self._requirement = requirement
+        self._scenario = scenario
+        self._plan = plan
+        self._target = target
+        self._observer = observer
+        self._executor = Executor(target, plan.rules)
+        self._deadline = time.monotonic() + seconds
+        self._result = Result(requirement, Verdict.PASS)
+        self._best: Counterexample | None = None
+        self._runs_per_candidate = 1
+        self._shrink_deadline = math.inf
+
+    def run(self) -> Result:
+        """Search until the programs or the time are used up, or one fails. Raises TargetError without a relay."""
+        result = self._result
+        started = time.monotonic()
+        stopped = ""
+        try:
+            first = self._scenario.first(self._plan.rules) if self._scenario.first else ()
+            for program in (*self._plan.remembered.get(self._requirement.id, ()), *first):
+                self._candidate(program)
+            self._generate()
+        except _Found:
+            pass
+        except _OutOfTime:
+            stopped = "; the time budget ended the search"
+        if self._best is not None:
+            if not self._plan.first_failure_only:
+                self._stamp(self._best)
+            result.counterexample = self._best
+            result.verdict = Verdict.FAIL if self._best.deterministic else Verdict.FLAKY
+        elif result.exercised == 0:
+            result.verdict = Verdict.UNKNOWN
+            result.reason = "no program exercised it" + stopped
+        else:
+            result.reason = stopped.removeprefix("; ")
+        result.seconds = time.monotonic() - started
+        return result
+
+    def _generate(self) -> None:
+        machine = hypothesis.seed(self._seed())(
+            type(
+                f"Programs_{self._requirement.id.replace('-', '_')}",
+                self._scenario.features,
+                {"promise": self._plan.rules, "play": staticmethod(self._candidate)},
+            )
+        )
+        run_state_machine_as_test(
+            machine,
+            settings=hypothesis.settings(
+                max_examples=math.ceil(self._plan.max_examples / self._scenario.cost),
+                stateful_step_count=self._scenario.steps,
+                database=None,
+                deadline=None,
+                derandomize=False,
+                print_blob=False,
+                phases=(Phase.generate,),
+                verbosity=Verbosity.quiet,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+
+    def _seed(self) -> int:
+        return self._plan.seed * 1000 + sum(map(ord, self._requirement.id))
+
+    def _candidate(self, program: Program) -> None:
+        """Play one program of the search; ends the search when it shows the requirement broken."""
+        if time.monotonic() > self._deadline:
+            raise _OutOfTime
+        counterexample = self._play(program)
+        self._note(program)
+        if counterexample is not None and self._plan.first_failure_only:
+            self._best = counterexample
+            counterexample.failures = counterexample.runs = 1
+            raise _Found
+        if counterexample is not None:
+            self._found(counterexample)
+            self._minimise()
+            raise _Found
+
+    def _play(self, program: Program) -> Counterexample | None:
+        try:
+            history = self._executor.play(program)
+        except TargetError as error:
+            if not self._target.restartable:
+                raise
+            history = History(crash=str(error))
+        if history.crash or self._target.crash():
+            history.crash = history.crash or self._target.crash()
+            self._target.restart()
+            self._executor = Executor(self._target, self._plan.rules)
+        exercised = self._scenario.exercised(program, history)
+        if self._best is None and exercised:
+            self._result.exercised += 1
+        findings = self._scenario.judge(history, self._plan.rules) if exercised or history.crash else []
+        if findings and self._belongs_elsewhere(program, findings):
+            self._result.evidence["programs that failed for another reason"] += 1
+            findings = []
+        return Counterexample(self._requirement.id, program, findings, history) if findings else None
+
+    def _belongs_elsewhere(self, program: Program, findings: list[Finding]) -> bool:
+        """Whether the program fails without what the requirement is about as well."""
+        scenario = self._scenario
+        if scenario.control is None or any(finding.kind in scenario.own for finding in findings):
+            return False
+        history = self._executor.play(scenario.control(program))
+        return bool(scenario.judge(history, self._plan.rules))
+
+    def _note(self, program: Program) -> None:
+        self._result.evidence.update(features_of(program))
+        self._observer.played(self._requirement, self._result.evidence["programs"])
+
+    def _found(self, counterexample: Counterexample) -> None:
+        """The first failure: measure how often it shows, and set the effort of shrinking by that."""
+        self._best = counterexample
+        self._observer.failed(counterexample)
+        failures = runs = 0
+        until = time.monotonic() + self._plan.confirm_seconds
+        while runs < CONFIRM_RUNS and (runs < LEAST_CONFIRM_RUNS or time.monotonic() < until):
+            runs += 1
+            failures += self._play(counterexample.program) is not None
+        rate = (failures + 1) / (runs + 1)
+        if rate < 1:
+            self._runs_per_candidate = min(MAX_RUNS, math.ceil(math.log(MISS_RATE) / math.log(1 - rate)))
+
+    def _fails(self, program: Program) -> bool:
+        """Whether a candidate fails in as many runs as the measured rate demands; the smallest is remembered."""
+        for _ in range(self._runs_per_candidate):
+            counterexample = self._play(program)
+            if counterexample is not None:
+                if self._runs_per_candidate == 1 and not self._keeps_failing(program):
+                    return False
+                if self._best is None or program.weight <= self._best.program.weight:
+                    self._best = counterexample
+                    self._observer.failed(counterexample)
+                return True
+            if time.monotonic() > self._shrink_deadline:
+                break
+        return False
+
+    def _keeps_failing(self, program: Program) -> bool:
+        """Whether a candidate is as deterministic as the failure that it is to stand for."""
+        return all(self._play(program) is not None for _ in range(STEADY_RUNS))
+
+    def _minimise(self) -> None:
+        """Take away from the program what the failure does not need, until nothing can be taken away."""
+        self._shrink_deadline = time.monotonic() + self._plan.shrink_seconds
+        progress = True
+        while progress and self._best is not None:
+            progress = False
+            for candidate in simpler_programs(self._best.program):
+                if time.monotonic() > self._shrink_deadline:
+                    return
+                if self._fails(candidate):
+                    progress = True
+                    break
+
+    def _stamp(self, best: Counterexample) -> None:
+        """Play the final program on a fresh relay, often enough to say how often it fails."""
+        best = self._best or best
+        if self._target.restartable:
+            self._target.restart()
+            self._executor = Executor(self._target, self._plan.rules)
+        until = time.monotonic() + self._plan.confirm_seconds
+        while best.runs < LEAST_STAMP_RUNS or time.monotonic() < until:
+            if best.runs >= (STAMP_RUNS if best.deterministic else MAX_RUNS):
+                break
+            best.runs += 1
+            again = self._play(best.program)
+            if again is not None:
+                best.failures += 1
+                best.findings, best.history = again.findings, again.history

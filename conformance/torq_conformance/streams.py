@@ -1,0 +1,249 @@
+"""The sockets of one run: what every client still does, reading whatever comes, writing while everybody is read.
+
+Facts:
+- everything happens in one thread around one poll, so the order of what is seen is the order of the history;
+- a relay that echoes fills the receive buffer of whoever writes, so everybody is read while anybody writes;
+- a relay that has used up a patience once is given less the next time, for its silence has been proven; each kind of
+  waiting learns for itself.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import socket
+import termios
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import wire
+from .errors import TargetError
+from .history import History, Peer, Received, Sent
+from .profile import Rules
+from .program import Program
+from .target import Target
+
+WITNESS = -1
+"""The connection that belongs to no client of the program: it fences when nobody else can."""
+SETTLE_PATIENCE = 0.05
+"""Seconds to wait for the relay to have read a write; a relay that is slower only sees the write joined to the next."""
+STUCK_PATIENCE = 3.0
+"""Seconds after which a write that makes no progress counts as refused by the relay."""
+LAST_BREATH = 1.0
+"""Seconds that a relay which has dropped its clients gets to be seen to end."""
+ONCE_USED_UP = 0.12
+"""Share of a patience that is left each time that it was used up."""
+LEAST = 0.02
+"""Share of a patience that is always kept."""
+READ_SIZE = 262_144
+
+
+@dataclass(slots=True)
+class Patience:
+    """The share, from 1 down to 0.02, that is left of each kind of waiting for what a relay owes.
+
+    ``forwarding`` is waiting for fences, ``closing`` for the end of a broken connection, ``orphans`` for the frames of
+    clients that have left.
+    """
+
+    forwarding: float = 1.0
+    closing: float = 1.0
+    orphans: float = 1.0
+
+    @staticmethod
+    def after(share: float, met: bool) -> float:
+        """The share for the next time, after a wait that was met or used up."""
+        return 1.0 if met else max(share * ONCE_USED_UP, LEAST)
+
+
+class Link:
+    """A socket of a run with its receive buffer; ``reading`` and ``sending`` say what its client still does."""
+
+    def __init__(self, sock: socket.socket, peer: Peer) -> None:
+        self.sock = sock
+        self.peer = peer
+        self.buffer = bytearray()
+        self.sending = True
+        self.reading = True
+        self.latest_fence = 0
+        self.unfinished: tuple[bytes, list[Sent]] | None = None
+
+
+class Streams:
+    """The connections of one run of one program, and the bytes that go through them."""
+
+    frozen = False
+    silent = False
+    """Whether the relay has used up a patience in this run."""
+
+    def __init__(self, target: Target, rules: Rules, program: Program, patience: Patience) -> None:
+        self.patience = patience
+        self._target = target
+        self._rules = rules
+        self._program = program
+        self._history = History()
+        self._links: dict[int, Link] = {}
+        self._poller = select.poll()
+        self._by_fd: dict[int, Link] = {}
+        self._known: dict[bytes, int] = {}
+        self._sequence = 0
+        self._tick = 0
+
+    def close(self) -> None:
+        """Close every socket."""
+        for link in self._links.values():
+            link.sock.close()
+
+    def _open(self, conn: int) -> Link | None:
+        """Connect a client, or the witness; None when the relay takes it not, which the history says then."""
+        try:
+            sock = self._target.address.connect()
+        except OSError as error:
+            crash = self._target.crash(LAST_BREATH)
+            if conn == WITNESS and not crash:
+                raise TargetError(f"cannot connect to {self._target.address}: {error.strerror or error}") from error
+            self._history.crash = crash or f"the relay accepts no connection: {error.strerror or error}"
+            return None
+        self._tick += 1
+        link = Link(sock, Peer(conn, connected=self._tick))
+        self._links[conn] = link
+        self._watch(link)
+        return link
+
+    def _watch(self, link: Link) -> None:
+        self._by_fd[link.sock.fileno()] = link
+        self._poller.register(link.sock, select.POLLIN)
+
+    def _unwatch(self, link: Link) -> None:
+        fd = link.sock.fileno()
+        if self._by_fd.pop(fd, None) is not None:
+            self._poller.unregister(fd)
+
+    def _lost(self, link: Link, how: str) -> None:
+        self._unwatch(link)
+        link.peer.closed = how
+        link.peer.closed_at = self._tick
+        link.sending = False
+
+    def _half_close(self, conn: int) -> None:
+        link = self._links.get(conn)
+        if link is not None and link.peer.open:
+            link.sending = False
+            link.peer.half_closed = True
+            with contextlib.suppress(OSError):
+                link.sock.shutdown(socket.SHUT_WR)
+
+    def _pump(self, seconds: float) -> bool:
+        """Read whatever arrives within some seconds, returning after the first of it. False when nothing did."""
+        events = self._poller.poll(seconds * 1000)
+        for fd, _ in events:
+            self._read(self._by_fd[fd])
+        return bool(events)
+
+    def _pump_for(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._pump(left)
+
+    def _pump_until(self, reached: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not reached():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self._pump(left)
+        return True
+
+    def _read(self, link: Link, size: int = READ_SIZE) -> bool:
+        """Read once; False when nothing came."""
+        try:
+            data = link.sock.recv(size)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._lost(link, "reset" if isinstance(error, ConnectionResetError) else str(error))
+            return False
+        if not data:
+            self._lost(link, "end of stream")
+            return False
+        if link.sock.family != socket.AF_UNIX:  # or a hub without TCP_NODELAY waits 40 ms for each acknowledgement
+            link.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        link.buffer += data
+        self._decode(link)
+        return True
+
+    def _decode(self, link: Link) -> None:
+        peer = link.peer
+        if not peer.torn:
+            frames, used, peer.torn = wire.decode(link.buffer, self._rules.max_message_size)
+            for frame in frames:
+                if wire.FENCE_MARK in frame[:64]:
+                    self._fenced(link, frame)
+                else:
+                    self._tick += 1
+                    peer.received.append(Received(self._known.get(frame), frame, self._tick))
+            del link.buffer[:used]
+
+    def _fenced(self, link: Link, frame: bytes) -> None:
+        peer = link.peer
+        sequence = int.from_bytes(frame[8:16], "little")
+        link.latest_fence = max(link.latest_fence, sequence)
+        conn = self._history.fences.get(sequence)
+        if conn is not None:
+            peer.fenced_by.add(conn)
+        if peer.joined is None:
+            self._tick += 1
+            peer.joined = self._tick
+
+    def _send_all(self, link: Link, data: memoryview) -> int:
+        """Write bytes, reading everybody meanwhile; how many went out."""
+        written = 0
+        progress = time.monotonic()
+        while written < len(data) and link.sending:
+            try:
+                written += link.sock.send(data[written:])
+                progress = time.monotonic()
+            except BlockingIOError:
+                if self.frozen:
+                    self._thaw()
+                patience = STUCK_PATIENCE * max(self.patience.forwarding, 0.1)
+                if time.monotonic() - progress > patience:
+                    self._history.stuck = f"the relay took no byte of {link.peer.name} for {patience:.1f} s"
+                    link.sending = False
+                    self._fell_silent()
+                    break
+                self._pump(0.001)
+            except OSError:
+                link.sending = False
+        return written
+
+    def _settle(self, link: Link) -> None:
+        """Wait until the relay has read what was written, so that the next write is the next read."""
+        deadline = time.monotonic() + (0.0 if self.frozen else SETTLE_PATIENCE)
+        unread = array.array("i", [0])
+        turns = 0
+        while link.peer.open and time.monotonic() < deadline:
+            try:
+                fcntl.ioctl(link.sock, termios.TIOCOUTQ, unread)
+            except OSError:
+                return
+            if unread[0] == 0:
+                return
+            turns += 1
+            self._pump(0 if turns < 50 else 0.001)
+
+    def _fell_silent(self) -> None:
+        """The relay has used up a whole patience: later waits in front of it are shorter."""
+        self.silent = True
+        self.patience.forwarding = Patience.after(self.patience.forwarding, met=False)
+
+    def _thaw(self) -> None:
+        """Let the process of the relay go on, if it was stopped."""
+        if self.frozen and self._target.pid is not None:
+            os.kill(self._target.pid, signal.SIGCONT)
+        self.frozen = False
