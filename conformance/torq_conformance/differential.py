@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 import hypothesis
 import msgspec
@@ -318,7 +319,9 @@ class TopicSearch:
         progress = True
         while progress:
             progress = False
-            for candidate in (*simpler_programs(best.program), *_calmer_programs(best.program, self._all.strictest)):
+            for candidate in chain(
+                simpler_programs(best.program), _calmer_programs(best.program, self._all.strictest)
+            ):
                 if time.monotonic() > self._shrink_deadline:
                     return best
                 found = self._shows(candidate, best.signature, runs=1)

@@ -97,14 +97,14 @@ def _plainer_floods(flood: Flood) -> Iterator[Flood]:
 def _plainer_writes(write: Write) -> Iterator[Write]:
     replace = msgspec.structs.replace
     count = len(write.items)
+    if count > 2 and all(isinstance(item, Frame) and item.tlvs for item in write.items):
+        yield replace(write, items=_two_that_weigh_the_same(write.items), cuts=(), every=0)
     half = count // 2
     while half >= 1:
         for start in range(0, count, half):
             if half < count:
                 yield replace(write, items=write.items[:start] + write.items[start + half :])
         half //= 2
-    if count > 2 and all(isinstance(item, Frame) and item.tlvs for item in write.items):
-        yield replace(write, items=_two_that_weigh_the_same(write.items), cuts=(), every=0)
     if write.every:
         for every in (write.size // 2, 32):
             if every > write.every:

@@ -1,6 +1,9 @@
 """Single cases of the hub that its machine meets too seldom to rely on."""
 
 import pickle
+import runpy
+from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -11,6 +14,7 @@ from torq_protocol.framing import FrameScanner
 from torq_protocol.policy import FramePolicy
 
 from .frames import frame
+from .hub_forms import COMPILED_MODULES, HUBS
 from .outlets import BufferedOutlet
 
 ROOM = 64
@@ -20,9 +24,12 @@ ROOM = 64
 class Case:
     """A hub with clients whose outlets hold two frames."""
 
+    form: type[Hub] = Hub
+
     def __init__(self, clients: int, **settings: object) -> None:
         self.now = 0.0
-        self.hub = Hub(FrameScanner(FramePolicy(1)), HubSettings(**settings), lambda: self.now)  # type: ignore[arg-type]  # checked by the dataclass
+        chosen = HubSettings(**settings)  # type: ignore[arg-type]  # checked by the dataclass
+        self.hub = self.form(FrameScanner(FramePolicy(1)), chosen, lambda: self.now)
         self.outlets = [BufferedOutlet(ROOM) for _ in range(clients)]
         self.clients = [self.hub.join(outlet, ROOM) for outlet in self.outlets]
 
@@ -44,6 +51,19 @@ class Case:
     def dropped(self, client: int) -> dict[str, int]:
         counts = self.clients[client].dropped_frames
         return {reason.label: n for reason, n in zip(DropReason, counts, strict=True) if n}
+
+
+@pytest.fixture(params=HUBS, autouse=True)
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every case holds for the hub in both forms."""
+    monkeypatch.setattr(Case, "form", HUBS[request.param])
+
+
+def test_the_build_compiles_the_modules_that_exist_in_two_forms() -> None:
+    root = Path(__file__).parents[2]
+    with mock.patch("setuptools.setup"), mock.patch.dict("os.environ", TORQ_COMPILE="no"):
+        groups = runpy.run_path(str(root / "setup.py"))["COMPILED_GROUPS"]
+    assert groups["torq_engine.compiled"] == tuple(f"engine/torq_engine/{name}.py" for name in COMPILED_MODULES)
 
 
 def test_iso_3_backpressure_own_echo_is_dropped_alone_and_frames_of_others_kept() -> None:

@@ -5,12 +5,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from torq_engine.accounting import CloseReason, DropReason
-from torq_engine.hub import Connection, Hub
+from torq_engine.hub import Connection
 from torq_engine.settings import HubSettings, OnFramingError, Overflow
 from torq_protocol.framing import FrameScanner
 from torq_protocol.policy import FramePolicy
 
 from .frames import MAGIC, frame
+from .hub_forms import HUBS
 from .hub_model import ModelConnection, ModelHub, ModelSettings
 from .outlets import BufferedOutlet
 
@@ -56,10 +57,12 @@ def hub_settings(chosen: ModelSettings) -> HubSettings:
 class HubMachine(RuleBasedStateMachine):
     """Joins, writes in any cut, reads of any length, half-closes, breaks; the hub and the model must agree."""
 
+    form = HUBS["installed"]
+
     @initialize(chosen=SETTINGS)
     def start(self, chosen: ModelSettings) -> None:
         self.model = ModelHub(chosen)
-        self.hub = Hub(
+        self.hub = self.form(
             FrameScanner(FramePolicy(1, max_message_size=chosen.limit)),
             hub_settings(chosen),
             lambda: 0.0,
@@ -177,7 +180,22 @@ class HubMachine(RuleBasedStateMachine):
         assert (real.close_reason.name if real.close_reason is not None else "") == expected.reason
 
 
+class InterpretedHubMachine(HubMachine):
+    """The same with the file as Python runs it: what is installed where no compiler was."""
+
+    form = HUBS["interpreted"]
+
+
+def _runs(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=40,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+
+
 TestHubMachine = HubMachine.TestCase
-TestHubMachine.settings = settings(
-    max_examples=250, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestHubMachine.settings = _runs(200)
+TestInterpretedHubMachine = InterpretedHubMachine.TestCase
+TestInterpretedHubMachine.settings = _runs(60)
