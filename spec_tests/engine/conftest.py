@@ -5,6 +5,10 @@ from collections.abc import Callable
 
 import uvloop
 
+from .measured import measured_processes
+
+__all__ = ["measured_processes"]
+
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The loops that a relay can be run on."""

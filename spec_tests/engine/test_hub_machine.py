@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from torq_engine.accounting import CloseReason, DropReason
-from torq_engine.hub import Connection
+from torq_engine.hub import Connection, Hub
 from torq_engine.settings import HubSettings, OnFramingError, Overflow
 from torq_protocol.framing import FrameScanner
 from torq_protocol.policy import FramePolicy
@@ -57,7 +57,7 @@ def hub_settings(chosen: ModelSettings) -> HubSettings:
 class HubMachine(RuleBasedStateMachine):
     """Joins, writes in any cut, reads of any length, half-closes, breaks; the hub and the model must agree."""
 
-    form = HUBS["installed"]
+    form: type[Hub] = HUBS["installed"]
 
     @initialize(chosen=SETTINGS)
     def start(self, chosen: ModelSettings) -> None:

@@ -1,0 +1,28 @@
+"""Daemons are processes of their own: where coverage is measured, it is measured in them as well.
+
+coverage can do so for every process that any test starts (``patch = subprocess``); for the hundreds of relays that the
+suite judges this would take longer than the tests.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import coverage
+import pytest
+
+_ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="package", autouse=True)
+def measured_processes() -> Iterator[None]:
+    """What the tests of a package start records its branches beside those of the tests."""
+    if coverage.Coverage.current() is None:
+        yield
+        return
+    told = {"COVERAGE_PROCESS_START": str(_ROOT / "pyproject.toml"), "COVERAGE_FILE": str(_ROOT / ".coverage")}
+    with mock.patch.dict(os.environ, told):
+        yield
