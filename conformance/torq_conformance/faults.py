@@ -12,20 +12,44 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import time
 from abc import abstractmethod
+from collections.abc import Iterator
+from zlib import crc32
+
+import msgspec
+
+from torq_protocol.constants import HEADER_SIZE
 
 from .errors import TargetError
 from .fences import Fences
 from .history import Sent, Stalled
 from .legality import fate_of
-from .program import Act, Flood, Freeze, Kill, Resume, Sip, Stall, Thaw, encode_frame
+from .program import (
+    EDGE_BYTES,
+    EPOCH_NS,
+    Act,
+    Flood,
+    Frame,
+    Freeze,
+    Kill,
+    Resume,
+    Sip,
+    Stall,
+    Thaw,
+    connection_name,
+    encode_frame,
+)
 from .streams import Link
 
 PART_BYTES = 60_000
 """What a flood sends at once: less than any socket buffer, so that the parts stay apart."""
 PART_PATIENCE = 3.0
 """Seconds that a part of a flood may take to reach those who read."""
+
+SEQUENCE_AND_TIME = struct.Struct("<QQ")
+"""Bytes 8 to 23 of a header."""
 
 FaultStep = Stall | Sip | Resume | Flood | Freeze | Thaw | Kill | Act
 
@@ -119,9 +143,8 @@ class Faults(Fences):
         fate, why = fate_of(step.frame, self._rules)
         begun = self._tick
         entries: list[Sent] = []
-        for number in numbers:
+        for number, data in zip(numbers, encoded_flood(step, numbers, self._sequence + 1), strict=True):
             self._sequence += 1
-            data = encode_frame(step.frame, conn=step.conn, number=number, sequence=self._sequence)
             self._known[data] = number
             entries.append(Sent(number, position, step.conn, step.frame, data, fate, why, begun))
         self._history.sent += entries
@@ -155,3 +178,23 @@ class Faults(Fences):
             self._history.crash = f"killed and started again on the same path, it does not serve: {error}"
         else:
             self._connect_witness()
+
+
+def encoded_flood(step: Flood, numbers: list[int], sequence: int) -> Iterator[bytes]:
+    """The frames of a flood as :func:`encode_frame` would write them; they differ by sequence, time and label only."""
+    frame, conn = step.frame, step.conn
+    plain = msgspec.structs.replace(frame, tlvs=()) == Frame(frame.domain)
+    if not plain or len(frame.tlvs) != 1 or not numbers:
+        for place, number in enumerate(numbers):
+            yield encode_frame(frame, conn=conn, number=number, sequence=sequence + place)
+        return
+    first = encode_frame(frame, conn=conn, number=numbers[0], sequence=sequence)
+    size = frame.tlvs[0].size
+    head, tlv_head = first[:8], first[HEADER_SIZE : len(first) - size]
+    payload_size = first[24:28]
+    name, filling = connection_name(conn), EDGE_BYTES * (size // 256 + 1)
+    for place, number in enumerate(numbers):
+        value = (f"{name}{number}.".encode() + filling)[:size]
+        start = head + SEQUENCE_AND_TIME.pack(sequence + place, EPOCH_NS + number) + payload_size
+        rest = tlv_head + value
+        yield start + crc32(rest, crc32(start)).to_bytes(4, "little") + rest

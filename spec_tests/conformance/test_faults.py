@@ -4,12 +4,15 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spec_tests.conformance.histories import Chronicle
 from spec_tests.conformance.judged_relays import found, judged, plan_for, played, relay, specimen
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance import isolation as i
 from torq_conformance import oracles as o
+from torq_conformance.faults import encoded_flood
 from torq_conformance.history import Stalled
 from torq_conformance.minimise import simpler_programs
 from torq_conformance.program import (
@@ -27,6 +30,7 @@ from torq_conformance.program import (
     Thaw,
     Tlv,
     Write,
+    encode_frame,
 )
 from torq_conformance.target import SpawnedTarget
 from torq_conformance.verdict import Verdict
@@ -188,3 +192,17 @@ def test_iso_1_traffic_that_becomes_slow_behind_a_stalled_reader_is_delayed() ->
     assert kinds(chronicle, i.delayed) == ["delayed"]
     chronicle.history.delays = [(False, 0.04)] * 6 + [(True, 0.05)] * 8
     assert kinds(chronicle, i.delayed) == []
+
+
+@given(
+    tlvs=st.lists(st.builds(Tlv, st.integers(20, 39), st.sampled_from((0, 1, 8, 200, 255, 256, 1_400))), max_size=2),
+    tail=st.sampled_from(("", "ff")),
+    first=st.sampled_from((0, 8, 9_999)),
+    conn=st.integers(0, 4),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_flood_holds_the_frames_that_a_program_names(tlvs: list[Tlv], tail: str, first: int, conn: int) -> None:
+    step = Flood(conn, Frame(2, tuple(tlvs), tail), 3)
+    numbers = [first, first + 1, first + 2]
+    one_by_one = [encode_frame(step.frame, conn=conn, number=n, sequence=70 + n - first) for n in numbers]
+    assert list(encoded_flood(step, numbers, 70)) == one_by_one

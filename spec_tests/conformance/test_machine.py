@@ -10,8 +10,10 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from spec_tests.conformance.program_strategies import DOMAINS, rules_of
 from torq_conformance import machine
+from torq_conformance.history import History, Sent
 from torq_conformance.legality import Fate, fate_of
-from torq_conformance.program import Close, Connect, Finish, Frame, HalfClose, Program, Write
+from torq_conformance.program import Close, Connect, Finish, Flood, Frame, HalfClose, Program, Raw, Resume, Stall, Write
+from torq_conformance.requirements import requirements
 from torq_conformance.scenarios import SCENARIOS
 
 
@@ -93,6 +95,52 @@ def test_programs_about_refusal_hold_frames_of_both_fates(requirement: str, doma
 def test_a_program_stays_below_what_any_queue_could_legally_drop(requirement: str) -> None:
     for program in written_for(requirement, "signal"):
         assert sum(step.size for step in program.steps if isinstance(step, Write)) <= machine.MAX_PROGRAM_BYTES
+
+
+def shows(requirement: str, program: Program, domain: str) -> bool:
+    """Whether a program holds what its requirement needs, as far as that can be seen before it is played."""
+    history = History(sent=[_sent(entry, domain) for entry in program.frames()], broken=_broken(program, domain))
+    needs = SCENARIOS[requirement].needs
+    return needs is None or needs(program, history)
+
+
+def _sent(entry: tuple[int, int, int, Frame], domain: str) -> Sent:
+    number, step, conn, frame = entry
+    return Sent(number, step, conn, frame, bytes(frame.size), *fate_of(frame, rules_of(domain)), begun=0)
+
+
+def _broken(program: Program, domain: str) -> set[int]:
+    rules = rules_of(domain)
+    writes = [step for step in program.steps if isinstance(step, Write)]
+    return {
+        write.conn
+        for write in writes
+        for item in write.items
+        if isinstance(item, Raw) or fate_of(item, rules)[0] is Fate.BREAK
+    }
+
+
+@pytest.mark.parametrize("domain", ["signal", "execution"])
+@pytest.mark.parametrize("requirement", [name for name in SCENARIOS if not name.startswith("ISO")])
+def test_every_program_exercises_its_requirement(requirement: str, domain: str) -> None:
+    if requirements()[requirement].binds(domain):
+        programs = written_for(requirement, domain)
+        assert [program for program in programs if not shows(requirement, program, domain)] == []
+
+
+@pytest.mark.parametrize("requirement", [name for name in SCENARIOS if name.startswith("ISO")])
+def test_every_program_about_slow_consumers_overflows_a_queue(requirement: str) -> None:
+    rules = rules_of("signal")
+    for program in written_for(requirement, "signal"):
+        silent, waiting = set[int](), dict[int, int]()
+        for step in program.steps:
+            if isinstance(step, Stall) or (isinstance(step, Connect) and not step.reads):
+                silent.add(step.conn)
+            elif isinstance(step, Resume):
+                silent.discard(step.conn)
+            elif isinstance(step, Flood):
+                waiting.update({conn: waiting.get(conn, 0) + step.count for conn in silent})
+        assert max(waiting.values()) > rules.queue_frames
 
 
 def test_every_program_sends_something() -> None:

@@ -14,8 +14,12 @@ from ..machine import MAX_CONNECTIONS, PICK, ProgramMachine
 from ..profile import Rules
 from ..program import Connect, Flood, Frame, Freeze, Idle, Kill, Program, Resume, Sip, Stall, Sync, Thaw, Tlv, Write
 
-MAX_FLOOD_FRAMES = 60_000
-"""What a program may flood: enough for the queues of the originals and twice as much."""
+MAX_OVERFLOWS = 2
+"""How often a program may flood as much as overflows a queue."""
+FLOOD_SIZES = (200, 1_400, 40)
+"""Sizes in bytes of the values in floods: with the first the fewest bytes overflow a queue that counts frames."""
+PEACE_FRAMES = 1_300
+"""Frames of the flood that nobody is slow for: enough parts of it to compare later ones with."""
 
 
 class Floods(ProgramMachine):
@@ -30,13 +34,15 @@ class Floods(ProgramMachine):
     def flood(self, conn: int, *, size: int, count: int) -> None:
         """Append a flood, unless the program has become too big."""
         frame = Frame(self.promise.number, (Tlv(self.padding_type(), size),))
-        if self.flooded + count <= MAX_FLOOD_FRAMES:
+        if self.flooded + count <= MAX_OVERFLOWS * self.overflow_frames(40):
             self.flooded += count
             self.steps.append(Flood(conn, frame, count))
 
 
 class Stalls(Floods):
     """A consumer that stops reading, is flooded past its bound, sips or not, and reads again or never."""
+
+    overflowed = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +51,7 @@ class Stalls(Floods):
     def begin_peace(self) -> None:
         """One flood that nobody is slow for: what the later ones are compared with."""
         if not self.flooded:
-            self.flood(self.open[0], size=40, count=5_000)
+            self.flood(self.open[0], size=FLOOD_SIZES[0], count=PEACE_FRAMES)
 
     @rule(pick=PICK)
     def stall(self, pick: int) -> None:
@@ -57,15 +63,16 @@ class Stalls(Floods):
             self.stalled.append(conn)
             self.writers.remove(conn)
 
-    @rule(pick=PICK, size=st.sampled_from((40, 0, 1_400)), beyond=st.sampled_from((0, 0, 3_000)), large=st.booleans())
+    @rule(pick=PICK, size=st.sampled_from(FLOOD_SIZES), beyond=st.sampled_from((0, 0, 1_000)), large=st.booleans())
     def overflow(self, pick: int, size: int, beyond: int, large: bool) -> None:
         """Large frames first fill the socket, so that one of them is partly sent when the queue overflows."""
         if self.stalled and (conn := self.writer(pick)) is not None:
             if large:
                 self.flood(conn, size=60_000, count=8)
             self.flood(conn, size=size, count=self.overflow_frames(size + 34) + beyond)
+            self.overflowed = True
 
-    @rule(pick=PICK, count=st.integers(1, 3_000))
+    @rule(pick=PICK, count=st.integers(1, 1_000))
     def flood_a_little(self, pick: int, count: int) -> None:
         if self.stalled and (conn := self.writer(pick)) is not None:
             self.flood(conn, size=40, count=count)
@@ -84,12 +91,10 @@ class Stalls(Floods):
             self.steps.append(Sync())
 
     def ensure(self) -> None:
-        if not any(isinstance(step, Stall) for step in self.steps) and len(self.open) > 1:
-            self.stall(1)
-        if self.stalled and not any(
-            isinstance(step, Flood) and step.count > self.promise.queue_frames for step in self.steps
-        ):
-            self.overflow(0, 40, 0, True)
+        if not self.overflowed:
+            if not self.stalled:
+                self.stall(self.lucky_pick())
+            self.overflow(self.lucky_pick(), FLOOD_SIZES[0], 0, self.luck.random() < 0.5)
         while self.stalled and self.promise.overflow == "drop_oldest":
             self.resume(0)
             self.everybody_sends()
@@ -110,7 +115,7 @@ class SendOnly(Floods):
             self.steps.append(Connect(self.connected, reads=False))
             self.connected += 1
 
-    @rule(pick=PICK, mine=st.booleans(), size=st.sampled_from((40, 0, 120)))
+    @rule(pick=PICK, mine=st.booleans(), size=st.sampled_from(FLOOD_SIZES))
     def flood_it(self, pick: int, mine: bool, size: int) -> None:
         if self.mute:
             senders = self.mute if mine else self.writers
@@ -125,7 +130,7 @@ class SendOnly(Floods):
         if not self.mute:
             self.join_without_reading()
         if self.flooded < self.promise.queue_frames:
-            self.flood_it(0, True, 40)
+            self.flood_it(self.lucky_pick(), self.luck.random() < 0.5, FLOOD_SIZES[0])
         self.it_sends(0)
         super().ensure()
 
@@ -158,7 +163,7 @@ class Kills(ProgramMachine):
             self.connect()
 
     def ensure(self) -> None:
-        if not any(isinstance(step, Kill) for step in self.steps):
+        if not self.has(Kill):
             self.kill(True)
         self.everybody_sends()
         super().ensure()

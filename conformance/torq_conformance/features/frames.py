@@ -5,11 +5,14 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from ..machine import MAX_PROGRAM_BYTES, PICK, SHAPE, SIZES, SMALL_SIZES, ProgramMachine, Shape, sized_frame
+from ..machine import KINDS, MAX_PROGRAM_BYTES, PICK, SHAPE, SIZES, SMALL_SIZES, ProgramMachine, Shape, sized_frame
 from ..program import Frame, Item, Tlv, Write
 
 EDGE_CUTS = (4, 24, 28, 31, 32, 33, 34, 37, 300, 1040)
 """Byte offsets of cuts: the edges of the header's fields, of the header, of the first TLV, of an edge size."""
+CUT = st.sampled_from((*range(1, 91), *EDGE_CUTS))
+ANY_TLV = st.sampled_from([(kind, size, extended) for extended in (False, True) for size in SIZES for kind in KINDS])
+"""One TLV: kind, size of the value in bytes, whether in the extended form."""
 BIG_SIZES = (65_536, 65_503, 65_504, 65_535, 65_537, 65_540, 65_572, 100_000, 131_072, 262_144)
 """Frame sizes in bytes around and above a read buffer."""
 MORE_THAN_A_READ = (885, 1_300)
@@ -95,11 +98,7 @@ class Cuts(ProgramMachine):
     @rule(
         pick=PICK,
         shapes=st.lists(SHAPE, min_size=1, max_size=3),
-        cuts=st.lists(
-            st.one_of(st.integers(1, 90), st.sampled_from(EDGE_CUTS)),
-            min_size=1,
-            max_size=4,
-        ),
+        cuts=st.lists(CUT, min_size=1, max_size=4),
     )
     def send_cut(self, pick: int, shapes: list[Shape], cuts: list[int]) -> None:
         if (conn := self.big_writer(pick)) is not None:
@@ -185,7 +184,7 @@ class ManyTlvs(ProgramMachine):
 
     @rule(
         pick=PICK,
-        tlvs=st.lists(st.tuples(st.integers(0, 39), SMALL_SIZES, st.booleans()), min_size=1, max_size=40),
+        tlvs=st.lists(ANY_TLV, min_size=1, max_size=40),
     )
     def send_many(self, pick: int, tlvs: list[tuple[int, int, bool]]) -> None:
         if (conn := self.writer(pick)) is not None:
