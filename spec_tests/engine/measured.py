@@ -20,9 +20,11 @@ _ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="package", autouse=True)
 def measured_processes() -> Iterator[None]:
     """What the tests of a package start records its branches beside those of the tests."""
-    if coverage.Coverage.current() is None:
+    running = coverage.Coverage.current()
+    if running is None:
         yield
         return
-    told = {"COVERAGE_PROCESS_START": str(_ROOT / "pyproject.toml"), "COVERAGE_FILE": str(_ROOT / ".coverage")}
+    data = os.path.abspath(str(running.get_option("run:data_file")))
+    told = {"COVERAGE_PROCESS_START": str(_ROOT / "pyproject.toml"), "COVERAGE_FILE": data}
     with mock.patch.dict(os.environ, told):
         yield
