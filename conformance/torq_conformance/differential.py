@@ -24,16 +24,13 @@ import msgspec
 from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis.stateful import run_state_machine_as_test
 
-from .equivalence import Comparison, Difference, Signature, causes_at, causes_in, class_of, class_of_raw, sentence
-from .errors import TargetError
-from .executor import Executor
+from .arms import Arm, whatever_either_refuses
+from .equivalence import Comparison, Difference, Signature, causes_at, causes_in, class_of, sentence
 from .history import History
 from .minimise import simpler_programs
-from .probing import UNPROMISING, probe_basics, probe_filters
 from .profile import Domain, Profile, Rules, rules_for
-from .program import Frame, Program, Raw, Step, Tlv, Write
+from .program import Frame, Program, Tlv, Write
 from .scenarios import features_of
-from .target import Target
 from .topics import Level, Topic, topics_of
 
 CONFIRM_RUNS = 5
@@ -44,48 +41,6 @@ NOISE_EVERY = 5
 """A' plays each program that shows something, and every so many of the others: how much A differs from itself."""
 CHANCE = 0.005
 """A difference counts when chance alone would show it less often than this (one-sided exact test)."""
-
-
-FILTERS = ("domain_filter", "type_filter", "checksum", "check_tlvs", "strict")
-
-
-class Arm:
-    """One relay of a comparison, ready to play programs."""
-
-    def __init__(self, name: str, target: Target, domain: Domain) -> None:
-        self.name = name
-        self.target = target
-        self.crashes = 0
-        basics = probe_basics(target, domain)
-        if basics.value("forwards", True):
-            probe_filters(basics)
-        self.filters = {name for name in FILTERS if basics.value(name, False)}
-        self.rules = msgspec.structs.replace(
-            rules_for(UNPROMISING, domain),
-            forwards=bool(basics.value("forwards", True)),
-            echo=bool(basics.value("echo", False)),
-            granularity=str(basics.value("granularity", "frames")),
-        )
-        self._executor = Executor(target, self.rules)
-
-    def play(self, program: Program) -> History:
-        """One run of a program; a relay that died, or cannot be reached, is started again. Raises TargetError."""
-        try:
-            history = self._executor.play(_held_back(program, self.rules))
-        except TargetError as error:
-            if not self.target.restartable:
-                raise
-            history = History(crash=str(error))
-        if history.crash or self.target.crash():
-            history.crash = history.crash or self.target.crash()
-            self.crashes += 1
-            self.refresh()
-        return history
-
-    def refresh(self) -> None:
-        """A fresh relay, where the target can give one."""
-        self.target.restart()
-        self._executor = Executor(self.target, self.rules)
 
 
 @dataclass(slots=True)
@@ -169,7 +124,7 @@ class Differential:
     def __init__(self, a: Arm, copy: Arm, b: Arm, domain: Domain, level: Level) -> None:
         self.a, self.copy, self.b = a, copy, b
         self.level = level
-        self.strictest = _whatever_either_refuses(domain, a, b)
+        self.strictest = whatever_either_refuses(domain, a, b)
         reads = any(arm.rules.granularity == "reads" for arm in (a, b))
         self.promise = msgspec.structs.replace(
             rules_for(Profile(name="reference"), domain), granularity="reads" if reads else "frames"
@@ -319,9 +274,7 @@ class TopicSearch:
         progress = True
         while progress:
             progress = False
-            for candidate in chain(
-                simpler_programs(best.program), _calmer_programs(best.program, self._all.strictest)
-            ):
+            for candidate in chain(simpler_programs(best.program), _calmer_programs(best.program, self._all.strictest)):
                 if time.monotonic() > self._shrink_deadline:
                     return best
                 found = self._shows(candidate, best.signature, runs=1)
@@ -350,28 +303,6 @@ class TopicSearch:
             best.in_copy += any(each.signature == best.signature for each in copied)
             if best.runs == STAMP_RUNS and best.in_b < STAMP_RUNS // 2:
                 limit = RARE_RUNS
-
-
-def _whatever_either_refuses(domain: Domain, *arms: Arm) -> Rules:
-    """Rules under which a frame is faulty if the specification, or either relay, refuses it."""
-    rules = rules_for(Profile(name="reference"), domain)
-    looked_at = {name: True for arm in arms for name in arm.filters}
-    return msgspec.structs.replace(rules, **looked_at)
-
-
-def _held_back(program: Program, rules: Rules) -> Program:
-    """The same bytes, told so that a client which ends inside a frame counts as unfinished: it writes no fence."""
-    steps: list[Step] = []
-    for step in program.steps:
-        if isinstance(step, Write) and step.stop is None and step.items:
-            last = step.items[-1]
-            if (
-                isinstance(last, Raw)
-                and class_of_raw(bytes.fromhex(last.bytes), rules.max_message_size) == "incomplete"
-            ):
-                step = msgspec.structs.replace(step, items=(*step.items, Raw("00")), stop=step.size)
-        steps.append(step)
-    return Program(program.domain, tuple(steps))
 
 
 def _with_tlvs(program: Program) -> Program:

@@ -25,38 +25,38 @@ from .program import Close, Connect, Finish, Frame, HalfClose, Program, Raw, Wri
 ABOVE_A_READ = 65_536
 
 EFFECTS: dict[str, str] = {
-    "crashes": "B crashes where A goes on{cause}",
-    "survives": "B goes on where A crashes{cause}",
-    "stalls": "B stops reading from a client{cause}; A goes on",
-    "reads-on": "B goes on reading from a client{cause}; A stops",
-    "serves-not": "B delivers nothing at all to a connection that A serves{cause}",
-    "serves": "B serves a connection to which A delivers nothing at all{cause}",
-    "tears": "B leaves its receivers a stream that cannot be cut into frames{cause}; A keeps it whole",
-    "mends": "B keeps the stream of its receivers whole{cause}; A tears it",
-    "closes": "B closes a connection that A keeps{cause}",
-    "keeps": "B keeps a connection that A closes{cause}",
-    "alters": "B delivers frames that nobody sent{cause}; A does not",
-    "alters-not": "A delivers frames that nobody sent{cause}; B does not",
-    "leaks-part": "B forwards a part of a frame that never became whole{cause}; A does not",
-    "withholds-part": "A forwards a part of a frame that never became whole{cause}; B does not",
-    "forwards": "B forwards {cause} that A refuses",
-    "refuses": "B refuses {cause} that A forwards",
-    "loses": "B loses a valid frame{cause}; A forwards it",
-    "delivers": "B forwards a valid frame{cause}; A loses it",
-    "echoes": "B gives senders their own frames back{cause}; A does not",
-    "echoes-not": "B does not give senders their own frames back{cause}; A does",
-    "duplicates": "B delivers a frame more often than A{cause}",
-    "delivers-fewer": "B delivers a frame fewer times than A{cause}, but at least once",
-    "reorders": "B delivers frames of one sender in another order than sent{cause}; A does not",
-    "reorders-not": "A delivers frames of one sender in another order than sent{cause}; B does not",
-    "disagrees": "receivers of B disagree on the order of frames{cause}; those of A agree",
-    "agrees": "receivers of A disagree on the order of frames{cause}; those of B agree",
-    "stops-hard": "B ends on SIGTERM without {cause}; A does it",
-    "stops-gently": "B does {cause} on SIGTERM; A does not",
-    "takes-over": "B takes {cause} of a relay that runs; A refuses to start",
-    "gives-way": "B refuses to start on {cause} of a relay that runs; A takes it",
-    "opens": "B leaves {cause} open to other users; A does not",
-    "protects": "B keeps {cause} from other users; A does not",
+    "crashes": "relay B crashes where relay A goes on{cause}",
+    "survives": "relay B goes on where relay A crashes{cause}",
+    "stalls": "relay B stops reading from a client{cause}; relay A goes on",
+    "reads-on": "relay B goes on reading from a client{cause}; relay A stops",
+    "serves-not": "relay B delivers nothing at all to a connection that relay A serves{cause}",
+    "serves": "relay B serves a connection to which relay A delivers nothing at all{cause}",
+    "tears": "relay B leaves its receivers a stream that cannot be cut into frames{cause}; relay A keeps it whole",
+    "mends": "relay B keeps the stream of its receivers whole{cause}; relay A tears it",
+    "closes": "relay B closes a connection that relay A keeps{cause}",
+    "keeps": "relay B keeps a connection that relay A closes{cause}",
+    "alters": "relay B delivers frames that nobody sent{cause}; relay A does not",
+    "alters-not": "relay A delivers frames that nobody sent{cause}; relay B does not",
+    "leaks-part": "relay B forwards a part of a frame that never became whole{cause}; relay A does not",
+    "withholds-part": "relay A forwards a part of a frame that never became whole{cause}; relay B does not",
+    "forwards": "relay B forwards {cause} that relay A refuses",
+    "refuses": "relay B refuses {cause} that relay A forwards",
+    "loses": "relay B loses a valid frame{cause}; relay A forwards it",
+    "delivers": "relay B forwards a valid frame{cause}; relay A loses it",
+    "echoes": "relay B gives senders their own frames back{cause}; relay A does not",
+    "echoes-not": "relay B does not give senders their own frames back{cause}; relay A does",
+    "duplicates": "relay B delivers a frame more often than relay A{cause}",
+    "delivers-fewer": "relay B delivers a frame fewer times than relay A{cause}, but at least once",
+    "reorders": "relay B delivers frames of one sender in another order than sent{cause}; relay A does not",
+    "reorders-not": "relay A delivers frames of one sender in another order than sent{cause}; relay B does not",
+    "disagrees": "receivers of relay B disagree on the order of frames{cause}; those of relay A agree",
+    "agrees": "receivers of relay A disagree on the order of frames{cause}; those of relay B agree",
+    "stops-hard": "relay B ends on SIGTERM without {cause}; relay A does it",
+    "stops-gently": "relay B does {cause} on SIGTERM; relay A does not",
+    "takes-over": "relay B takes {cause} of a relay that runs; relay A refuses to start",
+    "gives-way": "relay B refuses to start on {cause} of a relay that runs; relay A takes it",
+    "opens": "relay B leaves {cause} open to other users; relay A does not",
+    "protects": "relay B keeps {cause} from other users; relay A does not",
 }
 """Every way in which B can differ from A, as the sentence that names it."""
 
@@ -114,6 +114,11 @@ class Difference:
     where: str
     in_a: str
     in_b: str
+
+    @property
+    def place(self) -> str:
+        """Where it shows, in words that keep a client apart from a relay of the same letter; "" for everywhere."""
+        return self.where if not self.where or " " in self.where else f"client {self.where}"
 
 
 def class_of(frame: Frame, rules: Rules) -> str:
@@ -214,7 +219,7 @@ class Comparison:
         for conn, (x, y) in counts.items():
             if x != y:
                 effect = _frame_effect(x, y, wrong, echo=conn == sent.conn and alike_elsewhere)
-                where = f"frame {sent} at {connection_name(conn)}"
+                where = f"frame {sent} at client {connection_name(conn)}"
                 yield Difference(Signature(effect, wrong), where, _times(x), _times(y))
 
     def _orders(self, a: History, b: History, skipped: set[str]) -> Iterator[Difference]:
@@ -366,6 +371,6 @@ def class_of_raw(data: bytes, limit: int) -> str:
 
 
 def sentence(effect: str, cause: str) -> str:
-    """A difference as a sentence, such as ``B forwards frames of another domain that A refuses``."""
+    """A difference as a sentence, such as ``relay B forwards frames of another domain that relay A refuses``."""
     words = FAULTY.get(cause, cause) if effect in ("forwards", "refuses") else CAUSES.get(cause, cause)
     return EFFECTS[effect].format(cause=words)

@@ -9,12 +9,14 @@ from click.testing import CliRunner
 
 from spec_tests.conformance.judged_relays import relay, specimen
 from torq_conformance.accepted import load_accepted, sort_out
+from torq_conformance.arms import Arm
 from torq_conformance.commands.diff import command
-from torq_conformance.differential import Arm, Differential, Effort, TopicResult, Watcher, chance
+from torq_conformance.differential import Differential, Effort, TopicResult, Watcher, chance
 from torq_conformance.errors import UsageError
 from torq_conformance.exits import Exit
 from torq_conformance.lifecycle import life_cycle_differences, observe
 from torq_conformance.profile import Domain
+from torq_conformance.program import Write
 from torq_conformance.topics import TOPICS, Level, topics_of
 
 
@@ -43,6 +45,15 @@ def test_the_legacy_market_data_relay_differs_as_its_source_predicts() -> None:
         assert found.in_b == found.runs
         assert found.in_copy == 0
         assert len(found.program.steps) <= 5
+
+
+def test_a_difference_that_needs_thousands_of_frames_is_shown_with_two() -> None:
+    results = compared(
+        "signal_relay --socket {socket}", specimen("first-generic", "signal"), "signal", ("coalesced frames",), 40
+    )
+    assert ids(results) == {"tears:coalesced"}
+    program = results[0].found[0].program
+    assert [len(step.items) for step in program.steps if isinstance(step, Write)] == [2]
 
 
 def test_an_equivalent_relay_has_no_difference() -> None:

@@ -66,7 +66,7 @@ def test_a_frame_of_another_domain_that_comes_out_is_named_as_such() -> None:
     without = [number for number in order if number != 4]
     a, b = history([without] * CONNECTIONS, foreign), history([order] * CONNECTIONS, foreign)
     assert effects(a, b) == {Signature("forwards", "foreign-domain")}
-    assert "frames of another domain that A refuses" in sentence("forwards", "foreign-domain")
+    assert "frames of another domain that relay A refuses" in sentence("forwards", "foreign-domain")
 
 
 def test_receivers_that_disagree_only_in_b_are_a_difference() -> None:

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.text import Text
 
 from ..accepted import AcceptedDifference, Sorted, built_in_lists, load_accepted, sort_out
-from ..differential import Arm, Differential, Effort, FoundDifference, TopicResult, Watcher
+from ..arms import Arm
+from ..differential import Differential, Effort, FoundDifference, TopicResult, Watcher
 from ..equivalence import sentence
 from ..errors import UsageError
 from ..exits import Exit
@@ -158,13 +159,13 @@ class _Diff(Watcher):
         facts(
             self._out,
             [
-                ("A", self._a),
-                ("B", self._b),
+                ("relay A", self._a),
+                ("relay B", self._b),
                 ("domain", self._domain),
                 ("level", f"{self._level.value}: {inputs}"),
                 ("comparing", f"{len(topics)} topics, at most {self._options.max_examples} programs each"),
                 ("effort", f"at most {self._options.time_budget:.0f} s in all, seed {self._seed}"),
-                ("accepted", f"{len(self._accepted)} differences ({self._options.accepted or 'no file'})"),
+                ("accepted", f"{_counted(len(self._accepted))} ({self._options.accepted or 'no file'})"),
             ],
         )
         self._out.print()
@@ -182,7 +183,7 @@ class _Diff(Watcher):
         line.append(f"{result.topic.name:<28}", style="bold")
         line.append(f"{programs}; {', '.join(each.id for each in result.found) or 'no new difference'}")
         if result.noise:
-            line.append(f"; A differs from its copy in {result.noise} of {result.calibrated}", style="yellow")
+            line.append(f"; relay A differs from its copy in {result.noise} of {result.calibrated}", style="yellow")
         self._out.print(line, soft_wrap=True)
 
     def started(self, topic: Topic) -> None:
@@ -191,7 +192,7 @@ class _Diff(Watcher):
     def _program_entries(self, results: list[TopicResult]) -> list[tuple[Entry, FoundDifference | None]]:
         entries: list[tuple[Entry, FoundDifference | None]] = []
         for found in (each for result in results for each in result.found):
-            where = f"{found.difference.where}: " if found.difference.where else ""
+            where = f"{found.difference.place}: " if found.difference.where else ""
             entry = Entry(
                 id=found.id,
                 text=found.text,
@@ -222,7 +223,7 @@ class _Diff(Watcher):
             name = f"{difference.signature.effect}:{subject.replace(' ', '-')}"
             text = sentence(difference.signature.effect, subject)
             entries.append((Entry(name, text, difference.in_a, difference.in_b, ""), None))
-        verdict = f"{len(entries)} differences" if entries else "no difference"
+        verdict = _counted(len(entries)) if entries else "no difference"
         style, word = ("bold red", "DIFFERENT") if entries else ("green", "SAME")
         self._out.print(Text.assemble((f"{word:<12}", style), (f"{'start and stop':<28}", "bold"), verdict))
         return entries
@@ -248,7 +249,7 @@ class _Diff(Watcher):
         self._out.print(Text(verdict, style="green" if code is Exit.PASS else "bold red"), soft_wrap=True)
         seconds = time.monotonic() - self._started
         noisy, checked = sum(each.noise for each in results), sum(each.calibrated for each in results)
-        self._out.print(f"{seconds:.1f} s; A differed from its copy in {noisy} of {checked} programs checked")
+        self._out.print(f"{seconds:.1f} s; relay A differed from its copy in {noisy} of {checked} programs checked")
         self._write_json(results, judged, outcome, verdict, code)
         return code
 
@@ -257,13 +258,12 @@ class _Diff(Watcher):
         level = f"at level {self._level.value}"
         if outcome.unaccepted:
             return (
-                f"DIFFERENT {level}: {len(outcome.unaccepted)} differences that are not accepted, "
-                f"{len(outcome.accepted)} that are"
+                f"DIFFERENT {level}: {_counted(len(outcome.unaccepted))} not accepted, {len(outcome.accepted)} accepted"
             )
         if cut_short:
             return f"UNKNOWN {level}: the time budget ended the comparison; give more --time-budget"
         if outcome.accepted:
-            return f"EQUIVALENT {level} but for {len(outcome.accepted)} accepted differences, in {programs} programs"
+            return f"EQUIVALENT {level} but for {_counted(len(outcome.accepted), 'accepted ')}, in {programs} programs"
         bound = f"below {300 / programs:.2f} % with 95 % confidence" if programs else "nothing was compared"
         return f"EQUIVALENT {level}: 0 of {programs} programs differ ({bound})"
 
@@ -277,13 +277,13 @@ class _Diff(Watcher):
         if found is not None:
             for number, line in enumerate(describe_steps(found.program), 1):
                 out.print(Text(f"{number:>3}  {line}"), soft_wrap=True)
-        out.print(Text(f"     in A       {entry.in_a}\n     in B       {entry.in_b}"), soft_wrap=True)
+        out.print(Text(f"     relay A    {entry.in_a}\n     relay B    {entry.in_b}"), soft_wrap=True)
         if found is None:
             return
         out.print(
             Text(
-                f"     rate       B differs from A in {found.in_b} of {found.runs} runs, "
-                f"the copy of A in {found.in_copy}"
+                f"     rate       relay B differs from relay A in {found.in_b} of {found.runs} runs, "
+                f"the copy of relay A in {found.in_copy}"
             ),
             soft_wrap=True,
         )
@@ -316,6 +316,10 @@ class _Diff(Watcher):
             raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def _counted(number: int, kind: str = "") -> str:
+    return f"{number} {kind}difference{'' if number == 1 else 's'}"
+
+
 def _show_side_by_side(out: Console, found: FoundDifference) -> None:
     """The sequence diagrams of A and B beside each other, under each other where the terminal is narrow."""
     left, right = (
@@ -325,9 +329,9 @@ def _show_side_by_side(out: Console, found: FoundDifference) -> None:
     width = max(map(len, left), default=0) + 4
     out.print()
     if width + max(map(len, right), default=0) + 5 <= max(out.width, 80):
-        for a, b in zip_longest([" in A", *left], [" in B", *right], fillvalue=""):
+        for a, b in zip_longest([" relay A", *left], [" relay B", *right], fillvalue=""):
             out.print(Text(f"     {a:<{width}}{b}"), soft_wrap=True)
         return
-    for title, lines in (("in A", left), ("in B", right)):
+    for title, lines in (("relay A", left), ("relay B", right)):
         for line in (title, *lines):
             out.print(Text(f"     {line}"), soft_wrap=True)
