@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -191,12 +192,20 @@ class SpawnedTarget(Target):
         self._process = self._launch()
         self._wait_until_it_accepts()
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    @property
+    def command_line(self) -> str:
+        """The command as it was started, with its address."""
+        return shlex.join(self._words_to_run())
+
+    def _words_to_run(self) -> list[str]:
         words = [
             word.replace("{socket}", self.address.path).replace("{port}", str(self.address.port))
             for word in self._words
         ]
-        words[0] = _installed_beside(words[0])
+        return [_installed_beside(words[0]), *words[1:]]
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        words = self._words_to_run()
         with self._output.open("wb") as output:
             try:
                 return subprocess.Popen(  # noqa: S603 - running the user's command is the purpose
@@ -213,13 +222,14 @@ class SpawnedTarget(Target):
         self.address = Address(path=str(self.folder / folder / "relay.sock"))
         self.start_again()
 
-    def start_second(self, seconds: float) -> int | None:
-        """Start a second relay on the same path: its exit status, None while it has none after some seconds."""
+    def start_second(self, seconds: float, enough: Callable[[], bool]) -> int | None:
+        """Start a second relay on the same path: its exit status, None if it has none in time or before ``enough``."""
         second = self._launch()
+        deadline = time.monotonic() + seconds
         try:
-            return second.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
+            while (status := second.poll()) is None and time.monotonic() < deadline and not enough():
+                time.sleep(0.01)
+            return status
         finally:
             _end(second)
 

@@ -1,0 +1,36 @@
+"""Checks of what is no matter of generated programs: starting, stopping, limits, resources, permissions.
+
+Facts: levels are compared between equal moments, after warming up, so that caches are not called leaks.
+"""
+
+from .bench import Bench, Check, UnsupportedCheckError
+from .connections import (
+    ends_unfinished_frames,
+    leaves_a_live_relay_alone,
+    refuses_above_its_limit,
+    serves_a_thousand,
+    starts_anywhere,
+)
+from .life import drains
+from .permissions import keeps_others_out
+from .resources import bounds_its_memory, costs_little, gives_back
+from .separation import stays_apart
+
+__all__ = ["CHECKS", "EXTRA_CHECKS", "Bench", "Check", "UnsupportedCheckError"]
+
+CHECKS: dict[str, Check] = {
+    "CONN-1": starts_anywhere,
+    "CONN-2": leaves_a_live_relay_alone,
+    "CONN-4": serves_a_thousand,
+    "CONN-5": refuses_above_its_limit,
+    "CONN-8": gives_back,
+    "FRAME-5": ends_unfinished_frames,
+    "DOM-5": stays_apart,
+    "LIFE-1": drains,
+    "RES-1": costs_little,
+    "RES-2": gives_back,
+    "SEC-1": keeps_others_out,
+}
+"""The check of each requirement that programs cannot judge."""
+EXTRA_CHECKS: dict[str, Check] = {"ISO-2": bounds_its_memory}
+"""Checks besides the programs of a requirement."""

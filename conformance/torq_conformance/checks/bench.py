@@ -1,0 +1,178 @@
+"""What fixed checks are done with: relays of their own, plain clients, and a record of what was done.
+
+Facts: each check starts relays of its own from the target's command, so nothing it does is seen by the others; it says
+what it does in words and shows the first frame in hexadecimal, so that a failure can be read and repeated by hand.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+from ..errors import TargetError
+from ..legality import fence_type
+from ..oracles import Finding
+from ..profile import Profile, Rules
+from ..program import Frame, Tlv, encode_frame
+from ..target import SpawnedTarget
+
+PATIENCE = 5.0
+"""Seconds that a relay gets for what it must do at once; LIFE-2 names the figure."""
+KEPT_OPEN = 0.1
+"""Seconds that a connection stays open to count as taken, where the profile forwards nothing."""
+
+
+class UnsupportedCheckError(Exception):
+    """The check cannot be done on this target; the message says why."""
+
+
+class Client:
+    """A plain client that waits for bytes."""
+
+    def __init__(self, target: SpawnedTarget) -> None:
+        self.sock = target.address.connect()
+        self.buffer = bytearray()
+        self.closed = False
+
+    def send(self, data: bytes, seconds: float = PATIENCE) -> bool:
+        """Write all of it within some seconds; False when that fails."""
+        deadline = time.monotonic() + seconds
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self.sock.send(view) :]
+            except BlockingIOError:
+                if not select.select([], [self.sock], [], max(0.0, deadline - time.monotonic()))[1]:
+                    return False
+            except OSError:
+                self.closed = True
+                return False
+        return True
+
+    def read(self, seconds: float = 0.0) -> bool:
+        """Read what is there, or comes within some seconds; False when nothing came or it was closed."""
+        if not select.select([self.sock], [], [], max(0.0, seconds))[0]:
+            return False
+        try:
+            data = self.sock.recv(1 << 18)
+        except BlockingIOError:
+            return True
+        except OSError:
+            data = b""
+        self.closed = self.closed or not data
+        self.buffer += data
+        return bool(data)
+
+    def gets(self, data: bytes, seconds: float = PATIENCE) -> bool:
+        """Whether some bytes arrive within some seconds; everything up to them is forgotten."""
+        deadline = time.monotonic() + seconds
+        while (place := self.buffer.find(data)) < 0:
+            if self.closed or (not self.read(deadline - time.monotonic()) and time.monotonic() > deadline):
+                return False
+        del self.buffer[: place + len(data)]
+        return True
+
+    def is_closed(self, seconds: float = PATIENCE) -> bool:
+        """Whether the relay closes it within some seconds; what comes meanwhile is kept."""
+        deadline = time.monotonic() + seconds
+        while not self.closed and time.monotonic() < deadline:
+            self.read(deadline - time.monotonic())
+        return self.closed
+
+    def close(self) -> None:
+        """Leave."""
+        self.sock.close()
+
+
+@dataclass(slots=True)
+class Bench:
+    """What a check works with: the relay's command, what it promises, and what has been done so far."""
+
+    command: str
+    profile: Profile
+    rules: Rules
+    acts: list[str] = field(default_factory=list)
+    evidence: Counter[str] = field(default_factory=Counter)
+    sequence: int = 0
+    clients: list[Client] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in self.clients:
+            client.close()
+
+    def act(self, text: str) -> None:
+        """Note what is done."""
+        self.acts.append(text)
+
+    @contextmanager
+    def relay(self) -> Iterator[SpawnedTarget]:
+        """A fresh relay in a folder of its own."""
+        with SpawnedTarget(self.command) as target:
+            self.evidence["relays started"] += 1
+            self.act(f"start the relay: {target.command_line}")
+            yield target
+
+    def frame(self, size: int = 8) -> bytes:
+        """A valid frame, unlike any other of the check; ``size`` is that of its one TLV in bytes."""
+        self.sequence += 1
+        self.evidence["frames"] += 1
+        frame = Frame(self.rules.number, (Tlv(fence_type(self.rules), size),))
+        data = encode_frame(frame, conn=0, number=self.sequence, sequence=self.sequence)
+        if self.sequence == 1:
+            self.act(f"(frames are valid, like this one with another sequence and checksum: {data[:64].hex()})")
+        return data
+
+    def connect(self, target: SpawnedTarget) -> Client:
+        """One more client."""
+        self.evidence["clients"] += 1
+        self.clients.append(Client(target))
+        return self.clients[-1]
+
+    def joined(self, target: SpawnedTarget, count: int) -> list[Client]:
+        """Clients that are served, each seen to be so. Raises TargetError where one is not."""
+        clients = [self.connect(target) for _ in range(count)]
+        if not self.rules.forwards:
+            if any(client.is_closed(KEPT_OPEN) for client in clients):
+                raise TargetError("a client is closed at once")
+            return clients
+        witness = self.connect(target)
+        for client in clients:
+            if not self.reaches(witness, [client]):
+                raise TargetError("a client is not served within the time that a relay gets")
+        witness.close()
+        return clients
+
+    def reaches(self, sender: Client, receivers: list[Client], seconds: float = PATIENCE) -> bool:
+        """Whether a frame of the sender reaches every receiver; sent again, because joining takes its time.
+
+        Where the profile forwards nothing: whether the frame is taken, and nobody closed.
+        """
+        if not self.rules.forwards:
+            return sender.send(self.frame()) and not any(each.is_closed(0.0) for each in (sender, *receivers))
+        deadline = time.monotonic() + seconds
+        left = [each for each in receivers if self.rules.echo or each is not sender]
+        hopeless = time.monotonic() + PATIENCE
+        wait = 0.01
+        while left and time.monotonic() < min(deadline, hopeless):
+            frame = self.frame()
+            if not sender.send(frame):
+                return False
+            sender.read()
+            until = time.monotonic() + wait
+            missing = [each for each in left if not each.gets(frame, until - time.monotonic())]
+            if len(missing) < len(left):
+                hopeless = time.monotonic() + PATIENCE
+            left = missing
+            wait = min(wait * 2, 0.5)
+        return not left
+
+
+Check = Callable[[Bench], Iterator[Finding]]

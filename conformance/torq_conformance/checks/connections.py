@@ -1,0 +1,142 @@
+"""Checks of how a relay takes connections: where it listens, how many it serves (CONN, FRAME-5)."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+from torq_protocol.constants import MAGIC_BYTES
+
+from ..errors import TargetError
+from ..oracles import Finding
+from ..target import SpawnedTarget
+from .bench import PATIENCE, Bench, Client, UnsupportedCheckError
+
+MANY = 1000
+"""Connections of CONN-4 and RES-1."""
+MANY_SECONDS = 20.0
+"""Seconds in which as many connections must be served."""
+RESERVED_DESCRIPTORS = 100
+RESERVED_CONNECTIONS = 5
+
+
+def starts_anywhere(bench: Bench) -> Iterator[Finding]:
+    """CONN-1: over a stale socket file, and where its directory is missing."""
+    with bench.relay() as target:
+        _on_a_path(target)
+        bench.act("kill it with SIGKILL, so that its socket file stays, and start it again there; connect a client")
+        try:
+            target.revive()
+            bench.joined(target, 1)[0].close()
+        except TargetError as error:
+            yield Finding("refused", "a start over the stale socket file", str(error))
+    with bench.relay() as target:
+        bench.act("end it, and start it on a path whose directory does not exist; connect a client")
+        try:
+            target.move(Path("new") / "deep")
+            bench.joined(target, 1)[0].close()
+        except TargetError as error:
+            yield Finding("refused", "a start that creates the directory of the socket", str(error))
+
+
+def _on_a_path(target: SpawnedTarget) -> str:
+    if not target.address.path:
+        raise UnsupportedCheckError("needs a relay on a Unix socket ({socket})")
+    return target.address.path
+
+
+def leaves_a_live_relay_alone(bench: Bench) -> Iterator[Finding]:
+    """CONN-2: a second relay on the path of a live one."""
+    with bench.relay() as target:
+        path = _on_a_path(target)
+        bench.act(f"connect a client; start the same command again, on the same path; for {PATIENCE:.0f} s look at it")
+        client = bench.joined(target, 1)[0]
+        before = os.stat(path).st_ino
+
+        def stolen() -> bool:
+            return not os.path.exists(path) or os.stat(path).st_ino != before
+
+        status = target.start_second(PATIENCE, stolen)
+        if stolen():
+            yield Finding("stolen", "the socket of the live relay to stay", f"the second relay replaced {path}")
+        elif status is None:
+            yield Finding("stolen", "the second relay to end with an error", "it goes on running")
+        elif status == 0:
+            yield Finding("silent", "the second relay to end with an error", "it ended with status 0")
+        if not stolen() and not _reaches_the_first(bench, target, client):
+            yield Finding("stolen", "new clients to reach the relay that was first", "they do not")
+
+
+def _reaches_the_first(bench: Bench, target: SpawnedTarget, client: Client) -> bool:
+    try:
+        return bench.reaches(bench.connect(target), [client])
+    except OSError:
+        return False
+
+
+def serves_a_thousand(bench: Bench) -> Iterator[Finding]:
+    """CONN-4: 1000 connections at once, each receiving."""
+    room_for_many(bench)
+    with bench.relay() as target:
+        bench.act(f"open {MANY} connections; then the last of them sends a frame")
+        clients = [bench.connect(target) for _ in range(MANY)]
+        try:
+            served = bench.reaches(clients[-1], clients, MANY_SECONDS)
+            closed = sum(client.closed for client in clients)
+            if not served:
+                missing = sum(not client.gets(MAGIC_BYTES, 0.0) for client in clients)
+                yield Finding("lost", f"a frame at each of {MANY} clients", f"{closed} closed, {missing} without it")
+        finally:
+            for client in clients:
+                client.close()
+
+
+def room_for_many(bench: Bench) -> None:
+    """Make room for MANY connections. Raises UnsupportedCheckError where there is none."""
+    limit = bench.profile.max_connections
+    if limit is not None and limit < MANY + RESERVED_CONNECTIONS:
+        raise UnsupportedCheckError(f"needs {MANY} connections, the profile allows {limit}")
+    _room_for(MANY)
+
+
+def _room_for(clients: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = clients + RESERVED_DESCRIPTORS
+    if soft < wanted:
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            raise UnsupportedCheckError(f"needs {wanted} descriptors, this process may have {hard} (ulimit -n)")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def refuses_above_its_limit(bench: Bench) -> Iterator[Finding]:
+    """CONN-5: the connection above max_connections."""
+    limit = bench.profile.max_connections
+    if limit is None:
+        raise UnsupportedCheckError("the profile names no max_connections to test")
+    _room_for(limit)
+    with bench.relay() as target:
+        bench.act(f"open {limit} connections, then one more, then see whether the {limit} are served")
+        clients = [bench.connect(target) for _ in range(limit)]
+        if not bench.reaches(clients[0], clients):
+            yield Finding("lost", f"a frame at each of {limit} clients", "not all of them got it")
+            return
+        extra = bench.connect(target)
+        if not extra.is_closed():
+            yield Finding("admitted", f"connection {limit + 1} to be closed", "it stays open")
+        if any(client.closed for client in clients) or not bench.reaches(clients[0], clients):
+            yield Finding("disturbed", f"the {limit} connections to go on being served", "they are not")
+
+
+def ends_unfinished_frames(bench: Bench) -> Iterator[Finding]:
+    """FRAME-5: a connection that holds an incomplete frame for longer than partial_frame_timeout."""
+    timeout = bench.profile.partial_frame_timeout
+    if timeout is None or timeout > 20:
+        raise UnsupportedCheckError("the profile names no partial_frame_timeout of 20 s or less to wait for")
+    with bench.relay() as target:
+        bench.act(f"send half a frame and wait for {timeout} s")
+        client = bench.joined(target, 1)[0]
+        client.send(bench.frame(100)[:60])
+        if not client.is_closed(timeout * 2 + 2):
+            yield Finding("kept", f"the connection closed after {timeout} s", "it stays open")

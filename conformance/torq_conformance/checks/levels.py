@@ -1,0 +1,42 @@
+"""What a relay's process uses, from /proc."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import TargetError
+from ..target import SpawnedTarget
+
+
+def memory(pid: int) -> int:
+    """The resident memory of a process in bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def descriptors(pid: int) -> int:
+    """How many descriptors a process holds."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def threads(pid: int) -> int:
+    """How many threads a process has."""
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+def pid_of(target: SpawnedTarget) -> int:
+    """The process id of a relay. Raises TargetError when it has ended."""
+    if target.pid is None:
+        raise TargetError("the relay has ended")
+    return target.pid
+
+
+def settles(measure: Callable[[], int], goal: int, seconds: float = 2.0) -> int:
+    """The level that a measure comes down to, at most ``goal`` if that happens within some seconds."""
+    deadline = time.monotonic() + seconds
+    while (level := measure()) > goal and time.monotonic() < deadline:
+        select.select([], [], [], 0.02)
+    return level

@@ -1,0 +1,98 @@
+"""Checks of what a relay uses: descriptors, threads, memory (CONN-8, ISO-2, RES)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..oracles import Finding
+from .bench import Bench
+from .connections import MANY, MANY_SECONDS, room_for_many
+from .levels import descriptors, memory, pid_of, settles, threads
+
+CONNECTION_BYTES = 65_536
+"""Memory that a connection may cost (RES-1)."""
+MEMORY_SLACK = 24_000_000
+"""Bytes that a relay may take besides what its queue holds."""
+
+
+def gives_back(bench: Bench) -> Iterator[Finding]:
+    """CONN-8, RES-2: descriptors, memory and threads after clients that came and went."""
+    with bench.relay() as target:
+        pid = pid_of(target)
+        stays = bench.joined(target, 1)[0]
+        rounds, each, frames = 3, 40, 40
+        bench.act(f"{rounds} times: {each} clients come, send {frames} frames, read, and leave; compare the levels")
+        levels: list[tuple[int, int, int]] = []
+        for _ in range(rounds + 1):
+            for _ in range(each):
+                guest = bench.connect(target)
+                traffic = b"".join(bench.frame(1000) for _ in range(frames))
+                if not guest.send(traffic) or not bench.reaches(guest, [stays]):
+                    yield Finding("lost", "guests to be served", "a guest's frame did not arrive")
+                    return
+                guest.close()
+            held = settles(lambda: descriptors(pid), levels[0][0] if levels else 0, 1.0 if levels else 0.3)
+            levels.append((held, settles(lambda: threads(pid), levels[0][1] if levels else 0, 0.3), memory(pid)))
+        first, last, guests = levels[0], levels[-1], rounds * each
+        for what, index, slack in (("descriptors", 0, 3), ("threads", 1, 3)):
+            if last[index] - first[index] > slack:
+                yield Finding("leaked", f"{first[index]} {what} again after {guests} guests", f"{last[index]}")
+        growth = last[2] - first[2]
+        if growth > 2_000_000 and levels[-1][2] - levels[-2][2] > growth / (rounds * 3):
+            yield Finding(
+                "leaked",
+                f"the memory of {first[2] >> 10} KiB again after {guests} guests and {guests * frames} frames",
+                f"{growth >> 10} KiB more, growing",
+            )
+
+
+def costs_little(bench: Bench) -> Iterator[Finding]:
+    """RES-1: at most 64 KiB a connection, idle and active."""
+    room_for_many(bench)
+    with bench.relay() as target:
+        pid = pid_of(target)
+        first = bench.joined(target, 2)
+        before = memory(pid)
+        bench.act(f"open {MANY} connections, compare memory; then let a frame go to all, compare again")
+        clients = [bench.connect(target) for _ in range(MANY)]
+        try:
+            for words in ("idle", "active"):
+                if not bench.reaches(first[0], [clients[-1]], MANY_SECONDS):
+                    yield Finding("lost", f"{MANY} connections to be served", "the last one is not")
+                    return
+                if words == "active":
+                    bench.reaches(clients[0], clients, MANY_SECONDS)
+                each = (memory(pid) - before) // MANY
+                bench.evidence[f"bytes for each {words} connection"] = each
+                if each > CONNECTION_BYTES:
+                    yield Finding("costly", f"at most {CONNECTION_BYTES} bytes for each {words} connection", f"{each}")
+        finally:
+            for client in clients:
+                client.close()
+
+
+def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
+    """ISO-2: memory held for a consumer that does not read, in bytes."""
+    bound = bench.rules.queue_bytes
+    most = bound + bound // 4 + MEMORY_SLACK
+    with bench.relay() as target:
+        pid = pid_of(target)
+        stalled, sender = bench.joined(target, 2)
+        part = b"".join(bench.frame(60_000) for _ in range(3))
+        count = (most + MEMORY_SLACK // 2) // len(part)
+        bench.act(f"a client does not read; another sends {count * len(part) >> 20} MiB in frames of 60 kB and reads")
+        before = memory(pid)
+        growth = 0
+        for _ in range(count):
+            if not sender.send(part, 10.0):
+                break
+            while sender.read():
+                sender.buffer.clear()
+            growth = memory(pid) - before
+            if growth > most:
+                yield Finding(
+                    "unbounded", f"at most {bound} bytes held for a consumer", f"memory grew by {growth} bytes"
+                )
+                break
+        bench.evidence["bytes held for a stalled consumer"] = max(0, growth)
+        stalled.close()
