@@ -6,10 +6,11 @@ runs (Hypothesis has one). So a signal is also remembered, and whoever works in 
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
+from collections.abc import Iterator
 from types import FrameType
-from typing import Never
 
 
 class Terminated(KeyboardInterrupt):
@@ -17,6 +18,7 @@ class Terminated(KeyboardInterrupt):
 
 
 _pending: list[KeyboardInterrupt] = []
+_deferring: list[None] = []
 
 
 def install() -> None:
@@ -40,6 +42,19 @@ def check() -> None:
         raise _pending.pop()
 
 
-def _interrupt(number: int, _: FrameType | None) -> Never:
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Within it nothing is interrupted, so that what is begun (a process, its end) is done; behind it the signal counts."""
+    _deferring.append(None)
+    try:
+        yield
+    finally:
+        _deferring.pop()
+    if not _deferring:
+        check()
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
     _pending[:] = [Terminated() if number == signal.SIGTERM else KeyboardInterrupt()]
-    raise _pending[0]
+    if not _deferring:
+        raise _pending[0]

@@ -32,8 +32,20 @@ PICK = st.integers(0, 11)
 SIZES = (8, 0, 1, 2, 40, 64, 254, 255, 256, 1000, 5000)
 """Sizes of values in bytes: the plain one first, then the edges."""
 SMALL_SIZES = st.sampled_from(SIZES)
-SHAPE = st.lists(st.tuples(st.integers(0, 39), SMALL_SIZES), min_size=1, max_size=3)
+KINDS = range(40)
+"""Kinds of TLVs: the model maps them to the types of the relay's range."""
 Shape = Sequence[tuple[int, int]]
+
+
+def _shapes() -> list[Shape]:
+    """One TLV of every kind and size, and as many mixtures of two and of three, the plainest first."""
+    ones = [(kind, size) for size in SIZES for kind in KINDS]
+    mix = random.Random(1)
+    return [(one,) for one in ones] + [tuple(mix.choices(ones, k=count)) for count in (2, 3) for _ in ones]
+
+
+SHAPE = st.sampled_from(_shapes())
+"""The TLVs of a frame: (kind, size of the value in bytes) of one to three. One draw, for draws cost the most."""
 
 
 class ProgramMachine(RuleBasedStateMachine):

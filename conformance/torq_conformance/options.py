@@ -36,6 +36,22 @@ class Duration(click.ParamType[float]):
         return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
 
 
+class Workers(click.ParamType[int]):
+    """How many processes judge at once: a number from 1, or ``auto``, which is 0 here."""
+
+    name = "workers"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value).strip()
+        if text == "auto":
+            return 0
+        if not text.isdigit() or int(text) < 1:
+            self.fail(f"{text!r} is no number of workers; write auto, or a number from 1", param, ctx)
+        return int(text)
+
+
 def target_options(command: Decorated) -> Decorated:
     """The options ``--target``, ``--exec`` and ``--domain``, as parameters address, command_line and domain."""
     for option in (

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import multiprocessing
+import os
 import queue
 import signal
 import time
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 
+from . import interruption
 from .errors import ConformanceError, UsageError
 from .options import target_for
 from .plan import Observer, Plan
@@ -192,7 +194,7 @@ def merge(parts: list[Result]) -> Result:
 
 
 class _Teller(Observer):
-    """Tells the parent process what happens to a task."""
+    """Tells the parent process what happens to a task; stops the work when the run is ended, or the parent is gone."""
 
     def __init__(self, tell: Callable[[_Event], None], task: int) -> None:
         self._tell, self._task = tell, task
@@ -201,6 +203,7 @@ class _Teller(Observer):
         self._tell(_Event("started", self._task))
 
     def played(self, requirement: Requirement, count: int) -> None:
+        _go_on()
         self._tell(_Event("played", self._task, (count,)))
 
     def failed(self, counterexample: Counterexample) -> None:
@@ -212,10 +215,10 @@ class _Teller(Observer):
 
 def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: multiprocessing.Queue[_Event]) -> None:
     """A worker process: judge one task after the other, each on a relay that no other worker has."""
-    signal.signal(signal.SIGTERM, _leave)
+    interruption.install()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers, and its own display first
     try:
-        while (task := todo.get()) is not None:
+        while (task := _next(todo)) is not None:
             with target_for(None, command_line, task.plan.domain) as target:
                 left = max(0.0, min(task.plan.time_budget, task.deadline - time.monotonic()))
                 plan = dataclasses.replace(task.plan, time_budget=left)
@@ -226,6 +229,17 @@ def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: mu
         told.cancel_join_thread()  # nobody reads any more
 
 
-def _leave(number: int, frame: object) -> None:
-    """SIGTERM as the one exception that Hypothesis takes for no failure of a program."""
-    raise KeyboardInterrupt
+def _next(todo: multiprocessing.Queue[_Task | None]) -> _Task | None:
+    while True:
+        try:
+            return todo.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            _go_on()
+
+
+def _go_on() -> None:
+    """Raises the interruption of a worker that was told to end, or that has lost its parent."""
+    interruption.check()
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:
+        raise interruption.Terminated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,23 @@ from .plan import Observer, Plan
 from .remembered import Remembered, open_database
 from .verdict import Result
 
+AUTOMATIC = 0
+MOST_WORKERS = 4
+REQUIREMENTS_EACH = 4
+"""Requirements that a worker must have before it is worth its start."""
+
+
+def workers_for(requirements: int) -> int:
+    """How many workers judge so many requirements soonest: at most one for each core, and no more than four."""
+    return max(1, min(len(os.sched_getaffinity(0)), MOST_WORKERS, requirements // REQUIREMENTS_EACH))
+
 
 @dataclass(slots=True)
 class RunExtras:
-    """The options ``--expected --update-expected --workers --shard --database`` of a run, ready to be used."""
+    """The options ``--expected --update-expected --workers --shard --database`` of a run, ready to be used.
+
+    ``workers`` is 0 until :meth:`prepared` has chosen how many fit the machine and the plan.
+    """
 
     expected: Path | None
     update_expected: bool
@@ -26,6 +40,7 @@ class RunExtras:
     database: str | None
     entries: tuple[ExpectedFailure, ...] = ()
     selected: bool = False
+    running: bool = False
     seed: int = 0
     _expectations: Expectations = field(default_factory=lambda: Expectations(()))
     _judged: list[Result] = field(default_factory=list)
@@ -45,6 +60,7 @@ class RunExtras:
     def check(self, *, running: bool, selected: bool) -> None:
         """Refuse what does not go together. Raises UsageError."""
         self.selected = selected
+        self.running = running
         if running and self.workers > 1:
             raise UsageError("--workers needs --exec: each worker judges a fresh relay of its own")
         if self.update_expected and self.partial:
@@ -58,6 +74,8 @@ class RunExtras:
     def prepared(self, plan: Plan) -> Plan:
         """The plan of this shard, with the programs that failed in other runs. Raises UsageError."""
         self.seed = plan.seed
+        if self.workers == AUTOMATIC:
+            self.workers = 1 if self.running else workers_for(len(plan.requirements))
         if not self.update_expected:
             self._expectations = Expectations(self.entries)
         if self.shard is not None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from . import interruption
 from .errors import TargetError, UsageError
 
 START_TIMEOUT = 10.0
@@ -134,7 +135,11 @@ class Target:
         """End what was started."""
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(
@@ -189,7 +194,8 @@ class SpawnedTarget(Target):
 
     def start_again(self) -> None:
         """Start the relay at the address that it has. Raises TargetError when it does not come to accept there."""
-        self._process = self._launch()
+        with interruption.deferred():
+            self._process = self._launch()
         self._wait_until_it_accepts()
 
     @property
@@ -224,14 +230,17 @@ class SpawnedTarget(Target):
 
     def start_second(self, seconds: float, enough: Callable[[], bool]) -> int | None:
         """Start a second relay on the same path: its exit status, None if it has none in time or before ``enough``."""
-        second = self._launch()
+        second: subprocess.Popen[bytes] | None = None
         deadline = time.monotonic() + seconds
         try:
+            with interruption.deferred():
+                second = self._launch()
             while (status := second.poll()) is None and time.monotonic() < deadline and not enough():
                 time.sleep(0.01)
             return status
         finally:
-            _end(second)
+            if second is not None:
+                _end(second)
 
     def wait(self, seconds: float) -> int | None:
         """The exit status of the relay; None while it runs on for some seconds."""
@@ -297,9 +306,9 @@ class SpawnedTarget(Target):
 
     def end(self) -> None:
         """End the relay, and everything that it has started."""
-        process, self._process = self._process, None
-        if process is not None:
-            _end(process)
+        if self._process is not None:
+            _end(self._process)
+            self._process = None
 
     def stop(self) -> None:
         self.end()
@@ -307,6 +316,11 @@ class SpawnedTarget(Target):
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    with interruption.deferred():
+        _end_group(process)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
     group = process.pid
     for number, patience in ((signal.SIGTERM, STOP_TIMEOUT), (signal.SIGKILL, None)):
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -3,15 +3,18 @@
 import dataclasses
 from pathlib import Path
 
+import click
 import pytest
 
 from spec_tests.conformance.judged_relays import plan_for, relay, specimen
 from torq_conformance.errors import ConformanceError, UsageError
+from torq_conformance.options import Workers
 from torq_conformance.parallel import Shard, judge_in_workers, merge, shard_of
 from torq_conformance.plan import Observer
 from torq_conformance.program import Connect, Frame, Program, Write
 from torq_conformance.remembered import Remembered, open_database
 from torq_conformance.requirements import Requirement, requirements
+from torq_conformance.run_extras import workers_for
 from torq_conformance.runner import judge_all
 from torq_conformance.verdict import Result, Verdict
 
@@ -106,3 +109,20 @@ def test_a_requirement_that_holds_forgets_its_programs(tmp_path: Path) -> None:
 def test_a_database_that_is_not_there_is_a_wrong_option() -> None:
     with pytest.raises(UsageError, match="cannot reach the database"):
         open_database("redis://127.0.0.1:1/0")
+
+
+@pytest.mark.parametrize(("requirements", "expected"), [(0, 1), (1, 1), (7, 1), (8, 2), (48, 4)])
+def test_workers_are_chosen_by_cores_and_work(
+    requirements: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
+    assert workers_for(requirements) == expected
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
+    assert workers_for(requirements) == 1
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", ""])
+def test_a_wrong_number_of_workers_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="write auto, or a number from 1"):
+        Workers().convert(text, None, None)
+    assert (Workers().convert("auto", None, None), Workers().convert("3", None, None)) == (0, 3)

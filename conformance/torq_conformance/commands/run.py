@@ -17,7 +17,7 @@ from ..errors import ConformanceError
 from ..exits import Exit
 from ..interruption import Terminated, check
 from ..learned_profile import probed_profile
-from ..options import Duration, guess_domain, split_names, target_for, target_options, target_words
+from ..options import Duration, Workers, guess_domain, split_names, target_for, target_options, target_words
 from ..parallel import judge_in_workers
 from ..plan import Observer, Plan
 from ..profile import built_in_profiles, load_profile
@@ -130,11 +130,11 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @click.option("--update-expected", is_flag=True, help="Rewrite the file of --expected from this (whole) run.")
 @click.option(
     "--workers",
-    type=click.IntRange(1),
-    default=1,
+    type=Workers(),
+    default="auto",
     show_default=True,
-    metavar="N",
-    help="Processes that judge at once, each with a fresh relay of --exec.",
+    metavar="N|auto",
+    help="Processes that judge at once, each with a fresh relay; auto: one a core, at most 4, and 1 with --target.",
 )
 @click.option("--shard", metavar="I/N", help="Run part I of N of the programs: for several CI jobs.  [default: all]")
 @click.option(

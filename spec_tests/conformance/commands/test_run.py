@@ -1,5 +1,6 @@
 """A run as a user sees it: its screens, its reports, and what is left when it is interrupted or killed."""
 
+import contextlib
 import json
 import os
 import signal
@@ -117,17 +118,19 @@ def test_a_run_that_ends_early_has_written_all_it_knew(
     assert (tmp_path / "f" / "ORD-2-signal-reference.json").exists()
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)], ids=["int", "term", "kill"]
 )
 def test_a_signal_leaves_whole_reports_that_say_incomplete_and_no_relay(
-    number: signal.Signals, code: int, tmp_path: Path
+    number: signal.Signals, code: int, workers: str, tmp_path: Path
 ) -> None:
     pid_file = tmp_path / "pid"
-    command = f"sh -c 'echo $$ > {pid_file}; exec torq-specimen correct --domain signal --socket {{socket}}'"
+    command = f"sh -c 'echo $$ >> {pid_file}; exec torq-specimen correct --domain signal --socket {{socket}}'"
     process = subprocess.Popen(
         [sys.executable, "-m", "torq_conformance", "--exec", command, "--domain", "signal", "--section", "FWD",
-         "--max-examples", "20", "--seed", "1", "--failures", str(tmp_path / "f"), *reports(tmp_path)],
+         "--max-examples", "20", "--seed", "1", "--workers", workers, "--failures", str(tmp_path / "f"),
+         *reports(tmp_path)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )  # fmt: skip
@@ -145,13 +148,16 @@ def test_a_signal_leaves_whole_reports_that_say_incomplete_and_no_relay(
         assert report.state == "incomplete"
         assert report.counts["PASS"] >= 1
         if number != signal.SIGKILL:
-            with pytest.raises(ProcessLookupError):
-                os.kill(int(pid_file.read_text("utf-8")), 0)
+            for relay in pid_file.read_text("utf-8").split():
+                with pytest.raises(ProcessLookupError):
+                    os.kill(int(relay), 0)
     finally:
-        if number == signal.SIGKILL:
-            os.killpg(int(pid_file.read_text("utf-8")), signal.SIGKILL)
         process.kill()
         process.communicate()
+        if number == signal.SIGKILL:
+            for relay in pid_file.read_text("utf-8").split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(int(relay), signal.SIGKILL)
 
 
 def test_exit_codes_follow_from_the_verdicts() -> None:
