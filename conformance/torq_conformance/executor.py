@@ -139,7 +139,9 @@ class _Play(Faults):
             if not joining:
                 link.peer.reads = False
                 self._begin_stall(link)
-        if joining and self._rules.forwards and self._links[WITNESS].sending:
+        if joining and not self._rules.forwards:  # nothing shows when it is served: what may come, may come at once
+            link.peer.joined = self._tick
+        elif joining and self._links[WITNESS].sending:
             self._join(link)
 
     def _connect_witness(self) -> None:

@@ -94,7 +94,8 @@ class Search:
             result.verdict = Verdict.UNKNOWN
             result.reason = "no program exercised it" + stopped
         else:
-            result.reason = stopped.removeprefix("; ")
+            quiet = "" if self._plan.rules.forwards else "; by silence, not by fences: the profile forwards nothing"
+            result.reason = (quiet + stopped).removeprefix("; ")
         result.seconds = time.monotonic() - started
         return result
 

@@ -10,7 +10,7 @@ from ..oracles import Finding
 from ..profile import Rules, rules_for
 from ..requirements import DOMAIN_NAMES
 from ..target import SpawnedTarget
-from .bench import PATIENCE, Bench, Client, UnsupportedCheckError
+from .bench import KEPT_OPEN, PATIENCE, Bench, Client, UnsupportedCheckError
 
 
 def stays_apart(bench: Bench) -> Iterator[Finding]:
@@ -38,7 +38,8 @@ def stays_apart(bench: Bench) -> Iterator[Finding]:
             here.send(foreign := other.frame())
             bench.reaches(here, [beside])
             end = other.frame()
-            arrived = served and writer.send(end) and _comes_before(there, foreign, end)
+            patience = PATIENCE if bench.rules.forwards else KEPT_OPEN
+            arrived = served and writer.send(end) and _comes_before(there, foreign, end, patience)
             if arrived:
                 yield Finding(
                     "leaked", f"a frame for {others[0]}, sent to {bench.rules.domain}, nowhere", "it came there"
@@ -49,9 +50,9 @@ def stays_apart(bench: Bench) -> Iterator[Finding]:
             neighbour.stop()
 
 
-def _comes_before(client: Client, wanted: bytes, end: bytes) -> bool:
+def _comes_before(client: Client, wanted: bytes, end: bytes, seconds: float) -> bool:
     """Whether some bytes reach a client before others that were sent after them, or shortly after those."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     while end not in client.buffer and client.read(deadline - time.monotonic()):
         pass
     client.read(0.02)
