@@ -10,8 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module, util
-from importlib.abc import MetaPathFinder
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -65,7 +64,7 @@ def interpreted_package() -> ModuleType:
     return import_module(_TWIN)
 
 
-class _SourceFinder(MetaPathFinder):
+class _SourceFinder:
     """Finds the modules of the twin in this package's .py files, whatever compiled modules lie beside them."""
 
     def find_spec(
@@ -73,6 +72,8 @@ class _SourceFinder(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname.partition(".")[0] != _TWIN:
             return None
+        from importlib import util  # slow to import, and a relay does without
+
         place = Path(__file__).parent.joinpath(*fullname.split(".")[1:])
         if place.is_dir():
             return util.spec_from_file_location(
