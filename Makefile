@@ -31,9 +31,10 @@ $(VENV)/.installed: $(VENV)/.build-tools $(BUILD_INPUTS) $(COMPILED)
 	@$(BIN)/python -c 'from torq_protocol import build_info; print(build_info())'
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: $(VENV)/.build-tools $(BUILD_INPUTS) $(COMPILED)
 	$(PIP) install --quiet --no-build-isolation -c constraints.txt -e '.[dev]'
-	@touch $@
+	@$(BIN)/python -c 'from torq_protocol import build_info; print(build_info())'
+	@touch $@ $(VENV)/.installed
 
 install: $(VENV)/.installed ## Make the environment in .venv and install Torq in it (TORQ_COMPILE=auto|yes|no)
 
