@@ -3,6 +3,7 @@
 Facts:
 - the socket listens before the loop is imported: a spawner can connect within tens of milliseconds;
 - what was not asked for is not imported: metrics, the control socket and structured logs cost nothing when off;
+- a signal never cuts short what is claimed or given back: it waits until that is done, and the exit code tells no lie;
 - exit codes: 0 stopped by one signal after draining (LIFE-1), 1 cannot listen or record, 2 wrong usage or
   configuration, 128 + the signal's number when a second signal ended it at once.
 """
@@ -14,7 +15,8 @@ import os
 import signal
 import socket
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from .operations.service import Source, Surroundings
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 _early_signals: list[int] = []
 """Reloads and log openings asked for before the loop runs."""
 
@@ -53,14 +56,15 @@ def run_relay(logic: RelayLogic, arguments: list[str] | None = None) -> int:
 
 def _start(logic: RelayLogic, config: RelayConfig, file: str, flags: dict[str, object]) -> int:
     """Claim what the relay needs, then run it; everything is given back at the end."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ENDING:
         signal.signal(number, _end_while_starting)
     for number in (signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, _note_while_starting)
     with ExitStack() as held:
         try:
-            endpoints = _endpoints(config, logic, held)
-            operating = _operating_sockets(config, held)
+            with _undisturbed():
+                endpoints = _endpoints(config, logic, held)
+                operating = _operating_sockets(config, held)
             from .operations.service import Source
 
             source = Source(logic, file, dict(os.environ), flags)
@@ -93,8 +97,19 @@ def _operating_sockets(config: RelayConfig, held: ExitStack) -> dict[str, socket
 
 
 def _end_while_starting(number: int, frame: FrameType | None) -> None:
-    """Before the loop runs there is nothing to drain."""
+    """Before the loop runs there is nothing to drain; a second signal shall not disturb how all is given back."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     raise SystemExit(0)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Signals wait until the block ends, so that whatever it claims is known to who gives it back."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _note_while_starting(number: int, frame: FrameType | None) -> None:
@@ -122,9 +137,10 @@ def _run_loop(
     if audit is not None:
         held.callback(audit.close)
         log.info("recording every frame", audit=str(audit.directory))
-    surroundings = Surroundings(log, audit, Notifier(source.environment), loop_name)
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(_serve(source, config, surroundings, sockets))
+    surroundings = Surroundings(log, audit, Notifier(source.environment), loop_name, held.close)
+    with ExitStack() as starting, asyncio.Runner(loop_factory=factory) as runner:
+        starting.enter_context(_undisturbed())  # no exception of a signal's may go through a loop that is being made
+        return runner.run(_serve(source, config, surroundings, sockets, starting.close))
 
 
 def _loop_factory(wanted: str) -> tuple[Callable[[], asyncio.AbstractEventLoop] | None, str]:
@@ -144,6 +160,7 @@ async def _serve(
     config: RelayConfig,
     surroundings: Surroundings,
     sockets: tuple[list[Endpoint], dict[str, socket.socket]],
+    hear_signals: Callable[[], None],
 ) -> int:
     import asyncio
 
@@ -152,14 +169,18 @@ async def _serve(
     endpoints, operating = sockets
     service = Service(source, config, surroundings, endpoints)
     service.handle_signals(_early_signals)
+    hear_signals()
     gc.freeze()  # what was imported lives for ever: collections need not look at it
     if not operating:
         await service.run()
-        return 0
-    from .operations.listening import serve_operators
+    else:
+        from .operations.listening import serve_operators
 
-    async with asyncio.TaskGroup() as tasks:
-        serving = tasks.create_task(serve_operators(service, operating))
-        await service.run()
-        serving.cancel()
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(serve_operators(service, operating))
+            await service.run()
+            serving.cancel()
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, _ENDING
+    )  # to the exit: nothing is left to be drained, much to be given back
     return 0

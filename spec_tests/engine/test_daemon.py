@@ -5,12 +5,18 @@ import resource
 import signal
 import socket
 import stat
+import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from .daemons import daemon, receive, run
+from torq_engine.operations.audit_chain import read_seal, verify
+
+from .daemons import command, daemon, receive, run
 from .frames import EXECUTION, MAGIC, MARKET_DATA, SIGNAL, frame
 from .relays import LIMIT, short_directory
 
@@ -178,11 +184,34 @@ def test_wrong_usage_exits_2(tmp_path: Path) -> None:
     assert run("signal", "--socket").returncode == 2
 
 
-def test_ending_while_starting_leaves_nothing_behind() -> None:
-    with daemon("signal") as relay:
-        relay.signal()
-        assert relay.ends() == 0
-        assert os.listdir(relay.path.parent) == []
+@settings(max_examples=8, deadline=None)
+@given(
+    st.lists(st.sampled_from([signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]), max_size=4),
+    st.integers(0, 400),
+)
+def test_life_1_signals_at_any_moment_leave_nothing_behind_and_no_traceback(early: list[int], turns: int) -> None:
+    """While it starts, serves, drains or ends: all is given back, the exit code is 0 or tells of the second signal."""
+    with short_directory() as directory:
+        flags = ("--socket", f"{directory}/s", "--control-socket", f"{directory}/c", "--audit-directory")
+        with subprocess.Popen(
+            command("execution", *flags, f"{directory}/audit"), stderr=subprocess.PIPE, text=True
+        ) as relay:
+            waited = threading.Event()
+            while not (directory / "s").exists():
+                waited.wait(0.001)  # a path that appears gives no event to wait for
+            for _ in range(turns):
+                relay.poll()
+            for number in [*early, signal.SIGTERM]:
+                relay.send_signal(number)
+            said = relay.communicate(timeout=LIMIT)[1]
+        ended = [number for number in [*early, signal.SIGTERM] if number in (signal.SIGTERM, signal.SIGINT)]
+        assert relay.returncode in {0, *(128 + number for number in ended[1:])}
+        assert "Traceback" not in said
+        assert set(os.listdir(directory)) <= {"audit"}
+        written = sorted((directory / "audit").glob("*.jsonl"))
+        assert (
+            not written or verify(written, read_seal(directory / "audit" / "execution.seal", b""), b"").problems == []
+        )
 
 
 def test_res_1_connections_cost_at_most_64_kib_each_idle_and_active() -> None:

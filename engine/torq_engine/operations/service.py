@@ -12,7 +12,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,8 @@ class Surroundings:
     audit: AuditLog | None
     notifier: Notifier
     loop_name: str
+    give_back: Callable[[], None]
+    """Closes the audit log and every socket, and removes what stands for them."""
 
 
 class JoinTimes(Observer):
@@ -87,6 +89,7 @@ class Service:
         """Set when everything is delivered and closed."""
         self._notifier = surroundings.notifier
         self._loop_name = surroundings.loop_name
+        self._give_back = surroundings.give_back
         self._endpoints = endpoints
         self._started = time.monotonic()
         self._ending = asyncio.Event()
@@ -249,10 +252,11 @@ class Service:
         if self._end_signals == 1:
             self.end()
             return
-        self.server.stop()
-        if self.audit is not None:
-            self.audit.close()
-        os._exit(128 + number)
+        try:
+            self.server.stop()
+            self._give_back()
+        finally:
+            os._exit(128 + number)
 
     def _heartbeat(self) -> None:
         if self._notifier.watchdog_interval:

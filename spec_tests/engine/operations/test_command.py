@@ -31,9 +31,11 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 def own_signals() -> Iterator[None]:
     """Leave the process's signal handlers as they were."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
         for number, handler in before.items():
             signal.signal(number, handler)
 
