@@ -99,6 +99,8 @@ def _operating_sockets(config: RelayConfig, held: ExitStack) -> dict[str, socket
 def _end_while_starting(number: int, frame: FrameType | None) -> None:
     """Before the loop runs there is nothing to drain; a second signal shall not disturb how all is given back."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    for ending in _ENDING:  # one that had come before it was blocked
+        signal.signal(ending, lambda number, frame: None)
     raise SystemExit(0)
 
 

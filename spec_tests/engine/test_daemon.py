@@ -184,7 +184,7 @@ def test_wrong_usage_exits_2(tmp_path: Path) -> None:
     assert run("signal", "--socket").returncode == 2
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     st.lists(st.sampled_from([signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1]), max_size=4),
     st.integers(0, 400),

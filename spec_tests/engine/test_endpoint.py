@@ -1,5 +1,6 @@
 """Claiming a socket path: CONN-1, CONN-2, SEC-1 and the checklist of a daemon under /tmp."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -199,3 +200,39 @@ def test_sec_1_checklist_9_cleaners_of_temporary_files_see_the_directory_locked(
 def test_sec_1_checklist_12_abstract_sockets_are_never_used() -> None:
     with pytest.raises(EndpointError, match="abstract"):
         claimed(Path("\0torq"))
+
+
+def test_conn_1_a_path_that_cannot_be_listened_at_is_given_back_whole(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing(socket.socket):
+        def listen(self, *arguments: int) -> None:
+            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("torq_engine.endpoint.socket.socket", Refusing)
+        with pytest.raises(EndpointError, match="cannot listen: No buffer space"):
+            claimed(directory / "s")
+    assert not (directory / "s.lock").exists()
+    claimed(directory / "s").release()
+
+
+def test_conn_2_a_lock_whose_file_its_holder_removed_meanwhile_is_taken_anew(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between our open and our lock the relay before us ended: what we hold is no lock of the path any more."""
+    removed: list[int] = []
+
+    def flock(descriptor: int, operation: int) -> None:
+        if operation & fcntl.LOCK_EX and not removed:
+            removed.append(descriptor)
+            os.unlink(directory / "s.lock")
+        real(descriptor, operation)
+
+    real = fcntl.flock
+    monkeypatch.setattr("torq_engine.endpoint.fcntl.flock", flock)
+    endpoint = claimed(directory / "s")
+    assert endpoint.lock_path.exists()
+    with pytest.raises(EndpointError, match="live relay holds it"):
+        claimed(directory / "s")
+    endpoint.release()

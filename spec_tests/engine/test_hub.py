@@ -170,6 +170,47 @@ def test_val_6_resync_over_hostile_magics_reads_each_byte_once() -> None:
     assert case.hub.totals().skipped_bytes == 2000 * 32
 
 
+def test_frame_5_incomplete_frames_are_known_by_when_they_began() -> None:
+    case = Case(2, echo=False)
+    case.now = 5.0
+    case.hub.receive(case.clients[0], frame()[:10])
+    case.now = 6.0
+    case.hub.receive(case.clients[0], frame()[10:20])
+    assert case.hub.partial_since_before(5.0) == []
+    assert case.hub.partial_since_before(5.1) == [case.clients[0]]
+    case.hub.receive(case.clients[0], frame()[20:])
+    assert case.hub.partial_since_before(9.0) == []
+
+
+@pytest.mark.parametrize("echo", [True, False])
+def test_sec_3_receivers_of_a_frame_are_those_that_it_is_offered_to(echo: bool) -> None:
+    case = Case(3, echo=echo)
+    case.hub.end_output(case.clients[2])
+    for sender, expected in enumerate((2, 2, 2) if echo else (1, 1, 2)):
+        before = case.hub.totals().offered_frames
+        assert case.hub.receiver_count(case.clients[sender]) == expected
+        case.send(sender, 1)
+        assert case.hub.totals().offered_frames - before == expected
+
+
+def test_conn_5_connections_that_were_not_let_in_are_counted_by_reason() -> None:
+    case = Case(1)
+    case.hub.refuse(CloseReason.MAX_CONNECTIONS)
+    assert case.hub.totals().closed[CloseReason.MAX_CONNECTIONS] == 1
+    assert case.hub.totals().joined == 1
+
+
+def test_sec_3_the_tap_sees_every_scan_before_its_frames_are_forwarded() -> None:
+    case = Case(2, echo=False)
+    seen: list[tuple[int, int, int]] = []
+    case.hub.tap = lambda sender, data, scan: seen.append(
+        (sender.id, sum(frames for _, _, frames in scan.runs), len(case.outlets[1].stream))
+    )
+    case.send(0, 1, 2)
+    case.send(1, 3)
+    assert seen == [(1, 2, 0), (2, 1, 64)]
+
+
 @pytest.mark.parametrize("cut", [0, 10, 40])
 def test_life_3_what_the_hub_knows_of_a_connection_is_plain_data(cut: int) -> None:
     """A takeover needs the incomplete frame, the torn one, the queue and the counters as bytes and numbers."""

@@ -1,8 +1,10 @@
 """SIGHUP, and ``torq-relay ctl reload``: validated whole, then taken; what reloads is what the table says."""
 
+import asyncio
 import json
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -56,6 +58,38 @@ async def test_a_bad_file_changes_nothing_and_is_logged() -> None:
         assert service.reload() == ""
         assert service.config.queue_frames == 6
         assert "configuration reloaded changed=queue_frames" in running.log()
+
+
+async def test_a_log_that_cannot_be_opened_anew_goes_on_in_the_old_file() -> None:
+    async with operating() as running:
+        (running.directory / "log").rename(running.directory / "old")
+        (running.directory / "log").mkdir()
+        running.service.reopen()
+        assert "log not reopened; going on in the old one" in (running.directory / "old").read_text("utf-8")
+        (running.directory / "log").rmdir()
+        running.service.reopen()
+        assert "logs reopened" in running.log()
+
+
+async def test_iso_3_senders_that_backpressure_stopped_go_on_when_a_reload_ends_it() -> None:
+    stop = "overflow = 'backpressure'\nqueue_frames = 10\nsend_buffer_bytes = 4608\nstall_timeout = 60\necho = false\n"
+    async with operating(text=stop) as running:
+        hub = running.service.server.hub
+        sender, slow = await running.join(), await running.join()
+        for _ in range(20):  # it reads, and is seen to read
+            await sender.send(frame(bytes(1000)) * 3)
+            await slow.frames(3)
+        while not hub.stalled:
+            with suppress(BlockingIOError):
+                sender.sock.send(frame(bytes(1000)) * 3)
+            await asyncio.sleep(0)
+        with suppress(BlockingIOError):
+            sender.sock.send(frame(bytes(1000)) * 3)
+        before = hub.totals().received_frames
+        await happened(lambda: bool(running.service.server._paused))
+        running.write(stop.replace("backpressure", "drop_oldest"))
+        assert running.service.reload() == ""
+        await happened(lambda: hub.totals().received_frames > before)
 
 
 async def test_fwd_4_reloaded_echo_holds_for_connections_that_stand() -> None:
