@@ -25,12 +25,12 @@ from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis.stateful import run_state_machine_as_test
 
 from .arms import Arm, whatever_either_refuses
+from .cells import features_of
 from .equivalence import Comparison, Difference, Signature, causes_at, causes_in, class_of, sentence
 from .history import History
 from .minimise import simpler_programs
 from .profile import Domain, Profile, Rules, rules_for
 from .program import Frame, Program, Tlv, Write
-from .scenarios import features_of
 from .topics import Level, Topic, topics_of
 
 CONFIRM_RUNS = 5

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
+from .cells import features_of, is_thin
 from .legality import FIXED_SIZES, Fate, fate_of
 from .profile import Rules
 from .program import MAX_VALUE, Close, Connect, Frame, Program, Step, Tlv, Write
@@ -54,6 +56,15 @@ class ProgramMachine(RuleBasedStateMachine):
     promise: ClassVar[Rules]
     play: ClassVar[Callable[[Program], None]]
 
+    cells: ClassVar[tuple[str, ...]] = ()
+    """What the rules of a feature bring about, by the names of the evidence."""
+    tally: ClassVar[Counter[str]] = Counter()
+    """In how many of the programs written so far each thing occurs, for each machine on its own."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.tally = Counter()
+
     def __init__(self) -> None:
         super().__init__()
         self.steps: list[Step] = []
@@ -75,7 +86,9 @@ class ProgramMachine(RuleBasedStateMachine):
         """Play the finished program; not one that Hypothesis has given up on half-way."""
         if sys.exc_info()[1] is self._outer:
             self.ensure()
-            type(self).play(Program(self.promise.domain, tuple(self.steps)))
+            program = Program(self.promise.domain, tuple(self.steps))
+            self.tally.update(name for name, count in features_of(program).items() if count)
+            type(self).play(program)
 
     def ensure(self) -> None:
         """Bring about what the program is about, where no rule did. Features extend it and call ``super``."""
@@ -139,6 +152,10 @@ class ProgramMachine(RuleBasedStateMachine):
     def refuses_something(self) -> bool:
         """Whether a frame that the relay must refuse is written."""
         return any(fate_of(frame, self.promise)[0] is Fate.REFUSE for frame in self.frames())
+
+    def lacks(self, cell: str) -> bool:
+        """Whether something is so rare in the programs written so far that this one should have it."""
+        return is_thin(self.tally[cell], self.tally["programs"])
 
     def has(self, kind: type[Step]) -> bool:
         """Whether a step of some kind is written."""

@@ -6,11 +6,8 @@ says why.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from torq_protocol.constants import RelayDomain
 
 from . import features as f
 from . import isolation as i
@@ -19,22 +16,7 @@ from .history import History
 from .legality import Fate
 from .machine import ProgramMachine
 from .profile import Rules
-from .program import (
-    Close,
-    Connect,
-    Finish,
-    Flood,
-    Frame,
-    Freeze,
-    HalfClose,
-    Kill,
-    Program,
-    Raw,
-    Stall,
-    Step,
-    Sync,
-    Write,
-)
+from .program import Close, Connect, Finish, HalfClose, Kill, Program, Step, Sync, Write
 
 Feature = type[ProgramMachine]
 Control = Callable[[Program], Program]
@@ -71,6 +53,11 @@ class Scenario:
             and (served or o.unserved in self.oracles)
             and (self.needs is None or self.needs(program, history))
         )
+
+    @property
+    def cells(self) -> set[str]:
+        """What its programs can bring about, by the names of the evidence."""
+        return {cell for feature in self.features for kind in feature.__mro__ for cell in vars(kind).get("cells", ())}
 
     def judge(self, history: History, rules: Rules) -> list[o.Finding]:
         """Everything in a history that contradicts the requirement."""
@@ -220,43 +207,3 @@ UNJUDGED: dict[str, str] = {
     "LIFE-4": "the target offers no takeover to the suite yet",
 }
 """Requirements that a black box cannot judge, with the reason."""
-
-
-def features_of(program: Program) -> dict[str, int]:
-    """How often a program uses what requirements are about: counts for the evidence."""
-    writes = [step for step in program.steps if isinstance(step, Write)]
-    floods = [step for step in program.steps if isinstance(step, Flood)]
-    kinds = Counter(type(step) for step in program.steps)
-    first = next((at for at, step in enumerate(program.steps) if isinstance(step, Write | Flood)), len(program.steps))
-    return {
-        "programs": 1,
-        "steps": len(program.steps),
-        "bytes": sum(write.size for write in writes) + sum(flood.count * flood.frame.size for flood in floods),
-        "two or more senders": int(len({write.conn for write in writes} | {flood.conn for flood in floods}) > 1),
-        "three or more clients": int(kinds[Connect] > 2),
-        "cut writes": sum(len(write.pieces()) > 1 for write in writes),
-        "coalesced writes": sum(len(write.items) > 1 for write in writes),
-        "unfinished frames": sum(write.stop is not None for write in writes),
-        "garbage": sum(isinstance(item, Raw) for write in writes for item in write.items),
-        "joins mid-stream": sum(isinstance(step, Connect) for step in program.steps[first:]),
-        "half-closes": kinds[HalfClose],
-        "leaves": kinds[Close],
-        "stalls": kinds[Stall] + sum(isinstance(step, Connect) and not step.reads for step in program.steps),
-        "floods": kinds[Flood],
-        "freezes": kinds[Freeze],
-        "kills": kinds[Kill],
-        **_features_of_frames(program, writes, floods),
-    }
-
-
-def _features_of_frames(program: Program, writes: list[Write], floods: list[Flood]) -> dict[str, int]:
-    frames = [item for write in writes for item in write.items if isinstance(item, Frame)]
-    own = RelayDomain[program.domain.upper()]
-    return {
-        "frames": len(frames) + sum(flood.count for flood in floods),
-        "frames above 64 KiB": sum(frame.size > 65_536 for frame in frames),
-        "header-only frames": sum(not (frame.tlvs or frame.tail) for frame in frames),
-        "extended TLVs": sum(any(tlv.extended or tlv.size > 255 for tlv in frame.tlvs) for frame in frames),
-        "foreign domains": sum(frame.domain != own for frame in frames),
-        "wrong checksums": sum(frame.checksum != "good" for frame in frames),
-    }

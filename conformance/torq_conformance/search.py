@@ -18,6 +18,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis.stateful import run_state_machine_as_test
 
+from .cells import features_of
 from .errors import TargetError
 from .executor import Executor
 from .history import History
@@ -26,7 +27,7 @@ from .oracles import Finding
 from .plan import Observer, Plan
 from .program import Program
 from .requirements import Requirement
-from .scenarios import Scenario, features_of
+from .scenarios import Scenario
 from .target import Target
 from .verdict import Counterexample, Result, Verdict
 

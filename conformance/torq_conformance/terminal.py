@@ -17,11 +17,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from .cells import is_thin, thin_cells
 from .narrate import contradictions, counted_programs, evidence, narrate, prose
 from .plan import Observer, Plan
 from .reports.ascii import draw
 from .reports.model import FAILING
 from .requirements import Requirement
+from .scenarios import SCENARIOS
 from .trace import diagram_of
 from .verdict import Counterexample, Result, Verdict
 
@@ -212,6 +214,7 @@ def show_last_screen(out: Console, outcome: Outcome) -> None:
         out.print(Text(f"next: torq-conformance explain {failing[0]}", style="dim"), soft_wrap=True)
     if not outcome.stop_reason:
         _show_unjudged(out, outcome.results)
+    _show_thin(out, outcome.results)
 
 
 def _show_unjudged(out: Console, results: list[Result]) -> None:
@@ -224,3 +227,19 @@ def _show_unjudged(out: Console, results: list[Result]) -> None:
         out.print(Text(f"not judged ({reason}): {' '.join(identifiers)}", style="yellow"), soft_wrap=True)
     if any("budget" in reason or "exercise" in reason for reason in reasons):
         out.print(Text("next: give more --time-budget or --max-examples", style="dim"), soft_wrap=True)
+
+
+def _show_thin(out: Console, results: list[Result]) -> None:
+    """What the programs of a requirement that holds could have used, and hardly did: how far its PASS reaches."""
+    thin: list[str] = []
+    for result in results:
+        programs = result.evidence["programs"]
+        if result.verdict is not Verdict.PASS or result.requirement.id not in SCENARIOS:
+            continue
+        if is_thin(result.exercised, programs):
+            thin.append(f"{result.requirement.id} was exercised by {result.exercised} of {counted_programs(programs)}")
+        for name, count in thin_cells(SCENARIOS[result.requirement.id].cells, result.evidence).items():
+            thin.append(f"{result.requirement.id} had {count} {name} in {counted_programs(programs)}")
+    if thin:
+        out.print(Text(f"thin: {'; '.join(thin)}", style="yellow"), soft_wrap=True)
+        out.print(Text("next: --max-examples fills what is thin", style="dim"), soft_wrap=True)

@@ -19,6 +19,7 @@ def inside(stop: int, frame: Frame) -> int:
 class Interleaving(ProgramMachine):
     """Frames that stop half-way, while others write, and are finished later."""
 
+    cells = ("unfinished frames",)
     overtaken = False
 
     @rule(pick=PICK, shape=SHAPE, stop=STOP)
@@ -60,6 +61,8 @@ class Interleaving(ProgramMachine):
 class Incomplete(ProgramMachine):
     """Frames of which the rest never comes."""
 
+    cells = ("unfinished frames",)
+
     @rule(pick=PICK, shape=SHAPE, stop=STOP)
     def begin_only(self, pick: int, shape: Shape, stop: int) -> None:
         conn = self.writer(pick)
@@ -90,6 +93,11 @@ class Visitors(ProgramMachine):
 class Joins(ProgramMachine):
     """Clients that come later."""
 
+    cells = (
+        "joins mid-stream",
+        "three or more clients",
+    )
+
     @rule()
     def join(self) -> None:
         if len(self.open) < MAX_CONNECTIONS:
@@ -102,6 +110,13 @@ class Joins(ProgramMachine):
                 self.everybody_sends()
             self.steps.append(Sync())
             self.connect()
+
+    def ensure(self) -> None:
+        if self.lacks("joins mid-stream") and len(self.open) < MAX_CONNECTIONS:
+            self.everybody_sends()
+            self.connect()
+            self.everybody_sends()
+        super().ensure()
 
 
 class LateJoins(Joins):
@@ -128,6 +143,8 @@ class LateJoins(Joins):
 
 class Leaves(ProgramMachine):
     """Clients that leave, politely or not, at any byte of a frame."""
+
+    cells = ("leaves",)
 
     def leaver(self, pick: int) -> int:
         """Somebody who may leave, so that two stay."""
@@ -169,6 +186,8 @@ class Leaves(ProgramMachine):
 class HalfCloses(ProgramMachine):
     """Clients that shut down their sending side and go on receiving."""
 
+    cells = ("half-closes",)
+
     @rule(pick=PICK)
     def half_close(self, pick: int) -> None:
         conn = self.writer(pick)
@@ -186,14 +205,24 @@ class HalfCloses(ProgramMachine):
 class Idles(ProgramMachine):
     """Clients that are silent for a while before they send."""
 
+    cells = ("silences",)
+
     @rule(milliseconds=st.sampled_from((110, 150)))
     def idle(self, milliseconds: int) -> None:
         if not any(isinstance(step, Idle) for step in self.steps):
             self.steps.append(Idle(milliseconds))
 
+    def ensure(self) -> None:
+        if self.lacks("silences"):
+            self.idle(110)
+            self.everybody_sends()
+        super().ensure()
+
 
 class Replies(ProgramMachine):
     """Clients that send because of what they got."""
+
+    cells = ("waits for all",)
 
     @rule(pick=PICK, answer=PICK, shape=SHAPE)
     def reply(self, pick: int, answer: int, shape: Shape) -> None:
@@ -212,6 +241,8 @@ class Replies(ProgramMachine):
 
 class Silences(ProgramMachine):
     """Waiting until all that was sent has come."""
+
+    cells = ("waits for all",)
 
     @rule()
     def sync(self) -> None:

@@ -42,6 +42,10 @@ class Floods(ProgramMachine):
 class Stalls(Floods):
     """A consumer that stops reading, is flooded past its bound, sips or not, and reads again or never."""
 
+    cells = (
+        "stalls",
+        "floods",
+    )
     overflowed = False
 
     def __init__(self) -> None:
@@ -104,6 +108,11 @@ class Stalls(Floods):
 class SendOnly(Floods):
     """Clients that send and never read."""
 
+    cells = (
+        "stalls",
+        "floods",
+    )
+
     def __init__(self) -> None:
         super().__init__()
         self.mute: list[int] = []
@@ -138,6 +147,8 @@ class SendOnly(Floods):
 class Freezes(ProgramMachine):
     """A relay that is stopped while several clients write, so that it finds all of it at once."""
 
+    cells = ("freezes",)
+
     @rule(picks=st.lists(st.tuples(PICK, st.sampled_from((8, 0, 300, 20_000))), min_size=1, max_size=6))
     def write_to_a_stopped_relay(self, picks: list[tuple[int, int]]) -> None:
         self.steps.append(Freeze())
@@ -147,9 +158,16 @@ class Freezes(ProgramMachine):
                 self.write(Write(conn, (frame,), settle=False))
         self.steps.append(Thaw())
 
+    def ensure(self) -> None:
+        if self.lacks("freezes"):
+            self.write_to_a_stopped_relay([(self.lucky_pick(), 8) for _ in range(4)])
+        super().ensure()
+
 
 class Kills(ProgramMachine):
     """A relay that is killed and started again on the same path, with clients that come back."""
+
+    cells = ("kills",)
 
     @rule(idle=st.booleans())
     def kill(self, idle: bool) -> None:

@@ -31,6 +31,8 @@ class Traffic(ProgramMachine):
 class Streams(ProgramMachine):
     """Many frames of one client, each in a write of its own."""
 
+    cells = ("writes at once",)
+
     @rule(pick=PICK, count=st.sampled_from((25, 60)))
     def send_many(self, pick: int, count: int) -> None:
         if (conn := self.writer(pick)) is not None:
@@ -41,15 +43,24 @@ class Streams(ProgramMachine):
 class ZeroChecksums(ProgramMachine):
     """A frame whose right checksum is 0, which is an ordinary value (D9)."""
 
+    cells = ("right checksums of 0",)
+
     @rule(pick=PICK, size=st.sampled_from((8, 40)))
     def send_zero(self, pick: int, size: int) -> None:
         if (conn := self.writer(pick)) is not None:
             frame = Frame(self.promise.number, (Tlv(self.padding_type(), size),), checksum="made-zero")
             self.write(Write(conn, (frame,)))
 
+    def ensure(self) -> None:
+        if self.lacks("right checksums of 0"):
+            self.send_zero(self.lucky_pick(), 8)
+        super().ensure()
+
 
 class Rush(ProgramMachine):
     """Writes that do not wait for each other, from several clients."""
+
+    cells = ("writes at once",)
 
     @rule(picks=st.lists(st.tuples(PICK, SHAPE), min_size=2, max_size=8))
     def send_at_once(self, picks: list[tuple[int, Shape]]) -> None:
@@ -57,10 +68,16 @@ class Rush(ProgramMachine):
             if (conn := self.writer(pick)) is not None:
                 self.write(Write(conn, (self.own_frame(shape),), settle=False))
 
+    def ensure(self) -> None:
+        if self.lacks("writes at once"):
+            self.send_at_once([(self.lucky_pick(), self.lucky_shape()) for _ in range(4)])
+        super().ensure()
+
 
 class Batches(ProgramMachine):
     """Several frames in one write, up to several read buffers of them."""
 
+    cells = ("coalesced writes",)
     longest_written = False
 
     @rule(
@@ -94,6 +111,8 @@ class Batches(ProgramMachine):
 
 class Cuts(ProgramMachine):
     """Frames cut anywhere over several writes."""
+
+    cells = ("cut writes",)
 
     @rule(
         pick=PICK,
@@ -146,14 +165,23 @@ class UnusualHeaders(ProgramMachine):
 class HeaderOnly(ProgramMachine):
     """Frames of 32 bytes."""
 
+    cells = ("header-only frames",)
+
     @rule(pick=PICK, count=st.sampled_from((1, 2, 5)))
     def send_empty(self, pick: int, count: int) -> None:
         if (conn := self.writer(pick)) is not None:
             self.write(Write(conn, (Frame(self.promise.number),) * count))
 
+    def ensure(self) -> None:
+        if self.lacks("header-only frames"):
+            self.send_empty(self.lucky_pick(), 2)
+        super().ensure()
+
 
 class BigFrames(ProgramMachine):
     """Frames around and above a read buffer, up to the maximum."""
+
+    cells = ("frames above 64 KiB",)
 
     @rule(
         pick=PICK,
@@ -181,6 +209,8 @@ class BigFrames(ProgramMachine):
 
 class ManyTlvs(ProgramMachine):
     """Many TLVs in a frame, known, reserved and unknown types, both forms."""
+
+    cells = ("extended TLVs",)
 
     @rule(
         pick=PICK,

@@ -33,6 +33,8 @@ class Refusals(ProgramMachine):
 class Foreign(Refusals):
     """Frames of other domains among the relay's own, in one write and in several."""
 
+    cells = ("foreign domains",)
+
     @rule(
         pick=PICK,
         domains=st.lists(st.sampled_from((0, 1, 2, 3, 4, 5, 6, 7, 8)), min_size=1, max_size=6),
@@ -57,6 +59,8 @@ class Foreign(Refusals):
 
 class ForeignTypes(Refusals):
     """TLV types of other ranges, first, between or last, in both forms."""
+
+    cells = ("foreign types",)
 
     @rule(
         pick=PICK,
@@ -106,6 +110,8 @@ class EdgeTypes(ProgramMachine):
 class Checksums(Refusals):
     """Wrong checksums, alone and between right ones."""
 
+    cells = ("wrong checksums",)
+
     @rule(
         pick=PICK,
         kinds=st.lists(
@@ -134,6 +140,8 @@ class Checksums(Refusals):
 
 class Malformed(Refusals):
     """Payloads that are no sequence of TLVs."""
+
+    cells = ("malformed payloads",)
 
     @rule(
         pick=PICK, others=st.integers(0, 2), fault=st.integers(0, MALFORMATIONS - 1), size=st.sampled_from((4, 1, 100))
@@ -203,6 +211,7 @@ class Strictness(Refusals):
 class Garbage(ProgramMachine):
     """Bytes that cannot begin a frame, and headers that announce too much, from a client of its own."""
 
+    cells = ("garbage",)
     garbage_sent = False
 
     @rule(kind=st.integers(0, GARBAGE_KINDS - 1), before=st.integers(0, 2), shape=SHAPE)
@@ -238,6 +247,8 @@ class Garbage(ProgramMachine):
 
 class Hostility(ProgramMachine):
     """Whatever a broken or malicious client might write, and then stay or go."""
+
+    cells = ("garbage",)
 
     @rule(
         noise=st.binary(min_size=1, max_size=80),
