@@ -53,13 +53,16 @@ class Stalled:
 
 @dataclass(slots=True)
 class Peer:
-    """One connection of the program as the suite saw it."""
+    """One connection of the program as the suite saw it; ``rest_at`` is the moment at which the bytes behind its last
+    whole frame began to come.
+    """
 
     conn: int
     connected: int
     joined: int | None = None
     received: list[Received] = field(default_factory=list)
     rest: bytes = b""
+    rest_at: int = 0
     torn: bool = False
     closed: str = ""
     closed_at: int = 0

@@ -199,7 +199,7 @@ def prose(counterexample: Counterexample) -> str:
     first = findings[0]
     same = [finding for finding in findings if finding.kind == first.kind]
     if first.kind == "lost":
-        return _prose_of_losses(same)
+        return _prose_of_losses(same, counterexample.history)
     expected = first.expected
     for noted, told in _TOLD.get(first.kind, ()):
         expected = expected.replace(noted, told, 1)
@@ -270,15 +270,16 @@ _TOLD = {
 """How the notes of a finding read as part of a sentence."""
 
 
-def _prose_of_losses(findings: list[Finding]) -> str:
+def _prose_of_losses(findings: list[Finding], history: History) -> str:
     """All receivers that lack the same frame, in one sentence, with what proves that it will never come."""
-    matches = [match for finding in findings if (match := _LOSS.match(finding.expected))]
-    if not matches:
-        return _sentence(_PLAIN.format(expected=findings[0].expected, seen=findings[0].seen))
-    frame = matches[0]["frame"]
-    receivers = [match["receiver"] for match in matches if match["frame"] == frame]
-    proof = findings[0].seen.partition("; ")[2]
-    others = len({match["frame"] for match in matches}) - 1
+    first = findings[0]
+    by_number = history.by_number()
+    if not first.frames or first.frames[0] not in by_number:
+        return _sentence(_PLAIN.format(expected=first.expected, seen=first.seen))
+    frame = by_number[first.frames[0]]
+    receivers = [name(conn) for finding in findings if finding.frames == first.frames for conn in finding.conns]
+    proof = first.proof
+    others = len({number for finding in findings for number in finding.frames}) - 1
     more = f"; {others} more {'frame is' if others == 1 else 'frames are'} lost as well" if others else ""
     never = f"{' and '.join(receivers)} never got {frame}"
     if proof.startswith("nothing that "):
@@ -287,9 +288,6 @@ def _prose_of_losses(findings: list[Finding]) -> str:
     if proof:
         return _sentence(f"{never}, although {proof}: what was sent before has come or never will{more}")
     return _sentence(never + more)
-
-
-_LOSS = re.compile(r"frame (?P<frame>\S+)(?: of step \d+ at| back at its sender) (?P<receiver>\S+)$")
 
 
 def _sentence(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES
@@ -22,11 +22,18 @@ from .program import connection_name
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One contradiction between a history and a requirement: its kind, and what was expected and seen."""
+    """One contradiction between a history and a requirement: its kind, and what was expected and seen.
+
+    ``frames`` and ``conns`` are the numbers of the frames and of the connections that it is about, ``proof`` why what
+    did not come never will; two findings are the same when they say the same.
+    """
 
     kind: str
     expected: str
     seen: str
+    frames: tuple[int, ...] = field(default=(), compare=False)
+    conns: tuple[int, ...] = field(default=(), compare=False)
+    proof: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.kind}: expected {self.expected}; seen {self.seen}"
@@ -76,7 +83,12 @@ def lost(history: History, rules: Rules) -> Iterator[Finding]:
                     else f"nothing that {connection_name(sent.conn)} sent after it arrived either"
                 )
                 yield Finding(
-                    "lost", f"frame {sent} of step {sent.step + 1} at {receiver.name}", f"it never came; {proof}"
+                    "lost",
+                    f"frame {sent} of step {sent.step + 1} at {receiver.name}",
+                    f"it never came; {proof}",
+                    frames=(sent.number,),
+                    conns=(receiver.conn,),
+                    proof=proof,
                 )
 
 
@@ -86,7 +98,9 @@ def unserved(history: History, rules: Rules) -> Iterator[Finding]:
         return
     for peer in history.peers.values():
         if peer.joined is None and peer.open and peer.reads:
-            yield Finding("unserved", f"{peer.name} to get what others send", "it got nothing at all")
+            yield Finding(
+                "unserved", f"{peer.name} to get what others send", "it got nothing at all", conns=(peer.conn,)
+            )
 
 
 def duplicated(history: History, _: Rules) -> Iterator[Finding]:
@@ -96,7 +110,13 @@ def duplicated(history: History, _: Rules) -> Iterator[Finding]:
         for number, count in counts.items():
             if count > 1:
                 sent = history.by_number()[number]
-                yield Finding("duplicated", f"frame {sent} once at {receiver.name}", f"it came {count} times")
+                yield Finding(
+                    "duplicated",
+                    f"frame {sent} once at {receiver.name}",
+                    f"it came {count} times",
+                    frames=(sent.number,),
+                    conns=(receiver.conn,),
+                )
 
 
 def altered(history: History, _: Rules) -> Iterator[Finding]:
@@ -112,7 +132,10 @@ def _name_alteration(history: History, receiver: Peer, received: Received) -> Fi
     original = next((sent for sent in history.sent if sent.data[8:16] == sequence), None)
     if original is None:
         return Finding(
-            "altered", f"{receiver.name} to get frames that were sent", f"{len(received.data)} bytes that nobody sent"
+            "altered",
+            f"{receiver.name} to get frames that were sent",
+            f"{len(received.data)} bytes that nobody sent",
+            conns=(receiver.conn,),
         )
     places = [i for i, (old, new) in enumerate(zip(original.data, received.data, strict=False)) if old != new]
     where = (
@@ -120,7 +143,13 @@ def _name_alteration(history: History, receiver: Peer, received: Received) -> Fi
         if places
         else f"{len(received.data)} bytes instead of {len(original.data)}"
     )
-    return Finding("altered", f"frame {original} byte for byte at {receiver.name}", where)
+    return Finding(
+        "altered",
+        f"frame {original} byte for byte at {receiver.name}",
+        where,
+        frames=(original.number,),
+        conns=(receiver.conn,),
+    )
 
 
 def torn(history: History, _: Rules) -> Iterator[Finding]:
@@ -134,13 +163,22 @@ def torn(history: History, _: Rules) -> Iterator[Finding]:
                 f"whole frames at {receiver.name}",
                 f"{len(receiver.rest)} bytes after {len(receiver.received)} frames that begin no frame "
                 f"({receiver.rest[:16].hex(' ')}){after}",
+                frames=_ended_in(history),
+                conns=(receiver.conn,),
             )
         elif receiver.rest and receiver.open:
             yield Finding(
                 "torn",
                 f"whole frames at {receiver.name}",
                 f"{len(receiver.rest)} bytes of an incomplete frame ({_announced(receiver.rest)})",
+                frames=_ended_in(history),
+                conns=(receiver.conn,),
             )
+
+
+def _ended_in(history: History) -> tuple[int, ...]:
+    """The frames that were written only in part: what a torn stream is likeliest to be about."""
+    return tuple(sent.number for sent in history.sent if not sent.whole)
 
 
 def _announced(rest: bytes) -> str:
@@ -160,6 +198,8 @@ def mixed(history: History, _: Rules) -> Iterator[Finding]:
                     "mixed",
                     f"bytes of each sender apart at {receiver.name}",
                     f"{len(data)} bytes in which those of {' and '.join(map(connection_name, inside))} mix",
+                    frames=tuple(sent.number for sent in history.sent if sent.data[8:28] in data),
+                    conns=(receiver.conn,),
                 )
 
 
@@ -177,9 +217,12 @@ def leaked(history: History, _: Rules) -> Iterator[Finding]:
                 continue
             sent = by_number[received.number]
             if sent.fate is not Fate.FORWARD:
-                yield Finding("leaked", f"frame {sent} nowhere, because {sent.why}", f"it came to {receiver.name}")
+                expected, seen = f"frame {sent} nowhere, because {sent.why}", f"it came to {receiver.name}"
             elif not sent.whole:
-                yield Finding("leaked", f"nothing of frame {sent}, which was never sent whole", f"at {receiver.name}")
+                expected, seen = f"nothing of frame {sent}, which was never sent whole", f"at {receiver.name}"
+            else:
+                continue
+            yield Finding("leaked", expected, seen, frames=(sent.number,), conns=(receiver.conn,))
 
 
 def echoed_wrongly(history: History, rules: Rules) -> Iterator[Finding]:
@@ -189,7 +232,11 @@ def echoed_wrongly(history: History, rules: Rules) -> Iterator[Finding]:
         for received in receiver.received:
             if not rules.echo and received.number is not None and by_number[received.number].conn == receiver.conn:
                 yield Finding(
-                    "echoed", f"no frame of its own at {receiver.name}", f"{by_number[received.number]} came back"
+                    "echoed",
+                    f"no frame of its own at {receiver.name}",
+                    f"{by_number[received.number]} came back",
+                    frames=(received.number,),
+                    conns=(receiver.conn,),
                 )
 
 
@@ -201,7 +248,13 @@ def echo_lost(history: History, rules: Rules) -> Iterator[Finding]:
         got = {received.number for received in sender.received}
         for sent in history.sent:
             if sent.conn == sender.conn and sent.number not in got and _must_arrive(sent, sender, history, rules):
-                yield Finding("lost", f"frame {sent} back at its sender {sender.name}", "it never came")
+                yield Finding(
+                    "lost",
+                    f"frame {sent} back at its sender {sender.name}",
+                    "it never came",
+                    frames=(sent.number,),
+                    conns=(sender.conn,),
+                )
 
 
 def replayed(history: History, _: Rules) -> Iterator[Finding]:
@@ -219,6 +272,8 @@ def replayed(history: History, _: Rules) -> Iterator[Finding]:
                     "replayed",
                     f"only frames sent after {peer.name} joined",
                     f"frame {by_number[received.number]}, which others had got before {peer.name} connected",
+                    frames=(received.number,),
+                    conns=(peer.conn,),
                 )
 
 
@@ -239,6 +294,8 @@ def reordered_within_sender(history: History, _: Rules) -> Iterator[Finding]:
                     "reordered",
                     f"{sent} before {before} at {receiver.name}: {connection_name(sent.conn)} sent them so",
                     f"{before} came first",
+                    frames=(sent.number, before.number),
+                    conns=(receiver.conn,),
                 )
                 break
             latest[sent.conn] = sent
@@ -259,6 +316,8 @@ def reordered_between_receivers(history: History, _: Rules) -> Iterator[Finding]
                         "reordered",
                         "one order of all frames at every receiver",
                         f"{second.name} saw {a} before {b}, {first.name} saw {b} before {a}",
+                        frames=(earlier, later),
+                        conns=(first.conn, second.conn),
                     )
                     break
 
@@ -285,6 +344,8 @@ def causality_broken(history: History, _: Rules) -> Iterator[Finding]:
                         f"{by_number[cause[1]]} before {sent} at {receiver.name}: "
                         f"{author.name} had got the one before it sent the other",
                         f"{sent} came first",
+                        frames=(cause[1], sent.number),
+                        conns=(receiver.conn,),
                     )
 
 
@@ -293,7 +354,9 @@ def closed_unexpectedly(history: History, rules: Rules) -> Iterator[Finding]:
     breakers = _broken_framing(history) if rules.on_framing_error == "close" else set()
     for peer in history.peers.values():
         if peer.closed and not peer.left and peer.conn not in breakers and not _may_be_closed(peer, rules):
-            yield Finding("closed", f"{peer.name} to stay connected", f"the relay closed it ({peer.closed})")
+            yield Finding(
+                "closed", f"{peer.name} to stay connected", f"the relay closed it ({peer.closed})", conns=(peer.conn,)
+            )
 
 
 def _may_be_closed(peer: Peer, rules: Rules) -> bool:
@@ -316,7 +379,9 @@ def framing_error_ignored(history: History, rules: Rules) -> Iterator[Finding]:
     for conn in _broken_framing(history):
         peer = history.peers.get(conn)
         if peer is not None and peer.open and not peer.half_closed:
-            yield Finding("kept", f"{peer.name} to be closed after its framing error", "it stays connected")
+            yield Finding(
+                "kept", f"{peer.name} to be closed after its framing error", "it stays connected", conns=(conn,)
+            )
 
 
 def stuck(history: History, _: Rules) -> Iterator[Finding]:

@@ -173,6 +173,8 @@ class Streams:
             return False
         if link.sock.family != socket.AF_UNIX:  # or a hub without TCP_NODELAY waits 40 ms for each acknowledgement
             link.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        if not link.buffer:
+            link.peer.rest_at = self._tick
         link.buffer += data
         self._decode(link)
         return True
@@ -188,6 +190,8 @@ class Streams:
                     self._tick += 1
                     peer.received.append(Received(self._known.get(frame), frame, self._tick))
             del link.buffer[:used]
+            if used:
+                peer.rest_at = self._tick
 
     def _fenced(self, link: Link, frame: bytes) -> None:
         peer = link.peer

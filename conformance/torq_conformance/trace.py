@@ -9,7 +9,6 @@ Facts:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import accumulate, groupby
 
@@ -70,11 +69,9 @@ def diagram_of(counterexample: Counterexample) -> Diagram:
 
 def involved(findings: list[Finding], history: History) -> tuple[set[int], set[int]]:
     """The numbers of the frames and of the connections that the findings name."""
-    frames = {str(sent): sent.number for sent in history.sent}
-    peers = {peer.name: peer.conn for peer in history.peers.values()}
-    texts = [f"{finding.expected} {finding.seen.partition('; ')[0]}" for finding in findings]
-    words = {word for text in texts for word in re.findall(r"\b[A-Z]\d*\b", text)}
-    return {frames[word] for word in words if word in frames}, {peers[word] for word in words if word in peers}
+    frames = {number for finding in findings for number in finding.frames}
+    conns = {conn for finding in findings for conn in finding.conns}
+    return frames & history.by_number().keys(), conns & history.peers.keys()
 
 
 def _drawn_connections(program: Program, history: History, frames: set[int], peers: set[int]) -> list[int]:
@@ -243,7 +240,11 @@ def _receipts(history: History, frames: set[int], peers: set[int]) -> Iterator[T
 def _ends(peer: Peer) -> Iterator[Timed]:
     last = max((received.tick for received in peer.received), default=0)
     if peer.torn or peer.rest:
-        yield last + 0.1, 1, Event("receive", f"{len(peer.rest)} bytes, no whole frame", peer.name, marked=True)
+        yield (
+            max(last, peer.rest_at) + 0.1,
+            1,
+            Event("receive", f"{len(peer.rest)} bytes, no whole frame", peer.name, marked=True),
+        )
     if peer.closed and not peer.left:
         yield (
             max(peer.closed_at + 0.5, last + 0.2),
@@ -254,17 +255,22 @@ def _ends(peer: Peer) -> Iterator[Timed]:
 
 def _missing(history: History, findings: list[Finding]) -> Iterator[Event]:
     """What never came, for each finding that says so."""
-    by_name = {str(sent): sent for sent in history.sent}
-    shown: set[tuple[str, str]] = set()
-    for finding in findings:
-        if finding.kind == "unserved":
-            peer = finding.expected.partition(" ")[0]
-            yield Event("missing", "nothing at all", peer, marked=True)
-            continue
-        match = re.match(r"frame ([A-Z]\d+)\b.* (?:at|sender) ([A-Z]\d*)$", finding.expected)
-        if finding.kind == "lost" and match and match[1] in by_name and (match[1], match[2]) not in shown:
-            shown.add((match[1], match[2]))
-            yield Event("missing", f"{match[1]} never came", match[2], marked=True)
+    by_number = history.by_number()
+    labels = dict.fromkeys(
+        (f"{by_number[number]} never came", connection_name(conn))
+        for finding in findings
+        if finding.kind == "lost"
+        for number in finding.frames
+        if number in by_number
+        for conn in finding.conns
+    )
+    labels |= dict.fromkeys(
+        ("nothing at all", connection_name(conn))
+        for finding in findings
+        if finding.kind == "unserved"
+        for conn in finding.conns
+    )
+    yield from (Event("missing", label, name, marked=True) for label, name in labels)
 
 
 def _joined(events: list[Event]) -> Iterator[Event]:

@@ -10,8 +10,9 @@ from spec_tests.conformance.program_strategies import programs
 from torq_conformance.diagram import RELAY, Diagram
 from torq_conformance.history import History, Peer, Received, Sent
 from torq_conformance.legality import Fate
-from torq_conformance.oracles import Finding
-from torq_conformance.program import Connect, Finish, Program, Write, encode_frame
+from torq_conformance.oracles import Finding, torn
+from torq_conformance.profile import load_profile, rules_for
+from torq_conformance.program import Close, Connect, Finish, Program, Write, encode_frame
 from torq_conformance.reports.ascii import draw
 from torq_conformance.reports.mermaid import mermaid
 from torq_conformance.reports.svg import svg
@@ -39,7 +40,7 @@ def echoed(program: Program) -> History:
 
 
 def counterexample(program: Program) -> Counterexample:
-    finding = Finding("lost", "frame A0 of step 2 at A", "it never came; a later fence of A arrived")
+    finding = Finding("lost", "frame A0 of step 2 at A", "it never came", frames=(0,), conns=(0,))
     return Counterexample("FWD-1", program, [finding], echoed(program), 1, 1)
 
 
@@ -107,12 +108,31 @@ def test_of_a_thousand_frames_the_marked_ones_stay_and_the_rest_is_counted() -> 
     frame = shown_runs.frame()
     program = Program("signal", (Connect(0), *[Write(0, (frame,))] * 500))
     shown = counterexample(program)
-    shown.findings = [Finding("duplicated", "frame A250 once at A", "it came 2 times")]
+    shown.findings = [Finding("duplicated", "frame A250 once at A", "it came 2 times", frames=(250,), conns=(0,))]
     diagram = diagram_of(shown)
     assert [event.label for event in diagram.events if event.marked] == ["A250", "A250"]
     counted = [event.label for event in diagram.events if "more events" in event.label]
     drawn = len(diagram.events) - len(counted)
     assert drawn + sum(int(label.split()[1]) for label in counted) == 1001
+
+
+def test_a_torn_stream_stands_behind_the_write_that_tore_it() -> None:
+    frame = shown_runs.frame()
+    program = Program("signal", (Connect(0), Connect(1), Write(0, (frame,), stop=1), Close(0)))
+    sender = Peer(0, connected=1, joined=2, left=True)
+    receiver = Peer(1, connected=3, joined=4, torn=True, rest=b"\xef\xef\xbe", rest_at=6)
+    data = encode_frame(frame, conn=0, number=0, sequence=0)
+    sent = Sent(0, 2, 0, frame, data, Fate.FORWARD, "", begun=5, tick=6)
+    history = History(sent=[sent], peers={0: sender, 1: receiver})
+    rules = rules_for(load_profile("reference"), "signal")
+    diagram = diagram_of(Counterexample("CONN-6", program, list(torn(history, rules)), history, 1, 1))
+    marked = [(event.kind, event.connection, event.label) for event in diagram.events if event.marked]
+    assert marked == [
+        ("send", "A", f"A0: 1 of {len(data)} bytes"),
+        ("receive", "B", "3 bytes, no whole frame"),
+    ]
+    labels = [event.label for event in diagram.events]
+    assert labels.index("3 bytes, no whole frame") > labels.index(f"A0: 1 of {len(data)} bytes")
 
 
 def test_a_long_run_of_receipts_is_one_event_for_each_receiver() -> None:
