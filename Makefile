@@ -12,7 +12,7 @@ COMPILED := $(shell sed -n 's/^ *"\([a-z_]*\/torq_[a-z_]*\/[a-z_]*\.py\)",$$/\1/
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo test lint types docs-check unit coverage format generate bench bench-fanout \
-        chaos soak clean
+        chaos load clean
 
 help: ## Show what can be done
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -81,6 +81,9 @@ bench-fanout: install ## Fan-out of a daemon to 10 receivers, 5 million frames
 
 chaos: install ## Misbehaving clients, signals and reloads at a relay for 5 minutes (SECONDS=300), a witness beside them
 	$(BIN)/python -m torq_bench chaos --seconds $(or $(SECONDS),300)
+
+load: install ## 1000 clients send to one another for a minute (SECONDS=60), every byte compared, nothing may leak
+	$(BIN)/python -m torq_bench load --seconds $(or $(SECONDS),60)
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov

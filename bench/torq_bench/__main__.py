@@ -9,6 +9,7 @@ import click
 COMMANDS = {
     "chaos": "chaos",
     "fanout": "fanout",
+    "load": "load",
     "protocol": "protocol",
     "relay": "relay",
     "relay-report": "relay_report",

@@ -60,6 +60,17 @@ async def test_a_bad_file_changes_nothing_and_is_logged() -> None:
         assert "configuration reloaded changed=queue_frames" in running.log()
 
 
+async def test_signals_that_came_while_it_started_are_acted_on_when_it_serves() -> None:
+    async with operating() as running:
+        running.write("queue_frames = 7\n")
+        (running.directory / "log").rename(running.directory / "old")
+        running.service.handle_signals([signal.SIGHUP, signal.SIGUSR1])
+        assert running.service.config.queue_frames == 7
+        assert "logs reopened" in running.log()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+
 async def test_a_log_that_cannot_be_opened_anew_goes_on_in_the_old_file() -> None:
     async with operating() as running:
         (running.directory / "log").rename(running.directory / "old")
