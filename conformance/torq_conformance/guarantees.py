@@ -2,6 +2,11 @@
 
 A guarantee is what an application may build on, in the words of broadcast protocols; each rests on requirements of the
 specification, which the runner judges under the profile that was learned.
+
+Facts:
+- a counterexample speaks against a guarantee by its kind: a frame that is lost when it is cut is a loss, whichever
+  requirement brought it to light; a loss found on the way says nothing about the order of what does come;
+- a relay that loses frames sent whole does not lose them for their cuts.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from .narrate import counted_programs, percent, upper_bound
 from .plan import Observer, Plan
 from .profile import Profile
 from .requirements import requirements
@@ -20,47 +26,69 @@ from .verdict import Counterexample, Result, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Guarantee:
-    """What an application may build on, and the requirements that it rests on."""
+    """What an application may build on, the requirements that it rests on, and what speaks against it.
+
+    A finding of ``kinds`` speaks against it where one of its requirements fails, one of ``anywhere`` wherever it shows.
+    """
 
     name: str
     text: str
     requirements: tuple[str, ...]
+    kinds: frozenset[str]
+    anywhere: frozenset[str] = frozenset()
 
+
+FEWEST_PROGRAMS = 5
+"""Programs without which nothing is said to hold."""
+LOSSES = frozenset({"lost", "unserved", "crashed", "stuck", "closed"})
+ORDER = frozenset({"reordered"})
+MIXING = frozenset({"torn", "mixed", "leaked", "altered"})
 
 GUARANTEES: tuple[Guarantee, ...] = (
-    Guarantee("no loss", "every frame reaches every client that had joined", ("FWD-1",)),
-    Guarantee("no duplicate", "no frame comes twice", ("FWD-2",)),
-    Guarantee("unchanged", "frames come byte for byte as sent", ("FWD-3",)),
-    Guarantee("per-sender FIFO", "frames of one sender come in the order sent", ("ORD-1",)),
-    Guarantee("causality", "an answer never comes before what it answers", ("ORD-3",)),
-    Guarantee("total order", "all clients see all frames in one order", ("ORD-2",)),
-    Guarantee("frame granularity", "clients get whole frames, whatever the cuts", ("FRAME-1", "FRAME-3", "FRAME-4")),
-    Guarantee("no replay", "a client gets nothing from before it joined", ("FWD-5",)),
-    Guarantee("domain separation", "no frame of another domain comes", ("DOM-1",)),
+    Guarantee("no loss", "every frame reaches every client that had joined", ("FWD-1", "FWD-7"), LOSSES, LOSSES),
+    Guarantee("no duplicate", "no frame comes twice", ("FWD-2",), frozenset({"duplicated"}), frozenset({"duplicated"})),
+    Guarantee("unchanged", "frames come byte for byte as sent", ("FWD-3",), frozenset({"altered"})),
+    Guarantee("per-sender FIFO", "frames of one sender come in the order sent", ("ORD-1",), ORDER),
+    Guarantee("causality", "an answer never comes before what it answers", ("ORD-3",), ORDER),
+    Guarantee("total order", "all clients see all frames in one order", ("ORD-2",), ORDER),
+    Guarantee(
+        "frame granularity",
+        "clients get whole frames, whatever the cuts",
+        ("FRAME-1", "FRAME-2", "FRAME-3", "FRAME-4"),
+        MIXING | LOSSES,
+        frozenset({"torn", "mixed"}),
+    ),
+    Guarantee("no replay", "a client gets nothing from before it joined", ("FWD-5",), frozenset({"replayed"})),
+    Guarantee("domain separation", "no frame of another domain comes", ("DOM-1",), frozenset({"leaked"})),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Whether a guarantee holds (None: not exercised), on how many programs, and what speaks against it."""
+    """Whether a guarantee holds (None: not known, for a ``reason``), on how many programs, and what speaks against it.
+
+    ``requirement`` is the one whose programs brought ``against`` to light.
+    """
 
     guarantee: Guarantee
     holds: bool | None
     programs: int
     against: Counterexample | None = None
     requirement: str = ""
-    rate: str = ""
+    reason: str = ""
 
     @property
     def bound(self) -> str:
         """The evidence in a few words: a bound where it holds, a rate where it does not."""
         if self.holds and self.programs:
-            return f"0 of {self.programs} programs; below {300 / self.programs:.2f} % with 95 % confidence"
-        if self.against is not None:
-            return (
-                f"fails {self.rate} runs of a program of {len(self.against.program.steps)} steps ({self.requirement})"
-            )
-        return "no program exercised it"
+            share = percent(upper_bound(self.programs))
+            return f"0 of {counted_programs(self.programs)} fail; below {share} with 95 % confidence"
+        if self.against is None:
+            return self.reason or "no program exercised it"
+        steps = len(self.against.program.steps)
+        if not self.against.failures:
+            return f"a program of {steps} steps showed it once, {self.against.runs} more runs did not"
+        return f"fails {self.against.failures} of {self.against.runs} runs of a program of {steps} steps"
 
 
 def strongest_guarantees(
@@ -79,17 +107,33 @@ def strongest_guarantees(
         seed=seed,
         time_budget=time_budget,
     )
-    results = {result.requirement.id: result for result in judge_all(plan, target, Observer())}
-    return [_held(guarantee, [results[name] for name in guarantee.requirements]) for guarantee in GUARANTEES]
+    return held_by({result.requirement.id: result for result in judge_all(plan, target, Observer())})
 
 
-def _held(guarantee: Guarantee, results: list[Result]) -> Held:
-    failed = next((result for result in results if result.counterexample is not None), None)
-    programs = sum(result.exercised for result in results)
+def held_by(results: dict[str, Result]) -> list[Held]:
+    """What the results of all their requirements say of the guarantees."""
+    return [_held(guarantee, results) for guarantee in GUARANTEES]
+
+
+def _held(guarantee: Guarantee, results: dict[str, Result]) -> Held:
+    own = [results[name] for name in guarantee.requirements]
+    programs = sum(result.exercised for result in own)
+    for result in (*own, *results.values()):
+        shown = result.counterexample
+        if shown is not None and _speaks_against(guarantee, result, results):
+            return Held(guarantee, False, programs, shown, result.requirement.id)
+    failed = next((result for result in own if result.counterexample is not None), None)
     if failed is not None and failed.counterexample is not None:
-        shown = failed.counterexample
-        rate = f"{shown.failures} of {shown.runs}"
-        return Held(guarantee, False, programs, shown, failed.requirement.id, rate)
-    if all(result.verdict is Verdict.PASS for result in results):
+        kinds = ", ".join(dict.fromkeys(finding.kind for finding in failed.counterexample.findings))
+        return Held(guarantee, None, programs, reason=f"another fault comes first ({kinds})")
+    if programs >= FEWEST_PROGRAMS and all(result.verdict is Verdict.PASS for result in own):
         return Held(guarantee, True, programs)
-    return Held(guarantee, None, programs)
+    return Held(guarantee, None, programs, reason=f"only {counted_programs(programs)} exercised it" if programs else "")
+
+
+def _speaks_against(guarantee: Guarantee, result: Result, results: dict[str, Result]) -> bool:
+    shown = result.counterexample
+    kinds = guarantee.kinds if result.requirement.id in guarantee.requirements else guarantee.anywhere
+    if guarantee.kinds > LOSSES and results["FWD-1"].counterexample is not None:
+        kinds = kinds - LOSSES
+    return shown is not None and any(finding.kind in kinds for finding in shown.findings)

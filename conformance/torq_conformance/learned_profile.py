@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from importlib.metadata import version
 
 import msgspec
 
+from .guarantees import Held
 from .limits import probe_max_connections, probe_overflow
 from .options import target_for
 from .probing import Learned, Probe, Setting, probe_all
@@ -16,7 +19,7 @@ from .target import Target
 def probe_relay(target: Target, domain: Domain, *, limits: bool) -> Probe:
     """Learn everything about a relay; ``limits`` adds what needs a flood and a thousand connections."""
     probe = probe_all(target, domain)
-    if limits and probe.value("forwards", True):
+    if limits and probe.value("forwards", True) and not probe.value("roles_by_timing", False):
         probe_overflow(probe)
         probe_max_connections(probe)
     return probe
@@ -41,7 +44,7 @@ def _not_promised(probe: Probe) -> dict[str, str]:
         return dict(load_profile("sink").not_promised)
     evidence = {each.key: each.evidence for each in probe.learned}
     return {
-        requirement: f"probing saw otherwise: {evidence[key]}"
+        requirement: f"probing saw otherwise: {evidence[key].partition(' (')[0]}"
         for key, value, domains, requirement in OTHERWISE
         if key in evidence and probe.domain in domains and probe.value(key, "") == value
     }
@@ -55,9 +58,16 @@ def learned_profile(probe: Probe, name: str, description: str) -> Profile:
     )
 
 
-def profile_text(probe: Probe, profile: Profile) -> str:
-    """The profile as TOML: every setting under a comment that says what showed it."""
-    lines = [f"name = {json.dumps(profile.name)}", f"description = {json.dumps(profile.description)}", ""]
+def profile_text(probe: Probe, profile: Profile, held: Sequence[Held] = ()) -> str:
+    """The profile as TOML: every setting under a comment that says what showed it, and the guarantees as comments."""
+    lines = [
+        f"# Written by torq-conformance {version('torq')} probe. A setting says what the relay did, not what it should",
+        "# do; what showed it stands above it, and what stands in brackets is no setting. Change what is promised",
+        "# otherwise; torq-conformance run --profile THIS_FILE then judges everything else.",
+        "",
+    ]
+    lines += _guarantee_lines(held)
+    lines += [f"name = {json.dumps(profile.name)}", f"description = {json.dumps(profile.description)}", ""]
     for each in probe.learned:
         lines += _wrapped(each)
         if each.key in Profile.__struct_fields__:
@@ -68,9 +78,16 @@ def profile_text(probe: Probe, profile: Profile) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _guarantee_lines(held: Sequence[Held]) -> list[str]:
+    """What the relay guarantees its clients, as comments."""
+    words = {True: "holds", False: "does not hold", None: "not known"}
+    lines = [f"# {each.guarantee.name}: {words[each.holds]} ({each.bound})" for each in held]
+    return ["# What it guarantees its clients:", *lines, ""] if lines else []
+
+
 def _wrapped(each: Learned) -> list[str]:
     """The evidence as comment lines of at most some 100 characters."""
-    text = each.evidence if each.key in Profile.__struct_fields__ else f"{each.key}: {each.evidence}"
+    text = each.evidence if each.key in Profile.__struct_fields__ else f"({each.key}: {each.evidence})"
     lines = ["#"]
     for word in text.split():
         if len(lines[-1]) + len(word) > 100:

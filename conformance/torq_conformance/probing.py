@@ -20,12 +20,14 @@ from .history import History
 from .legality import FIXED_SIZES
 from .machine import sized_frame
 from .profile import Domain, Profile, Rules, rules_for
-from .program import Connect, Finish, Frame, HalfClose, Item, Program, Raw, Step, Sync, Tlv, Write
+from .program import Connect, Finish, Frame, HalfClose, Idle, Item, Program, Raw, Step, Sync, Tlv, Write
 from .target import Target
 
 Setting = bool | int | str
 LARGEST = 16 * 1_048_576
 """The largest max_message_size that a relay may be configured with (D10)."""
+SILENT_MILLISECONDS = 300
+"""Silence after which a relay that guesses roles has made up its mind."""
 UNPROMISING = Profile(name="probe", echo=False, on_framing_error="forward", max_message_size=LARGEST + 65_536)
 
 
@@ -54,6 +56,13 @@ class Probe:
             echo=bool(self.value("echo", False)),
             granularity=str(self.value("granularity", "frames")),
         )
+        return self._played(rules, steps)
+
+    def play_silently(self, *steps: Step) -> History:
+        """The history of a program in which no client is fenced: nothing is written but what the steps say."""
+        return self._played(msgspec.structs.replace(rules_for(UNPROMISING, self.domain), forwards=False), steps)
+
+    def _played(self, rules: Rules, steps: tuple[Step, ...]) -> History:
         history = Executor(self.target, rules).play(Program(self.domain, steps))
         if history.crash:
             self.target.restart()
@@ -87,6 +96,17 @@ def probe_basics(target: Target, domain: Domain) -> Probe:
     history = probe.play(Connect(0), Connect(1), Write(0, (probe.own(),)), Sync(), Write(1, (probe.own(),)))
     at_other = _arrived(history, 0, 1) or _arrived(history, 1, 0)
     at_sender = _arrived(history, 0, 0) or _arrived(history, 1, 1)
+    if not (at_other or at_sender) and _heard_at_once(probe):
+        probe.learn(
+            "forwards",
+            True,
+            "a frame reached a client that had been silent only when its sender wrote at once on connecting; a frame "
+            "of each of two clients that waited reached nobody: roles are guessed from timing (CONN-3)",
+        )
+        probe.learn(
+            "roles_by_timing", True, "nothing else was probed: what a client gets depends on when it first wrote"
+        )
+        return probe
     probe.learn(
         "forwards",
         at_other or at_sender,
@@ -104,6 +124,13 @@ def probe_basics(target: Target, domain: Domain) -> Probe:
             f"{'the other client' if partial else 'in part'}",
         )
     return probe
+
+
+def _heard_at_once(probe: Probe) -> bool:
+    """Whether a frame that is written at once on connecting reaches a client that has long been silent."""
+    silence = Idle(SILENT_MILLISECONDS)
+    history = probe.play_silently(Connect(1), silence, Connect(0), Write(0, (probe.own(),)), silence)
+    return _arrived(history, 0, 1)
 
 
 def probe_filters(probe: Probe) -> None:
@@ -224,7 +251,10 @@ def probe_max_message_size(probe: Probe) -> None:
         limit, evidence = LARGEST, f"a frame of {LARGEST} bytes, the largest there may be, came out"
     elif refused == "torn":
         limit = MAX_MESSAGE_SIZE
-        evidence = f"not a limit: a frame of {fails} bytes is torn, one of {passes} is not"
+        evidence = (
+            f"the usual one, for none was seen: a frame of {fails} bytes is torn, one of {passes} is not, and that is "
+            "no limit but a fault (FWD-7)"
+        )
     else:
         limit, evidence = passes, f"a frame of {passes} bytes came out, one of {fails} did not ({refused})"
     probe.learn("max_message_size", limit, evidence)
@@ -264,7 +294,7 @@ def _arrived(history: History, number: int, conn: int) -> bool:
 def probe_all(target: Target, domain: Domain) -> Probe:
     """Everything that programs can learn about a relay, its limits aside. Raises TargetError if it is not there."""
     probe = probe_basics(target, domain)
-    if probe.value("forwards", True):
+    if probe.value("forwards", True) and not probe.value("roles_by_timing", False):
         probe_filters(probe)
         probe_framing_error(probe)
         probe_half_close(probe)

@@ -15,6 +15,7 @@ from ..guarantees import Held, strongest_guarantees
 from ..learned_profile import learned_profile, probe_relay, profile_text
 from ..narrate import contradictions, narrate
 from ..options import Duration, guess_domain, target_for, target_options, target_words
+from ..probing import Probe
 from ..terminal import console, facts
 
 
@@ -63,25 +64,18 @@ def command(
     started = time.monotonic()
     with target_for(address, command_line, domain) as target:
         facts(out, [("target", target.description), ("domain", domain), ("seed", str(seed))])
+        out.print()
         wanted = target.restartable if limits is None else limits
         probe = probe_relay(target, domain, limits=wanted)  # type: ignore[arg-type] # click offers only the three names
         profile = learned_profile(probe, name, f"What was seen of {target.description}, serving {domain}.")
-        text = profile_text(probe, profile)
-        out.print()
-        for each in probe.learned:
-            out.print(
-                Text.assemble((f"{each.key:<20}", "bold"), (f"{each.value!s:<13}", "cyan"), each.evidence),
-                soft_wrap=True,
-            )
+        _show_learned(probe)
+        held: list[Held] = []
         if guarantees:
             held = strongest_guarantees(
                 target, domain, profile, max_examples=max_examples, seed=seed, time_budget=time_budget
             )
-            out.print("\nguarantees")
-            for one in held:
-                _show_verdict(one)
-            for one in held:
-                _show_program(one)
+            _show_guarantees(held)
+    text = profile_text(probe, profile, held)
     _write(output, text)
     where = target_words(address, command_line, domain)
     out.print(f"\n{time.monotonic() - started:.1f} s")
@@ -90,6 +84,20 @@ def command(
     else:
         out.print(f"\n{text}", markup=False, soft_wrap=True)
     return Exit.PASS
+
+
+def _show_learned(probe: Probe) -> None:
+    for each in probe.learned:
+        line = Text.assemble((f"{each.key:<20}", "bold"), (f"{each.value!s:<13}", "cyan"), each.evidence)
+        console().print(line, soft_wrap=True)
+
+
+def _show_guarantees(held: list[Held]) -> None:
+    console().print("\nguarantees")
+    for one in held:
+        _show_verdict(one)
+    for one in held:
+        _show_program(one)
 
 
 def _show_verdict(held: Held) -> None:
@@ -103,7 +111,7 @@ def _show_program(held: Held) -> None:
     if held.against is None:
         return
     out.print()
-    out.print(Text(f"against {held.guarantee.name}:", style="bold"))
+    out.print(Text(f"against {held.guarantee.name} ({held.requirement}):", style="bold"))
     for line in (*narrate(held.against.program, held.against.history), *contradictions(held.against, most=1)):
         out.print(Text(line), soft_wrap=True)
 
