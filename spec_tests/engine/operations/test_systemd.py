@@ -189,6 +189,15 @@ def test_systemd_finds_no_fault_with_the_units() -> None:
         assert [line for line in found.stderr.splitlines() if "torq-" in line] == []
 
 
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("relay", RELAYS)
+def test_sec_1_checklist_17_a_service_is_exposed_to_little(relay: str) -> None:
+    service = str(UNITS / f"torq-{relay}.service")
+    rated = ["systemd-analyze", "security", "--offline=yes", "--threshold=6", "--no-pager", service]
+    found = subprocess.run(rated, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout.splitlines()[-1]
+
+
 def test_an_unusable_loop_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
     with short_directory() as directory:
