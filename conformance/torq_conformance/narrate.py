@@ -221,7 +221,8 @@ def evidence(result: Result) -> str:
         return f"{found} fails {shown.failures} of {shown.runs} runs{listed}; found after {after}"
     if result.verdict in (Verdict.UNSUPPORTED, Verdict.UNKNOWN) and result.reason:
         return result.reason
-    frames = f"{grouped(result.evidence['frames'])} frames"
+    count = result.evidence["frames"]
+    frames = f"{grouped(count)} {'frame' if count == 1 else 'frames'}"
     if result.exercised == 1:
         text = f"holds in 1 program, {frames}"
     else:
@@ -250,7 +251,7 @@ _PROSE = {
     "unserved": "the relay accepted the connection and owed {expected}, but {seen}",
     "duplicated": "{expected} was due, but {seen}",
     "altered": "{expected} was due, but in what came {seen}",
-    "torn": "{expected} were due, but what came ends in {seen}: it can no longer be cut into frames",
+    "torn": "{expected} were due, but {seen}: what comes can no longer be cut into frames",
     "mixed": "{expected}, but what came holds {seen}",
     "leaked": "{expected}; yet {seen}",
     "echoed": "echo is off, so {expected} may come, yet {seen}",

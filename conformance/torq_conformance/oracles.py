@@ -157,11 +157,12 @@ def torn(history: History, _: Rules) -> Iterator[Finding]:
     for receiver in history.peers.values():
         if receiver.torn:
             stray = any(wire.FENCE_MARK in rest for rest in (receiver.rest,))
-            after = ", then a fence behind them" if stray else ""
+            after = ", a fence of the suite among them" if stray else ""
+            whole = f"{len(receiver.received)} whole frame{'' if len(receiver.received) == 1 else 's'}"
             yield Finding(
                 "torn",
                 f"whole frames at {receiver.name}",
-                f"{len(receiver.rest)} bytes after {len(receiver.received)} frames that begin no frame "
+                f"behind {whole} came {len(receiver.rest)} bytes that begin no frame "
                 f"({receiver.rest[:16].hex(' ')}){after}",
                 frames=_ended_in(history),
                 conns=(receiver.conn,),
@@ -170,7 +171,7 @@ def torn(history: History, _: Rules) -> Iterator[Finding]:
             yield Finding(
                 "torn",
                 f"whole frames at {receiver.name}",
-                f"{len(receiver.rest)} bytes of an incomplete frame ({_announced(receiver.rest)})",
+                f"the last {len(receiver.rest)} bytes are an incomplete frame ({_announced(receiver.rest)})",
                 frames=_ended_in(history),
                 conns=(receiver.conn,),
             )
@@ -393,4 +394,4 @@ def stuck(history: History, _: Rules) -> Iterator[Finding]:
 def crashed(history: History, _: Rules) -> Iterator[Finding]:
     """A relay that is gone."""
     if history.crash:
-        yield Finding("crashed", "the relay to go on serving", "; ".join((history.crash, *history.remains)))
+        yield Finding("crashed", "the relay to go on serving", history.crash)

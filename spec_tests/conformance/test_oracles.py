@@ -135,7 +135,7 @@ def test_frame_4_bytes_that_begin_no_frame_are_torn() -> None:
     chronicle.peer(1).torn = True
     chronicle.peer(1).rest = b"\x00" * 20 + FENCE_MARK
     (finding,) = findings(chronicle, o.torn)
-    assert "then a fence behind them" in finding.seen
+    assert "a fence of the suite among them" in finding.seen
 
 
 def test_frame_4_an_incomplete_frame_at_the_end_is_torn_only_where_the_connection_stands() -> None:

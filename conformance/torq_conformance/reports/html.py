@@ -45,16 +45,19 @@ def _body(report: Report) -> Iterator[str]:
     yield "<dl>"
     for name, value in _facts(report):
         yield f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
+    if report.failures:
+        links = ", ".join(f'<a href="#{each.id}">{each.id}</a>' for each in report.failures)
+        yield f"<dt>failures</dt><dd>{links}</dd>"
     yield f"<dt>repeat it</dt><dd>{_copied(report.command)}</dd></dl></header>"
     yield "<main><h2>Verdicts</h2>"
     yield from _table(report)
-    yield "<h2>Timeline</h2>"
-    yield _timeline(report)
     if report.failures:
         yield "<h2>Failures</h2>"
     for judgement in report.failures:
         if judgement.failure is not None:
             yield from _failure(judgement, judgement.failure)
+    yield "<h2>Timeline</h2>"
+    yield _timeline(report)
     yield "</main>"
     yield f"<footer>{escape(report.tool.name)} {escape(report.tool.version)}</footer>"
 
