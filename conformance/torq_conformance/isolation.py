@@ -16,8 +16,6 @@ from .legality import Fate
 from .oracles import Finding
 from .profile import Rules
 
-SOCKET_BYTES = 450_000
-"""What the buffers of a socket may hold besides the relay's queue: twice the kernel's default."""
 DELAY_FLOOR = 0.03
 """Seconds below which no delay is called one."""
 DELAY_FACTOR = 8.0
@@ -30,8 +28,8 @@ def overflowed(stall: Stalled, rules: Rules) -> bool:
     """Whether more waited during a stall than the relay's queue holds, for certain."""
     if not stall.frames:
         return False
-    in_sockets = SOCKET_BYTES / (stall.bytes / stall.frames)
-    return stall.frames > rules.queue_frames + in_sockets or stall.bytes > rules.queue_bytes + SOCKET_BYTES
+    in_sockets = rules.socket_bytes / (stall.bytes / stall.frames)
+    return stall.frames > rules.queue_frames + in_sockets or stall.bytes > rules.queue_bytes + rules.socket_bytes
 
 
 def _during(peer: Peer, stall: Stalled, history: History) -> Iterator[Sent]:

@@ -18,6 +18,8 @@ from torq_protocol.constants import MAX_MESSAGE_SIZE, RelayDomain
 from .errors import UsageError
 from .requirements import requirements
 
+UNIX_SOCKET_BYTES = 450_000
+"""What the buffers of a Unix socket may hold: twice the kernel's default."""
 Domain = Literal["market_data", "signal", "execution"]
 
 
@@ -51,7 +53,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """A profile made definite for one domain: what the oracles compare with."""
+    """A profile made definite for one domain: what the oracles compare with.
+
+    ``socket_bytes`` is what the buffers of a connection may hold besides the relay's queue; that depends on the target.
+    """
 
     domain: Domain
     number: int
@@ -70,6 +75,7 @@ class Rules(msgspec.Struct, frozen=True):
     overflow: str
     queue_frames: int
     queue_bytes: int
+    socket_bytes: int = UNIX_SOCKET_BYTES
 
     @property
     def types(self) -> range:

@@ -65,7 +65,8 @@ class Search:
         self._plan = plan
         self._target = target
         self._observer = observer
-        self._executor = Executor(target, plan.rules)
+        self._rules = target.known_to(plan.rules)
+        self._executor = Executor(target, self._rules)
         self._deadline = time.monotonic() + seconds
         self._result = Result(requirement, Verdict.PASS)
         self._best: Counterexample | None = None
@@ -78,7 +79,7 @@ class Search:
         started = time.monotonic()
         stopped = ""
         try:
-            first = self._scenario.first(self._plan.rules) if self._scenario.first else ()
+            first = self._scenario.first(self._rules) if self._scenario.first else ()
             for program in (*self._plan.remembered.get(self._requirement.id, ()), *first):
                 self._candidate(program)
             self._generate()
@@ -95,7 +96,7 @@ class Search:
             result.verdict = Verdict.UNKNOWN
             result.reason = "no program exercised it" + stopped
         else:
-            quiet = "" if self._plan.rules.forwards else "; by silence, not by fences: the profile forwards nothing"
+            quiet = "" if self._rules.forwards else "; by silence, not by fences: the profile forwards nothing"
             result.reason = (quiet + stopped).removeprefix("; ")
         result.seconds = time.monotonic() - started
         return result
@@ -105,7 +106,7 @@ class Search:
             type(
                 f"Programs_{self._requirement.id.replace('-', '_')}",
                 self._scenario.features,
-                {"promise": self._plan.rules, "play": staticmethod(self._candidate)},
+                {"promise": self._rules, "play": staticmethod(self._candidate)},
             )
         )
         run_state_machine_as_test(
@@ -151,11 +152,11 @@ class Search:
         if history.crash or self._target.crash():
             history.crash = history.crash or self._target.crash()
             self._target.restart()
-            self._executor = Executor(self._target, self._plan.rules)
+            self._executor = Executor(self._target, self._rules)
         exercised = self._scenario.exercised(program, history)
         if self._best is None and exercised:
             self._result.exercised += 1
-        findings = self._scenario.judge(history, self._plan.rules) if exercised or history.crash else []
+        findings = self._scenario.judge(history, self._rules) if exercised or history.crash else []
         if findings and self._belongs_elsewhere(program, findings):
             self._result.evidence["programs that failed for another reason"] += 1
             findings = []
@@ -167,7 +168,7 @@ class Search:
         if scenario.control is None or any(finding.kind in scenario.own for finding in findings):
             return False
         history = self._executor.play(scenario.control(program))
-        return bool(scenario.judge(history, self._plan.rules))
+        return bool(scenario.judge(history, self._rules))
 
     def _note(self, program: Program) -> None:
         self._result.evidence.update(features_of(program))
@@ -223,7 +224,7 @@ class Search:
         best = self._best or best
         if self._target.restartable:
             self._target.restart()
-            self._executor = Executor(self._target, self._plan.rules)
+            self._executor = Executor(self._target, self._rules)
         until = time.monotonic() + self._plan.confirm_seconds
         while best.runs < LEAST_STAMP_RUNS or time.monotonic() < until:
             if best.runs >= (STAMP_RUNS if best.deterministic else MAX_RUNS):

@@ -23,8 +23,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from . import interruption
 from .errors import TargetError, UsageError
+from .profile import UNIX_SOCKET_BYTES, Rules
 
 START_TIMEOUT = 10.0
 """Seconds that a spawned relay may take until it accepts."""
@@ -32,6 +35,11 @@ STOP_TIMEOUT = 2.0
 """Seconds between SIGTERM and SIGKILL at the end of a run."""
 CONNECT_TIMEOUT = 5.0
 MAX_UNIX_PATH = 107
+TCP_RECEIVE_BYTES = 131_072
+"""Receive buffer of a TCP client: left to itself it grows to many MB, and no queue behind it would ever overflow."""
+TCP_SEND_LIMITS = Path("/proc/sys/net/ipv4/tcp_wmem")
+DEFAULT_TCP_SEND_BYTES = 4_194_304
+"""How far a TCP send buffer grows where the system does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,17 @@ class Address:
             raise UsageError(f"target {text!r}: a Unix socket path has at most {MAX_UNIX_PATH} bytes")
         return cls(path=path)
 
+    @property
+    def socket_bytes(self) -> int:
+        """What the buffers of a connection may hold on both sides, in bytes, besides anything that the relay queues."""
+        if not self.host:
+            return UNIX_SOCKET_BYTES
+        try:
+            largest = int(TCP_SEND_LIMITS.read_text().split()[2])
+        except (OSError, ValueError, IndexError):
+            largest = DEFAULT_TCP_SEND_BYTES
+        return largest + 2 * TCP_RECEIVE_BYTES
+
     def connect(self) -> socket.socket:
         """A connected, non-blocking socket. Raises OSError."""
         if self.path:
@@ -72,6 +91,7 @@ class Address:
             if self.path:
                 sock.connect(self.path)
             else:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TCP_RECEIVE_BYTES)
                 sock.connect((self.host, self.port))
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setblocking(False)
@@ -96,6 +116,10 @@ class Target:
     def restartable(self) -> bool:
         """Whether :meth:`restart` gives a fresh relay."""
         return False
+
+    def known_to(self, rules: Rules) -> Rules:
+        """The rules of a profile with what the sockets of this target may hold."""
+        return msgspec.structs.replace(rules, socket_bytes=self.address.socket_bytes)
 
     def start(self) -> None:
         """Make sure that the relay answers. Raises TargetError."""
@@ -126,6 +150,17 @@ class Target:
     def crash(self, seconds: float = 0.0) -> str:
         """Why the relay is gone, "" while it is not known to be; ``seconds`` to wait for its end."""
         return ""
+
+    @property
+    def doing(self) -> str:
+        """What the relay's process is doing, as the rest of a sentence; "" where the suite does not see it."""
+        if self.pid is None:
+            return ""
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+        except OSError:
+            return ""
+        return {"R": "is computing", "S": "waits", "D": "waits for the disk", "T": "is stopped"}.get(state, "")
 
     def last_output(self, lines: int = 20) -> str:
         """What the relay printed last, as text to put behind a message; "" where the suite does not see it."""
@@ -273,15 +308,19 @@ class SpawnedTarget(Target):
                 return
 
     def restart(self) -> None:
-        self.end()
+        self._kill()
         self.start()
 
     def revive(self) -> None:
+        self._kill()
+        self.start_again()
+
+    def _kill(self) -> None:
+        """End the relay without asking: one that hangs would not hear."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        self.start_again()
 
     def crash(self, seconds: float = 0.0) -> str:
         if self._process is None:

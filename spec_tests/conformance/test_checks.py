@@ -1,5 +1,7 @@
 """The fixed checks: a right relay passes each, and a relay with the fault that it looks for does not."""
 
+import re
+
 import msgspec
 import pytest
 
@@ -21,7 +23,7 @@ def kinds(requirement: str, *arguments: str, command: str = "") -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("requirement", ["CONN-1", "CONN-2", "CONN-4", "CONN-8", "DOM-5", "LIFE-1", "SEC-1"])
+@pytest.mark.parametrize("requirement", ["CONN-1", "CONN-2", "CONN-4", "CONN-8", "DOM-5", "VAL-6", "LIFE-1", "SEC-1"])
 def test_the_reference_relay_passes(requirement: str) -> None:
     assert kinds(requirement, command="signal_relay --socket {socket}") == set()
 
@@ -42,6 +44,7 @@ def test_conn_5_a_relay_with_a_limit_passes() -> None:
         ("RES-2", "--mutant thread-leak", "leaked"),
         ("RES-1", "--mutant fat-connections", "costly"),
         ("DOM-5", "--mutant siblings-fed", "leaked"),
+        ("VAL-6", "--mutant allocates-claims", "costly"),
         ("LIFE-1", "--mutant exit-code-1", "status"),
         ("LIFE-1", "--mutant socket-file-left", "left behind"),
         ("LIFE-1", "--mutant backlog-discarded", "lost"),
@@ -51,6 +54,22 @@ def test_conn_5_a_relay_with_a_limit_passes() -> None:
 )
 def test_a_fault_is_found_by_the_check_that_looks_for_it(requirement: str, fault: str, kind: str) -> None:
     assert kind in kinds(requirement, fault)
+
+
+def test_a_failing_check_says_how_to_repeat_it_by_hand() -> None:
+    with Bench(specimen("correct", "signal", "--mutant live-socket-stolen"), LIMITED, rules_of("signal")) as bench:
+        assert list(CHECKS["CONN-2"](bench))
+    started, *_, done = bench.acts
+    assert re.search(r"start the relay: \S*torq-specimen correct --socket /\S+\.sock --domain signal", started)
+    assert any(re.search("efbeadde02", act) for act in bench.acts)
+    assert "start the same command again" in " ".join((done, *bench.acts))
+
+
+@pytest.mark.parametrize("requirement", ["CONN-1", "CONN-8", "RES-1", "RES-2", "DOM-5"])
+def test_a_relay_that_promises_to_forward_nothing_is_not_asked_to(requirement: str) -> None:
+    sink = load_profile("sink")
+    with Bench(specimen("legacy-sink", "signal"), sink, rules_of("signal", "sink")) as bench:
+        assert list(CHECKS[requirement](bench)) == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from torq_conformance.plan import Observer, Plan
@@ -40,6 +41,25 @@ def test_a_hub_of_bytes_holds_what_its_profile_promises() -> None:
 
 def test_a_hub_of_bytes_is_no_relay() -> None:
     assert _judge("reference", "DOM-1") == {"DOM-1": Verdict.FAIL}
+
+
+def test_a_hub_that_waits_for_its_slowest_client_is_seen_to_do_so() -> None:
+    """Behind the buffers of TCP, which hold megabytes before anything shows."""
+    promised = load_profile("pass-through")
+    kept = {name: why for name, why in promised.not_promised.items() if not name.startswith("ISO")}
+    profile = msgspec.structs.replace(promised, not_promised=kept)
+    plan = Plan(
+        domain="signal",
+        profile=profile,
+        requirements=[requirements()["ISO-1"]],
+        max_examples=6,
+        seed=7,
+        time_budget=60.0,
+        first_failure_only=True,
+    )
+    with SpawnedTarget(COMMAND) as target:
+        (result,) = judge_all(plan, target, Observer())
+    assert result.verdict is Verdict.FAIL
 
 
 def test_the_documented_profile_is_the_one_that_is_judged() -> None:

@@ -13,7 +13,7 @@ from .connections import (
 )
 from .life import drains
 from .permissions import keeps_others_out
-from .resources import bounds_its_memory, costs_little, gives_back
+from .resources import bounds_its_memory, costs_little, costs_nothing_to_claim, gives_back
 from .separation import stays_apart
 
 __all__ = ["CHECKS", "EXTRA_CHECKS", "Bench", "Check", "UnsupportedCheckError"]
@@ -32,5 +32,5 @@ CHECKS: dict[str, Check] = {
     "SEC-1": keeps_others_out,
 }
 """The check of each requirement that programs cannot judge."""
-EXTRA_CHECKS: dict[str, Check] = {"ISO-2": bounds_its_memory}
+EXTRA_CHECKS: dict[str, Check] = {"ISO-2": bounds_its_memory, "VAL-6": costs_nothing_to_claim}
 """Checks besides the programs of a requirement."""

@@ -6,7 +6,10 @@ what it does in words and shows the first frame in hexadecimal, so that a failur
 
 from __future__ import annotations
 
+import array
+import fcntl
 import select
+import termios
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -83,6 +86,15 @@ class Client:
         while not self.closed and time.monotonic() < deadline:
             self.read(deadline - time.monotonic())
         return self.closed
+
+    def is_taken(self, seconds: float = PATIENCE) -> bool:
+        """Whether the relay reads all that was written, or closes, within some seconds."""
+        deadline = time.monotonic() + seconds
+        unread = array.array("i", [1])
+        while unread[0] and not self.closed and time.monotonic() < deadline:
+            fcntl.ioctl(self.sock, termios.TIOCOUTQ, unread)
+            self.read(0.001 if unread[0] else 0.0)
+        return not unread[0] or self.closed
 
     def close(self) -> None:
         """Leave."""

@@ -17,6 +17,12 @@ def memory(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
+def peak_memory(pid: int) -> int:
+    """The largest resident memory that a process has had, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
 def descriptors(pid: int) -> int:
     """How many descriptors a process holds."""
     return len(os.listdir(f"/proc/{pid}/fd"))

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torq_protocol.constants import HEADER_SIZE
+
 from ..oracles import Finding
 from .bench import Bench
 from .connections import MANY, MANY_SECONDS, room_for_many
-from .levels import descriptors, memory, pid_of, settles, threads
+from .levels import descriptors, memory, peak_memory, pid_of, settles, threads
 
 CONNECTION_BYTES = 65_536
 """Memory that a connection may cost (RES-1)."""
 MEMORY_SLACK = 24_000_000
 """Bytes that a relay may take besides what its queue holds."""
+IMPOSSIBLE_CLAIMS = (2**32 - 1, 2**31, 2**29)
+"""Payload sizes in bytes above any limit that a header may announce."""
+WAITING = 64
+"""Connections that announce the largest payload allowed and send nothing of it."""
 
 
 def gives_back(bench: Bench) -> Iterator[Finding]:
@@ -96,3 +102,29 @@ def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
                 break
         bench.evidence["bytes held for a stalled consumer"] = max(0, growth)
         stalled.close()
+
+
+def costs_nothing_to_claim(bench: Bench) -> Iterator[Finding]:
+    """VAL-6: peak memory while headers announce much and nothing follows."""
+    largest = bench.rules.max_message_size - HEADER_SIZE
+    claims = (*IMPOSSIBLE_CLAIMS, *(largest,) * WAITING)
+    with bench.relay() as target:
+        pid = pid_of(target)
+        sender, receiver = bench.joined(target, 2)
+        before = peak_memory(pid)
+        bench.act(
+            f"clients send the first 64 bytes of a frame with {', '.join(map(str, IMPOSSIBLE_CLAIMS))} in bytes 24 to "
+            f"27, then {WAITING} more with {largest} there; compare the peak of memory (VmHWM in /proc/PID/status)"
+        )
+        for claim in claims:
+            frame = bench.frame(100)
+            client = bench.connect(target)
+            client.send(frame[:24] + claim.to_bytes(4, "little") + frame[28:64])
+            client.is_taken()
+        if not bench.reaches(sender, [receiver]):
+            yield Finding("lost", "the others to be served beside clients that announce much", "they are not")
+        growth = peak_memory(pid) - before
+        bench.evidence["bytes for what headers claim"] = max(0, growth)
+        most = MEMORY_SLACK + WAITING * CONNECTION_BYTES
+        if growth > most:
+            yield Finding("costly", f"at most {most} bytes for {len(claims)} headers", f"memory grew by {growth} bytes")

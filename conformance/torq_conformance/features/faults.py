@@ -8,7 +8,6 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from ..isolation import SOCKET_BYTES
 from ..legality import FIXED_SIZES
 from ..machine import MAX_CONNECTIONS, PICK, ProgramMachine
 from ..profile import Rules
@@ -29,7 +28,13 @@ class Floods(ProgramMachine):
 
     def overflow_frames(self, size: int) -> int:
         """How many frames of a size overflow the queue of somebody who does not read, for certain."""
-        return self.promise.queue_frames + SOCKET_BYTES // size + 500
+        return self.promise.queue_frames + self.promise.socket_bytes // size + 500
+
+    def overflow(self, conn: int, size: int, *, beyond: int = 0) -> None:
+        """Overflow the queues of all who do not read; with larger frames where small ones would be far too many."""
+        if self.overflow_frames(size + 34) > 2 * self.promise.queue_frames + 5_000:
+            size = max(FLOOD_SIZES)
+        self.flood(conn, size=size, count=self.overflow_frames(size + 34) + beyond)
 
     def flood(self, conn: int, *, size: int, count: int) -> None:
         """Append a flood, unless the program has become too big."""
@@ -68,12 +73,12 @@ class Stalls(Floods):
             self.writers.remove(conn)
 
     @rule(pick=PICK, size=st.sampled_from(FLOOD_SIZES), beyond=st.sampled_from((0, 0, 1_000)), large=st.booleans())
-    def overflow(self, pick: int, size: int, beyond: int, large: bool) -> None:
+    def send_too_much(self, pick: int, size: int, beyond: int, large: bool) -> None:
         """Large frames first fill the socket, so that one of them is partly sent when the queue overflows."""
         if self.stalled and (conn := self.writer(pick)) is not None:
             if large:
                 self.flood(conn, size=60_000, count=8)
-            self.flood(conn, size=size, count=self.overflow_frames(size + 34) + beyond)
+            self.overflow(conn, size, beyond=beyond)
             self.overflowed = True
 
     @rule(pick=PICK, count=st.integers(1, 1_000))
@@ -98,7 +103,7 @@ class Stalls(Floods):
         if not self.overflowed:
             if not self.stalled:
                 self.stall(self.lucky_pick())
-            self.overflow(self.lucky_pick(), FLOOD_SIZES[0], 0, self.luck.random() < 0.5)
+            self.send_too_much(self.lucky_pick(), FLOOD_SIZES[0], 0, self.luck.random() < 0.5)
         while self.stalled and self.promise.overflow == "drop_oldest":
             self.resume(0)
             self.everybody_sends()
@@ -128,7 +133,7 @@ class SendOnly(Floods):
     def flood_it(self, pick: int, mine: bool, size: int) -> None:
         if self.mute:
             senders = self.mute if mine else self.writers
-            self.flood(senders[pick % len(senders)], size=size, count=self.overflow_frames(size + 34))
+            self.overflow(senders[pick % len(senders)], size)
 
     @rule(pick=PICK)
     def it_sends(self, pick: int) -> None:
