@@ -142,7 +142,13 @@ def _run_loop(
     surroundings = Surroundings(log, audit, Notifier(source.environment), loop_name, held.close)
     with ExitStack() as starting, asyncio.Runner(loop_factory=factory) as runner:
         starting.enter_context(_undisturbed())  # no exception of a signal's may go through a loop that is being made
-        return runner.run(_serve(source, config, surroundings, sockets, starting.close))
+        code = runner.run(_serve(source, config, surroundings, sockets, starting.close))
+    if audit is not None:
+        audit.close()
+        if audit.failure:
+            log.error("the last audit records are lost", error=audit.failure)
+            return 1
+    return code
 
 
 def _loop_factory(wanted: str) -> tuple[Callable[[], asyncio.AbstractEventLoop] | None, str]:

@@ -147,7 +147,12 @@ class AuditLog:
             self._next_file()
 
     def close(self) -> None:
-        """Record the end, write everything, force it to disk unless that is never wanted, and let go."""
+        """Record the end, write everything, force it to disk unless that is never wanted, and let go.
+
+        What could not be written is lost then, and ``failure`` says why. Doing it twice does nothing.
+        """
+        if self._file < 0:
+            return
         self.later = None
         self.event("stopped", {})
         self.flush()

@@ -156,6 +156,9 @@ def _verify_file(
     sealed = False
     for position, line in enumerate(lines(path), start=1):
         found = follows(previous, line, key)
+        if found is None and sealed and not line.endswith(b"\n"):
+            finding.notes.append(f"{path}: line {position} behind the seal is torn: a crash or a full disk cut it off")
+            return previous, offset, sealed
         if found is None:
             what = "is incomplete" if not line.endswith(b"\n") else "is not as written, or does not follow line"
             behind = "" if not line.endswith(b"\n") else f" {position - 1}"

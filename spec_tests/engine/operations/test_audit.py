@@ -6,6 +6,8 @@ import resource
 import shutil
 import signal
 import tempfile
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -307,6 +309,34 @@ def test_sec_3_a_disk_that_is_full_at_the_start_is_one_line(tmp_path: Path) -> N
         signal.signal(signal.SIGXFSZ, previous)
     log.close()
     assert check(tmp_path).problems == []
+
+
+def test_sec_3_a_disk_that_is_full_to_the_end_is_told_and_is_no_tampering() -> None:
+    """What was cut off in mid-line is no edit: verification says so, and the next relay goes on behind it."""
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (20_000, 20_000))
+    with daemon("execution", preexec_fn=limit) as relay:
+        directory = Path(f"{relay.path}.audit")
+        client, sequence = relay.connect(), 0
+        with suppress(ConnectionError):
+            while receive(client, 32) if sequence else True:
+                client.sendall(frame(domain=EXECUTION, sequence=sequence))
+                sequence += 1
+        relay.signal()
+        said = relay.log()
+        assert relay.ends() == 1
+        assert "the last audit records are lost" in said
+        assert "File too large" in said
+        finding = check(directory)
+        assert finding.problems == []
+        assert [note for note in finding.notes if "torn" in note]
+        with daemon("execution", path=relay.path) as again:
+            client = again.connect()
+            client.sendall(frame(domain=EXECUTION))
+            assert receive(client, 32) == frame(domain=EXECUTION)
+            again.signal()
+            assert again.ends() == 0
+        assert check(directory).problems == []
+        assert check(directory).notes == []
 
 
 def test_sec_3_where_the_log_goes_and_whether_there_is_one(tmp_path: Path) -> None:
