@@ -6,8 +6,10 @@ of :mod:`~torq_conformance.standalone`.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from importlib import resources
 from textwrap import wrap
@@ -49,17 +51,33 @@ def script_for(record: Record, name: str) -> str:
     checks = _checks(record)
     head = "\n".join(_head(record, name))
     data = "\n".join(_data(record))
-    player = resources.files(f"{__package__}.standalone").joinpath("player.py").read_text("utf-8")
-    player = re.sub(r"  # type: ignore\[.*", "", player.partition("from __future__ import annotations\n")[2])
-    player = player.replace("import Callable, Iterable\n", "import Callable, Iterable, Iterator\n")
-    player = player.replace(
-        "import dataclass, field\n", "import dataclass, field\nfrom itertools import combinations, pairwise\n"
-    )
+    imports, player = _merged("case.py", "player.py", "checks.py")
     judged = "\n\n".join(inspect.getsource(CHECKS[check]) for check in checks)
     end = f"""if __name__ == "__main__":
     sys.exit(main(CASE, ({" ".join(f"{check}," for check in checks)}), sys.argv[1:]))
 """
-    return f"{head}\nfrom __future__ import annotations\n{player}\n\n{judged}\n\n{data}\n\n{end}"
+    return f"{head}\nfrom __future__ import annotations\n\n{imports}\n\n{player}\n\n{judged}\n\n{data}\n\n{end}"
+
+
+def _merged(*names: str) -> tuple[str, str]:
+    """(imports from the standard library, code) of the modules of the player; of the checks the imports only."""
+    plain: set[str] = set()
+    parts: defaultdict[str, set[str]] = defaultdict(set)
+    bodies: list[str] = []
+    for name in names:
+        text = resources.files(f"{__package__}.standalone").joinpath(name).read_text("utf-8")
+        nodes = ast.parse(text).body
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                plain |= {each.name for each in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module != "__future__":
+                parts[str(node.module)] |= {each.name for each in node.names}
+        last = max(node.end_lineno or 0 for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+        if name != "checks.py":
+            bodies.append("\n".join(text.splitlines()[last:]).strip())
+    lines = [f"import {name}" for name in sorted(plain)]
+    lines += [f"from {module} import {', '.join(sorted(parts[module]))}" for module in sorted(parts)]
+    return "\n".join(lines), re.sub(r"  # type: ignore\[.*", "", "\n\n\n".join(bodies))
 
 
 def _checks(record: Record) -> tuple[str, ...]:
