@@ -193,6 +193,56 @@ def test_sec_3_receivers_of_a_frame_are_those_that_it_is_offered_to(echo: bool) 
         assert case.hub.totals().offered_frames - before == expected
 
 
+def test_dom_1_foreign_frames_between_ours_cost_no_second_send() -> None:
+    case = Case(2, echo=False)
+    case.outlets[1].room = 1 << 20
+    sends: list[int] = []
+    send = case.outlets[1].send
+
+    class Counting(BufferedOutlet):
+        def send(self, data: bytes | memoryview, /) -> int:
+            sends.append(len(data))
+            return send(data)
+
+    case.hub.join(Counting(1 << 20), 1 << 20)
+    ours = [frame(sequence=number) for number in range(3)]
+    case.hub.receive(case.clients[0], ours[0] + frame(domain=2) + ours[1] + frame(domain=3) * 2 + ours[2])
+    assert sends == [3 * 32]
+    assert bytes(case.outlets[1].stream) == b"".join(ours) * 2
+
+
+def test_conn_6_a_receiver_that_is_gone_loses_the_frames_and_nobody_else_does() -> None:
+    case = Case(3, echo=False)
+    case.outlets[1].broken = True
+    case.send(0, 1, 2)
+    assert case.dropped(1) == {"closed": 2}
+    assert not case.clients[1].output_open
+    assert bytes(case.outlets[2].stream) == frame(sequence=1) + frame(sequence=2)
+    assert case.hub.totals().balance() == 0
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_val_5_resync_keeps_the_beginning_of_a_magic_at_the_end_of_a_read(kept: int) -> None:
+    case = Case(2, echo=False, on_framing_error=OnFramingError.RESYNC)
+    whole = frame(sequence=9)
+    case.hub.receive(case.clients[0], b"garbage that is no frame, " + whole[:kept])
+    assert bytes(case.clients[0].partial or b"") == whole[:kept]
+    case.hub.receive(case.clients[0], whole[kept:])
+    assert bytes(case.outlets[1].stream) == whole
+
+
+def test_iso_4_a_torn_frame_leaves_in_pieces_before_anything_else() -> None:
+    case = Case(2, echo=False)
+    case.outlets[1].room = 40
+    case.send(0, 1, 2, 3)
+    for _ in range(20):
+        case.outlets[1].read(3)
+        case.hub.drain(case.clients[1])
+    case.outlets[1].read(40)
+    case.hub.drain(case.clients[1])
+    assert bytes(case.outlets[1].stream) == b"".join(frame(sequence=number) for number in (1, 2, 3))
+
+
 def test_conn_5_connections_that_were_not_let_in_are_counted_by_reason() -> None:
     case = Case(1)
     case.hub.refuse(CloseReason.MAX_CONNECTIONS)
