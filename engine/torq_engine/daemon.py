@@ -39,7 +39,10 @@ _early_signals: list[int] = []
 
 
 def run_relay(logic: RelayLogic, arguments: list[str] | None = None) -> int:
-    """Run the relay of a domain until a signal ends it, or do what else its flags ask; returns the exit code."""
+    """Run the relay of a domain until a signal ends it, or do what else its flags ask; returns the exit code.
+
+    The caller exits with it: SIGTERM and SIGINT stay blocked once everything is delivered.
+    """
     command = parse(logic, sys.argv[1:] if arguments is None else arguments)
     name = f"{logic.name}_relay"
     try:
