@@ -4,6 +4,7 @@ Facts:
 - the relays are specimens, run as processes by their command; nothing of theirs is imported;
 - a mutant names the requirements that it breaks; it is killed when one of those that are MUST fails, and every other
   verdict is no business of this test: one fault breaks much;
+- a requirement gets the programs and the share of the time that it would get in a run over all of them;
 - the profile says what the mutant was started with (``--no-echo``, ``--overflow`` ...), so that only its fault shows.
 """
 
@@ -25,7 +26,9 @@ from .runner import judge_all
 from .target import SpawnedTarget
 from .verdict import Result, Verdict
 
-SECONDS_PER_MUTANT = 60.0
+DEFAULT_EXAMPLES = 100
+DEFAULT_BUDGET = 300.0
+"""What a run gets that is told nothing: programs for each requirement, and seconds for all of them."""
 SHARE_OF_THE_RIGHT = 10
 """How many times fewer programs the right relay gets: it is judged by every requirement, a mutant by its own."""
 GOOD = "correct"
@@ -60,14 +63,21 @@ class Mutant(msgspec.Struct, frozen=True):
     text: str
 
 
+class Effort(msgspec.Struct, frozen=True):
+    """What each relay is judged with: the seed, the programs for a requirement, the seconds of a run over all."""
+
+    seed: int
+    max_examples: int = DEFAULT_EXAMPLES
+    time_budget: float = DEFAULT_BUDGET
+
+
 class Case(msgspec.Struct, frozen=True):
     """One relay to judge: a mutant, or the relay known to be right (``mutant`` None)."""
 
     domain: str
     arguments: tuple[str, ...]
     mutant: Mutant | None
-    seed: int
-    max_examples: int
+    effort: Effort
 
     @property
     def name(self) -> str:
@@ -102,6 +112,7 @@ class Selftest(msgspec.Struct, frozen=True):
     workers: int
     seconds: float
     outcomes: tuple[Outcome, ...]
+    time_budget: float = DEFAULT_BUDGET
 
     @property
     def mutants(self) -> list[Outcome]:
@@ -112,6 +123,11 @@ class Selftest(msgspec.Struct, frozen=True):
     def killed(self) -> int:
         """How many mutants were found."""
         return sum(outcome.as_it_should for outcome in self.mutants)
+
+    @property
+    def survivors(self) -> list[Outcome]:
+        """Mutants that were not found."""
+        return [outcome for outcome in self.mutants if not outcome.as_it_should]
 
     @property
     def false_alarms(self) -> list[Outcome]:
@@ -144,17 +160,18 @@ def chosen_mutants(names: Iterable[str], limit: int | None) -> list[Mutant]:
     return [known[name] for name in wanted or known][:limit]
 
 
-def cases(mutants: Iterable[Mutant], *, seed: int, max_examples: int, domain: str | None) -> Iterator[Case]:
+def cases(mutants: Iterable[Mutant], effort: Effort, *, domain: str | None = None) -> Iterator[Case]:
     """The right relay in every domain and setting, then every mutant in a domain where it shows."""
     domains = (domain,) if domain else DOMAIN_NAMES
+    less = msgspec.structs.replace(effort, max_examples=max(1, effort.max_examples // SHARE_OF_THE_RIGHT))
     for arguments in GOOD_ARGUMENTS:
         for name in domains if not arguments else domains[:1]:
-            yield Case(name, arguments, None, seed, max(1, max_examples // SHARE_OF_THE_RIGHT))
+            yield Case(name, arguments, None, less)
     for mutant in mutants:
         where = mutant.domains if domain is None else tuple(name for name in mutant.domains if name == domain)
         if where:
             name = "signal" if "signal" in where else where[0]
-            yield Case(name, mutant.arguments, mutant, seed, max_examples)
+            yield Case(name, mutant.arguments, mutant, effort)
 
 
 def profile_of(arguments: tuple[str, ...]) -> Profile:
@@ -203,13 +220,14 @@ def judge_case(case: Case) -> Outcome:
 
 
 def _plan(case: Case, name: str) -> Plan:
+    together = sum(each.level != "FIGURE" and each.binds(case.domain) for each in requirements().values())
     return Plan(
         domain=case.domain,
         profile=profile_of(case.arguments),
         requirements=[requirements()[name]],
-        max_examples=case.max_examples,
-        seed=case.seed,
-        time_budget=SECONDS_PER_MUTANT,
+        max_examples=case.effort.max_examples,
+        seed=case.effort.seed,
+        time_budget=case.effort.time_budget / together,
         first_failure_only=True,
     )
 
@@ -222,7 +240,7 @@ def _shown(result: Result) -> str:
     return str(result.counterexample.findings[0]) if result.counterexample else ""
 
 
-def run_selftest(chosen: list[Case], *, workers: int, told: Callable[[Outcome], None]) -> Selftest:
+def run_selftest(chosen: list[Case], effort: Effort, *, workers: int, told: Callable[[Outcome], None]) -> Selftest:
     """Judge every case, ``workers`` at a time; ``told`` hears of each outcome as it comes."""
     if not chosen:
         raise UsageError("nothing to test: no mutant shows in that domain")
@@ -234,8 +252,9 @@ def run_selftest(chosen: list[Case], *, workers: int, told: Callable[[Outcome], 
             outcomes[waiting[done]] = done.result()
             told(done.result())
     return Selftest(
-        seed=chosen[0].seed,
-        max_examples=chosen[0].max_examples,
+        seed=effort.seed,
+        max_examples=effort.max_examples,
+        time_budget=effort.time_budget,
         workers=workers,
         seconds=time.monotonic() - started,
         outcomes=tuple(outcomes[case] for case in chosen),

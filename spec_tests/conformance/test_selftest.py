@@ -6,6 +6,7 @@ import pytest
 from torq_conformance.errors import UsageError
 from torq_conformance.selftest import (
     Case,
+    Effort,
     Mutant,
     cases,
     chosen_mutants,
@@ -18,7 +19,7 @@ from torq_conformance.selftest import (
 def case(name: str, **changes: object) -> Case:
     (mutant,) = chosen_mutants([name], None)
     mutant = msgspec.structs.replace(mutant, **changes)
-    (found,) = [each for each in cases([mutant], seed=3, max_examples=60, domain=None) if each.mutant]
+    (found,) = [each for each in cases([mutant], Effort(3, 60)) if each.mutant]
     return found
 
 
@@ -36,13 +37,13 @@ def test_a_mutant_that_the_named_requirement_does_not_see_survives() -> None:
 
 def test_a_relay_that_does_not_start_is_no_kill() -> None:
     missing = msgspec.structs.replace(chosen_mutants(["drop-header-only"], None)[0], name="there-is-no-such-mutant")
-    outcome = judge_case(Case("signal", (), missing, 3, 60))
+    outcome = judge_case(Case("signal", (), missing, Effort(3, 60)))
     assert outcome.error
     assert not outcome.as_it_should
 
 
 def test_every_domain_has_a_right_relay_and_every_mutant_a_domain() -> None:
-    chosen = list(cases(listed_mutants(), seed=1, max_examples=100, domain=None))
+    chosen = list(cases(listed_mutants(), Effort(1)))
     right = [each for each in chosen if each.mutant is None]
     assert {each.domain for each in right} == {"market_data", "signal", "execution"}
     assert len(chosen) - len(right) == len(listed_mutants()) >= 40

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -11,16 +12,30 @@ import msgspec
 
 from ..errors import UsageError
 from ..exits import Exit
-from ..options import split_names
+from ..options import Duration, split_names
 from ..requirements import DOMAIN_NAMES
-from ..selftest import Outcome, Selftest, cases, chosen_mutants, run_selftest
+from ..selftest import DEFAULT_EXAMPLES, Effort, Outcome, Selftest, cases, chosen_mutants, run_selftest
 
 
 @click.command("selftest")
 @click.option("--mutants", multiple=True, metavar="NAMES", help="Only these mutants, comma-separated.  [default: all]")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N mutants.")
 @click.option("--domain", type=click.Choice(DOMAIN_NAMES), help="Only this domain.  [default: all]")
-@click.option("--max-examples", type=click.IntRange(1), default=100, show_default=True, metavar="N")
+@click.option(
+    "--max-examples",
+    type=click.IntRange(1),
+    default=DEFAULT_EXAMPLES,
+    show_default=True,
+    metavar="N",
+    help="Programs for each requirement of a mutant; the right relay gets a tenth of them for every requirement.",
+)
+@click.option(
+    "--time-budget",
+    type=Duration(),
+    default="5m",
+    show_default=True,
+    help="Time that a run over all requirements would have: each gets its share of it.",
+)
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", help="Seed of the programs.  [default: a random one, shown]"
 )
@@ -31,6 +46,7 @@ def command(
     limit: int | None,
     domain: str | None,
     max_examples: int,
+    time_budget: float,
     seed: int | None,
     workers: int | None,
     json_file: Path | None,
@@ -41,18 +57,19 @@ def command(
     torq-conformance selftest --workers 2
     torq-conformance selftest --mutants drop-random,head-of-line --seed 7
 
-    Every mutant must fail a requirement that it names, and the right relay none.
+    A mutant is the right relay with one fault (torq-specimen --list-mutants). Every mutant must fail a requirement that
+    it names, and the right relay, in each domain and with several settings, none.
 
     \b
     Exit codes: 0 every mutant is killed and no right relay fails; 1 a mutant survives, or a false alarm; 2 wrong usage.
     """
-    used = random.randrange(10**6) if seed is None else seed
-    chosen = list(
-        cases(chosen_mutants(split_names(mutants), limit), seed=used, max_examples=max_examples, domain=domain)
-    )
+    effort = Effort(random.randrange(10**6) if seed is None else seed, max_examples, time_budget)
+    chosen = list(cases(chosen_mutants(split_names(mutants), limit), effort, domain=domain))
     count = workers or os.cpu_count() or 1
-    click.echo(f"{len(chosen)} relays, up to {max_examples} programs a requirement, seed {used}, {count} at a time")
-    done = run_selftest(chosen, workers=count, told=_tell)
+    click.echo(
+        f"{len(chosen)} relays, up to {max_examples} programs a requirement, seed {effort.seed}, {count} at a time"
+    )
+    done = run_selftest(chosen, effort, workers=count, told=_tell)
     _conclude(done)
     if json_file is not None:
         try:
@@ -81,11 +98,28 @@ def _conclude(done: Selftest) -> None:
     rate = (
         f"{done.killed} of {total} mutants killed ({100 * done.killed / total:.1f} %)" if total else "no mutant judged"
     )
-    alarms = len(done.false_alarms)
     right = sum(outcome.good for outcome in done.outcomes)
+    alarms = len(done.false_alarms)
     click.echo(
-        f"\n{rate}, {alarms} false alarms on {right} right relays, in {done.seconds:.0f} s with seed {done.seed}"
+        f"\n{rate}, {alarms} false {'alarm' if alarms == 1 else 'alarms'} on {right} right relays, "
+        f"in {done.seconds:.0f} s with seed {done.seed}"
     )
-    for outcome in done.outcomes:
-        if not outcome.as_it_should:
-            click.echo(f"  {outcome.name} ({outcome.domain})")
+    click.echo("\n".join(_judgement(done)))
+
+
+def _judgement(done: Selftest) -> Iterator[str]:
+    """What that means for whoever reads a verdict of the suite, and what to do next."""
+    if done.trusted:
+        yield "The verdicts of the suite can be trusted on this machine."
+        return
+    reasons = []
+    if done.survivors:
+        names = ", ".join(outcome.name for outcome in done.survivors)
+        reasons.append(f"a relay with a known fault can pass ({names})")
+    if done.false_alarms:
+        names = ", ".join(f"{outcome.name} of {outcome.domain}" for outcome in done.false_alarms)
+        reasons.append(f"a right relay can fail ({names})")
+    yield f"Do not trust the verdicts of the suite on this machine yet: {'; '.join(reasons)}."
+    if done.survivors:
+        again = ",".join(outcome.name for outcome in done.survivors)
+        yield f"again: torq-conformance selftest --mutants {again} --seed {done.seed} --workers 1"
