@@ -1,4 +1,4 @@
-"""The requirements of a relay as data, read from ``requirements.toml``: ids, levels, texts, sections."""
+"""The requirements of a relay as data, read from ``requirements.toml``: ids, levels, texts, notes, terms, settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ ORIGINALS: dict[Original, str] = {
 
 
 class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One numbered requirement: what a relay must do, why, which relays it binds, and which originals differ."""
+    """One numbered requirement: what a relay must do, why, which relays it binds, and which originals differ.
+
+    ``notes`` are sentences that answer what an implementer asks: what counts, what is left free, what is judged.
+    """
 
     id: str
     level: Level
@@ -32,6 +35,7 @@ class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why: str = ""
     domains: tuple[str, ...] = DOMAIN_NAMES
     differ: tuple[Original, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def section(self) -> str:
@@ -49,7 +53,34 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
 
 
+class Term(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A word that the requirements use, and what it means."""
+
+    name: str
+    means: str
+
+
+class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A setting of a relay: its values, unit and default, and the requirements that it is about.
+
+    ``unset`` says what holds where there is no one default. ``profile`` is False for a relay's own settings, which no
+    profile of the suite has.
+    """
+
+    name: str
+    values: str
+    meaning: str
+    unit: str = ""
+    default: bool | int | float | str | None = None
+    unset: str = ""
+    serves: tuple[str, ...] = ()
+    profile: bool = True
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    arrival: tuple[str, ...]
+    term: tuple[Term, ...]
+    setting: tuple[Setting, ...]
     sections: dict[str, Section]
     requirement: tuple[Requirement, ...]
 
@@ -68,6 +99,11 @@ def requirements() -> dict[str, Requirement]:
 def sections() -> dict[str, Section]:
     """Every section by its letters, in the order of the specification."""
     return _load().sections
+
+
+def settings() -> tuple[Setting, ...]:
+    """Every setting that the requirements speak of: those of profiles first, then a relay's own."""
+    return _load().setting
 
 
 def select(include: Iterable[str], exclude: Iterable[str]) -> list[Requirement]:

@@ -40,6 +40,8 @@ def _explain(requirement: Requirement) -> None:
     click.echo(f"{click.style(requirement.id, bold=True)} [{requirement.level}] binds {binds}")
     _paragraph("", requirement.text)
     _paragraph("why", requirement.why)
+    for index, note in enumerate(requirement.notes):
+        _paragraph("" if index else "notes", note.replace("`", ""))
     scenario = SCENARIOS.get(requirement.id)
     check = CHECKS.get(requirement.id) or EXTRA_CHECKS.get(requirement.id)
     if check is not None:

@@ -3,6 +3,7 @@
 Facts:
 - ``parser`` vectors are refused by any parser that verifies checksums; ``relay`` vectors are well-formed messages that
   a relay of a domain and level refuses; ``payload`` vectors are well-formed messages whose payload is not;
+- a relay is the one that the specification describes: each domain at its own level;
 - expected errors are asked from the schema, and a test asks every other reader of the project for the same.
 """
 
@@ -13,12 +14,13 @@ from zlib import crc32
 
 from ..constants import RelayDomain
 from ..errors import ProtocolError
-from ..policy import FramePolicy, ValidationLevel
+from ..policy import FramePolicy
 from ..registry import REGISTRY
 from ..schema import PAYLOADS, build_message, build_payload, build_tlv, checksum_of, parse_message, parse_payload
 from ..schema.layout import rows_of
 from ..schema.vocabulary import Bounded, Closed, Marker
 from .examples import example
+from .levels import DEFAULT_LEVELS
 from .vector_schema import Json
 
 _GOOD: Final = build_tlv(205, b"\x01\x02\x03\x04")
@@ -101,77 +103,66 @@ _RELAYS: Final = (
         "A signal message at the market data relay.",
         build_message(relay_domain=2),
         RelayDomain.MARKET_DATA,
-        "performance",
     ),
     (
         "relay-version",
         "Version 2 at the security level (D3).",
         build_message(_FILL, relay_domain=3, version=2),
         RelayDomain.EXECUTION,
-        "security",
     ),
     (
         "relay-source-0",
         "Source 0 has no name.",
         build_message(_FILL, relay_domain=3, source=0),
         RelayDomain.EXECUTION,
-        "security",
     ),
     (
         "relay-checksum",
         "A wrong checksum at the reliability level.",
         build_message(relay_domain=2, checksum=7),
         RelayDomain.SIGNAL,
-        "reliability",
     ),
     (
         "relay-type-19",
         "Market data in a signal message (D5).",
         build_message(build_tlv(19, b"\x00"), relay_domain=2),
         RelayDomain.SIGNAL,
-        "reliability",
     ),
     (
         "relay-type-40",
         "Execution in a signal message (D5).",
         build_message(build_tlv(40, bytes(32)), relay_domain=2),
         RelayDomain.SIGNAL,
-        "reliability",
     ),
     (
         "relay-type-80",
         "A system type in an execution message (D5).",
         build_message(_FILL + build_tlv(80, bytes(32)), relay_domain=3),
         RelayDomain.EXECUTION,
-        "reliability",
     ),
     (
         "relay-inner-type",
         "Of an extended TLV the inner type counts.",
         build_message(build_tlv(1, bytes(40), extended=True), relay_domain=2),
         RelayDomain.SIGNAL,
-        "reliability",
     ),
     (
         "relay-type-254",
         "Vendor types belong to no domain.",
         build_message(build_tlv(254, b""), relay_domain=3),
         RelayDomain.EXECUTION,
-        "reliability",
     ),
     (
         "relay-size",
         "A Fill of 31 bytes at the security level (D6).",
         build_message(build_tlv(42, bytes(31)), relay_domain=3),
         RelayDomain.EXECUTION,
-        "security",
     ),
     (
         "relay-size-extended",
         "The extended form does not free a type from its size (D6).",
         build_message(build_tlv(42, bytes(33), extended=True), relay_domain=3),
         RelayDomain.EXECUTION,
-        "security",
     ),
 )
 
@@ -218,11 +209,12 @@ def _parser(name: str, about: str, frame: bytes) -> Json:
     return _expecting(name, about, frame, "parser", _error(frame))
 
 
-def _relay(name: str, about: str, frame: bytes, domain: RelayDomain, level: str) -> Json:
-    policy = FramePolicy.for_domain(domain, ValidationLevel(level))
+def _relay(name: str, about: str, frame: bytes, domain: RelayDomain) -> Json:
+    level = DEFAULT_LEVELS[domain]
+    policy = FramePolicy.for_domain(domain, level)
     vector = _expecting(name, about, frame, "relay", _error(frame, policy))
     assert isinstance(vector, dict)
-    return vector | {"relay": {"domain": int(domain), "level": level}}
+    return vector | {"relay": {"domain": int(domain), "level": level.value}}
 
 
 def _payload(name: str, about: str, number: int, value: bytes) -> Json:

@@ -16,6 +16,7 @@ from ..registry import REGISTRY, Status, TlvType
 from ..schema import PAYLOADS, RECORDS, ExtendedTlvHeader, Header, StandardTlvHeader
 from ..schema.layout import Row, rows_of, size_of
 from .diagram import byte_diagram
+from .levels import DEFAULT_LEVELS, LEVEL_CHECKS
 
 NOTICE: Final = "<!-- Written by python -m torq_protocol.generate docs. Do not edit: {source} is the source. -->\n"
 _SCHEMA: Final = "protocol/torq_protocol/schema"
@@ -48,12 +49,28 @@ def _envelope() -> str:
         *_layout("Extended TLV header", ExtendedTlvHeader),
         "`tlv_length` bytes of value follow, 0 to 65 535. A first byte of 255 means this form, any other the standard "
         "one. A builder writes it for more than 255 bytes; a reader accepts it at any length.\n",
+        "## Levels\n",
+        "How much of a frame a relay looks at. Each level does what the one before does, and more. A frame that fails "
+        "a check of the relay's level is forwarded to nobody; what a level does not check is forwarded as it is. "
+        "There is no relay of the system domain.\n",
+        *_table(("level", "relay of", "checks"), _levels()),
         "## Checks, in order\n",
         "The first that fails names the error; its offset is the byte that is wrong. Where bytes are missing at the "
-        "end it is the number of bytes there are, and for a TLV that is cut off the place where the TLV begins.\n",
+        "end it is the number of bytes there are, and for a TLV that is cut off the place where the TLV begins. The "
+        "payload is checked TLV by TLV: all checks of the first TLV, its size included, before any of the second. "
+        "For a relay `bad-magic` and `oversize` are framing errors, which end the stream; every other error refuses "
+        "that one frame ([VAL-5](relay.md#val-validation)).\n",
         *_table(("check", "error", "offset", "who"), _CHECKS),
+        'A *fixed-size type* is one for which the [registry](registry.md#tlv-types) gives one number of bytes; "24 to '
+        '512" is a range and "any" is none, and no relay checks either. Parsers are readers of single messages, such '
+        "as clients; decoders go on to the fields of a payload.\n",
     ]
     return _page("Envelope: header and TLVs", _SCHEMA, parts)
+
+
+def _levels() -> Iterator[tuple[str, ...]]:
+    for domain, level in DEFAULT_LEVELS.items():
+        yield f"**{level.value}**", domain.name.lower().replace("_", " "), LEVEL_CHECKS[level]
 
 
 _CHECKS: Final = (
@@ -182,21 +199,64 @@ def _span(numbers: Sequence[int]) -> str:
 
 
 def _relay(source: Mapping[str, Any]) -> str:
+    requirements: list[Mapping[str, Any]] = source["requirement"]
     parts = [
         "One list for three uses: the reference relay is built to it, the conformance suite tests any relay against "
         "it, and this page publishes it. An id never changes its meaning and is never reused. MUST and SHOULD as in "
-        "RFC 2119. *Connection*: one client on the relay's socket. *Frame*: one whole Protocol V2 message. *Joined*: "
-        "connected and already served. Originals that do not hold a requirement are named: LM the legacy market data "
-        "relay, LS legacy signal and execution, GC the first generic engine.\n"
+        "RFC 2119. Originals that do not hold a requirement are named: LM the legacy market data relay, LS legacy "
+        "signal and execution, GC the first generic engine. The notes below each table answer what an implementer "
+        "asks; a matter that they call left to the implementation is not judged. `torq-conformance explain ID` prints "
+        "all of this for one requirement, and how it is tested.\n",
+        "## Terms\n",
+        *_table(("term", "means"), ((f"*{each['name']}*", _linked(each["means"])) for each in source["term"])),
+        "## Bytes that arrive\n",
+        "How the bytes of a connection are cut over reads means nothing. In this order:\n",
+        *(f"{number}. {_linked(sentence)}" for number, sentence in enumerate(source["arrival"], 1)),
+        "\n## Settings\n",
+        "A relay is held to its own settings, its *profile*: what it does by default, or what it is started with. The "
+        "suite learns them from a TOML file with these keys (`--profile FILE`), or finds out most of them "
+        "(`torq-conformance probe`); one that is left out has the default. How a relay is told its settings, and "
+        "whether it has any, is left to the implementation.\n",
+        *_table(_SETTING_HEAD, (_setting(each) for each in source["setting"] if each.get("profile", True))),
+        "Settings that requirements name and no profile has, because the suite does not need to know them; the "
+        "defaults are the reference relay's:\n",
+        *_table(_SETTING_HEAD, (_setting(each) for each in source["setting"] if not each.get("profile", True))),
     ]
-    sections: Mapping[str, Mapping[str, str]] = source.get("sections", {})
-    requirements: list[Mapping[str, Any]] = source.get("requirement", [])
-    for name in dict.fromkeys(each["id"].rpartition("-")[0] for each in requirements):
-        title = sections.get(name, {}).get("title", "")
-        parts.append(f"## {name} {title}".rstrip() + "\n")
-        rows = (_requirement(each) for each in requirements if each["id"].rpartition("-")[0] == name)
-        parts += _table(("id", "level", "the relay", "not held by"), rows)
+    for name in dict.fromkeys(_section_of(each) for each in requirements):
+        chosen = [each for each in requirements if _section_of(each) == name]
+        parts.append(f"## {name} {source['sections'][name]['title']}\n")
+        parts += _table(("id", "level", "the relay", "not held by"), map(_requirement, chosen))
+        parts += _notes(chosen)
     return _page("What a relay must do", "conformance/torq_conformance/requirements.toml", parts)
+
+
+_SETTING_HEAD: Final = ("setting", "values", "unit", "default", "meaning", "serves")
+
+
+def _setting(each: Mapping[str, Any]) -> tuple[str, ...]:
+    default = each.get("default")
+    shown = each["unset"] if default is None else f"`{str(default).lower()}`" if default != "" else "empty"
+    serves = ", ".join(each.get("serves", ()))
+    return f"`{each['name']}`", each["values"], each.get("unit", ""), shown, each["meaning"], serves
+
+
+def _section_of(each: Mapping[str, Any]) -> str:
+    return str(each["id"].rpartition("-")[0])
+
+
+def _notes(requirements: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for each in requirements:
+        notes = [_linked(note) for note in each.get("notes", ())]
+        if len(notes) == 1:
+            yield f"- **{each['id']}**: {notes[0]}"
+        elif notes:
+            yield "\n".join([f"- **{each['id']}**", *(f"  - {note}" for note in notes)])
+    yield ""
+
+
+def _linked(text: str) -> str:
+    """A sentence of the requirement list with links where it names pages."""
+    return text.replace("envelope.md", "[envelope.md](envelope.md)")
 
 
 def _requirement(each: Mapping[str, Any]) -> tuple[str, ...]:

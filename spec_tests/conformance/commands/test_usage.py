@@ -109,6 +109,13 @@ def test_explain_names_programs_oracles_and_originals(capsys: pytest.CaptureFixt
         assert words in shown
 
 
+def test_explain_prints_the_notes_of_a_requirement(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = " ".join(run_command(capsys, "explain", "iso-7").out.split())
+    for note in requirements()["ISO-7"].notes:
+        assert note.replace("`", "") in shown
+    assert "  notes" not in run_command(capsys, "explain", "frame-1").out
+
+
 def record(failures: int = 20, runs: int = 20) -> Record:
     shown = shown_runs.lost_frame()
     return Record("FWD-1", shown_runs.plan().profile, shown.program, (), failures, runs, 1, "a relay")

@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 from construct import Bytes, Struct
 
+from torq_domains.execution import ExecutionLogic
+from torq_domains.market_data import MarketDataLogic
+from torq_domains.signal import SignalLogic
 from torq_protocol.errors import ErrorKind
 from torq_protocol.generate.diagram import byte_diagram
+from torq_protocol.generate.levels import DEFAULT_LEVELS
+from torq_protocol.policy import ValidationLevel
 from torq_protocol.registry import REGISTRY
 from torq_protocol.schema import PAYLOADS, RECORDS, ExtendedTlvHeader, Header, StandardTlvHeader
 from torq_protocol.schema.layout import rows_of, size_of
@@ -41,6 +46,15 @@ def test_every_layout_every_type_and_every_check_has_its_row() -> None:
         assert f"| `{kind.label}` |" in PAGES["envelope.md"]
     for decision in range(1, 18):
         assert f"| D{decision} |" in PAGES["wire.md"]
+
+
+def test_the_levels_printed_are_those_of_the_domains() -> None:
+    domains = (MarketDataLogic(), SignalLogic(), ExecutionLogic())
+    assert {logic.domain: logic.level for logic in domains} == DEFAULT_LEVELS
+    assert set(DEFAULT_LEVELS.values()) == set(ValidationLevel), "every level is explained"
+    for logic in domains:
+        row = f"| **{logic.level.value}** | {logic.name.replace('_', ' ')} |"
+        assert row in PAGES["envelope.md"]
 
 
 def test_links_between_pages_lead_somewhere() -> None:

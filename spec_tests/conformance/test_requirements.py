@@ -1,0 +1,100 @@
+"""The list of requirements as data: its settings are those of profiles and of the reference relay, its figures true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import msgspec
+
+from torq_conformance import executor, faults, features, streams, target
+from torq_conformance.checks import bench, connections, life, resources
+from torq_conformance.profile import Profile, rules_for
+from torq_conformance.program import Idle
+from torq_conformance.requirements import DOMAIN_NAMES, requirements, settings
+from torq_engine.operations.configuration import RelayConfig
+
+PAGE = (Path(__file__).parents[2] / "docs" / "spec" / "relay.md").read_text("utf-8")
+OF_PROFILES = {setting.name: setting for setting in settings() if setting.profile}
+
+
+def test_the_table_of_settings_has_every_field_of_a_profile_and_its_default() -> None:
+    fields = {field.name: field for field in msgspec.structs.fields(Profile)}
+    assert set(OF_PROFILES) == set(fields)
+    for name, setting in OF_PROFILES.items():
+        if setting.default is not None:
+            assert fields[name].default == setting.default, name
+            assert type(fields[name].default) is type(setting.default), name
+        else:
+            assert setting.unset, f"{name} has neither a default nor words for its absence"
+
+
+def test_the_table_says_what_each_domain_looks_at() -> None:
+    words = {
+        name: OF_PROFILES[name].unset.partition(" for ")[2]
+        for name in ("type_filter", "checksum", "check_tlvs", "strict")
+    }
+    for domain in DOMAIN_NAMES:
+        rules = rules_for(Profile(name="plain"), domain)  # type: ignore[arg-type]  # one of the three names
+        for name, text in words.items():
+            named = domain.replace("_", " ") in text.partition(", ")[0]
+            assert getattr(rules, name) is named, (domain, name)
+
+
+def test_closed_values_are_those_that_a_profile_takes() -> None:
+    for name in ("on_framing_error", "overflow", "granularity"):
+        values = OF_PROFILES[name].values.split(", ")
+        assert set(values) == set(get_args(get_type_hints(Profile)[name])), name
+
+
+def test_defaults_are_those_of_the_reference_relay_or_say_its_own() -> None:
+    defaults = {field.name: field.default for field in msgspec.structs.fields(RelayConfig)}
+    common = [setting for setting in settings() if setting.name in defaults]
+    assert {setting.name for setting in common} >= {"echo", "overflow", "queue_bytes", "drain_timeout", "stall_timeout"}
+    for setting in common:
+        if setting.default is not None:
+            assert defaults[setting.name] == setting.default, setting.name
+        else:
+            assert "the reference relay has" in setting.unset, setting.name
+    assert OF_PROFILES["partial_frame_timeout"].unset.endswith(f" {defaults['partial_frame_timeout']:g}")
+
+
+def test_settings_name_requirements_and_units() -> None:
+    for setting in settings():
+        assert set(setting.serves) <= set(requirements()), setting.name
+        assert setting.unit or not isinstance(setting.default, (int, float)) or isinstance(setting.default, bool)
+
+
+def test_every_setting_and_note_is_on_the_page() -> None:
+    for setting in settings():
+        assert f"| `{setting.name}` | {setting.values} | {setting.unit} |" in PAGE
+    for requirement in requirements().values():
+        for note in requirement.notes:
+            assert note.replace("envelope.md", "[envelope.md](envelope.md)") in PAGE
+            assert note.endswith((".", "VAL-5.")), note
+
+
+def test_figures_of_the_notes_are_those_that_the_suite_judges_by() -> None:
+    known = requirements()
+
+    def told(name: str, words: str) -> bool:
+        return any(words in note for note in known[name].notes)
+
+    rules = rules_for(Profile(name="plain"), "signal")
+    assert told("CONN-1", f"{target.START_TIMEOUT:.0f} s from its start")
+    assert told("CONN-2", f"waits {bench.PATIENCE:.0f} s")
+    idle = next(step for step in features.faults.silence(rules)[0].steps if isinstance(step, Idle))
+    assert told("CONN-3", f"{idle.milliseconds / 1000:g} s")
+    assert told("CONN-4", f"within {connections.MANY_SECONDS:.0f} s")
+    assert told("FRAME-5", f"names {connections.LONGEST_PARTIAL:g} s or less")
+    assert told("VAL-5", f"waits {executor.SILENCE:.0f} s")
+    assert told("LIFE-1", f"within {bench.PATIENCE:.0f} s after the backlog")
+    assert told("LIFE-1", f"within {life.AT_ONCE:.0f} s after a second signal")
+    assert told("ISO-1", f"before {min(streams.STUCK_PATIENCE, faults.PART_PATIENCE):.0f} s")
+    assert told("ISO-2", f"{resources.MEMORY_SLACK // 10**6} MB")
+
+
+def test_a_setting_without_profile_belongs_to_the_relay() -> None:
+    own = [setting for setting in settings() if not setting.profile]
+    assert [setting.name for setting in own] == ["drain_timeout", "stall_timeout"]
+    assert all(setting.serves for setting in own)
