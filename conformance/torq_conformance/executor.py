@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 from collections.abc import Iterator
 from itertools import islice
 
@@ -34,6 +35,11 @@ from .program import (
 from .streams import LAST_BREATH, SETTLE_PATIENCE, WITNESS, Link, Patience
 from .target import Target
 
+PROBE = -2
+HANGING = 3.0
+"""Seconds that a silent relay gets to serve two new connections before it is said to hang."""
+LEAST_OF_HANGING = 0.05
+"""Share of them that it always gets."""
 SILENCE = 2.0
 """Seconds without any fence after which a relay counts as forwarding nothing more to a connection."""
 ORPHAN_PATIENCE = 0.3
@@ -47,16 +53,26 @@ class Executor:
         self._target = target
         self._rules = rules
         self._patience = Patience()
+        self._served = False
 
     def play(self, program: Program) -> History:
         """Run a program to its end. Raises TargetError when the relay cannot be reached at all."""
         play = _Play(self._target, self._rules, program, self._patience)
+        play.served = self._served
         try:
             return play.run()
         finally:
             play.close()
+            self._served = play.served
             if not play.silent:
                 self._patience.forwarding = 1.0
+
+    def restart(self, *, patient: bool) -> None:
+        """Go on with a fresh relay, where the target can give one; ``patient`` as with one that is not known yet."""
+        self._target.restart()
+        self._served = False
+        if patient:
+            self._patience = Patience()
 
 
 class _Play(Faults):
@@ -91,6 +107,7 @@ class _Play(Faults):
             if self._crashed():
                 break
         self._conclude()
+        self.served = self.served or any(link.peer.joined is not None for link in self._links.values())
         for link in self._links.values():
             if link.peer.conn != WITNESS and not link.peer.left:
                 link.peer.rest = bytes(link.buffer)
@@ -102,7 +119,7 @@ class _Play(Faults):
 
     def _remains(self) -> Iterator[str]:
         """What is left of a dead relay: its last output, and the last bytes that each connection wrote."""
-        for line in self._target.last_output(3).splitlines()[1:]:
+        for line in self._target.last_output(3).splitlines()[2:]:
             yield f"it printed {line.strip()[:160]!r}"
         for conn in self._history.peers:
             last = next((sent for sent in reversed(self._history.sent) if sent.conn == conn), None)
@@ -126,7 +143,25 @@ class _Play(Faults):
         except OSError as error:
             crash = self._target.crash(LAST_BREATH)
             return crash or f"the relay accepts no connection any more: {error.strerror or error}"
-        return ""
+        return self._seen_hanging() if self.silent and self.served and self._rules.forwards else ""
+
+    def _seen_hanging(self) -> str:
+        """How a relay that has served before hangs: of two new connections, one never gets the fence of the other."""
+        sender, receiver = self._open(PROBE), self._open(PROBE - 1)
+        if sender is None or receiver is None:
+            return self._history.crash
+        share = max(self.patience.hanging, LEAST_OF_HANGING)
+        wait, deadline = 0.001, time.monotonic() + HANGING * share
+        while not (served := bool(receiver.buffer) or receiver.peer.joined is not None):
+            if time.monotonic() > deadline or not self._fence(sender):
+                break
+            self._pump_until(lambda: bool(receiver.buffer) or receiver.peer.joined is not None, wait)
+            wait = min(wait * 2, 0.2)
+        self.patience.hanging = Patience.after(share, met=served)
+        if served:
+            return ""
+        doing = f"; its process {self._target.doing}" if self._target.doing else ""
+        return f"the relay hangs: it served before, and now takes connections and serves none of them{doing}"
 
     def _connect(self, conn: int, *, joining: bool) -> None:
         if conn in self._links:

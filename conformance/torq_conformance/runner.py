@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+
+import msgspec
 
 from .checks import CHECKS, EXTRA_CHECKS, Bench, Check, UnsupportedCheckError
 from .errors import TargetError, UsageError
@@ -11,13 +14,15 @@ from .history import History
 from .oracles import Finding, Oracle, unserved
 from .plan import Observer, Plan
 from .profile import Rules
-from .program import Act, Program
+from .program import Act, Connect, Program, Sync
 from .requirements import Requirement
 from .scenarios import SCENARIOS, UNJUDGED, Scenario
 from .search import Search
 from .target import Target
 from .verdict import Counterexample, Result, Verdict
 
+ECHO = "FWD-4"
+"""The requirement that is about echo, and alone in failing a relay that has the wrong one."""
 CHECK_RUNS = 5
 CHECK_SECONDS = 10.0
 """How often a failing check is done again, and within what time."""
@@ -28,6 +33,7 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
     started = time.monotonic()
     results: list[Result] = []
     silent = ""
+    fair = _fair_plan(plan, target)
     for index, requirement in enumerate(plan.requirements):
         left = plan.time_budget - (time.monotonic() - started)
         share = left / (len(plan.requirements) - index)
@@ -35,12 +41,45 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
         if silent and unserved not in _oracles(requirement):
             result = Result(requirement, Verdict.UNKNOWN, f"the relay serves no connection ({silent})")
         else:
-            result = _judge(requirement, plan, target, observer, max(share * 2, 0.0) if left > 0 else 0.0)
+            chosen = plan if requirement.id == ECHO else fair
+            result = _judge(requirement, chosen, target, observer, max(share * 2, 0.0) if left > 0 else 0.0)
+            if chosen.rules != plan.rules and requirement.id in SCENARIOS:
+                heard = f"echo {'on' if fair.rules.echo else 'off'}, as this relay has it ({ECHO})"
+                result.reason = f"{result.reason}; judged with {heard}".removeprefix("; ")
         if result.counterexample is not None and result.counterexample.findings[0].kind == "unserved":
             silent = requirement.id
         observer.finished(result)
         results.append(result)
     return results
+
+
+def _fair_plan(plan: Plan, target: Target) -> Plan:
+    """The plan with the echo that the relay has: a relay that breaks FWD-4 alone shall fail FWD-4 alone."""
+    if not any(requirement.id in SCENARIOS for requirement in plan.requirements):
+        return plan
+    profile = msgspec.structs.replace(plan.profile, echo=_fair_rules(plan.rules, target).echo)
+    return plan if profile == plan.profile else dataclasses.replace(plan, profile=profile)
+
+
+def _fair_rules(rules: Rules, target: Target) -> Rules:
+    """The rules with the echo that three small programs find, where all of them find the same."""
+    if not rules.forwards:
+        return rules
+    executor = Executor(target, msgspec.structs.replace(rules, echo=False))
+    found: set[bool] = set()
+    for _ in range(3):
+        try:
+            history = executor.play(Program(rules.domain, (Connect(0), Connect(1), Sync())))
+        except TargetError:
+            return rules
+        if history.crash:
+            executor.restart(patient=True)
+            return rules
+        peers = history.peers.values()
+        if any(peer.joined is None or not peer.fenced_by for peer in peers):
+            return rules
+        found |= {peer.conn in peer.fenced_by for peer in peers}
+    return msgspec.structs.replace(rules, echo=found.pop()) if len(found) == 1 else rules
 
 
 def _oracles(requirement: Requirement) -> tuple[Oracle, ...]:
@@ -127,19 +166,29 @@ def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: T
 
 
 def replay(program: Program, requirement: str, rules: Rules, target: Target, runs: int) -> tuple[int, Counterexample]:
-    """Play a stored program ``runs`` times: how many runs failed, and what the last failing one (or run) showed."""
+    """Play a stored program ``runs`` times: how many runs failed, and what the last failing one (or run) showed.
+
+    Raises UsageError for a fixed check, TargetError when the relay serves nobody: that it shows no failure is no pass.
+    """
     if requirement in CHECKS:
         raise UsageError(f"{requirement} is judged by a fixed check: run torq-conformance --section {requirement}")
+    if requirement != ECHO:
+        rules = _fair_rules(rules, target)
+    rules = target.known_to(rules)
     executor = Executor(target, rules)
     scenario = SCENARIOS[requirement]
     failures = 0
     shown: Counterexample | None = None
     for _ in range(runs):
         history = executor.play(program)
-        if history.crash and target.restartable:
-            target.restart()
-            executor = Executor(target, rules)
         findings = scenario.judge(history, rules)
+        if not findings and any(unserved(history, rules)):
+            raise TargetError(
+                f"{target.address} takes connections and serves none of them: nothing can be said of {requirement}; "
+                "start the relay afresh"
+            )
+        if history.crash:
+            executor.restart(patient=False)
         if findings or shown is None:
             shown = Counterexample(requirement, program, findings, history)
         failures += bool(findings)

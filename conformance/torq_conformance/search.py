@@ -151,8 +151,7 @@ class Search:
             history = History(crash=str(error))
         if history.crash or self._target.crash():
             history.crash = history.crash or self._target.crash()
-            self._target.restart()
-            self._executor = Executor(self._target, self._rules)
+            self._executor.restart(patient=False)
         exercised = self._scenario.exercised(program, history)
         if self._best is None and exercised:
             self._result.exercised += 1
@@ -223,8 +222,7 @@ class Search:
         """Play the final program on a fresh relay, often enough to say how often it fails."""
         best = self._best or best
         if self._target.restartable:
-            self._target.restart()
-            self._executor = Executor(self._target, self._rules)
+            self._executor.restart(patient=True)
         until = time.monotonic() + self._plan.confirm_seconds
         while best.runs < LEAST_STAMP_RUNS or time.monotonic() < until:
             if best.runs >= (STAMP_RUNS if best.deterministic else MAX_RUNS):

@@ -40,6 +40,8 @@ ONCE_USED_UP = 0.12
 """Share of a patience that is left each time that it was used up."""
 LEAST = 0.02
 """Share of a patience that is always kept."""
+LEAST_OF_READING = 0.2
+"""Share of the patience with reading that is always kept: a slow relay is no silent one."""
 READ_SIZE = 262_144
 
 
@@ -48,12 +50,15 @@ class Patience:
     """The share, from 1 down to 0.02, that is left of each kind of waiting for what a relay owes.
 
     ``forwarding`` is waiting for fences, ``closing`` for the end of a broken connection, ``orphans`` for the frames of
-    clients that have left.
+    clients that have left, ``reading`` for the relay to read what was written, ``hanging`` for any sign of life of a
+    relay that has fallen silent.
     """
 
     forwarding: float = 1.0
     closing: float = 1.0
     orphans: float = 1.0
+    reading: float = 1.0
+    hanging: float = 1.0
 
     @staticmethod
     def after(share: float, met: bool) -> float:
@@ -80,6 +85,8 @@ class Streams:
     frozen = False
     silent = False
     """Whether the relay has used up a patience in this run."""
+    served = False
+    """Whether it has served anybody, in this run or before."""
 
     def __init__(self, target: Target, rules: Rules, program: Program, patience: Patience) -> None:
         self.patience = patience
@@ -228,18 +235,24 @@ class Streams:
 
     def _settle(self, link: Link) -> None:
         """Wait until the relay has read what was written, so that the next write is the next read."""
-        deadline = time.monotonic() + (0.0 if self.frozen else SETTLE_PATIENCE)
+        share = self.patience.reading
+        deadline = time.monotonic() + (0.0 if self.frozen else SETTLE_PATIENCE * share)
         unread = array.array("i", [0])
         turns = 0
-        while link.peer.open and time.monotonic() < deadline:
+        while link.peer.open:
             try:
                 fcntl.ioctl(link.sock, termios.TIOCOUTQ, unread)
             except OSError:
                 return
             if unread[0] == 0:
+                self.patience.reading = 1.0
                 return
+            if time.monotonic() > deadline:
+                break
             turns += 1
             self._pump(0 if turns < 50 else 0.001)
+        if not self.frozen:
+            self.patience.reading = max(share / 2, LEAST_OF_READING)
 
     def _fell_silent(self) -> None:
         """The relay has used up a whole patience: later waits in front of it are shorter."""

@@ -97,6 +97,14 @@ class HangAfter200(Counting):
         super().turn()
 
 
+@mutant("hang-on-one-byte", "FRAME-1 VAL-6", "computes for ever when a frame begins with a read of one byte")
+class HangOnOneByte(Framer):
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        while not self.buffer and len(data) == 1:
+            pass
+        return super().feed(data)
+
+
 @mutant("deaf-after-50", "CONN-3 FWD-1", "ignores what a connection sends after its 50th frame")
 class DeafAfter50(Framer):
     heard = 0
