@@ -8,11 +8,16 @@ from click.testing import CliRunner
 from spec_tests.conformance.judged_relays import relay, specimen
 from torq_conformance.commands.probe import command
 from torq_conformance.exits import Exit
-from torq_conformance.guarantees import GUARANTEES, strongest_guarantees
+from torq_conformance.guarantees import GUARANTEES, held_by, strongest_guarantees
+from torq_conformance.history import History
 from torq_conformance.learned_profile import learned_profile, probe_relay, profile_text
 from torq_conformance.limits import probe_max_connections, probe_overflow
+from torq_conformance.oracles import Finding
 from torq_conformance.probing import probe_all, probe_basics
 from torq_conformance.profile import Domain, Profile, load_profile
+from torq_conformance.program import Program
+from torq_conformance.requirements import requirements
+from torq_conformance.verdict import Counterexample, Result, Verdict
 
 
 def learned(command: str, domain: Domain) -> Profile:
@@ -92,3 +97,30 @@ def test_guarantees_that_do_not_hold_come_with_a_minimal_program() -> None:
     assert verdicts["frame granularity"].holds is False
     assert against is not None
     assert len(against.program.steps) <= 3
+    loss = verdicts["no loss"]
+    assert loss.holds is False, "frames that are lost when they are cut are lost"
+    assert loss.against is not None
+    assert "lost" in {finding.kind for finding in loss.against.findings}
+
+
+def test_a_guarantee_is_not_said_to_hold_when_another_fault_hides_it_or_little_was_tried() -> None:
+    ids = {name for guarantee in GUARANTEES for name in guarantee.requirements}
+    known = requirements()
+    results = {name: Result(known[name], Verdict.PASS, exercised=40) for name in ids}
+    assert all(each.holds for each in held_by(results))
+    results["ORD-1"] = Result(known["ORD-1"], Verdict.PASS, exercised=1)
+    lost = Counterexample("FWD-3", Program("signal", ()), [Finding("lost", "a", "b")], History(), 5, 5)
+    results["FWD-3"] = Result(known["FWD-3"], Verdict.FAIL, exercised=3, counterexample=lost)
+    held = {each.guarantee.name: each for each in held_by(results)}
+    assert held["per-sender FIFO"].holds is None
+    assert held["unchanged"].holds is None
+    assert "another fault comes first (lost)" in held["unchanged"].bound
+    assert held["no loss"].holds is False
+    assert held["total order"].holds
+
+
+def test_conn_3_a_relay_that_guesses_roles_is_not_taken_for_one_that_forwards_nothing() -> None:
+    with relay(specimen("timing-classifier", "market_data")) as target:
+        probe = probe_relay(target, "market_data", limits=True)
+    assert probe.value("forwards", False) is True
+    assert "roles are guessed from timing" in probe.learned[0].evidence

@@ -22,14 +22,32 @@ MEANINGS = {
 }
 
 
+SIGNS = {
+    "PASS": "✓",
+    "FAIL": "✗",
+    "FLAKY": "~",
+    "UNEXPECTED-PASS": "!",
+    "EXPECTED-FAIL": "(✗)",
+    "UNKNOWN": "?",
+    "UNSUPPORTED": "–",
+}
+"""What stands for a verdict where many relays stand side by side."""
+FEW_RELAYS = 5
+"""As many relays as have room for verdicts in words."""
+
+
 def names(reports: Sequence[Report]) -> list[str]:
     """A short name for each report, made different where two relays would have the same."""
-    short = [_short(report) for report in reports]
-    if len(set(short)) < len(short):
-        short = [f"{name} {report.domain.replace('_', ' ')}" for name, report in zip(short, reports, strict=True)]
-    if len(set(short)) < len(short):
-        short = [f"{name} as {report.profile}" for name, report in zip(short, reports, strict=True)]
-    return [name if short.count(name) == 1 else f"{name} ({index + 1})" for index, name in enumerate(short)]
+    found = [_short(report) for report in reports]
+    domains = [f" {report.domain.replace('_', ' ')}" for report in reports]
+    profiles = [f" as {report.profile}" for report in reports]
+    for endings in (domains, profiles):
+        longer = [name + ending for name, ending in zip(found, endings, strict=True)]
+        told = {
+            name for name in found if len({more for old, more in zip(found, longer, strict=True) if old == name}) > 1
+        }
+        found = [more if old in told else old for old, more in zip(found, longer, strict=True)]
+    return [name if found.count(name) == 1 else f"{name} ({index + 1})" for index, name in enumerate(found)]
 
 
 def _short(report: Report) -> str:
@@ -43,6 +61,8 @@ def _short(report: Report) -> str:
         kept.append(word.rpartition("/")[2] if not kept else word)
     if len(kept) > 1 and kept[0] == "torq-specimen":
         kept.pop(0)
+    if kept[:2] == ["correct", "--mutant"]:
+        del kept[:2]
     return " ".join(kept) or report.target
 
 
@@ -104,23 +124,31 @@ def _html(reports: Sequence[Report]) -> Iterator[str]:
             f"<td>{report.seed}</td><td><code>{escape(report.target)}</code></td></tr>"
         )
     yield "</table><dl>"
+    brief = len(reports) > FEW_RELAYS
     for verdict in VERDICT_ORDER:
-        yield f"<dt>{badge(verdict)}</dt><dd>{MEANINGS[verdict]}</dd>"
-    yield '</dl><div class="scroll"><table class="matrix"><thead><tr><th>id</th><th>requirement</th>'
-    yield "".join(f'<th class="relay">{escape(name)}</th>' for name in heads) + "</tr></thead>"
+        sign = f"{_sign(verdict)} " if brief else ""
+        yield f"<dt>{sign}{badge(verdict)}</dt><dd>{MEANINGS[verdict]}</dd>"
+    yield f'</dl><div class="scroll"><table class="matrix{" brief" if brief else ""}"><thead>'
+    yield "<tr><th>id</th><th>requirement</th>"
+    yield "".join(f'<th class="relay"><span>{escape(name)}</span></th>' for name in heads) + "</tr></thead>"
     for section, members in groupby(rows(reports), key=lambda row: row[0].section):
         title = escape(sections()[section].title)
         yield f'<tbody><tr class="section"><th colspan="{len(heads) + 2}">{section}: {title}</th></tr>'
         for requirement, judged in members:
-            cells = "".join(_cell(each) for each in judged)
+            cells = "".join(_cell(each, brief=brief) for each in judged)
             text = f'<td class="text">{escape(requirement.text)}</td>'
             yield f'<tr><td class="id">{requirement.id}</td>{text}{cells}</tr>'
         yield "</tbody>"
     yield "</table></div>"
 
 
-def _cell(judgement: Judgement | None) -> str:
+def _sign(verdict: str) -> str:
+    return f'<span class="verdict {verdict.lower()}" aria-label="{verdict}">{SIGNS[verdict]}</span>'
+
+
+def _cell(judgement: Judgement | None, *, brief: bool) -> str:
     if judgement is None:
         return "<td></td>"
     words = judgement.words if judgement.failure is None else f"{judgement.failure.prose} ({judgement.failure.rate})"
-    return f'<td title="{escape(words)}">{badge(judgement.verdict)}</td>'
+    shown = _sign(judgement.verdict) if brief else badge(judgement.verdict)
+    return f'<td title="{judgement.verdict}: {escape(words)}">{shown}</td>'

@@ -55,6 +55,9 @@ svg .bar.unsupported { fill: var(--soft); }
 table.matrix td { text-align: center; } table.matrix td.id, table.matrix td.text { text-align: left; }
 table.matrix td.text { min-width: 20rem; }
 table.matrix th.relay { text-align: center; overflow-wrap: anywhere; min-width: 7rem; }
+table.brief th.relay { min-width: 1.6rem; padding: 0.3rem; vertical-align: bottom; }
+table.brief th.relay span { writing-mode: vertical-rl; transform: rotate(180deg); white-space: nowrap; }
+table.brief td { padding-left: 0.3rem; padding-right: 0.3rem; }
 """
 
 SCRIPT = """

@@ -12,6 +12,7 @@ from spec_tests.conformance import shown_runs
 from spec_tests.conformance.commands.running import run_command
 from spec_tests.conformance.reports.test_formats import Page
 from torq_conformance.reports.comparison import interval
+from torq_conformance.reports.matrix import matrix_html, names
 from torq_conformance.reports.model import Report
 from torq_conformance.verdict import Result, Verdict
 
@@ -103,3 +104,22 @@ def test_the_interval_of_a_rate_holds_the_rate(runs: int, share: float) -> None:
     wider = interval(count, runs)[1] - interval(count, runs)[0]
     narrower = interval(count * 4, runs * 4)[1] - interval(count * 4, runs * 4)[0]
     assert narrower < wider
+
+
+def test_relays_are_told_apart_by_what_differs_between_them() -> None:
+    first, second = (
+        shown_runs.report("torq-specimen correct --mutant drop-random --socket {socket}") for _ in range(2)
+    )
+    other = shown_runs.report("my_relay --socket {socket}")
+    assert names([first, other]) == ["drop-random", "my_relay"]
+    assert names([first, second, other]) == ["drop-random (1)", "drop-random (2)", "my_relay"]
+    elsewhere = msgspec.structs.replace(second, domain="execution")
+    assert names([first, elsewhere, other]) == ["drop-random signal", "drop-random execution", "my_relay"]
+
+
+def test_many_relays_stand_side_by_side_as_signs() -> None:
+    reports = [shown_runs.report(f"relay_{number} {{socket}}", some()) for number in range(8)]
+    page = matrix_html(reports)
+    assert 'class="matrix brief"' in page
+    assert '<span class="verdict pass" aria-label="PASS">✓</span>' in page
+    assert 'class="matrix brief"' not in matrix_html(reports[:3])
