@@ -12,7 +12,7 @@ COMPILED := $(shell sed -n 's/^ *"\([a-z_]*\/torq_[a-z_]*\/[a-z_]*\.py\)",$$/\1/
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo test lint types docs-check unit coverage format generate bench bench-fanout \
-        chaos load clean
+        chaos load matrix clean
 
 help: ## Show what can be done
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -84,6 +84,9 @@ chaos: install ## Misbehaving clients, signals and reloads at a relay for 5 minu
 
 load: install ## 1000 clients send to one another for a minute (SECONDS=60), every byte compared, nothing may leak
 	$(BIN)/python -m torq_bench load --seconds $(or $(SECONDS),60)
+
+matrix: install-dev ## Judge the reference relays, the historical ones and every mutant; write docs/matrix.md
+	$(BIN)/python -m spec_tests.matrix_page
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov
