@@ -9,7 +9,7 @@ import msgspec
 
 from torq_conformance import executor, faults, features, streams, target
 from torq_conformance.checks import bench, connections, life, resources
-from torq_conformance.profile import Profile, rules_for
+from torq_conformance.profile import UNIX_SOCKET_BYTES, Profile, rules_for
 from torq_conformance.program import Idle
 from torq_conformance.requirements import DOMAIN_NAMES, requirements, settings
 from torq_engine.operations.configuration import RelayConfig
@@ -91,6 +91,10 @@ def test_figures_of_the_notes_are_those_that_the_suite_judges_by() -> None:
     assert told("LIFE-1", f"within {bench.PATIENCE:.0f} s after the backlog")
     assert told("LIFE-1", f"within {life.AT_ONCE:.0f} s after a second signal")
     assert told("ISO-1", f"before {min(streams.STUCK_PATIENCE, faults.PART_PATIENCE):.0f} s")
+    assert told("ISO-2", f"{UNIX_SOCKET_BYTES:,} bytes".replace(",", " "))
+    claims = len(resources.IMPOSSIBLE_CLAIMS) + resources.WAITING
+    assert told("VAL-6", f"{claims} clients announce large payloads, {resources.WAITING} of them")
+    assert told("VAL-6", f"{resources.MEMORY_SLACK // 10**6} MB and {resources.CONNECTION_BYTES >> 10} KiB")
     assert told("ISO-2", f"{resources.MEMORY_SLACK // 10**6} MB")
 
 
