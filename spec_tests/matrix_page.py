@@ -208,8 +208,8 @@ def _suite(*words: str, quiet: bool = True, output: bool = False) -> str:
 
 
 def _without_paths(text: str) -> str:
-    """The text without the folders that a run makes for itself."""
-    return re.sub(r"/\S*/torq-[^/\s]+/", "", text)
+    """The text without the folders that a run makes for itself, and without that of the interpreter."""
+    return re.sub(r"/\S*/torq-[^/\s]+/", "", text.replace(f"{Path(sys.executable).parent}/", ""))
 
 
 # --- the page --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,84 @@
+"""The matrix page is complete, says what was seen, and cannot hide a mutant that lives or a right relay accused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from spec_tests import matrix_page
+from spec_tests.matrix_page import CANDIDATES, Judged, Matrix, Relay, faults, load, page, renewed
+from torq_conformance.selftest import Outcome, Selftest
+
+
+def outcome(name: str, *, good: bool = False, killed_by: str = "FWD-1", failed: str = "FWD-1") -> Outcome:
+    texts = {failed: "lost: expected frame A0 at /tmp, seen it never came"} if failed else {}
+    return Outcome(name, "signal", good, ("FWD-1",), texts, killed_by, programs=3, seconds=0.4)
+
+
+def matrix(*outcomes: Outcome, verdict: str = "PASS") -> Matrix:
+    relays = tuple(
+        Relay(
+            each.name, "signal_relay", each.domain, each.profile, 10, 1.0, {"FWD-1": Judged(verdict, "A | B", "5 of 5")}
+        )
+        for each in CANDIDATES
+    )
+    return Matrix("0.1.0", 1, 100, "150s", 2, 9.0, relays, Selftest(1, 100, 2, 5.0, outcomes))
+
+
+def found(made: Matrix, mutants: tuple[str, ...], text: str | None = None) -> str:
+    return "; ".join(faults(made, page(made) if text is None else text, mutants))
+
+
+def test_a_complete_page_has_no_fault() -> None:
+    made = matrix(outcome("dropper"), outcome("correct", good=True, killed_by="", failed=""))
+    assert found(made, ("dropper",)) == ""
+    text = page(made)
+    assert "1 of 1 mutants are killed" in text
+    assert f"0 of {sum(each.right for each in CANDIDATES) + 1} right relays are accused" in text
+    assert "| dropper |" in text
+    assert "| FWD-1 | lost: expected frame A0 at /tmp, seen it never came | 1 | 3 | 0.4 |" in text
+
+
+@pytest.mark.parametrize(
+    ("made", "mutants", "words"),
+    [
+        (lambda: matrix(outcome("dropper")), ("dropper", "doubler"), "mutant doubler is not on the page"),
+        (lambda: matrix(outcome("dropper")), (), "mutant dropper is on the page and does not exist"),
+        (lambda: matrix(outcome("dropper", killed_by="", failed="")), ("dropper",), "mutant dropper survives"),
+        (lambda: matrix(outcome("correct", good=True)), (), "a right relay is accused: correct"),
+        (lambda: matrix(verdict="FAIL"), (), "a right relay is accused: reference, market data: FWD-1"),
+        (lambda: msgspec.structs.replace(matrix(), relays=()), (), "relay 'first generic' is not on the page"),
+    ],
+)
+def test_what_is_wrong_with_the_outcomes_is_named(
+    made: Callable[[], Matrix], mutants: tuple[str, ...], words: str
+) -> None:
+    assert words in found(made(), mutants)
+
+
+def test_judging_some_again_keeps_the_others() -> None:
+    old = matrix(outcome("dropper", killed_by="", failed=""), outcome("doubler"))
+    made = renewed(old, matrix(outcome("dropper"), outcome("new one")))
+    assert [(each.name, each.killed_by) for each in made.selftest.outcomes] == [
+        ("dropper", "FWD-1"),
+        ("doubler", "FWD-1"),
+        ("new one", "FWD-1"),
+    ]
+
+
+def test_a_page_that_was_edited_by_hand_is_found() -> None:
+    made = matrix(outcome("dropper"))
+    assert "is not what docs/matrix.json says" in found(made, ("dropper",), page(made).replace("dropper", "keeper"))
+
+
+def test_a_failure_of_a_historical_relay_is_no_accusation() -> None:
+    assert not replace(CANDIDATES[-1]).right
+    text = page(matrix(outcome("dropper"), verdict="FAIL"))
+    assert f"| {CANDIDATES[-1].name} | FWD-1 | A \\| B | 5 of 5 |" in text
+
+
+def test_the_committed_page_says_what_was_seen_and_accuses_no_right_relay() -> None:
+    text = matrix_page.PAGE.read_text("utf-8")
+    judged = [mutant.name for mutant in load().selftest.mutants]
+    assert [fault for fault in faults(load(), text, judged) if not fault.endswith(" survives")] == []
