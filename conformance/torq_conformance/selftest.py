@@ -10,11 +10,14 @@ Facts:
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import active_children
+from types import FrameType
 
 import msgspec
 
@@ -188,6 +191,8 @@ def profile_of(arguments: tuple[str, ...]) -> Profile:
 
 def judge_case(case: Case) -> Outcome:
     """Start the relay of a case and judge it by the requirements that matter for it."""
+    if _ending:  # the pool had one more case in hand
+        sys.exit()
     started = time.monotonic()
     known = requirements()
     expected = tuple(name for name in (case.mutant.catches if case.mutant else ()) if known[name].binds(case.domain))
@@ -240,17 +245,38 @@ def _shown(result: Result) -> str:
     return str(result.counterexample.findings[0]) if result.counterexample else ""
 
 
+_ending: list[int] = []
+"""The signals that have told this worker to end."""
+
+
+def _end_quietly() -> None:
+    """In a worker: SIGTERM ends what it does, its relay too, without a word; Ctrl-C is for the parent to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    _ending.append(number)
+    sys.exit()
+
+
 def run_selftest(chosen: list[Case], effort: Effort, *, workers: int, told: Callable[[Outcome], None]) -> Selftest:
     """Judge every case, ``workers`` at a time; ``told`` hears of each outcome as it comes."""
     if not chosen:
         raise UsageError("nothing to test: no mutant shows in that domain")
     started = time.monotonic()
     outcomes: dict[Case, Outcome] = {}
-    with ProcessPoolExecutor(max_workers=workers) as pool:
+    with ProcessPoolExecutor(max_workers=workers, initializer=_end_quietly) as pool:
         waiting = {pool.submit(judge_case, case): case for case in chosen}
-        for done in as_completed(waiting):
-            outcomes[waiting[done]] = done.result()
-            told(done.result())
+        try:
+            for done in as_completed(waiting):
+                outcomes[waiting[done]] = done.result()
+                told(done.result())
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():
+                worker.terminate()
+            raise
     return Selftest(
         seed=effort.seed,
         max_examples=effort.max_examples,
