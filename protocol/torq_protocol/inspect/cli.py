@@ -1,6 +1,7 @@
 """The command ``torq-inspect``.
 
-Exit codes: 0 everything read is right, 1 a stream breaks or something in it is wrong, 2 wrong usage or no input.
+Exit codes: 0 everything read is right, 1 a stream breaks or something in it is wrong, 2 wrong usage, or the input
+cannot be read or the output not written.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ Show Protocol V2 messages, one line each, and say exactly where and why a stream
 SOURCE is a file of messages, a pcapng or pcap capture (TCP, or USER0 for Unix sockets), - for standard input, or a
 relay to read from as one of its consumers: the path of its socket, unix:/path or tcp:host:port."""
 _EPILOG: Final = """\
-exit codes: 0 everything read is right; 1 a stream breaks or something in it is wrong; 2 wrong usage or no input
+exit codes: 0 everything read is right; 1 a stream breaks or something in it is wrong; 2 wrong usage, or
+  the input cannot be read or the output not written
 
   torq-inspect capture.bin                             one line a message
   torq-inspect -v --type Trade,Quote capture.pcapng    all fields of trades and quotes
@@ -46,8 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return inspection.run()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; nothing is left to say
+        _write_no_more()  # nobody reads on; nothing is left to say
         return inspection.tally.exit_code
+    except OSError as error:
+        _write_no_more()
+        _say(f"cannot write: {error.strerror}; give standard output a place that takes it")
+        return USAGE_ERROR
+
+
+def _write_no_more() -> None:
+    """Let what is still in standard output's buffer go nowhere when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Inspection:

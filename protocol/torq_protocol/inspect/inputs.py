@@ -78,9 +78,9 @@ def _of_file(file: BinaryIO, *, follow: bool) -> Iterator[Input]:
         return data
 
     head = b""
-    while len(head) < 4 and (data := (read_on if follow else read)(4 - len(head))):
+    while len(head) < 4 and (data := (read_on if follow else read)(READ_SIZE)):
         head += data
-    if head == PCAPNG_MAGIC or head in PCAP_MAGICS:
+    if head[:4] == PCAPNG_MAGIC or head[:4] in PCAP_MAGICS:
         yield from _of_capture(_with_head(head, read_on if follow else read))
         return
     yield Piece("", head)
@@ -95,8 +95,13 @@ def _of_file(file: BinaryIO, *, follow: bool) -> Iterator[Input]:
 
 def _with_head(head: bytes, read: Read) -> Read:
     """Reads what was read before first."""
-    left = [head]
-    return lambda size: left.pop() if left else read(size)
+
+    def front(size: int) -> bytes:
+        nonlocal head
+        data, head = head[:size], head[size:]
+        return data or read(size)
+
+    return front
 
 
 def _of_capture(read: Read) -> Iterator[Input]:

@@ -128,16 +128,20 @@ class StreamReader:
         self._seeking = True
 
     def end(self, *, cut: bool) -> Iterator[Item]:
-        """What the end of the stream says."""
-        if self.stopped:
-            return
-        begins, left = self._place, self._decoder.buffered
-        if cut and left:
-            yield Incomplete(self.stream, begins, left)
-            return
-        self._decoder.finish()
-        for refusal in self._taken():
-            yield self._broken(refusal.error, begins)
+        """What the end of the stream says. With ``resync`` a message that is not whole hides none that stands in it."""
+        while left := 0 if self.stopped else self._decoder.buffered:
+            begins = self._place
+            if cut:
+                yield Incomplete(self.stream, begins, left)
+                return
+            self._decoder.finish()
+            for refusal in self._taken():
+                yield self._broken(refusal.error, begins)
+            self._window = self._window[begins + 1 - self._window_offset :]
+            self._window_offset = begins + 1
+            self._decoder = self._new_decoder()
+            self._seeking = True
+            yield from self.feed(b"")
         self.stopped = True
 
     @property

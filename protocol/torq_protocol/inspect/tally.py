@@ -44,7 +44,7 @@ class Tally:
 
     def line(self) -> str:
         """The counts in one line."""
-        parts = [f"{self.messages} messages", f"{self.bytes} bytes"]
+        parts = [f"{self.messages} message{'s' * (self.messages != 1)}", f"{self.bytes} bytes"]
         if self.shown != self.messages:
             parts.append(f"{self.shown} shown")
         if self.gaps:

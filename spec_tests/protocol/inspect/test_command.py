@@ -148,7 +148,7 @@ def test_a_break_is_told_with_offset_expected_got_and_bytes(tmp_path: Path, caps
         "6e 6f 69 73 65 21 ef be ad de",
         "^^ here",
         "--resync goes on",
-        "1 messages, 74 bytes, 1 break",
+        "1 message, 74 bytes, 1 break",
     ):
         assert words in captured.err
     assert main([str(tmp_path / "x"), "--resync"]) == 1
@@ -161,6 +161,20 @@ def test_a_torn_end_is_told_with_where_its_message_begins(tmp_path: Path, capsys
     broken = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (broken["begins"], broken["offset"], broken["fault"]["kind"]) == (74, 134, "truncated-payload")
     assert (broken["fault"]["expected"], broken["fault"]["got"]) == ("42", "28")
+
+
+def test_resync_finds_the_messages_behind_a_size_that_reaches_over_the_end(tmp_path: Path, capsys: Output) -> None:
+    damaged = bytearray(TRADE * 4)
+    damaged[74 + 24 : 74 + 28] = (8192).to_bytes(4, "little")
+    (tmp_path / "x").write_bytes(damaged + TRADE[:40])
+    assert main([str(tmp_path / "x"), "--resync"]) == 1
+    captured = capsys.readouterr()
+    assert [line.split()[0] for line in captured.out.splitlines()] == ["0", "148", "222"]
+    assert "the message begins at byte 74 " in captured.err
+    assert "the message begins at byte 296 " in captured.err
+    assert "3 messages, 222 bytes, 2 breaks" in captured.err
+    assert main([str(tmp_path / "x")]) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 1
 
 
 def test_a_wrong_message_is_told_in_its_place_and_reading_goes_on(tmp_path: Path, capsys: Output) -> None:
@@ -270,6 +284,23 @@ def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
         command.stdout.close()
         assert command.process.wait(LIMIT) == 0
         assert command.stderr.read() == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_output_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(TRADE * 1000)
+    command = [sys.executable, "-m", "torq_protocol.inspect", str(tmp_path / "x")]
+    with open("/dev/full", "wb") as full:
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=LIMIT)
+    assert run.returncode == 2
+    assert run.stderr.startswith("torq-inspect: cannot write: No space left on device")
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_bytes_behind_a_break_are_shown_however_they_came() -> None:
+    with running("-", stdin=subprocess.PIPE) as command:
+        _, err = command.process.communicate("no message begins like this", timeout=LIMIT)
+    assert "6e 6f 20 6d 65 73 73 61 67 65" in err
 
 
 def test_standard_input_is_read_and_a_terminal_refused() -> None:
