@@ -20,7 +20,7 @@ _MOST_DIGITS: Final = 100
 
 def decimal_of(units: int, places: int = PLACES) -> Decimal:
     """The exact decimal value of a number of units of 10^-``places``."""
-    return Decimal(f"{units:d}e-{places:d}")
+    return Decimal(f"{units:d}e{-places:d}")
 
 
 def units_of(value: Decimal | int | str, places: int = PLACES, *, truncate: bool = False) -> int:

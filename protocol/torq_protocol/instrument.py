@@ -39,7 +39,12 @@ def symbol_to_u64(symbol: str) -> int:
 
 
 def u64_to_symbol(number: int) -> str:
-    """The text before the first zero byte of the 8 big-endian bytes; bad UTF-8 becomes U+FFFD."""
+    """The text before the first zero byte of the 8 big-endian bytes; bad UTF-8 becomes U+FFFD.
+
+    :raises FieldValueError: no u64
+    """
+    if not 0 <= number <= _U64:
+        raise FieldValueError(f"symbol number {number}: use 0 to {_U64}", expected=f"0..{_U64}", got=number)
     return number.to_bytes(8, "big").partition(b"\x00")[0].decode("utf-8", "replace")
 
 

@@ -113,6 +113,12 @@ def test_arbitrary_addresses_give_a_number_or_a_protocol_error(address: str) -> 
     assert number == int.from_bytes(bytes.fromhex(address.removeprefix("0x")[:16]), "big")
 
 
+@pytest.mark.parametrize("number", [-1, 2**64])
+def test_a_symbol_number_that_is_no_u64_is_refused(number: int) -> None:
+    with pytest.raises(FieldValueError, match="symbol number"):
+        u64_to_symbol(number)
+
+
 def test_a_symbol_without_utf_8_form_is_refused() -> None:
     with pytest.raises(FieldValueError, match="UTF-8"):
         symbol_to_u64("\ud800")

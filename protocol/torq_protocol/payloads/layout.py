@@ -186,7 +186,10 @@ class Layout:
         """
         if len(data) != self.size:
             raise wrong_size(self.name, str(self.size), len(data), at)
-        values: list[object] = list(self._struct.unpack(data))
+        try:
+            values: list[object] = list(self._struct.unpack(data))
+        except struct.error:  # a memoryview whose items are no bytes
+            raise wrong_size(self.name, str(self.size), memoryview(data).nbytes, at) from None
         for index, column in self._converting:
             values[index] = column.read(values[index], at)
         if self._constants:

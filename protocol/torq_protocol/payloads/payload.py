@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import index
 from types import MemberDescriptorType
 from typing import ClassVar, Self
 
@@ -44,8 +45,19 @@ class Record:
         return self.LAYOUT.pack(self.LAYOUT.values_of(self))
 
     def __post_init__(self) -> None:
-        self.LAYOUT.pack(self.LAYOUT.values_of(self))
-        for name, enumeration in self.LAYOUT.enumerations:
+        self._adopt(self.LAYOUT)
+
+    def _adopt(self, layout: Layout) -> None:
+        """Check the fields of a layout, and keep them as plain integers, bytes and members of enumerations.
+
+        What only stands for an integer (NumPy's, as a row of a table has them) becomes one.
+        """
+        values = tuple(layout.values_of(self))
+        layout.pack(values)
+        for name, value in zip(layout.fields, values, strict=True):
+            if not isinstance(value, (int, bytes)):
+                object.__setattr__(self, name, index(value))  # type: ignore[arg-type]  # it was packed as an integer
+        for name, enumeration in layout.enumerations:
             value = getattr(self, name)
             if type(value) is not enumeration:
                 object.__setattr__(self, name, enumeration(value))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from ..enumerations import CachePoolType, JournalOperation
+from ..errors import FieldValueError
 from .layout import Buffer, Layout, wrong_size
 from .payload import Payload, Record
 
@@ -83,8 +84,14 @@ class PoolCacheJournalEntry(Record):
 
     def __post_init__(self) -> None:
         Record.__post_init__(self)
-        self.OPERATION.pack((self.operation,))
-        object.__setattr__(self, "operation", JournalOperation(self.operation))
+        if not isinstance(self.pool_info, PoolInfo):
+            raise FieldValueError(
+                f"PoolCacheJournalEntry.pool_info {self.pool_info!r} at offset 8: use PoolInfo",
+                offset=8,
+                expected="PoolInfo",
+                got=self.pool_info,
+            )
+        self._adopt(self.OPERATION)
 
     @classmethod
     def from_bytes(cls, data: Buffer, *, at: int = 0) -> Self:

@@ -34,12 +34,13 @@ class PoolLiquidity(Payload):
 
     def __post_init__(self) -> None:
         Record.__post_init__(self)
-        reserves = tuple(self.reserves)
-        object.__setattr__(self, "reserves", reserves)
+        reserves = tuple(
+            WideColumn("PoolLiquidity", f"reserves[{place}]", self.RESERVES.slot(place), 16).number(reserve)
+            for place, reserve in enumerate(self.reserves)
+        )
         self.RESERVES.check(len(reserves))
-        for index, reserve in enumerate(reserves):
-            WideColumn("PoolLiquidity", f"reserves[{index}]", self.RESERVES.slot(index), 16).write(reserve)
-        self.POOL.pack((self.pool_address, self.venue))
+        object.__setattr__(self, "reserves", reserves)
+        self._adopt(self.POOL)
 
     @classmethod
     def from_bytes(cls, data: Buffer, *, at: int = 0) -> Self:

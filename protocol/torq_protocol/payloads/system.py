@@ -122,9 +122,8 @@ class StateInvalidation(Payload):
         Record.__post_init__(self)
         instruments = tuple(self.instruments)
         self.INSTRUMENTS.check_elements(instruments, InstrumentId)
-        self.CAUSE.pack((self.venue, self.reason))
         object.__setattr__(self, "instruments", instruments)
-        object.__setattr__(self, "reason", InvalidationReason(self.reason))
+        self._adopt(self.CAUSE)
 
     @classmethod
     def from_bytes(cls, data: Buffer, *, at: int = 0) -> Self:

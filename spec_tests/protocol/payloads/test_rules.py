@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import pickle
 import zlib
-from dataclasses import FrozenInstanceError, replace
+from array import array
+from dataclasses import FrozenInstanceError, fields, replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +20,7 @@ from torq_protocol.enumerations import (
     CachePoolType,
     HealthStatus,
     InvalidationReason,
+    JournalOperation,
     PoolProtocol,
     RecoveryRequestType,
     Side,
@@ -37,6 +41,7 @@ from torq_protocol.payloads import (
     OrderBook,
     OrderLevel,
     PoolBurn,
+    PoolCacheJournalEntry,
     PoolInfo,
     PoolLiquidity,
     PoolMint,
@@ -90,6 +95,41 @@ def example_fields(number: int) -> dict[str, FieldValue]:
     return fields
 
 
+@pytest.mark.parametrize("number", sorted(PAYLOAD_CLASSES))
+def test_integers_of_numpy_become_plain_ones(number: int) -> None:
+    payload: Any = decode_payload(number, build_payload(number, example_fields(number)))
+    given = {each.name: getattr(payload, each.name) for each in fields(payload)}
+    again = replace(payload, **{name: np.uint64(each) for name, each in given.items() if fits_64_bits(each)})
+    assert again == payload
+    assert again.to_bytes() == payload.to_bytes()
+    assert not [name for name in given if isinstance(getattr(again, name), np.generic)]
+
+
+def fits_64_bits(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value < 2**64
+
+
+def test_reserves_of_numpy_become_plain_ones() -> None:
+    numbers: Any = np.array([7, 1], np.uint64)
+    assert PoolLiquidity(1, numbers, bytes(20), 3) == PoolLiquidity(1, (7, 1), bytes(20), 3)
+    assert PoolLiquidity(1, numbers, bytes(20), 3).to_bytes()[32:34] == b"\x07\x00"
+
+
+def test_a_view_of_wider_items_is_refused_by_its_bytes() -> None:
+    with pytest.raises(TlvSizeError) as refused:
+        Trade.from_bytes(memoryview(array("Q", bytes(320))))
+    assert refused.value.got == 320
+
+
+def test_a_journal_entry_refuses_what_is_no_pool() -> None:
+    pool = PoolInfo.from_bytes(build_payload(200, example_fields(200)))
+    entry = PoolCacheJournalEntry(1, pool, 3)  # type: ignore[arg-type]  # a number becomes the member
+    assert entry.operation is JournalOperation.DELETE
+    with pytest.raises(FieldValueError) as refused:
+        PoolCacheJournalEntry(1, pool.to_bytes(), JournalOperation.ADD)  # type: ignore[arg-type]  # what is tested
+    assert refused.value.offset == 8
+
+
 def test_an_enumeration_given_as_number_becomes_its_member_or_is_refused() -> None:
     trade = Trade.from_bytes(bytes.fromhex(WORKED_TRADE))
     assert replace(trade, side=0).side is Side.BUY  # type: ignore[arg-type]  # numbers come from untyped callers
@@ -127,6 +167,10 @@ def test_floats_fractions_of_a_unit_and_absurd_exponents_are_refused() -> None:
     assert units_of("-0.000000019", truncate=True) == -1
     assert units_of("1e-999999", truncate=True) == 0
     assert units_of(3) == 300_000_000
+
+
+def test_places_to_the_left_of_the_point_are_exact_too() -> None:
+    assert decimal_of(-5, -3) == -5000
 
 
 def test_quotes_of_both_types_have_the_same_bytes() -> None:
