@@ -16,7 +16,20 @@ from .history import History
 from .legality import Fate
 from .machine import ProgramMachine
 from .profile import Rules
-from .program import Close, Connect, Finish, HalfClose, Kill, Program, Step, Sync, Write
+from .program import (
+    Close,
+    Connect,
+    Finish,
+    Flood,
+    HalfClose,
+    Kill,
+    Program,
+    Resume,
+    Stall,
+    Step,
+    Sync,
+    Write,
+)
 
 Feature = type[ProgramMachine]
 Control = Callable[[Program], Program]
@@ -135,9 +148,17 @@ def joins_late(program: Program, _: History) -> bool:
     return Write in kinds and Connect in kinds[kinds.index(Write) :]
 
 
-def overflows(_: Program, history: History) -> bool:
-    """A client that did not read, or never reads, was sent thousands of frames."""
-    return any(stall.frames > 5_000 for peer in history.peers.values() for stall in peer.stalls)
+def overflows(program: Program, _: History) -> bool:
+    """Thousands of frames were sent behind a client that did not read, whether or not the relay took them all."""
+    silent: set[int] = set()
+    for step in program.steps:
+        if isinstance(step, Stall) or (isinstance(step, Connect) and not step.reads):
+            silent.add(step.conn)
+        elif isinstance(step, Resume):
+            silent.discard(step.conn)
+        elif isinstance(step, Flood) and silent and step.count > 5_000:
+            return True
+    return False
 
 
 WHOLE = (o.lost, o.torn, o.altered, o.closed_unexpectedly)
