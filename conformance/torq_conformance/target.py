@@ -34,6 +34,8 @@ START_TIMEOUT = 10.0
 STOP_TIMEOUT = 2.0
 """Seconds between SIGTERM and SIGKILL at the end of a run."""
 CONNECT_TIMEOUT = 5.0
+BACKLOG_PATIENCE = 2.0
+"""Seconds that a relay gets to make room in its backlog: on a Unix socket a full one turns clients away at once."""
 MAX_UNIX_PATH = 107
 TCP_RECEIVE_BYTES = 131_072
 """Receive buffer of a TCP client: left to itself it grows to many MB, and no queue behind it would ever overflow."""
@@ -89,7 +91,7 @@ class Address:
         try:
             sock.settimeout(CONNECT_TIMEOUT)
             if self.path:
-                sock.connect(self.path)
+                _connect_when_there_is_room(sock, self.path)
             else:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TCP_RECEIVE_BYTES)
                 sock.connect((self.host, self.port))
@@ -99,6 +101,20 @@ class Address:
             sock.close()
             raise
         return sock
+
+
+def _connect_when_there_is_room(sock: socket.socket, path: str) -> None:
+    """Connect to a path, waiting while its backlog is full. Raises OSError; TimeoutError when it stays full."""
+    deadline = time.monotonic() + BACKLOG_PATIENCE
+    while True:
+        try:
+            sock.connect(path)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the backlog of its socket stays full") from None
+            time.sleep(0.001)
+        else:
+            return
 
 
 class Target:

@@ -143,9 +143,12 @@ class Bench:
         return data
 
     def connect(self, target: SpawnedTarget) -> Client:
-        """One more client."""
+        """One more client. Raises TargetError when it cannot connect."""
         self.evidence["clients"] += 1
-        self.clients.append(Client(target))
+        try:
+            self.clients.append(Client(target))
+        except OSError as error:
+            raise TargetError(f"client {len(self.clients) + 1} cannot connect: {error.strerror or error}") from error
         return self.clients[-1]
 
     def joined(self, target: SpawnedTarget, count: int) -> list[Client]:

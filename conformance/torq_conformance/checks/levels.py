@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import TargetError
@@ -14,23 +15,39 @@ from ..target import SpawnedTarget
 
 def memory(pid: int) -> int:
     """The resident memory of a process in bytes."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    with _while_it_runs():
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 def peak_memory(pid: int) -> int:
     """The largest resident memory that a process has had, in bytes."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM:"))
+    with _while_it_runs():
+        status = Path(f"/proc/{pid}/status").read_text()
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) << 10
+    raise TargetError("the relay has ended")
 
 
 def descriptors(pid: int) -> int:
     """How many descriptors a process holds."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    with _while_it_runs():
+        return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def threads(pid: int) -> int:
     """How many threads a process has."""
-    return len(os.listdir(f"/proc/{pid}/task"))
+    with _while_it_runs():
+        return len(os.listdir(f"/proc/{pid}/task"))
+
+
+@contextmanager
+def _while_it_runs() -> Iterator[None]:
+    """Raises TargetError where what /proc knows of a process cannot be read, as when it has ended."""
+    try:
+        yield
+    except OSError as error:
+        raise TargetError(f"the relay has ended, or may not be looked at: {error.strerror}") from error
 
 
 def pid_of(target: SpawnedTarget) -> int:
