@@ -29,8 +29,11 @@ class MessageBuilder:
     """Collects TLVs for one message of a domain and source.
 
     ``MessageBuilder(RelayDomain.MARKET_DATA, 2).add(trade).build(sequence=1, timestamp=now)``. A message without TLVs
-    is valid (D8). A builder may build several messages of the same TLVs. Raises :class:`BadDomainError` (D4) or
-    :class:`FieldValueError`.
+    is valid (D8). A builder may build several messages of the same TLVs.
+
+    Types of another domain's range are not refused: system types such as RecoveryRequest and vendor types may stand in
+    any domain, and which ranges are let through is the business of the relay (D5, D14). A client with a ``domain``
+    refuses what that domain's relay would drop. Raises :class:`BadDomainError` (D4) or :class:`FieldValueError`.
     """
 
     def __init__(self, domain: int, source: int, *, flags: int = 0, max_message_size: int = MAX_MESSAGE_SIZE) -> None:
@@ -58,16 +61,16 @@ class MessageBuilder:
         """Append a TLV of any type, in the form that D7 prescribes.
 
         Raises :class:`FieldValueError` for a type outside 1 to 254, :class:`TlvSizeError` for a value above 65 535
-        bytes or of another size than that of a fixed-size type (D6), :class:`OversizeError` if the message would
-        exceed its maximum size.
+        bytes or of a size that the registry does not allow for the type (D6), :class:`OversizeError` if the message
+        would exceed its maximum size.
         """
         tlv = encode_tlv(tlv_type, value)
-        fixed = REGISTRY.size_rule(tlv_type).fixed
-        if fixed is not None and fixed != len(value):
+        rule = REGISTRY.size_rule(tlv_type)
+        if not rule.allows(len(value)):
             raise TlvSizeError(
-                f"a value of {len(value)} bytes in a TLV of type {tlv_type}: the type has {fixed}",
+                f"a value of {len(value)} bytes in a TLV of type {tlv_type}: the type has {rule}",
                 offset=self._size,
-                expected=fixed,
+                expected=rule.fixed or str(rule),
                 got=len(value),
             )
         if self._size + len(tlv) > self._limit:

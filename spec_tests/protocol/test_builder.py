@@ -14,11 +14,17 @@ from torq_protocol import (
     REGISTRY,
     BadDomainError,
     FieldValueError,
+    FramePolicy,
     MessageBuilder,
     OversizeError,
+    RecoveryRequest,
+    RecoveryRequestType,
     RelayDomain,
     TlvSizeError,
+    TypeOutOfRangeError,
+    decode_tlv,
     encode_message,
+    parse_frame,
     parse_message,
 )
 
@@ -42,11 +48,11 @@ def test_every_built_message_parses_to_what_was_added(
     builder = MessageBuilder(domain, source, flags=flags)
     added = []
     for number, value in tlvs:
-        fixed = REGISTRY.size_rule(number).fixed
-        if fixed is not None and fixed != len(value):
+        rule = REGISTRY.size_rule(number)
+        if not rule.allows(len(value)):
             with pytest.raises(TlvSizeError) as refused:
                 builder.add_raw(number, value)
-            assert refused.value.expected == fixed
+            assert refused.value.expected in (rule.fixed, str(rule))
             continue
         added.append((number, value))
         builder.add_raw(number, value)
@@ -57,6 +63,34 @@ def test_every_built_message_parses_to_what_was_added(
     assert [(tlv.type, tlv.value, tlv.extended) for tlv in message.tlvs] == [
         (number, value, len(value) > 255) for number, value in added
     ]
+
+
+def test_d6_sizes_that_the_registry_does_not_allow_are_refused() -> None:
+    builder = MessageBuilder(RelayDomain.SIGNAL, 20)
+    for size in (23, 513):
+        with pytest.raises(TlvSizeError, match="30: the type has 24 to 512") as refused:
+            builder.add_raw(30, bytes(size))
+        assert (refused.value.offset, refused.value.expected, refused.value.got) == (32, "24 to 512", size)
+    for size in (24, 512):
+        builder.add_raw(30, bytes(size))
+    message = parse_message(builder.build(sequence=1, timestamp=2))
+    assert [decode_tlv(tlv).to_bytes() for tlv in message.tlvs] == [bytes(24), bytes(512)]
+
+
+@pytest.mark.parametrize("domain", RelayDomain)
+def test_d5_which_types_a_domain_carries_is_left_to_the_relay(domain: RelayDomain) -> None:
+    asked = (
+        MessageBuilder(domain, 20)
+        .add(RecoveryRequest(1, 3, 7, RecoveryRequestType.RETRANSMIT))
+        .build(sequence=1, timestamp=2)
+    )
+    assert parse_message(asked).tlvs[0].type == 110
+    strict = FramePolicy(domain, types=domain.type_range)
+    if domain is RelayDomain.SYSTEM:
+        assert parse_frame(asked, strict).to_bytes() == asked
+        return
+    with pytest.raises(TypeOutOfRangeError):
+        parse_frame(asked, strict)
 
 
 def test_d8_a_message_without_tlvs_is_built() -> None:
