@@ -46,13 +46,18 @@ class Gap:
 
     @property
     def missing(self) -> range:
-        """The sequence numbers that did not arrive."""
+        """The sequence numbers that did not arrive; there may be more than ``len`` can tell, see :attr:`count`."""
         return range(self.last + 1, self.current)
+
+    @property
+    def count(self) -> int:
+        """How many messages did not arrive, up to 2^64 - 2."""
+        return self.current - self.last - 1
 
     @property
     def recoverable(self) -> bool:
         """Whether it is worth asking at all."""
-        return self.current - self.last - 1 <= LARGEST_GAP
+        return self.count <= LARGEST_GAP
 
     def request_type(self, *, retry: bool = False) -> RecoveryRequestType:
         """What to ask for: ``request_type`` of a RecoveryRequest. ``retry`` after a request that failed."""

@@ -49,7 +49,7 @@ def test_a_gap_below_100_asks_for_retransmission(
     last: int, current: int, missing: int, request_type: RecoveryRequestType
 ) -> None:
     gap = Gap(1, last, current)
-    assert len(gap.missing) == missing
+    assert gap.count == len(gap.missing) == missing
     assert last + 1 in gap.missing
     assert current not in gap.missing
     assert gap.request_type() is request_type
@@ -62,6 +62,14 @@ def test_a_gap_below_100_asks_for_retransmission(
 def test_a_gap_above_10_000_is_given_up() -> None:
     assert not Gap(1, 10, 10_012).recoverable
     assert Gap(1, 0, 2**64 - 1).recoverable is False
+
+
+def test_the_widest_gap_has_a_count() -> None:
+    tracker = SequenceTracker()
+    tracker.observe(1, 0)
+    gap = tracker.observe(1, 2**64 - 1).gap
+    assert gap is not None
+    assert gap.count == 2**64 - 2
 
 
 def test_a_source_starts_again_after_reset() -> None:

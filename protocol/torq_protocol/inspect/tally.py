@@ -31,7 +31,7 @@ class Tally:
                 self.faults.update(fault.kind.label for fault in item.faults)
                 if item.gap is not None:
                     self.gaps += 1
-                    self.missing += len(item.gap.missing)
+                    self.missing += item.gap.count
             case Faulty():
                 self.faults[item.error.kind.label] += 1
             case Broken():

@@ -53,8 +53,7 @@ class TextView:
         sender = f"{domain_text(header.domain):<11} {source_text(header.source)} #{header.sequence}"
         line = f"{where}  {self._paint('36', sender)}  {headline(item.message)}"
         if item.gap is not None:
-            missing = len(item.gap.missing)
-            line += self._paint("33", f"  [gap: {missing} missing after #{item.gap.last}]")
+            line += self._paint("33", f"  [gap: {item.gap.count} missing after #{item.gap.last}]")
         for fault in item.faults:
             line += self._paint("31", f"  [{_fault(fault)}]")
         return line
@@ -105,7 +104,7 @@ def _message_json(item: Found) -> dict[str, Json]:
         "tlvs": [_tlv_json(tlv) for tlv in item.message.tlvs],
     }
     if item.gap is not None:
-        content["gap"] = {"last": str(item.gap.last), "missing": str(len(item.gap.missing))}
+        content["gap"] = {"last": str(item.gap.last), "missing": str(item.gap.count)}
     if item.faults:
         content["faults"] = [_fault_json(fault) for fault in item.faults]
     return content

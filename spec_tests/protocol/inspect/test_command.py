@@ -203,6 +203,15 @@ def test_gaps_and_counts_are_told(tmp_path: Path, capsys: Output) -> None:
     assert "2 SignalIdentity" in captured.err
 
 
+@pytest.mark.parametrize("form", [[], ["-v"], ["--json"]])
+def test_the_widest_gap_is_told(tmp_path: Path, capsys: Output, form: list[str]) -> None:
+    (tmp_path / "x").write_bytes(numbered(0) + numbered(2**64 - 1) + numbered(2**63))
+    assert main([str(tmp_path / "x"), "--summary", *form]) == 0
+    captured = capsys.readouterr()
+    assert str(2**64 - 2) in captured.out
+    assert f"1 gap ({2**64 - 2} missing)" in captured.err
+
+
 def test_captures_are_read_and_quiet_says_only_what_is_wrong(tmp_path: Path, capsys: Output) -> None:
     stream = b"".join(FRAMES)
     segments = tcp_segments(stream, range(100, len(stream), 333), port=7411)
