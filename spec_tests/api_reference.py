@@ -11,7 +11,7 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -85,7 +85,7 @@ def _page(name: str, root: Path) -> str:
         if module != last:
             lines += ["", f"## `{_importable(module)}`" if module in _BY_NAME else f"## {_title(module)}"]
             last = module
-        lines += ["", f"### {defined}", *_entry(node, text)]
+        lines += ["", f"### {defined}", *_entry(node, text, root)]
     return "\n".join(lines) + "\n"
 
 
@@ -99,13 +99,14 @@ def _title(module: str) -> str:
     return module.rpartition(".")[2].replace("_", " ").capitalize()
 
 
-def _entry(node: ast.stmt, text: str) -> Iterator[str]:
+def _entry(node: ast.stmt, text: str, root: Path) -> Iterator[str]:
     """A definition: its signature, its docstring, and for a class its parts."""
     if isinstance(node, ast.ClassDef):
         bases = ", ".join(ast.unparse(base) for base in node.bases if ast.unparse(base) not in ("Protocol", "object"))
         yield from _code(f"class {node.name}({bases})" if bases else f"class {node.name}")
         yield from _prose(ast.get_docstring(node))
-        yield from _members(node)
+        members = [line for each in (*_unlisted_bases(node, root), node) for line in _members(each)]
+        yield from ["", *members] if members else []
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         yield from _code(_signature(node))
         yield from _prose(ast.get_docstring(node))
@@ -113,6 +114,21 @@ def _entry(node: ast.stmt, text: str) -> Iterator[str]:
         declared = ast.unparse(node)
         yield from _code(declared if len(declared) < 200 else declared.partition("=")[0].strip())
         yield from _prose(text)
+
+
+def _unlisted_bases(node: ast.ClassDef, root: Path) -> Iterator[ast.ClassDef]:
+    """The bases of a class that have no entry of their own, so that their parts are shown with the class."""
+    names = {ast.unparse(base) for base in node.bases} - public_names(root)
+    for name, base in _classes(root).items():
+        if name in names:
+            yield base
+
+
+@cache
+def _classes(root: Path) -> dict[str, ast.ClassDef]:
+    """All classes of the library by name."""
+    bodies = [_tree(path).body for path in sorted((root / PACKAGE).rglob("*.py"))]
+    return {node.name: node for body in bodies for node in body if isinstance(node, ast.ClassDef)}
 
 
 def _members(node: ast.ClassDef) -> Iterator[str]:
@@ -133,9 +149,7 @@ def _members(node: ast.ClassDef) -> Iterator[str]:
         else:
             text = " ".join(_prose_lines(_text_behind(node.body, position)))
             plain.append(f"- `{ast.unparse(part)}`" + (f": {text}" if text else ""))
-    if plain:
-        yield ""
-        yield from plain
+    yield from plain
 
 
 def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 from pathlib import Path
 
 import pytest
+
+from torq_protocol import PAYLOAD_CLASSES, Payload
 
 from . import api_reference
 
@@ -42,3 +45,11 @@ def test_every_link_leads_to_a_page() -> None:
         head = path.read_text("utf-8").partition(api_reference.MARK)[0]
         for target in api_reference.links(head):
             assert (path.parent / target).exists(), f"{path.name} leads to {target}"
+
+
+@pytest.mark.parametrize("payload", PAYLOAD_CLASSES.values(), ids=lambda payload: payload.__name__)
+def test_every_field_of_a_payload_is_in_its_entry(payload: type[Payload]) -> None:
+    page = (ROOT / api_reference.FOLDER / "payloads.md").read_text("utf-8")
+    entry = page.partition(f"### {payload.__name__}\n")[2].partition("\n### ")[0]
+    missing = [name for name in inspect.signature(payload).parameters if f"\n- `{name}: " not in entry]
+    assert missing == []
