@@ -12,7 +12,6 @@ from anyio.lowlevel import checkpoint
 
 from ..constants import RelayDomain
 from ..message import Message
-from ..sequence import SequenceTracker
 from .address import Address, AddressLike, UnixAddress, parse_address
 from .errors import (
     ClosedError,
@@ -22,14 +21,14 @@ from .errors import (
     StreamEndedError,
     UnsafeDirectoryError,
 )
-from .events import ClientState, OnEvent
+from .events import OnEvent
 from .link import Link
-from .session import Session
+from .session import Client, Session
 from .settings import ClientSettings
 from .sockets import Connecting, cannot_connect, connecting, connecting_unix
 
 
-class Relay(AsyncIterator[Message]):
+class Relay(Client, AsyncIterator[Message]):
     """A connection to a relay, replaced when it is lost; made by :func:`connect`.
 
     ``async for message in relay`` gives whole messages, ``send`` sends them. One task may receive while others send.
@@ -38,41 +37,11 @@ class Relay(AsyncIterator[Message]):
     """
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        super().__init__(session)
         self._sending = anyio.Lock()
         self._connecting = anyio.Lock()
         self._closing = anyio.Event()
         self._receiving = False
-
-    @property
-    def address(self) -> Address:
-        """Where the relay is."""
-        return self._session.address
-
-    @property
-    def state(self) -> ClientState:
-        """Whether a connection stands. A loss is noticed by the next call that sends or receives."""
-        return self._session.state
-
-    @property
-    def received(self) -> int:
-        """Messages received, over all connections."""
-        return self._session.received
-
-    @property
-    def sent(self) -> int:
-        """Messages given to the kernel whole, over all connections."""
-        return self._session.sent
-
-    @property
-    def reconnects(self) -> int:
-        """How often a lost connection was replaced."""
-        return self._session.reconnects
-
-    @property
-    def sequences(self) -> SequenceTracker | None:
-        """The sequence numbers seen, with ``track_sequences``; ``reset`` a source there when it starts anew."""
-        return self._session.tracker
 
     async def send(self, *messages: Message | bytes) -> None:
         """Send messages, in one piece; returns when the kernel has taken all of them.

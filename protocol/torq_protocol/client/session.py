@@ -232,3 +232,40 @@ class Session:
             return None
         level = _LEVELS.get(self.domain, ValidationLevel.RELIABILITY)
         return FramePolicy.for_domain(self.domain, level).with_max_message_size(size)
+
+
+class Client:
+    """What both clients tell of themselves; made by connecting."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def address(self) -> Address:
+        """Where the relay is."""
+        return self._session.address
+
+    @property
+    def state(self) -> ClientState:
+        """Whether a connection stands. A loss is noticed by the next call that sends or receives."""
+        return self._session.state
+
+    @property
+    def received(self) -> int:
+        """Messages received, over all connections."""
+        return self._session.received
+
+    @property
+    def sent(self) -> int:
+        """Messages given to the kernel whole, over all connections."""
+        return self._session.sent
+
+    @property
+    def reconnects(self) -> int:
+        """How often a lost connection was replaced."""
+        return self._session.reconnects
+
+    @property
+    def sequences(self) -> SequenceTracker | None:
+        """The sequence numbers seen, with ``track_sequences``; ``reset`` a source there when it starts anew."""
+        return self._session.tracker
