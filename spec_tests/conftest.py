@@ -2,7 +2,12 @@
 
 import pytest
 
-LONGEST = ("spec_tests/test_distribution.py", "spec_tests/conformance/test_runner.py", "spec_tests/bench/")
+LONGEST = (
+    "spec_tests/test_distribution.py",
+    "spec_tests/conformance/test_silent_relays.py",
+    "spec_tests/conformance/test_runner.py",
+    "spec_tests/bench/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -94,9 +94,10 @@ def cli() -> None:
     \b
     Then, for what failed:
       torq-conformance explain FRAME-1                      what is required, why, and how it is tested
-      torq-conformance replay torq-failures/FRAME-1-signal-reference.json --target ...
+      torq-conformance replay torq-failures/my_relay/FRAME-1-signal-reference.json --target ...
 
-    Options without a command go to run: torq-conformance run --help lists them.
+    Options without a command go to run: torq-conformance run --help lists them. Colours are for terminals only, and
+    none are shown with NO_COLOR=1 in the environment.
 
     \b
     Exit codes: 0 every MUST that was judged holds; 1 something fails or is flaky; 2 wrong usage, no target, or an

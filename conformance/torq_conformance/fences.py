@@ -16,10 +16,12 @@ from collections.abc import Iterable
 from . import wire
 from .legality import fence_type
 from .program import fence_frame
-from .streams import SETTLE_PATIENCE, WITNESS, Link, Streams
+from .streams import SETTLE_PATIENCE, WITNESS, Link, Patience, Streams
 
 JOIN_PATIENCE = 2.0
 """Seconds that a relay may take to serve a new connection."""
+LEAST_OF_JOINING = 0.1
+"""Share of them that it always gets: some wait 100 ms before they serve."""
 QUIET = 0.03
 """Seconds of silence that end a run where the profile forwards nothing."""
 
@@ -30,13 +32,16 @@ class Fences(Streams):
     def _join(self, link: Link) -> None:
         """Fence from the witness until the new connection is served, in short waits that grow."""
         patience = 0.001
-        deadline = time.monotonic() + JOIN_PATIENCE * self.patience.forwarding
+        share = max(self.patience.joining, LEAST_OF_JOINING)
+        deadline = time.monotonic() + JOIN_PATIENCE * share
         while link.peer.joined is None and link.peer.open and time.monotonic() < deadline:
             if not self._fence(self._links[WITNESS]):
                 break
             self._pump_until(lambda: link.peer.joined is not None or not link.peer.open, patience)
             patience = min(patience * 2, 0.2)
-        if link.peer.joined is None and link.peer.open:
+        met = link.peer.joined is not None
+        self.patience.joining = Patience.after(share, met=met)
+        if not met and link.peer.open:
             self._fell_silent()
         last = self._sequence  # the fences behind the first must not mix with what comes next
         self._pump_until(lambda: link.latest_fence >= last or not link.peer.open, SETTLE_PATIENCE)

@@ -44,7 +44,7 @@ def check() -> None:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Within it nothing is interrupted, so that what is begun (a process, its end) is done; behind it the signal counts."""
+    """Within it nothing is interrupted, so that what is begun is done; behind it the signal counts."""
     _deferring.append(None)
     try:
         yield

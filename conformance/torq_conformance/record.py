@@ -80,13 +80,23 @@ def path_of(requirement: str, domain: str, profile: Profile, folder: Path) -> Pa
     return folder / f"{requirement}-{domain}-{re.sub(r'[^a-z0-9]+', '-', profile.name.lower())}.json"
 
 
+def folder_name(target: str) -> str:
+    """A name for the counterexamples of a target, so that those of two relays never replace each other.
+
+    ``./my_relay --listen {socket}`` gives ``my_relay``, ``unix:/tmp/torq/signal.sock`` gives ``tmp-torq-signal.sock``.
+    """
+    words = target.removeprefix("unix:").split()
+    kept = [word.rpartition("/")[2] if len(words) > 1 else word for word in words if "{" not in word and word[0] != "-"]
+    return re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(kept)).strip("-.")[:60] or "relay"
+
+
 class FailureKeeper(Observer):
-    """Saves each counterexample at once when it is found, and every smaller one over it."""
+    """Saves each counterexample at once when it is found, and every smaller one over it, in a folder of the target."""
 
     def __init__(self, plan: Plan, target: str, folder: Path) -> None:
         self._plan = plan
         self._target = target
-        self._folder = folder
+        self._folder = folder / folder_name(target)
 
     def failed(self, counterexample: Counterexample) -> None:
         self._save(counterexample)

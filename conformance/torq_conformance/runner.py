@@ -14,15 +14,14 @@ from .history import History
 from .oracles import Finding, Oracle, unserved
 from .plan import Observer, Plan
 from .profile import Rules
-from .program import Act, Connect, Program, Sync
+from .program import Act, Program
 from .requirements import Requirement
 from .scenarios import SCENARIOS, UNJUDGED, Scenario
 from .search import Search
+from .survey import ECHO, Survey, survey
 from .target import Target
 from .verdict import Counterexample, Result, Verdict
 
-ECHO = "FWD-4"
-"""The requirement that is about echo, and alone in failing a relay that has the wrong one."""
 CHECK_RUNS = 5
 CHECK_SECONDS = 10.0
 """How often a failing check is done again, and within what time."""
@@ -32,54 +31,23 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
     """Judge every requirement of the plan, one after the other, none hiding another."""
     started = time.monotonic()
     results: list[Result] = []
-    silent = ""
-    fair = _fair_plan(plan, target)
+    seen = survey(plan.rules, target) if any(each.id in SCENARIOS for each in plan.requirements) else Survey()
+    fair = dataclasses.replace(plan, profile=msgspec.structs.replace(plan.profile, echo=seen.fair(plan.rules).echo))
     for index, requirement in enumerate(plan.requirements):
         left = plan.time_budget - (time.monotonic() - started)
         share = left / (len(plan.requirements) - index)
         observer.started(requirement)
-        if silent and unserved not in _oracles(requirement):
-            result = Result(requirement, Verdict.UNKNOWN, f"the relay serves no connection ({silent})")
+        if not seen.serves and requirement.id in SCENARIOS and unserved not in _oracles(requirement):
+            result = Result(requirement, Verdict.UNKNOWN, "the relay serves no connection")
         else:
             chosen = plan if requirement.id == ECHO else fair
             result = _judge(requirement, chosen, target, observer, max(share * 2, 0.0) if left > 0 else 0.0)
             if chosen.rules != plan.rules and requirement.id in SCENARIOS:
                 heard = f"echo {'on' if fair.rules.echo else 'off'}, as this relay has it ({ECHO})"
                 result.reason = f"{result.reason}; judged with {heard}".removeprefix("; ")
-        if result.counterexample is not None and result.counterexample.findings[0].kind == "unserved":
-            silent = requirement.id
         observer.finished(result)
         results.append(result)
     return results
-
-
-def _fair_plan(plan: Plan, target: Target) -> Plan:
-    """The plan with the echo that the relay has: a relay that breaks FWD-4 alone shall fail FWD-4 alone."""
-    if not any(requirement.id in SCENARIOS for requirement in plan.requirements):
-        return plan
-    profile = msgspec.structs.replace(plan.profile, echo=_fair_rules(plan.rules, target).echo)
-    return plan if profile == plan.profile else dataclasses.replace(plan, profile=profile)
-
-
-def _fair_rules(rules: Rules, target: Target) -> Rules:
-    """The rules with the echo that three small programs find, where all of them find the same."""
-    if not rules.forwards:
-        return rules
-    executor = Executor(target, msgspec.structs.replace(rules, echo=False))
-    found: set[bool] = set()
-    for _ in range(3):
-        try:
-            history = executor.play(Program(rules.domain, (Connect(0), Connect(1), Sync())))
-        except TargetError:
-            return rules
-        if history.crash:
-            executor.restart(patient=True)
-            return rules
-        peers = history.peers.values()
-        if any(peer.joined is None or not peer.fenced_by for peer in peers):
-            return rules
-        found |= {peer.conn in peer.fenced_by for peer in peers}
-    return msgspec.structs.replace(rules, echo=found.pop()) if len(found) == 1 else rules
 
 
 def _oracles(requirement: Requirement) -> tuple[Oracle, ...]:
@@ -173,7 +141,7 @@ def replay(program: Program, requirement: str, rules: Rules, target: Target, run
     if requirement in CHECKS:
         raise UsageError(f"{requirement} is judged by a fixed check: run torq-conformance --section {requirement}")
     if requirement != ECHO:
-        rules = _fair_rules(rules, target)
+        rules = survey(rules, target).fair(rules)
     rules = target.known_to(rules)
     executor = Executor(target, rules)
     scenario = SCENARIOS[requirement]

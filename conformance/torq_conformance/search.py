@@ -191,7 +191,8 @@ class Search:
         for _ in range(self._runs_per_candidate):
             counterexample = self._play(program)
             if counterexample is not None:
-                if self._runs_per_candidate == 1 and not self._keeps_failing(program):
+                doubtful = self._runs_per_candidate == 1 and not counterexample.history.crash
+                if doubtful and not self._keeps_failing(program):
                     return False
                 if self._best is None or program.weight <= self._best.program.weight:
                     self._best = counterexample

@@ -49,11 +49,12 @@ READ_SIZE = 262_144
 class Patience:
     """The share, from 1 down to 0.02, that is left of each kind of waiting for what a relay owes.
 
-    ``forwarding`` is waiting for fences, ``closing`` for the end of a broken connection, ``orphans`` for the frames of
-    clients that have left, ``reading`` for the relay to read what was written, ``hanging`` for any sign of life of a
-    relay that has fallen silent.
+    ``joining`` is waiting for a new connection to be served, ``forwarding`` for fences, ``closing`` for the end of a
+    broken connection, ``orphans`` for the frames of clients that have left, ``reading`` for the relay to read what was
+    written, ``hanging`` for any sign of life of a relay that has fallen silent.
     """
 
+    joining: float = 1.0
     forwarding: float = 1.0
     closing: float = 1.0
     orphans: float = 1.0

@@ -43,6 +43,7 @@ def plan_for(
     seed: int = 5,
     time_budget: float = 120.0,
     shrink_seconds: float = 2.0,
+    confirm_seconds: float = 3.0,
 ) -> Plan:
     known = requirements()
     return Plan(
@@ -53,6 +54,7 @@ def plan_for(
         seed=seed,
         time_budget=time_budget,
         shrink_seconds=shrink_seconds,
+        confirm_seconds=confirm_seconds,
     )
 
 

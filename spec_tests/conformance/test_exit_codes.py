@@ -37,7 +37,7 @@ def test_exit_codes(tmp_path: Path, arguments: tuple[str, ...], code: int) -> No
 
 def test_a_counterexample_replays_reproduced_and_fixed(tmp_path: Path) -> None:
     conformance(tmp_path, "run", "--exec", GENERIC, "--domain", "signal", "--section", "DOM-1", "--seed", "3")
-    (file,) = (tmp_path / "torq-failures").glob("DOM-1-*.json")
+    (file,) = (tmp_path / "torq-failures").glob("*/DOM-1-*.json")
     broken = conformance(tmp_path, "replay", str(file), "--exec", GENERIC)
     assert (broken.returncode, "REPRODUCED" in broken.stdout) == (1, True)
     fixed = conformance(tmp_path, "replay", str(file), "--exec", CORRECT)

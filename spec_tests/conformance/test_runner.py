@@ -45,19 +45,6 @@ def test_the_legacy_market_data_relay_leaks_one_foreign_frame() -> None:
     assert leak.findings[0].kind == "leaked"
 
 
-def test_the_sink_serves_nobody_and_what_needs_service_stays_unknown() -> None:
-    with relay(specimen("legacy-sink", "signal")) as target:
-        results = judged(target, plan_for("FWD-1", "ORD-1", shrink_seconds=0.1))
-    assert results["FWD-1"].verdict is Verdict.FAIL
-    assert results["ORD-1"].verdict is Verdict.UNKNOWN
-    assert "serves no connection" in results["ORD-1"].reason
-
-
-def test_the_timing_classifier_guesses_roles() -> None:
-    with relay(specimen("timing-classifier", "signal")) as target:
-        assert judged(target, plan_for("CONN-3", shrink_seconds=0.1))["CONN-3"].verdict is Verdict.FAIL
-
-
 @pytest.mark.parametrize("domain", ["market_data", "signal", "execution"])
 def test_the_reference_relay_passes_everything(domain: str) -> None:
     names = [name for name in SCENARIOS if requirements()[name].binds(domain)]
@@ -154,3 +141,14 @@ def test_plans_are_definite_for_their_domain() -> None:
     plan: Plan = plan_for("FWD-1", domain="execution")
     assert plan.rules.strict
     assert plan.rules.types == range(40, 80)
+
+
+def test_fwd_4_a_relay_without_echo_fails_echo_alone() -> None:
+    with relay(specimen("correct", "signal", "--no-echo")) as target:
+        results = judged(target, plan_for("FWD-1", "FWD-4", "FRAME-1", max_examples=10))
+    assert {name: result.verdict.value for name, result in results.items()} == {
+        "FWD-1": "PASS",
+        "FWD-4": "FAIL",
+        "FRAME-1": "PASS",
+    }
+    assert "judged with echo off, as this relay has it" in results["FWD-1"].reason

@@ -8,6 +8,7 @@ import pytest
 
 from spec_tests.conformance.judged_relays import specimen
 from torq_conformance.errors import TargetError, UsageError
+from torq_conformance.record import folder_name
 from torq_conformance.target import Address, SpawnedTarget, Target
 
 
@@ -81,3 +82,20 @@ def test_a_crash_names_status_or_signal() -> None:
 def test_a_relay_that_does_not_start_is_told_with_its_reason(command: str, message: str) -> None:
     with pytest.raises(TargetError, match=message), SpawnedTarget(command):
         pass
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("./my_relay --listen {socket}", "my_relay"),
+        ("torq-specimen first-generic --socket {socket}", "torq-specimen-first-generic"),
+        ("/tmp/torq/signal.sock", "tmp-torq-signal.sock"),
+        ("unix:/tmp/torq/signal.sock", "tmp-torq-signal.sock"),
+        ("tcp:127.0.0.1:7000", "tcp-127.0.0.1-7000"),
+        ("sh -c 'exec ../bad \\n relay {socket}'", "sh-exec-bad-n-relay"),
+        ("{socket}", "relay"),
+        ("x" * 100 + " {socket}", "x" * 60),
+    ],
+)
+def test_counterexamples_of_each_target_have_a_folder_of_their_own(target: str, name: str) -> None:
+    assert folder_name(target) == name

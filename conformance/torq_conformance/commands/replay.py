@@ -42,9 +42,9 @@ def command(
     """Play a stored counterexample again and say whether it still fails.
 
     \b
-    torq-conformance replay torq-failures/FRAME-1-signal-reference.json --target /tmp/torq/signal.sock
-    torq-conformance replay torq-failures/FRAME-1-signal-reference.json --exec 'my_relay {socket}'
-    torq-conformance replay torq-failures/FRAME-1-signal-reference.json --script frame_1.py
+    torq-conformance replay torq-failures/my_relay/FRAME-1-signal-reference.json --target /tmp/torq/signal.sock
+    torq-conformance replay torq-failures/my_relay/FRAME-1-signal-reference.json --exec 'my_relay {socket}'
+    torq-conformance replay torq-failures/my_relay/FRAME-1-signal-reference.json --script frame_1.py
 
     \b
     Exit codes: 1 REPRODUCED; 0 FIXED (it passed as often as its recorded rate demands); 3 NOT REPRODUCED (it passed,

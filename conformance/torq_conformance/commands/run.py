@@ -110,7 +110,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("torq-failures"),
     show_default=True,
-    help="Folder for the counterexamples found.",
+    help="Folder for the counterexamples found; those of each target stand in a folder of their own.",
 )
 @click.option(
     "--report",

@@ -53,7 +53,7 @@ def test_a_run_shows_what_it_does_and_what_failed_in_plain_lines(
     assert "judging   2 requirements: FWD-6 FRAME-1" in lines
     assert any(line.startswith("FAIL            FRAME-1  a program of 2 steps fails") for line in lines)
     assert any("relay" in line and line.split() == ["A", "relay"] for line in lines)
-    file = tmp_path / "failures" / "FRAME-1-signal-reference.json"
+    file = tmp_path / "failures" / "torq-specimen-first-generic-signal" / "FRAME-1-signal-reference.json"
     assert f"     replay     torq-conformance replay {file} --exec '{GENERIC}'" in lines
     assert lines[-1] == "next: torq-conformance explain FRAME-1"
     assert "\x1b" not in shown.out
@@ -115,7 +115,7 @@ def test_a_run_that_ends_early_has_written_all_it_knew(
     unconfirmed = report.by_id()["ORD-2"].failure
     assert unconfirmed is not None
     assert unconfirmed.rate == "seen once, not confirmed"
-    assert (tmp_path / "f" / "ORD-2-signal-reference.json").exists()
+    assert (tmp_path / "f" / "torq-specimen-correct-signal" / "ORD-2-signal-reference.json").exists()
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -31,8 +31,8 @@ from torq_conformance.program import (
 from torq_conformance.record import Record, Shown
 from torq_conformance.scenarios import SCENARIOS
 from torq_conformance.script import ALWAYS, COVERED, script_for
-from torq_conformance.standalone.checks import CHECKS
 from torq_conformance.standalone.case import Case
+from torq_conformance.standalone.checks import CHECKS
 
 OWN = Frame(2, (Tlv(30, 8),))
 BIG = Frame(2, (Tlv(30, 40_000),))

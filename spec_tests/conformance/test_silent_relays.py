@@ -1,0 +1,46 @@
+"""Relays that fall silent: what is waited for, and whom it is charged to."""
+
+import pytest
+
+from spec_tests.conformance.judged_relays import judged, plan_for, relay, specimen
+from spec_tests.conformance.program_strategies import rules_of
+from torq_conformance.errors import TargetError
+from torq_conformance.executor import Executor
+from torq_conformance.program import Connect, Frame, Program, Write
+from torq_conformance.runner import replay
+from torq_conformance.verdict import Verdict
+
+
+def test_the_sink_serves_nobody_and_what_needs_service_stays_unknown() -> None:
+    with relay(specimen("legacy-sink", "signal")) as target:
+        results = judged(target, plan_for("FWD-1", "ORD-1", shrink_seconds=0.1, confirm_seconds=0.1))
+    assert results["FWD-1"].verdict is Verdict.FAIL
+    assert results["ORD-1"].verdict is Verdict.UNKNOWN
+    assert "serves no connection" in results["ORD-1"].reason
+
+
+def test_the_timing_classifier_guesses_roles() -> None:
+    with relay(specimen("timing-classifier", "signal")) as target:
+        assert (
+            judged(target, plan_for("CONN-3", shrink_seconds=0.1, confirm_seconds=0.1))["CONN-3"].verdict
+            is Verdict.FAIL
+        )
+
+
+def test_a_relay_that_hangs_fails_what_made_it_hang_and_nothing_else() -> None:
+    with relay(specimen("correct", "signal", "--mutant hang-on-one-byte")) as target:
+        results = judged(target, plan_for("FRAME-1", "FWD-1", max_examples=10, shrink_seconds=0.1, confirm_seconds=0.1))
+    hang = results["FRAME-1"].counterexample
+    assert hang is not None
+    assert results["FRAME-1"].verdict is Verdict.FAIL
+    assert (hang.findings[0].kind, hang.failures) == ("crashed", hang.runs)
+    assert "the relay hangs" in hang.findings[0].seen
+    assert results["FWD-1"].verdict is Verdict.PASS
+
+
+def test_a_relay_that_hung_before_is_never_called_fixed() -> None:
+    one_byte = Program("signal", (Connect(0), Write(0, (Frame(2),), cuts=(1,))))
+    with relay(specimen("correct", "signal", "--mutant hang-on-one-byte")) as target:
+        Executor(target, rules_of("signal")).play(one_byte)
+        with pytest.raises(TargetError, match="serves none of them"):
+            replay(Program("signal", (Connect(0), Write(0, (Frame(2),)))), "FRAME-2", rules_of("signal"), target, 3)
