@@ -13,6 +13,7 @@ COMMANDS = {
     "protocol": "protocol",
     "relay": "relay",
     "relay-report": "relay_report",
+    "suite": "suite",
 }
 """Subcommand to module of this package; the module holds a click command of the subcommand's name."""
 
@@ -33,7 +34,7 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup)
 def main() -> None:
-    """Measure the protocol and the relays."""
+    """Measure the protocol, the relays and the suite."""
 
 
 if __name__ == "__main__":
