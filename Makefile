@@ -57,9 +57,10 @@ types: install-dev ## mypy --strict over everything
 docs-check: install-dev ## Generated pages are what their generators write
 	$(BIN)/python -m spec_tests.generated --check
 
-unit: install-dev ## The tests, on as many cores as there are, with branch coverage of every package
+# Many tests wait for a relay and not for a core: half as many processes again as there are cores.
+unit: install-dev ## The tests, on all cores, with branch coverage of every package
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=
+	$(BIN)/python -m pytest -q -n "$$(( ($$(nproc) * 3 + 1) / 2 ))" --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	@$(BIN)/python -m spec_tests.coverage_table
 
 coverage: ## Lines and branches that the last run of the tests missed; fails below what is promised
