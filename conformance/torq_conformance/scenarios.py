@@ -178,7 +178,7 @@ SCENARIOS: dict[str, Scenario] = {
     "FWD-6": Scenario((f.HeaderOnly,), WHOLE),
     "FWD-7": Scenario((f.BigFrames,), WHOLE, steps=6, needs=sends_above_64_kib),
     "FWD-8": Scenario((f.ManyTlvs,), WHOLE),
-    "FRAME-1": Scenario((f.Cuts,), (*WHOLE, o.duplicated), needs=cuts),
+    "FRAME-1": Scenario((f.Cuts,), (*WHOLE, o.duplicated), needs=cuts, first=f.every_cut),
     "FRAME-2": Scenario((f.Batches, f.Freezes), (*WHOLE, o.duplicated), steps=6, needs=coalesces),
     "FRAME-3": Scenario(
         (f.Traffic, f.Interleaving), (o.mixed, *WHOLE), needs=interleaves, control=one_after_the_other, own=("mixed",)

@@ -28,6 +28,7 @@ from .frames import (
     Traffic,
     UnusualHeaders,
     ZeroChecksums,
+    every_cut,
 )
 from .refused import Checksums, EdgeTypes, Foreign, ForeignTypes, Garbage, Hostility, Malformed, Strictness
 
@@ -69,5 +70,6 @@ __all__ = [
     "UnusualHeaders",
     "Visitors",
     "ZeroChecksums",
+    "every_cut",
     "silence",
 ]

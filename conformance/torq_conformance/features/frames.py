@@ -5,8 +5,10 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from ..legality import FIXED_SIZES
 from ..machine import KINDS, MAX_PROGRAM_BYTES, PICK, SHAPE, SIZES, SMALL_SIZES, ProgramMachine, Shape, sized_frame
-from ..program import Frame, Item, Tlv, Write
+from ..profile import Rules
+from ..program import Connect, Frame, Item, Program, Tlv, Write
 
 EDGE_CUTS = (4, 24, 28, 31, 32, 33, 34, 37, 300, 1040)
 """Byte offsets of cuts: the edges of the header's fields, of the header, of the first TLV, of an edge size."""
@@ -220,3 +222,11 @@ class ManyTlvs(ProgramMachine):
         if (conn := self.writer(pick)) is not None:
             built = tuple(self.own_tlv(kind, size, extended=extended) for kind, size, extended in tlvs)
             self.write(Write(conn, (Frame(self.promise.number, built),)))
+
+
+def every_cut(rules: Rules) -> tuple[Program, ...]:
+    """A frame for every byte that it can be cut at: too many to be left to chance."""
+    tlv = Tlv(next(number for number in rules.types if number not in FIXED_SIZES), 8)
+    frame = Frame(rules.number, (tlv,))
+    writes = tuple(Write(0, (frame,), cuts=(cut,)) for cut in range(1, frame.size))
+    return (Program(rules.domain, (Connect(0), Connect(1), *writes)),)
