@@ -126,9 +126,10 @@ def _await_joined(sender: socket.socket, receivers: list[socket.socket], frame: 
         with suppress(BlockingIOError):
             sender.send(fence)
         _swallow(sender)
-        for descriptor, _ in poll.poll(10):
-            poll.unregister(descriptor)
-            waiting.discard(descriptor)
+        while waiting and (arrived := poll.poll(10)):  # another fence only when this one has reached all it can
+            for descriptor, _ in arrived:
+                poll.unregister(descriptor)
+                waiting.discard(descriptor)
         if time.monotonic() > limit:
             raise RelayError(f"{len(waiting)} of {len(receivers)} receivers got nothing within {_SILENCE:.0f} s")
     last = bytearray(fence)
