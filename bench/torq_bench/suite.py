@@ -59,7 +59,7 @@ def settings(programs: int, steps: int) -> hypothesis.settings:
 @click.option("--steps", type=click.IntRange(1), default=20, show_default=True, help="Rules that write one program.")
 def suite(domain: str, programs: int, steps: int) -> None:
     """Programs a second of the conformance suite, in one process, against the reference relay."""
-    rules = rules_for(load_profile("reference"), domain)  # type: ignore[arg-type] # click offers only the three names
+    rules = rules_for(load_profile("reference"), domain)
     begun = time.perf_counter()
     run_state_machine_as_test(Idle, settings=settings(programs, steps))
     floor = (time.perf_counter() - begun) / programs

@@ -38,7 +38,7 @@ class Plan:
     rules: Rules = field(init=False)
 
     def __post_init__(self) -> None:
-        rules = rules_for(self.profile, self.domain)  # type: ignore[arg-type] # the CLI offers only the three names
+        rules = rules_for(self.profile, self.domain)
         object.__setattr__(self, "rules", rules)
 
 

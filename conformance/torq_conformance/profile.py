@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -83,8 +83,21 @@ class Rules(msgspec.Struct, frozen=True):
         return range(self.first_type, self.last_type + 1)
 
 
-def rules_for(profile: Profile, domain: Domain) -> Rules:
-    """The profile's settings with the domain's defaults filled in (DOM-2, DOM-3, VAL-1 to VAL-4)."""
+def domain_named(name: str) -> Domain:
+    """The domain of that name. Raises UsageError for any other."""
+    known: tuple[Domain, ...] = get_args(Domain)
+    for domain in known:
+        if domain == name:
+            return domain
+    raise UsageError(f"no domain is called {name!r}; use one of {', '.join(known)}")
+
+
+def rules_for(profile: Profile, name: str) -> Rules:
+    """The profile's settings with the domain's defaults filled in (DOM-2, DOM-3, VAL-1 to VAL-4).
+
+    Raises UsageError when no domain has the name.
+    """
+    domain = domain_named(name)
     number = RelayDomain[domain.upper()]
     types = number.type_range
     looks_inside = domain != "market_data"

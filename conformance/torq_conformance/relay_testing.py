@@ -57,7 +57,7 @@ class RelayUnderTest:
     @property
     def rules(self) -> Rules:
         """The profile made definite for the domain: what oracles compare with."""
-        return rules_for(self.profile, self.domain)  # type: ignore[arg-type] # the plugin offers only the three names
+        return rules_for(self.profile, self.domain)
 
     def play(self, steps: Iterable[Step]) -> History:
         """Play one program and return what was seen."""

@@ -23,7 +23,7 @@ DOMAINS = ("market_data", "signal", "execution")
 
 
 def rules_of(domain: str, profile: str = "reference") -> Rules:
-    return rules_for(load_profile(profile), domain)  # type: ignore[arg-type] # one of DOMAINS
+    return rules_for(load_profile(profile), domain)
 
 
 TLV_TYPES = st.one_of(st.integers(0, 254), st.sampled_from((0, 1, 19, 20, 39, 40, 46, 63, 79, 80, 119, 120, 200, 254)))

@@ -35,7 +35,7 @@ def test_the_table_says_what_each_domain_looks_at() -> None:
         for name in ("type_filter", "checksum", "check_tlvs", "strict")
     }
     for domain in DOMAIN_NAMES:
-        rules = rules_for(Profile(name="plain"), domain)  # type: ignore[arg-type]  # one of the three names
+        rules = rules_for(Profile(name="plain"), domain)
         for name, text in words.items():
             named = domain.replace("_", " ") in text.partition(", ")[0]
             assert getattr(rules, name) is named, (domain, name)

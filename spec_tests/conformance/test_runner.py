@@ -8,6 +8,7 @@ from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.errors import UsageError
 from torq_conformance.history import History
 from torq_conformance.plan import Observer, Plan
+from torq_conformance.profile import load_profile, rules_for
 from torq_conformance.program import Program
 from torq_conformance.requirements import requirements, select
 from torq_conformance.runner import judge_all, replay
@@ -152,3 +153,9 @@ def test_fwd_4_a_relay_without_echo_fails_echo_alone() -> None:
         "FRAME-1": "PASS",
     }
     assert "judged with echo off, as this relay has it" in results["FWD-1"].reason
+
+
+@pytest.mark.parametrize("name", ["", "SIGNAL", "signals", "system"])
+def test_a_domain_that_is_none_is_refused_by_name(name: str) -> None:
+    with pytest.raises(UsageError, match="use one of market_data, signal, execution"):
+        rules_for(load_profile("reference"), name)

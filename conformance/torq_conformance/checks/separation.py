@@ -61,4 +61,4 @@ def _comes_before(client: Client, wanted: bytes, end: bytes, seconds: float) -> 
 
 def _other_rules(bench: Bench, domain: str) -> Rules:
     """The rules of the same profile for another domain."""
-    return rules_for(bench.profile, domain)  # type: ignore[arg-type] # one of the three names
+    return rules_for(bench.profile, domain)

@@ -22,6 +22,7 @@ from ..exits import Exit
 from ..lifecycle import life_cycle_differences, observe
 from ..narrate import describe_steps
 from ..options import Duration, guess_domain, target_for
+from ..profile import domain_named
 from ..program import Program
 from ..reports.ascii import draw
 from ..requirements import DOMAIN_NAMES
@@ -146,8 +147,9 @@ class _Diff(Watcher):
             b = stack.enter_context(target_for(options.target_b, options.exec_b, self._domain))
             self._a, self._b = a.description, b.description
             self._first_screen()
-            arms = [Arm(name, each, self._domain) for name, each in (("A", a), ("A'", copy), ("B", b))]  # type: ignore[arg-type] # click offers only the three names
-            differential = Differential(*arms, self._domain, self._level)  # type: ignore[call-arg, arg-type] # three arms
+            domain = domain_named(self._domain)
+            arms = Arm("A", a, domain), Arm("A'", copy, domain), Arm("B", b, domain)
+            differential = Differential(*arms, domain, self._level)
             effort = Effort(options.max_examples, options.time_budget, self._seed)
             results = differential.run(effort, self)
         entries = [*self._program_entries(results), *self._life_cycle_entries()]

@@ -16,6 +16,7 @@ from ..learned_profile import learned_profile, probe_relay, profile_text
 from ..narrate import contradictions, narrate
 from ..options import Duration, guess_domain, target_for, target_options, target_words
 from ..probing import Probe
+from ..profile import domain_named
 from ..terminal import console, facts
 
 
@@ -66,7 +67,7 @@ def command(
         facts(out, [("target", target.description), ("domain", domain), ("seed", str(seed))])
         out.print()
         wanted = target.restartable if limits is None else limits
-        probe = probe_relay(target, domain, limits=wanted)  # type: ignore[arg-type] # click offers only the three names
+        probe = probe_relay(target, domain_named(domain), limits=wanted)
         profile = learned_profile(probe, name, f"What was seen of {target.description}, serving {domain}.")
         _show_learned(probe)
         held: list[Held] = []
