@@ -21,9 +21,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from .address import Address
 from .equivalence import Difference, Signature
 from .errors import TargetError
-from .target import Address
 
 START_SECONDS = 10.0
 STOP_SECONDS = 5.0

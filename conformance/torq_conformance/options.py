@@ -9,9 +9,10 @@ from typing import TypeVar
 
 import click
 
+from .address import Address
 from .errors import UsageError
 from .requirements import DOMAIN_NAMES
-from .target import Address, SpawnedTarget, Target
+from .target import SpawnedTarget, Target
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
@@ -64,7 +65,8 @@ def target_options(command: Decorated) -> Decorated:
             "--exec",
             "command_line",
             metavar="'CMD {socket}'",
-            help="Start a fresh relay with this command; {socket} becomes a private path, {port} a free TCP port.",
+            help="Start a fresh relay with this command; {socket} becomes a private path, {port} a free TCP port, "
+            "{domain} the domain's name.",
         ),
         click.option(
             "--target",
@@ -96,7 +98,7 @@ def target_for(address: str | None, command_line: str | None, domain: str) -> Ta
         raise UsageError("give --target (a relay that runs) or --exec (a command that starts one), not both")
     if address:
         return Target(Address.parse(address))
-    return SpawnedTarget(command_line or f"{domain}_relay --socket {{socket}}")
+    return SpawnedTarget(command_line or f"{domain}_relay --socket {{socket}}", domain)
 
 
 def target_words(address: str | None, command_line: str | None, domain: str) -> str:

@@ -14,12 +14,12 @@ import msgspec
 import pytest
 
 from spec_tests.conformance.program_strategies import rules_of
-from torq_conformance import target as targets
+from torq_conformance import address as addresses
+from torq_conformance.address import Address
 from torq_conformance.checks import CHECKS, Bench
 from torq_conformance.checks.levels import descriptors, memory, peak_memory, threads
 from torq_conformance.errors import TargetError
 from torq_conformance.profile import load_profile
-from torq_conformance.target import Address
 
 LIMITED = msgspec.structs.replace(load_profile("reference"), max_connections=4)
 RELAY = """
@@ -72,7 +72,7 @@ def test_a_client_waits_for_room_in_the_backlog(full: tuple[socket.socket, Addre
 def test_a_backlog_that_stays_full_ends_in_a_timeout(
     full: tuple[socket.socket, Address], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targets, "BACKLOG_PATIENCE", 0.02)
+    monkeypatch.setattr(addresses, "BACKLOG_PATIENCE", 0.02)
     with pytest.raises(TimeoutError, match="stays full"):
         full[1].connect()
 
@@ -81,7 +81,7 @@ def test_a_backlog_that_stays_full_ends_in_a_timeout(
 def test_conn_5_to_stop_listening_refuses_and_to_leave_a_client_waiting_does_not(
     manner: str, found: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targets, "BACKLOG_PATIENCE", 0.5)
+    monkeypatch.setattr(addresses, "BACKLOG_PATIENCE", 0.5)
     script = tmp_path / "relay.py"
     script.write_text(RELAY)
     command = f"{shlex.quote(sys.executable)} {shlex.quote(str(script))} {{socket}} {manner}"

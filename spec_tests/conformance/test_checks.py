@@ -65,6 +65,11 @@ def test_a_failing_check_says_how_to_repeat_it_by_hand() -> None:
     assert "start the same command again" in " ".join((done, *bench.acts))
 
 
+def test_dom_5_the_word_domain_of_a_command_becomes_the_domain_of_each_of_the_two_relays() -> None:
+    command = "torq-specimen correct --domain {domain} --mutant siblings-fed --socket {socket}"
+    assert kinds("DOM-5", command=command) == {"leaked"}
+
+
 @pytest.mark.parametrize("requirement", ["CONN-1", "CONN-8", "RES-1", "RES-2", "DOM-5"])
 def test_a_relay_that_promises_to_forward_nothing_is_not_asked_to(requirement: str) -> None:
     sink = load_profile("sink")

@@ -6,6 +6,7 @@ import pytest
 
 from spec_tests.conformance.judged_relays import found, played, relay, specimen
 from spec_tests.conformance.program_strategies import rules_of
+from torq_conformance.address import Address
 from torq_conformance.errors import TargetError
 from torq_conformance.executor import Executor
 from torq_conformance.program import (
@@ -21,7 +22,7 @@ from torq_conformance.program import (
     Tlv,
     Write,
 )
-from torq_conformance.target import Address, SpawnedTarget, Target
+from torq_conformance.target import SpawnedTarget, Target
 
 OWN = Frame(2, (Tlv(30, 8),))
 ALL_ORACLES = ("FWD-1", "FWD-2", "FWD-3", "FWD-4", "FWD-5", "ORD-1", "ORD-2", "ORD-3", "FRAME-4", "VAL-5")

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from spec_tests.conformance.judged_relays import specimen
+from torq_conformance.address import Address
 from torq_conformance.errors import TargetError, UsageError
 from torq_conformance.record import folder_name
-from torq_conformance.target import Address, SpawnedTarget, Target
+from torq_conformance.target import SpawnedTarget, Target
 
 
 @pytest.mark.parametrize(

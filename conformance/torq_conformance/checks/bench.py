@@ -127,7 +127,7 @@ class Bench:
     @contextmanager
     def relay(self) -> Iterator[SpawnedTarget]:
         """A fresh relay in a folder of its own."""
-        with SpawnedTarget(self.command) as target:
+        with SpawnedTarget(self.command, self.rules.domain) as target:
             self.evidence["relays started"] += 1
             self.act(f"start the relay: {target.command_line}")
             yield target

@@ -166,3 +166,14 @@ def test_exit_codes_follow_from_the_verdicts() -> None:
     assert exit_code([by_id["FWD-2"], by_id["DOM-5"]]) == 3
     assert exit_code([by_id["FWD-2"], by_id["FRAME-5"]]) == 0
     assert exit_code([by_id["ORD-2"], by_id["DOM-5"]]) == 1
+
+
+def test_a_command_with_domain_in_it_starts_a_relay_of_the_domain(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = run_command(
+        capsys, "--exec", "{domain}_relay --socket {socket}", "--domain", "execution", "--section", "DOM-5,FWD-6",
+        "--max-examples", "3",
+    )  # fmt: skip
+    assert (shown.code, shown.err) == (0, "")
+    assert [line.split()[:2] for line in shown.out.splitlines() if line.startswith("PASS")] == [
+        ["PASS", "FWD-6"], ["PASS", "DOM-5"],
+    ]  # fmt: skip
