@@ -1,0 +1,69 @@
+"""ISO: consumers that do not read."""
+
+from spec_tests.conformance.specimens.black_box_checks.subject import Subject, check, flood, numbers, transmit
+from spec_tests.conformance.specimens.specimen_process import plain
+
+
+@check("ISO-1", "ISO-3", "ISO-4", "ISO-5", "ISO-7", "ORD-1")
+def a_stalled_consumer_loses_the_oldest_whole_frames_alone(subject: Subject) -> None:
+    frames = [subject.valid(number, 1500 + number % 7) for number in range(600)]
+    with subject.start("--queue-frames", "100") as relay:
+        stalled, other, sender = relay.joined(3, subject.ping)
+        flood(sender, [other, sender], frames)
+        seen = numbers(stalled.receive_until(frames[-1]))
+        gap = next(index for index, number in enumerate(seen) if index != number)
+        tail = seen[gap:]
+        assert tail == list(range(600 - len(tail), 600))
+        assert 99 <= len(tail) <= 100
+        transmit(sender, [stalled, other, sender], [frames[0]], frames[0], subject.fence)
+
+
+@check("ISO-2")
+def memory_for_a_stalled_consumer_is_bounded(subject: Subject) -> None:
+    big = subject.valid(1, 60_000)
+    with subject.start("--queue-bytes", "1000000") as relay:
+        _, other, sender = relay.joined(3, subject.ping)
+        flood(sender, [other, sender], [big] * 20)
+        before = relay.memory()
+        flood(sender, [other, sender], [big] * 400)
+        assert relay.memory() - before < 8_000_000
+    small = subject.valid(1, 200)
+    with subject.start("--queue-frames", "100") as relay:
+        _, other, sender = relay.joined(3, subject.ping)
+        flood(sender, [other, sender], [small] * 2000)
+        before = relay.memory()
+        flood(sender, [other, sender], [small] * 40_000)
+        assert relay.memory() - before < 8_000_000
+
+
+@check("ISO-3")
+def the_overflow_policy_is_the_one_that_was_set(subject: Subject) -> None:
+    frames = [subject.valid(number, 1500) for number in range(600)]
+    limits = ("--queue-frames", "100", "--stall-timeout", "0.1")
+    for policy in ("disconnect", "backpressure"):
+        with subject.start("--overflow", policy, *limits) as relay:
+            stalled, other, sender = relay.joined(3, subject.ping)
+            flood(sender, [other, sender], frames)
+            seen = numbers_of_whole_frames(stalled.receive_all())
+            assert seen == list(range(len(seen)))
+            transmit(sender, [other, sender], [frames[0]], frames[0], subject.fence)
+
+
+def numbers_of_whole_frames(data: bytes) -> list[int]:
+    size = len(plain(0, size=1500))
+    return numbers(data[: len(data) // size * size])
+
+
+@check("ISO-7")
+def a_client_that_never_reads_is_never_disconnected(subject: Subject) -> None:
+    limits = ("--queue-frames", "50", "--stall-timeout", "30")
+    for policy in ("drop_oldest", "disconnect", "backpressure"):
+        with subject.start("--overflow", policy, *limits) as relay:
+            (reader,) = relay.joined(1, subject.ping)
+            publisher = relay.connect()
+            batch = subject.valid(1, 1500) * 40
+            for _ in range(15):
+                publisher.send(batch)
+                assert reader.receive(len(batch)) == batch
+            publisher.send(subject.fence)
+            assert reader.receive_until(subject.fence) == subject.fence

@@ -1,0 +1,33 @@
+"""LIFE: how a relay ends."""
+
+import os
+import signal
+import time
+
+from spec_tests.conformance.specimens.black_box_checks.subject import Subject, check, flood, numbers
+
+
+@check("LIFE-1")
+def sigterm_delivers_what_was_accepted_and_exits_0(subject: Subject) -> None:
+    frames = [subject.valid(number, 1500) for number in range(600)]
+    with subject.start() as relay:
+        stalled, sender = relay.joined(2, subject.ping)
+        flood(sender, [sender], frames)
+        relay.process.send_signal(signal.SIGTERM)
+        assert numbers(stalled.receive_all()) == list(range(600))
+        assert relay.process.wait(subject.patience_s) == 0
+        assert not os.path.exists(relay.name)
+
+
+@check("LIFE-1")
+def a_second_signal_exits_at_once(subject: Subject) -> None:
+    frames = [subject.valid(number, 1500) for number in range(600)]
+    with subject.start("--drain-timeout", "60") as relay:
+        _, sender = relay.joined(2, subject.ping)
+        flood(sender, [sender], frames)
+        relay.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + subject.patience_s
+        while os.path.exists(relay.name):
+            assert time.monotonic() < deadline, "the first signal does not begin a drain"
+        relay.process.send_signal(signal.SIGTERM)
+        assert relay.process.wait(subject.patience_s) == 1

@@ -1,0 +1,101 @@
+"""VAL: wrong checksums, malformed payloads, and bytes that are no frames."""
+
+from spec_tests.conformance.specimens.black_box_checks.subject import (
+    FIXED_SIZES,
+    MAX_SIZE,
+    Subject,
+    accepted,
+    check,
+    refused,
+    transmit,
+)
+from spec_tests.conformance.specimens.specimen_process import EXECUTION, MARKET_DATA, SIGNAL, TYPES, frame, tlv
+
+
+@check("VAL-1", domains=(SIGNAL, EXECUTION))
+def wrong_checksums_reach_nobody(subject: Subject) -> None:
+    bad = []
+    for payload in (b"", tlv(TYPES[subject.domain], bytes(12)), tlv(TYPES[subject.domain], bytes(2000))):
+        right = int.from_bytes(frame(3, payload, subject.domain)[28:32], "little")
+        bad += [frame(3, payload, subject.domain, checksum=wrong) for wrong in (0, right ^ 1, right ^ (1 << 31))]
+    refused(subject, *bad)
+
+
+@check("VAL-2", domains=(MARKET_DATA,))
+def market_data_does_not_verify(subject: Subject) -> None:
+    accepted(subject, *(frame(3, tlv(4, bytes(12)), MARKET_DATA, checksum=any_) for any_ in (0, 1, 1 << 31)))
+
+
+@check("VAL-3", domains=(SIGNAL, EXECUTION))
+def malformed_payloads_reach_nobody(subject: Subject) -> None:
+    kind = TYPES[subject.domain]
+    own = tlv(kind, bytes(12))
+    extended = tlv(kind, bytes(12), extended=True)
+    payloads = [own[:-1], own + b"\0", own + bytes((kind,)), extended[:-1], own + extended[:4], bytes((kind,))]
+    payloads += [own + bytes((255, 1, kind)) + extended[3:], tlv(0, bytes(3), extended=True)]
+    refused(subject, *(frame(7, payload, subject.domain) for payload in payloads))
+
+
+@check("VAL-4", domains=(EXECUTION,))
+def execution_checks_version_source_and_sizes(subject: Subject) -> None:
+    own, bad = tlv(46, bytes(32)), []
+    bad += [frame(7, own, EXECUTION, version=version) for version in (0, 2, 255)]
+    bad += [frame(7, own, EXECUTION, source=source) for source in (0, 6, 83, 255)]
+    bad += [frame(7, own + tlv(kind, bytes(size + 1)), EXECUTION) for kind, size in FIXED_SIZES.items()]
+    bad += [frame(7, tlv(40, bytes(31), extended=True), EXECUTION)]
+    refused(subject, *bad)
+
+
+GARBAGE = b"x" * 37 + b"\xef\xbe" + b"y" * 8
+
+
+def oversize(subject: Subject, size: int) -> bytes:
+    return subject.valid(1)[:24] + (size - 32).to_bytes(4, "little") + bytes(4)
+
+
+@check("VAL-5", "VAL-6", "CONN-1")
+def what_is_no_frame_ends_its_connection_and_no_other(subject: Subject) -> None:
+    own = subject.valid(1)
+    bads = (GARBAGE, oversize(subject, MAX_SIZE + 1), oversize(subject, 1 << 30), b"hello\n")
+    with subject.start("--on-framing-error", "close") as relay:
+        clients = relay.joined(2, subject.ping)
+        for bad in bads * 2:
+            culprit = relay.connect()
+            culprit.send(subject.ping)
+            for client in [*clients, culprit]:
+                assert client.receive(len(subject.ping)) == subject.ping
+            culprit.send(own + bad + own)
+            assert culprit.receive_all() == own
+            transmit(clients[0], clients, [], own, subject.fence)
+        assert relay.running
+
+
+@check("VAL-6", "VAL-3", "FWD-6", "FWD-1")
+def no_input_stops_the_relay_or_makes_it_allocate(subject: Subject) -> None:
+    with subject.start() as relay:
+        clients = relay.joined(2, subject.ping)
+        before = relay.memory()
+        for _ in range(3):
+            culprit = relay.connect()
+            culprit.send(oversize(subject, 1 << 31) + GARBAGE)
+            culprit.receive_all()
+        waiting = relay.connect()
+        waiting.send_and_see_it_read(oversize(subject, MAX_SIZE))
+        truncated = frame(1, bytes((TYPES[subject.domain], 200)), subject.domain)
+        expected = truncated if subject.domain == MARKET_DATA else b""
+        transmit(clients[0], clients, [truncated], expected, subject.fence)
+        empty = frame(1, b"", subject.domain)
+        transmit(clients[0], clients, [empty], empty, subject.fence)
+        many = [subject.valid(number) for number in range(250)]
+        transmit(clients[1], clients, many, b"".join(many), subject.fence)
+        assert relay.memory() - before < 32 * 1024 * 1024
+
+
+@check("VAL-5")
+def resynchronising_finds_the_next_frame(subject: Subject) -> None:
+    own = subject.valid(1)
+    with subject.start("--on-framing-error", "resync") as relay:
+        clients = relay.joined(2, subject.ping)
+        for bad in (GARBAGE, b"hello\n", oversize(subject, MAX_SIZE + 1), bytes(100)):
+            transmit(clients[0], clients, [own + bad + own], own + own, subject.fence)
+            transmit(clients[0], clients, [bad + own[:2], own[2:]], own, subject.fence)
