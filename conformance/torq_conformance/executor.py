@@ -296,7 +296,7 @@ class _Play(Faults):
                 for link in self._links.values():
                     link.peer.fenced_by.discard(WITNESS)
                 self._fence(witness)
-                self._pump_until(lambda: not self._unproven([witness]), 0.05)
+                self._pump_until(lambda: self._proven([witness]), 0.05)
                 for link in self._receivers():
                     link.peer.fenced_by.add(WITNESS)
         if self._rules.forwards:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import partial
 
 from . import wire
 from .legality import fence_type
@@ -91,6 +92,10 @@ class Fences(Streams):
             if sender.peer.conn not in receiver.peer.fenced_by and (self._rules.echo or sender is not receiver)
         }
 
+    def _proven(self, senders: Iterable[Link]) -> bool:
+        """Whether every open receiver has seen a fence of each of these senders."""
+        return not self._unproven(senders)
+
     def _fence_round(self, *, patience: float) -> bool:
         """Let every sender write fences until every receiver has seen one of each; False when that never happens."""
         self._thaw()
@@ -108,8 +113,8 @@ class Fences(Streams):
             for link in fencing:
                 self._fence(link)
                 if self._rules.granularity == "reads":  # one sender at a time, or their frames mix
-                    self._pump_until(lambda sender=link: not self._unproven([sender]), wait)  # type: ignore[misc] # mypy cannot infer the default's type
-            self._pump_until(lambda: not self._unproven(self._senders()), wait)
+                    self._pump_until(partial(self._proven, (link,)), wait)
+            self._pump_until(lambda: self._proven(self._senders()), wait)
             wait = min(wait * 2, 0.3)
             for receiver in self._receivers():
                 receiver.peer.torn = _swallowed_a_fence(receiver.buffer)

@@ -69,27 +69,42 @@ def _may_be_dropped(sent: Sent, receiver: Peer, rules: Rules) -> bool:
     )
 
 
-def lost(history: History, rules: Rules) -> Iterator[Finding]:
-    """A valid frame that a joined connection never got, although what was sent after it has come out."""
+def _missing(history: History, rules: Rules) -> Iterator[tuple[Peer, Sent]]:
+    """Every frame that a receiver lacks although no legal history lacks it there."""
     if not rules.forwards:
         return
     for receiver in history.peers.values():
         got = {received.number for received in receiver.received}
         for sent in history.sent:
             if sent.number not in got and _must_arrive(sent, receiver, history, rules):
-                proof = (
-                    f"a later fence of {connection_name(sent.conn)} arrived"
-                    if sent.conn in receiver.fenced_by
-                    else f"nothing that {connection_name(sent.conn)} sent after it arrived either"
-                )
-                yield Finding(
-                    "lost",
-                    f"frame {sent} of step {sent.step + 1} at {receiver.name}",
-                    f"it never came; {proof}",
-                    frames=(sent.number,),
-                    conns=(receiver.conn,),
-                    proof=proof,
-                )
+                yield receiver, sent
+
+
+def _recognised(history: History) -> Iterator[tuple[Peer, Received, Sent]]:
+    """Every frame of the program that came to somebody, with what was sent."""
+    by_number = history.by_number()
+    for receiver in history.peers.values():
+        for received in receiver.received:
+            if received.number is not None:
+                yield receiver, received, by_number[received.number]
+
+
+def lost(history: History, rules: Rules) -> Iterator[Finding]:
+    """A valid frame that a joined connection never got, although what was sent after it has come out."""
+    for receiver, sent in _missing(history, rules):
+        proof = (
+            f"a later fence of {connection_name(sent.conn)} arrived"
+            if sent.conn in receiver.fenced_by
+            else f"nothing that {connection_name(sent.conn)} sent after it arrived either"
+        )
+        yield Finding(
+            "lost",
+            f"frame {sent} of step {sent.step + 1} at {receiver.name}",
+            f"it never came; {proof}",
+            frames=(sent.number,),
+            conns=(receiver.conn,),
+            proof=proof,
+        )
 
 
 def unserved(history: History, rules: Rules) -> Iterator[Finding]:
@@ -105,18 +120,17 @@ def unserved(history: History, rules: Rules) -> Iterator[Finding]:
 
 def duplicated(history: History, _: Rules) -> Iterator[Finding]:
     """A frame that a connection got more than once."""
-    for receiver in history.peers.values():
-        counts = Counter(received.number for received in receiver.received if received.number is not None)
-        for number, count in counts.items():
-            if count > 1:
-                sent = history.by_number()[number]
-                yield Finding(
-                    "duplicated",
-                    f"frame {sent} once at {receiver.name}",
-                    f"it came {count} times",
-                    frames=(sent.number,),
-                    conns=(receiver.conn,),
-                )
+    counts = Counter((receiver.conn, sent.number) for receiver, _, sent in _recognised(history))
+    by_number = history.by_number()
+    for (conn, number), count in counts.items():
+        if count > 1:
+            yield Finding(
+                "duplicated",
+                f"frame {by_number[number]} once at {connection_name(conn)}",
+                f"it came {count} times",
+                frames=(number,),
+                conns=(conn,),
+            )
 
 
 def altered(history: History, _: Rules) -> Iterator[Finding]:
@@ -211,71 +225,56 @@ def _senders_inside(data: bytes, history: History) -> list[int]:
 
 def leaked(history: History, _: Rules) -> Iterator[Finding]:
     """A frame that had to be refused, yet reached somebody."""
-    by_number = history.by_number()
-    for receiver in history.peers.values():
-        for received in receiver.received:
-            if received.number is None:
-                continue
-            sent = by_number[received.number]
-            if sent.fate is not Fate.FORWARD:
-                expected, seen = f"frame {sent} nowhere, because {sent.why}", f"it came to {receiver.name}"
-            elif not sent.whole:
-                expected, seen = f"nothing of frame {sent}, which was never sent whole", f"at {receiver.name}"
-            else:
-                continue
-            yield Finding("leaked", expected, seen, frames=(sent.number,), conns=(receiver.conn,))
+    for receiver, _received, sent in _recognised(history):
+        if sent.fate is not Fate.FORWARD:
+            expected, seen = f"frame {sent} nowhere, because {sent.why}", f"it came to {receiver.name}"
+        elif not sent.whole:
+            expected, seen = f"nothing of frame {sent}, which was never sent whole", f"at {receiver.name}"
+        else:
+            continue
+        yield Finding("leaked", expected, seen, frames=(sent.number,), conns=(receiver.conn,))
 
 
 def echoed_wrongly(history: History, rules: Rules) -> Iterator[Finding]:
     """A sender that got its own frame back although echo is off. (That it lacks one with echo on is a loss.)"""
-    by_number = history.by_number()
-    for receiver in history.peers.values():
-        for received in receiver.received:
-            if not rules.echo and received.number is not None and by_number[received.number].conn == receiver.conn:
-                yield Finding(
-                    "echoed",
-                    f"no frame of its own at {receiver.name}",
-                    f"{by_number[received.number]} came back",
-                    frames=(received.number,),
-                    conns=(receiver.conn,),
-                )
+    for receiver, _received, sent in _recognised(history):
+        if not rules.echo and sent.conn == receiver.conn:
+            yield Finding(
+                "echoed",
+                f"no frame of its own at {receiver.name}",
+                f"{sent} came back",
+                frames=(sent.number,),
+                conns=(receiver.conn,),
+            )
 
 
 def echo_lost(history: History, rules: Rules) -> Iterator[Finding]:
     """A sender that did not get its own frame back although echo is on."""
-    if not (rules.echo and rules.forwards):
-        return
-    for sender in history.peers.values():
-        got = {received.number for received in sender.received}
-        for sent in history.sent:
-            if sent.conn == sender.conn and sent.number not in got and _must_arrive(sent, sender, history, rules):
-                yield Finding(
-                    "lost",
-                    f"frame {sent} back at its sender {sender.name}",
-                    "it never came",
-                    frames=(sent.number,),
-                    conns=(sender.conn,),
-                )
+    for receiver, sent in _missing(history, rules):
+        if sent.conn == receiver.conn:
+            yield Finding(
+                "lost",
+                f"frame {sent} back at its sender {receiver.name}",
+                "it never came",
+                frames=(sent.number,),
+                conns=(receiver.conn,),
+            )
 
 
 def replayed(history: History, _: Rules) -> Iterator[Finding]:
     """A frame that reached a connection although another had got it before that connection existed."""
     first_seen: dict[int, int] = {}
-    for peer in history.peers.values():
-        for received in peer.received:
-            if received.number is not None:
-                first_seen[received.number] = min(received.tick, first_seen.get(received.number, received.tick))
-    by_number = history.by_number()
-    for peer in history.peers.values():
-        for received in peer.received:
-            if received.number is not None and first_seen[received.number] < peer.connected:
-                yield Finding(
-                    "replayed",
-                    f"only frames sent after {peer.name} joined",
-                    f"frame {by_number[received.number]}, which others had got before {peer.name} connected",
-                    frames=(received.number,),
-                    conns=(peer.conn,),
-                )
+    for _peer, received, sent in _recognised(history):
+        first_seen[sent.number] = min(received.tick, first_seen.get(sent.number, received.tick))
+    for peer, _received, sent in _recognised(history):
+        if first_seen[sent.number] < peer.connected:
+            yield Finding(
+                "replayed",
+                f"only frames sent after {peer.name} joined",
+                f"frame {sent}, which others had got before {peer.name} connected",
+                frames=(sent.number,),
+                conns=(peer.conn,),
+            )
 
 
 def _ordered_numbers(peer: Peer) -> list[int]:
@@ -352,7 +351,7 @@ def causality_broken(history: History, _: Rules) -> Iterator[Finding]:
 
 def closed_unexpectedly(history: History, rules: Rules) -> Iterator[Finding]:
     """A connection that the relay closed without cause."""
-    breakers = _broken_framing(history) if rules.on_framing_error == "close" else set()
+    breakers = history.broken if rules.on_framing_error == "close" else ()
     for peer in history.peers.values():
         if peer.closed and not peer.left and peer.conn not in breakers and not _may_be_closed(peer, rules):
             yield Finding(
@@ -369,15 +368,11 @@ def _may_be_closed(peer: Peer, rules: Rules) -> bool:
     )
 
 
-def _broken_framing(history: History) -> set[int]:
-    return history.broken
-
-
 def framing_error_ignored(history: History, rules: Rules) -> Iterator[Finding]:
     """A connection whose bytes cannot be framed any more, yet that the relay keeps although it closes such ones."""
     if rules.on_framing_error != "close":
         return
-    for conn in _broken_framing(history):
+    for conn in history.broken:
         peer = history.peers.get(conn)
         if peer is not None and peer.open and not peer.half_closed:
             yield Finding(
