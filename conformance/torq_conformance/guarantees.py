@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from .narrate import counted_programs, percent, upper_bound
+from .counting import counted
+from .narrate import percent, upper_bound
 from .plan import Observer, Plan
 from .profile import Profile
 from .requirements import requirements
@@ -82,13 +83,13 @@ class Held:
         """The evidence in a few words: a bound where it holds, a rate where it does not."""
         if self.holds and self.programs:
             share = percent(upper_bound(self.programs))
-            return f"0 of {counted_programs(self.programs)} fail; below {share} with 95 % confidence"
+            return f"0 of {counted(self.programs, 'program')} fail; below {share} with 95 % confidence"
         if self.against is None:
             return self.reason or "no program exercised it"
-        steps = len(self.against.program.steps)
+        steps = counted(len(self.against.program.steps), "step")
         if not self.against.failures:
-            return f"a program of {steps} steps showed it once, {self.against.runs} more runs did not"
-        return f"fails {self.against.failures} of {self.against.runs} runs of a program of {steps} steps"
+            return f"a program of {steps} showed it once, {counted(self.against.runs, 'more run')} did not"
+        return f"fails {self.against.failures} of {counted(self.against.runs, 'run')} of a program of {steps}"
 
 
 def strongest_guarantees(
@@ -128,7 +129,9 @@ def _held(guarantee: Guarantee, results: dict[str, Result]) -> Held:
         return Held(guarantee, None, programs, reason=f"another fault comes first ({kinds})")
     if programs >= FEWEST_PROGRAMS and all(result.verdict is Verdict.PASS for result in own):
         return Held(guarantee, True, programs)
-    return Held(guarantee, None, programs, reason=f"only {counted_programs(programs)} exercised it" if programs else "")
+    return Held(
+        guarantee, None, programs, reason=f"only {counted(programs, 'program')} exercised it" if programs else ""
+    )
 
 
 def _speaks_against(guarantee: Guarantee, result: Result, results: dict[str, Result]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from .counting import counted, inflected
 from .history import History
 from .oracles import Finding
 from .program import (
@@ -33,7 +34,6 @@ from .program import (
     Write,
 )
 from .program import connection_name as name
-from .reports.model import grouped
 from .verdict import Counterexample, Result, Verdict
 
 SHOWN_BYTES = 48
@@ -93,12 +93,13 @@ def _describe(step: object, number: int) -> str:
         case Stall(conn=conn):
             return f"{name(conn)} stops reading"
         case Sip(conn=conn, size=size):
-            return f"{name(conn)} reads at most {size} bytes"
+            return f"{name(conn)} reads at most {size} {inflected(size, 'byte')}"
         case Resume(conn=conn):
             return f"{name(conn)} reads again"
         case Flood(conn=conn, frame=frame, count=count):
             described = _describe_item(frame, name(conn), number)
-            return f"{name(conn)} sends {described} {count} times, no faster than those who read get it"
+            times = f"{count} {inflected(count, 'time')}"
+            return f"{name(conn)} sends {described} {times}, no faster than those who read get it"
         case Freeze():
             return "the relay's process is stopped (SIGSTOP)"
         case Thaw():
@@ -128,10 +129,12 @@ def _describe_write(step: Write, number: int) -> str:
         number += isinstance(item, Frame)
     text = f"{name(step.conn)} writes {_join(described)}"
     if step.stop is not None:
-        text += f", but only the first {step.size} of {sum(item.size for item in step.items)} bytes"
+        whole = sum(item.size for item in step.items)
+        text += f", but only the first {step.size} of {whole} {inflected(whole, 'byte')}"
     sizes = [stop - start for start, stop in step.pieces()]
     if len(sizes) > 1:
-        text += f", in {len(sizes)} writes of {_join([str(size) for size in sizes], most=6)} bytes"
+        listed = _join([str(size) for size in sizes], most=6)
+        text += f", in {len(sizes)} writes of {listed} {inflected(max(sizes), 'byte')}"
     elif len(step.items) > 1:
         text += ", in one write"
     return text
@@ -139,7 +142,7 @@ def _describe_write(step: Write, number: int) -> str:
 
 def _describe_item(item: Item, sender: str, number: int) -> str:
     if isinstance(item, Raw):
-        return f"{item.size} bytes that are no frame"
+        return f"{item.size} {inflected(item.size, 'byte that is', 'bytes that are')} no frame"
     facts = [f"{DOMAINS.get(item.domain, 'invalid')} domain {item.domain}", f"{item.size} bytes"]
     if item.tlvs:
         facts.append(f"TLV {_join([_describe_tlv(tlv) for tlv in item.tlvs], most=4)}")
@@ -213,21 +216,20 @@ def evidence(result: Result) -> str:
     if shown is not None:
         listed = f", as listed: {result.reason}" if result.verdict.value == "EXPECTED-FAIL" else ""
         if shown.runs and all(isinstance(step, Act) for step in shown.program.steps):
-            return f"the check fails {shown.failures} of {shown.runs} times{listed}"
-        found = f"a program of {len(shown.program.steps)} {'step' if len(shown.program.steps) == 1 else 'steps'}"
+            return f"the check fails {shown.failures} of {counted(shown.runs, 'time')}{listed}"
+        found = f"a program of {counted(len(shown.program.steps), 'step')}"
         if not shown.runs:
             return f"{found} failed once; {result.reason or 'not confirmed'}"
-        after = counted_programs(result.evidence["programs"])
-        return f"{found} fails {shown.failures} of {shown.runs} runs{listed}; found after {after}"
+        after = counted(result.evidence["programs"], "program")
+        return f"{found} fails {shown.failures} of {counted(shown.runs, 'run')}{listed}; found after {after}"
     if result.verdict in (Verdict.UNSUPPORTED, Verdict.UNKNOWN) and result.reason:
         return result.reason
-    count = result.evidence["frames"]
-    frames = f"{grouped(count)} {'frame' if count == 1 else 'frames'}"
+    frames = counted(result.evidence["frames"], "frame")
     if result.exercised == 1:
         text = f"holds in 1 program, {frames}"
     else:
         below = f"below {percent(upper_bound(result.exercised))} with 95 % confidence"
-        text = f"0 of {counted_programs(result.exercised)} fail ({below}), {frames}"
+        text = f"0 of {counted(result.exercised, 'program')} fail ({below}), {frames}"
     return f"{text}; {result.reason}" if result.reason else text
 
 
@@ -239,11 +241,6 @@ def upper_bound(count: int) -> float:
 def percent(share: float) -> str:
     """A share as a percentage of two significant digits, such as ``0.062 %``."""
     return f"{float(f'{share * 100:.2g}'):g} %"
-
-
-def counted_programs(count: int) -> str:
-    """A number of programs in words."""
-    return f"{grouped(count)} {'program' if count == 1 else 'programs'}"
 
 
 _PLAIN = "expected was {expected}, but {seen}"
@@ -281,7 +278,7 @@ def _prose_of_losses(findings: list[Finding], history: History) -> str:
     receivers = [name(conn) for finding in findings if finding.frames == first.frames for conn in finding.conns]
     proof = first.proof
     others = len({number for finding in findings for number in finding.frames}) - 1
-    more = f"; {others} more {'frame is' if others == 1 else 'frames are'} lost as well" if others else ""
+    more = f"; {counted(others, 'more frame is', 'more frames are')} lost as well" if others else ""
     never = f"{' and '.join(receivers)} never got {frame}"
     if proof.startswith("nothing that "):
         after = proof.removeprefix("nothing that ").removesuffix(" arrived either")

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from .counting import counted
 from .errors import UsageError
 from .plan import Observer, Plan
 from .profile import Profile, Rules, rules_for
@@ -138,7 +139,7 @@ def load(path: Path) -> Record:
 def _check_playable(record: Record, path: Path) -> None:
     """Raises UsageError for a connection that is never opened, bytes that cannot be, a rate above 1."""
     if not 0 <= record.failures <= record.runs:
-        raise UsageError(f"{path}: {record.failures} failures of {record.runs} runs cannot be")
+        raise UsageError(f"{path}: {counted(record.failures, 'failure')} of {counted(record.runs, 'run')} cannot be")
     opened = {step.conn for step in record.program.steps if isinstance(step, Connect)}
     for position, step in enumerate(record.program.steps):
         conn = getattr(step, "conn", None)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from . import oracles as o
+from .counting import failing_runs
 from .executor import Executor
 from .history import History
 from .machine import ProgramMachine
@@ -107,4 +108,4 @@ def _describe(result: Result) -> str:
     if shown is None:
         return f"{head}\n{result.reason}"
     lines = (*narrate(shown.program, shown.history), *contradictions(shown))
-    return "\n".join((head, *lines, f"     rate       {shown.failures} of {shown.runs} runs fail"))
+    return "\n".join((head, *lines, f"     rate       {failing_runs(shown.failures, shown.runs)}"))

@@ -16,6 +16,7 @@ from textwrap import wrap
 
 from torq_protocol.constants import HEADER_SIZE
 
+from .counting import counted
 from .errors import UsageError
 from .legality import fate_of, fence_type
 from .narrate import describe_steps, frames_in
@@ -105,7 +106,7 @@ def _head(record: Record, name: str) -> Iterator[str]:
     yield f'"""{requirement.id} [{requirement.level}]: {_plain(requirement.text)}'
     yield ""
     yield f"Recorded as {_plain(name)} from: {_plain(record.target)}"
-    yield f"There {record.failures} of {record.runs} runs failed. What was expected and what was seen:"
+    yield f"There {record.failures} of {counted(record.runs, 'run')} failed. What was expected and what was seen:"
     for finding in record.findings[:10]:
         yield f"- {finding.kind}: expected {_plain(finding.expected)};"
         yield f"  seen: {_plain(finding.seen)}"

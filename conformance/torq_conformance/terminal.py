@@ -18,7 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .cells import is_thin, thin_cells
-from .narrate import contradictions, counted_programs, evidence, narrate, prose
+from .counting import counted, failing_runs
+from .narrate import contradictions, evidence, narrate, prose
 from .plan import Observer, Plan
 from .reports.ascii import draw
 from .reports.model import FAILING
@@ -74,11 +75,11 @@ class TerminalObserver(Observer):
         self._progress.update(self._task, description=requirement.id, status="")
 
     def played(self, requirement: Requirement, count: int) -> None:
-        self._progress.update(self._task, status=f"{count} of {self._plan.max_examples} programs")
+        self._progress.update(self._task, status=f"{count} of {counted(self._plan.max_examples, 'program')}")
 
     def failed(self, counterexample: Counterexample) -> None:
         steps = len(counterexample.program.steps)
-        self._progress.update(self._task, status=f"failed; shrinking, best so far {steps} steps")
+        self._progress.update(self._task, status=f"failed; shrinking, best so far {counted(steps, 'step')}")
 
     def finished(self, result: Result) -> None:
         self._progress.advance(self._task)
@@ -110,17 +111,17 @@ def facts(out: Console, rows: Iterable[tuple[str, str]]) -> None:
 def show_first_screen(out: Console, plan: Plan, target: str, reports: Iterable[str] = ()) -> None:
     """What will be tested, and how."""
     names = " ".join(requirement.id for requirement in plan.requirements)
-    noun = "requirement" if len(plan.requirements) == 1 else "requirements"
+    each = f"up to {counted(plan.max_examples, 'program')} each"
     facts(
         out,
         [
             ("target", target),
             ("domain", plan.domain),
             ("profile", f"{plan.profile.name}: {plan.profile.description}"),
-            ("judging", f"{len(plan.requirements)} {noun}: {names}"),
+            ("judging", f"{counted(len(plan.requirements), 'requirement')}: {names}"),
             (
                 "effort",
-                f"up to {plan.max_examples} programs each, at most {plan.time_budget:.0f} s in all, seed {plan.seed}",
+                f"{each}, at most {plan.time_budget:.0f} s in all, seed {plan.seed}",
             ),
             *(("report", report) for report in reports),
         ],
@@ -145,7 +146,7 @@ def show_counterexample(out: Console, result: Result, lines: Iterable[tuple[str,
     for line in steps[:MAX_STEP_LINES]:
         _detail(out, line)
     if len(steps) > MAX_STEP_LINES:
-        out.print(f"     ... {len(steps) - MAX_STEP_LINES} more lines; the replay file has them all")
+        out.print(f"     ... {counted(len(steps) - MAX_STEP_LINES, 'more line')}; the replay file has them all")
     for line in contradictions(shown):
         _detail(out, line)
     for line in shown.history.remains:
@@ -178,7 +179,7 @@ def _detail(out: Console, line: str) -> None:
 
 
 def _rate(shown: Counterexample) -> str:
-    return f"{shown.failures} of {shown.runs} runs fail" if shown.runs else "seen once, not confirmed"
+    return failing_runs(shown.failures, shown.runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +205,10 @@ def show_last_screen(out: Console, outcome: Outcome) -> None:
         if number:
             counts.append(f"{number} {verdict.value}  ", style=COLOURS.get(verdict.value, ""))
     programs = sum(result.evidence["programs"] for result in outcome.results)
-    counts.append(f"({counted_programs(programs)} in {time.monotonic() - outcome.started:.1f} s)")
+    counts.append(f"({counted(programs, 'program')} in {time.monotonic() - outcome.started:.1f} s)")
     out.print(counts, soft_wrap=True)
     if outcome.stop_reason:
-        judged = f"{len(outcome.results)} of {outcome.planned} requirements were judged"
+        judged = f"{len(outcome.results)} of {counted(outcome.planned, 'requirement')} were judged"
         out.print(Text(f"INCOMPLETE: {outcome.stop_reason}; {judged}", style="bold yellow"), soft_wrap=True)
     failing = [result.requirement.id for result in outcome.results if result.verdict.value in FAILING]
     if failing:
@@ -237,9 +238,11 @@ def _show_thin(out: Console, results: list[Result]) -> None:
         if result.verdict is not Verdict.PASS or result.requirement.id not in SCENARIOS:
             continue
         if is_thin(result.exercised, programs):
-            thin.append(f"{result.requirement.id} was exercised by {result.exercised} of {counted_programs(programs)}")
+            thin.append(
+                f"{result.requirement.id} was exercised by {result.exercised} of {counted(programs, 'program')}"
+            )
         for name, count in thin_cells(SCENARIOS[result.requirement.id].cells, result.evidence).items():
-            thin.append(f"{result.requirement.id} had {count} {name} in {counted_programs(programs)}")
+            thin.append(f"{result.requirement.id} had {count} {name} in {counted(programs, 'program')}")
     if thin:
         out.print(Text(f"thin: {'; '.join(thin)}", style="yellow"), soft_wrap=True)
         out.print(Text("next: --max-examples fills what is thin", style="dim"), soft_wrap=True)

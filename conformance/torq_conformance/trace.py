@@ -14,6 +14,7 @@ from itertools import accumulate, groupby
 
 import msgspec
 
+from .counting import inflected
 from .diagram import RELAY, Diagram, Event
 from .history import History, Peer, Sent
 from .narrate import frames_in, step_words
@@ -164,7 +165,7 @@ def _step_events(step: object, number: int, frames: set[int], unfinished: dict[i
         case Stall(conn=conn):
             return [Event("point", "stops reading", connection_name(conn))]
         case Sip(conn=conn, size=size):
-            return [Event("point", f"reads {size} bytes", connection_name(conn))]
+            return [Event("point", f"reads {size} {inflected(size, 'byte')}", connection_name(conn))]
         case Resume(conn=conn):
             return [Event("point", "reads again", connection_name(conn))]
         case Freeze():
@@ -204,7 +205,7 @@ def _write_events(step: Write, number: int, frames: set[int]) -> list[Event]:
             marked = marked or number in frames
             number += 1
         else:
-            labels.append(f"{item.size} bytes, no frame")
+            labels.append(f"{item.size} {inflected(item.size, 'byte')}, no frame")
             marked = True
     what = ", ".join(labels) if len(labels) <= 3 else f"{labels[0]} ... {labels[-1]} ({len(labels)} frames)"
     pieces = step.pieces()
@@ -229,7 +230,12 @@ def _receipts(history: History, frames: set[int], peers: set[int]) -> Iterator[T
             continue
         for received in peer.received:
             if received.number is None:
-                event = Event("receive", f"{len(received.data)} bytes nobody sent", peer.name, marked=True)
+                event = Event(
+                    "receive",
+                    f"{_bytes(received.data)} nobody sent",
+                    peer.name,
+                    marked=True,
+                )
             else:
                 marked = received.number in frames and (not peers or peer.conn in peers)
                 event = Event("receive", str(by_number[received.number]), peer.name, marked=marked)
@@ -243,7 +249,12 @@ def _ends(peer: Peer) -> Iterator[Timed]:
         yield (
             max(last, peer.rest_at) + 0.1,
             1,
-            Event("receive", f"{len(peer.rest)} bytes, no whole frame", peer.name, marked=True),
+            Event(
+                "receive",
+                f"{_bytes(peer.rest)}, no whole frame",
+                peer.name,
+                marked=True,
+            ),
         )
     if peer.closed and not peer.left:
         yield (
@@ -251,6 +262,10 @@ def _ends(peer: Peer) -> Iterator[Timed]:
             2,
             Event("receive", f"closed ({peer.closed})", peer.name, marked=True),
         )
+
+
+def _bytes(data: bytes) -> str:
+    return f"{len(data)} {inflected(len(data), 'byte')}"
 
 
 def _missing(history: History, findings: list[Finding]) -> Iterator[Event]:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ..accepted import AcceptedDifference, Sorted, built_in_lists, load_accepted, sort_out
 from ..arms import Arm
+from ..counting import counted
 from ..differential import Differential, Effort, FoundDifference, TopicResult, Watcher
 from ..equivalence import sentence
 from ..errors import UsageError
@@ -165,7 +166,10 @@ class _Diff(Watcher):
                 ("relay B", self._b),
                 ("domain", self._domain),
                 ("level", f"{self._level.value}: {inputs}"),
-                ("comparing", f"{len(topics)} topics, at most {self._options.max_examples} programs each"),
+                (
+                    "comparing",
+                    f"{counted(len(topics), 'topic')}, at most {counted(self._options.max_examples, 'program')} each",
+                ),
                 ("effort", f"at most {self._options.time_budget:.0f} s in all, seed {self._seed}"),
                 ("accepted", f"{_counted(len(self._accepted))} ({self._options.accepted or 'no file'})"),
             ],
@@ -175,7 +179,7 @@ class _Diff(Watcher):
     def finished(self, result: TopicResult) -> None:
         line = Text()
         found = len(result.found)
-        programs = f"{result.programs} programs"
+        programs = counted(result.programs, "program")
         if result.cut_short:
             line.append(f"{'CUT SHORT':<12}", style="yellow")
         elif found:
@@ -251,12 +255,15 @@ class _Diff(Watcher):
         self._out.print(Text(verdict, style="green" if code is Exit.PASS else "bold red"), soft_wrap=True)
         seconds = time.monotonic() - self._started
         noisy, checked = sum(each.noise for each in results), sum(each.calibrated for each in results)
-        self._out.print(f"{seconds:.1f} s; relay A differed from its copy in {noisy} of {checked} programs checked")
+        self._out.print(
+            f"{seconds:.1f} s; relay A differed from its copy in {noisy} of {counted(checked, 'program')} checked"
+        )
         self._write_json(results, judged, outcome, verdict, code)
         return code
 
     def _verdict(self, results: list[TopicResult], outcome: Sorted, cut_short: bool) -> str:
         programs = sum(each.programs for each in results)
+        played = counted(programs, "program")
         level = f"at level {self._level.value}"
         if outcome.unaccepted:
             return (
@@ -265,9 +272,9 @@ class _Diff(Watcher):
         if cut_short:
             return f"UNKNOWN {level}: the time budget ended the comparison; give more --time-budget"
         if outcome.accepted:
-            return f"EQUIVALENT {level} but for {_counted(len(outcome.accepted), 'accepted ')}, in {programs} programs"
+            return f"EQUIVALENT {level} but for {_counted(len(outcome.accepted), 'accepted ')}, in {played}"
         bound = f"below {300 / programs:.2f} % with 95 % confidence" if programs else "nothing was compared"
-        return f"EQUIVALENT {level}: 0 of {programs} programs differ ({bound})"
+        return f"EQUIVALENT {level}: 0 of {played} differ ({bound})"
 
     def _show(self, entry: Entry, found: FoundDifference | None) -> None:
         out = self._out
@@ -284,7 +291,7 @@ class _Diff(Watcher):
             return
         out.print(
             Text(
-                f"     rate       relay B differs from relay A in {found.in_b} of {found.runs} runs, "
+                f"     rate       relay B differs from relay A in {found.in_b} of {counted(found.runs, 'run')}, "
                 f"the copy of relay A in {found.in_copy}"
             ),
             soft_wrap=True,
@@ -319,7 +326,7 @@ class _Diff(Watcher):
 
 
 def _counted(number: int, kind: str = "") -> str:
-    return f"{number} {kind}difference{'' if number == 1 else 's'}"
+    return counted(number, f"{kind}difference")
 
 
 def _show_side_by_side(out: Console, found: FoundDifference) -> None:

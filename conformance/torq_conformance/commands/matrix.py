@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..counting import counted
 from ..errors import UsageError
 from ..exits import Exit
 from ..reports.model import load_report
@@ -44,5 +45,5 @@ def command(files: tuple[Path, ...], output: Path | None) -> int:
         output.write_text(text, "utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror or error}") from error
-    click.echo(f"wrote {output}: {len(reports)} {'relay' if len(reports) == 1 else 'relays'}")
+    click.echo(f"wrote {output}: {counted(len(reports), 'relay')}")
     return Exit.PASS

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..counting import counted, failing_runs
 from ..errors import UsageError
 from ..exits import Exit
 from ..options import target_for, target_options
@@ -71,20 +72,24 @@ def _say(record: Record, shown: Counterexample, failed: int, needed: int) -> int
     out = console()
     recorded = f"recorded: {record.failures} of {record.runs}" if record.runs else "recorded unconfirmed"
     count = shown.runs
+    passes = counted(count, "run passes", "runs pass")
     if failed:
         result = Result(requirements()[record.requirement], Verdict.FAIL if failed == count else Verdict.FLAKY)
         result.counterexample = shown
         show_counterexample(out, result, [("next", f"torq-conformance explain {record.requirement}")])
-        out.print(f"\n[bold red]REPRODUCED[/]: {failed} of {count} runs fail ({recorded})", soft_wrap=True)
+        out.print(f"\n[bold red]REPRODUCED[/]: {failing_runs(failed, count)} ({recorded})", soft_wrap=True)
         return Exit.FAIL
     if count < needed:
         out.print(
-            f"[yellow]NOT REPRODUCED[/]: {count} runs pass; {needed} passes would prove {record.requirement} fixed "
+            f"[yellow]NOT REPRODUCED[/]: {passes}; {needed} passes would prove {record.requirement} fixed "
             f"({recorded}); leave out --runs to play it so often",
             soft_wrap=True,
         )
         return Exit.UNKNOWN
-    out.print(f"[green]FIXED[/]: {record.requirement} holds in {count} of {count} runs ({recorded})", soft_wrap=True)
+    out.print(
+        f"[green]FIXED[/]: {record.requirement} holds in {count} of {counted(count, 'run')} ({recorded})",
+        soft_wrap=True,
+    )
     return Exit.PASS
 
 

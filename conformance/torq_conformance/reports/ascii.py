@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..counting import counted
 from ..diagram import RELAY, Diagram, Event
 
 LEFT = 9
@@ -30,7 +31,7 @@ def draw(diagram: Diagram) -> Iterator[Line]:
     for event in diagram.events:
         yield Line(_draw_event(event, places, width).rstrip(), event.marked)
     if diagram.hidden_connections:
-        yield Line(f"{'':<{LEFT}}({diagram.hidden_connections} more connections are not drawn)")
+        yield Line(f"{'':<{LEFT}}({counted(diagram.hidden_connections, 'more connection')} not drawn)")
 
 
 def _gap(diagram: Diagram) -> int:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import msgspec
 
+from ..counting import counted
 from ..narrate import evidence, narrate, prose, upper_bound
 from ..plan import Plan
 from ..program import Program
@@ -122,7 +123,7 @@ def _judge(entry: Entry, setting: Setting, ending: Ending) -> Judgement:
 def _failure(shown: Counterexample, setting: Setting) -> Failure:
     steps = tuple(narrate(shown.program, shown.history))
     if len(steps) > MAX_STEPS:
-        steps = (*steps[:MAX_STEPS], f"... {len(steps) - MAX_STEPS} more lines")
+        steps = (*steps[:MAX_STEPS], f"... {counted(len(steps) - MAX_STEPS, 'more line')}")
     return Failure(
         id=failure_id(shown.requirement, shown.program),
         failures=shown.failures,

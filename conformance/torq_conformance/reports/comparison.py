@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..counting import counted
 from .model import FAILING, Judgement, Report
 
 Z_95 = 1.96
@@ -73,7 +74,7 @@ def _words(judgement: Judgement | None) -> str:
     if failure is None or not failure.runs:
         return judgement.verdict
     low, high = interval(failure.failures, failure.runs)
-    return f"{judgement.verdict} {failure.failures} of {failure.runs} runs ({low:.0%} to {high:.0%})"
+    return f"{judgement.verdict} {failure.failures} of {counted(failure.runs, 'run')} ({low:.0%} to {high:.0%})"
 
 
 def _rate_moved(was: Judgement | None, now: Judgement | None) -> bool:

@@ -6,11 +6,13 @@ just as well.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html import escape
 from itertools import groupby
 
-from .model import VERDICT_ORDER, Failure, Judgement, Report, grouped
+from ..counting import counted, grouped
+from .model import VERDICT_ORDER, Failure, Judgement, Report
 from .style import SCRIPT, STYLE
 from .svg import svg
 
@@ -31,6 +33,14 @@ def page(report: Report) -> str:
     return document(f"Conformance of {report.target}", _body(report))
 
 
+def words(text: str) -> str:
+    """Text of the suite, escaped, in which no number wraps: its inner spaces become narrow no-break ones."""
+    return escape(_IN_A_NUMBER.sub("\u202f", text))
+
+
+_IN_A_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d)|%)")
+
+
 def badge(verdict: str) -> str:
     """A verdict as a coloured word."""
     return f'<span class="verdict {verdict.lower()}">{escape(verdict)}</span>'
@@ -44,7 +54,7 @@ def _body(report: Report) -> Iterator[str]:
     yield f'<p class="counts">{" ".join(counts)}</p>'
     yield "<dl>"
     for name, value in _facts(report):
-        yield f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
+        yield f"<dt>{escape(name)}</dt><dd>{words(value)}</dd>"
     if report.failures:
         links = ", ".join(f'<a href="#{each.id}">{each.id}</a>' for each in report.failures)
         yield f"<dt>failures</dt><dd>{links}</dd>"
@@ -70,10 +80,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "domain", report.domain.replace("_", " ")
     yield "profile", f"{report.profile}: {report.profile_description}"
     yield "seed", str(report.seed)
-    yield (
-        "effort",
-        f"{grouped(report.programs)} programs, {grouped(report.frames)} frames, {grouped(report.bytes)} bytes",
-    )
+    effort = counted(report.programs, "program"), counted(report.frames, "frame"), counted(report.bytes, "byte")
+    yield "effort", ", ".join(effort)
     yield "time", f"{report.seconds:.1f} s, begun {report.started}"
 
 
@@ -86,7 +94,7 @@ def _table(report: Report) -> Iterator[str]:
             name = f'<a href="#{each.id}">{each.id}</a>' if each.failure else each.id
             yield (
                 f'<tr data-verdict="{each.verdict}"><td class="id">{name}</td><td>{each.level}</td>'
-                f"<td>{badge(each.verdict)}</td><td>{escape(each.text)}</td><td>{escape(each.words)}{_details(each)}</td></tr>"
+                f"<td>{badge(each.verdict)}</td><td>{escape(each.text)}</td><td>{words(each.words)}{_details(each)}</td></tr>"
             )
         yield "</tbody>"
     yield "</table>"
@@ -95,8 +103,8 @@ def _table(report: Report) -> Iterator[str]:
 def _details(judgement: Judgement) -> str:
     if not judgement.evidence:
         return ""
-    words = ", ".join(f"{name} {grouped(count)}" for name, count in judgement.evidence.items())
-    return f"<details><summary>counts</summary>{escape(words)}; {judgement.seconds:.2f} s</details>"
+    counts = ", ".join(f"{name} {grouped(count)}" for name, count in judgement.evidence.items())
+    return f"<details><summary>counts</summary>{words(counts)}; {judgement.seconds:.2f} s</details>"
 
 
 def _timeline(report: Report) -> str:
@@ -106,9 +114,9 @@ def _timeline(report: Report) -> str:
     rows = []
     for index, each in enumerate(judged):
         x, width, y = 90 + 800 * each.began / whole, max(2.0, 800 * each.seconds / whole), 4 + index * 16
-        words = f"{each.id}: {each.verdict}, {each.seconds:.2f} s"
+        label = f"{each.id}: {each.verdict}, {each.seconds:.2f} s"
         rows.append(
-            f'<g><title>{escape(words)}</title><text x="82" y="{y + 10}" text-anchor="end">{each.id}</text>'
+            f'<g><title>{escape(label)}</title><text x="82" y="{y + 10}" text-anchor="end">{each.id}</text>'
             f'<rect class="bar {each.verdict.lower()}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="12"/></g>'
         )
     height = 26 + len(judged) * 16
@@ -123,11 +131,11 @@ def _failure(judgement: Judgement, failure: Failure) -> Iterator[str]:
     yield f'<article id="{judgement.id}"><h3>{head}</h3>'
     yield f"<p>{escape(judgement.text)}</p>"
     rate = f'<span class="rate">{escape(failure.rate)}</span>'
-    yield f'<p class="contradiction"><b>{escape(failure.prose)}</b> {rate}</p>'
+    yield f'<p class="contradiction"><b>{words(failure.prose)}</b> {rate}</p>'
     if failure.diagram.shows_more_than_words:
         yield f'<div class="scroll">{svg(failure.diagram, failure.prose)}</div>'
     if failure.diagram.hidden_connections:
-        yield f"<p>{failure.diagram.hidden_connections} more connections are not drawn.</p>"
+        yield f"<p>{counted(failure.diagram.hidden_connections, 'more connection')} not drawn.</p>"
     yield f"<p>Again: {_copied(failure.replay)}</p>"
     yield _folded(
         "the steps and their bytes", "\n".join(failure.steps), unfold=not failure.diagram.shows_more_than_words

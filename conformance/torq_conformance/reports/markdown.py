@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+from ..counting import counted
 from .mermaid import mermaid
 from .model import Judgement, Report
 
@@ -42,7 +43,8 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"> **Incomplete:** {report.stop_reason}."
         yield ""
     yield f"**{report.verdict_line or 'nothing was judged'}** as a {report.domain.replace('_', ' ')} relay under the "
-    yield f"profile `{report.profile}`, with seed {report.seed}: {report.programs} programs, {report.frames} frames in "
+    yield f"profile `{report.profile}`, with seed {report.seed}: {counted(report.programs, 'program')}, "
+    yield f"{counted(report.frames, 'frame')} in "
     yield f"{report.seconds:.1f} s, begun {report.started}."
     yield ""
     yield "```"

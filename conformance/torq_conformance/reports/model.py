@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from ..counting import failing_runs
 from ..diagram import Diagram
 from ..errors import UsageError
 from ..program import Program
@@ -52,7 +53,7 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     @property
     def rate(self) -> str:
         """How often it fails, in words."""
-        return f"{self.failures} of {self.runs} runs fail" if self.runs else "seen once, not confirmed"
+        return failing_runs(self.failures, self.runs)
 
 
 class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -132,8 +133,3 @@ def load_report(path: Path) -> Report:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no JSON report of this suite ({error}); --report json:FILE writes one") from error
-
-
-def grouped(count: int) -> str:
-    """A count with a space between thousands."""
-    return f"{count:,}".replace(",", " ")

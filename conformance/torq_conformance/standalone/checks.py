@@ -37,14 +37,14 @@ def altered(run: Run) -> Iterator[str]:
     for client in run.readers():
         for name, data, _ in client.received:
             if not name:
-                yield f"{client.name} got {len(data)} bytes that nobody sent: {data[:48].hex(' ')}"
+                yield f"{client.name} got what nobody sent, {len(data)} B: {data[:48].hex(' ')}"
 
 
 def torn(run: Run) -> Iterator[str]:
     """A stream that is no longer cut into frames."""
     for client in run.readers():
         if client.torn or (client.rest and client.open):
-            yield f"{client.name} got {len(client.rest)} bytes that are no whole frame: {client.rest[:48].hex(' ')}"
+            yield f"{client.name} got what is no whole frame, {len(client.rest)} B: {client.rest[:48].hex(' ')}"
 
 
 def leaked(run: Run) -> Iterator[str]:

@@ -328,5 +328,5 @@ def main(case: Case, checks: tuple[Check, ...], arguments: list[str]) -> int:
             print(f"FAILS {case.requirement} (run {number} of {case.runs}):")
             print("\n".join(f"  {fault}" for fault in faults[:10]))
             return 1
-    print(f"HOLDS {case.requirement}: {case.runs} runs, no fault")
+    print(f"HOLDS {case.requirement}: {case.runs} run{'s' * (case.runs != 1)}, no fault")
     return 0
