@@ -131,8 +131,8 @@ def _known(names: Sequence[str]) -> None:
 def renewed(old: Matrix, new: Matrix) -> Matrix:
     """The old outcomes with the new ones in place of those of the same relays and mutants."""
     relays = {each.name: each for each in new.relays}
-    outcomes = {(each.name, each.domain): each for each in new.selftest.outcomes}
-    kept = tuple(outcomes.pop((each.name, each.domain), each) for each in old.selftest.outcomes)
+    outcomes = {(each.name, each.domain, each.seed): each for each in new.selftest.outcomes}
+    kept = tuple(outcomes.pop((each.name, each.domain, each.seed), each) for each in old.selftest.outcomes)
     return msgspec.structs.replace(
         old,
         relays=tuple(relays.get(each.name, each) for each in old.relays),
@@ -182,7 +182,7 @@ def _judge_mutants(folder: Path, arguments: argparse.Namespace) -> Selftest:
         return Selftest(arguments.seed, arguments.max_examples, arguments.workers, 0.0, ())
     file = folder / "selftest.json"
     words = ["selftest", "--workers", str(arguments.workers), "--seed", str(arguments.seed), "--json", str(file)]
-    words += ["--max-examples", str(arguments.max_examples)]
+    words += ["--max-examples", str(arguments.max_examples), "--repeat", str(arguments.repeat)]
     words += ["--mutants", ",".join(arguments.mutants)] if arguments.mutants else []
     _suite(*words, quiet=False)
     selftest = msgspec.json.decode(file.read_bytes(), type=Selftest)
@@ -231,8 +231,8 @@ def _head(matrix: Matrix) -> Iterator[str]:
         f"- torq-conformance {matrix.version}, seed {matrix.seed}, up to {matrix.max_examples} programs for each "
         f"requirement, at most {matrix.time_budget} for each relay, {matrix.workers} relays at a time; "
         f"{matrix.seconds:.0f} s in all.",
-        f"- **{selftest.killed} of {len(selftest.mutants)} mutants are killed.**",
-        f"- **{len(accused(matrix))} of {len(_right(matrix))} right relays are accused.**",
+        f"- **{selftest.killed} of {len(selftest.mutants)} mutants are killed** in each of {selftest.repeat} runs.",
+        f"- **{len(accused(matrix))} accusations in {_right_runs(matrix)} runs of right relays.**",
         "",
         "## Relays",
         "",
@@ -279,24 +279,32 @@ def _mutants(selftest: Selftest) -> Iterator[str]:
         "## Mutants",
         "",
         "Each is the same small relay with one fault; a fault has to be found by a requirement that it breaks.",
-        f"`torq-conformance selftest --mutants NAME --seed {selftest.seed}` shows it again.",
+        f"Each is judged {selftest.repeat} times, with the seeds from {selftest.seed} on; programs and seconds are",
+        "medians.",
+        "`torq-conformance selftest --only mutants --mutants NAME --seed SEED` shows one again.",
         "",
-        "| mutant | fault | domain | killed by | what was seen | seed | programs | seconds |",
-        "|-|-|-|-|-|-:|-:|-:|",
+        "| mutant | fault | domain | killed | by | what was seen | programs | seconds |",
+        "|-|-|-|-:|-|-|-:|-:|",
     )
-    for each in selftest.mutants:
-        killed = each.killed_by or f"**survives** {', '.join(each.expected)}"
-        seen = each.error or each.failed.get(each.killed_by, "")
+    for rate in selftest.mutants:
+        first = rate.outcomes[0]
+        seen = first.error or first.failed.get(first.killed_by, "")
+        killed = f"{rate.rightly} of {len(rate.outcomes)}"
+        if not rate.always:
+            killed = f"**{killed}**, not with seed {', '.join(str(each.seed) for each in rate.missed)}"
+        by = ", ".join(rate.killed_by) or f"nothing of {', '.join(first.expected)}"
         yield (
-            f"| {each.name} | {cell(faults.get(each.name, ''))} | {each.domain} | {killed} | {cell(_brief(seen))} "
-            f"| {selftest.seed} | {each.programs} | {each.seconds:.1f} |"
+            f"| {rate.name} | {cell(faults.get(rate.name, ''))} | {rate.domain} | {killed} | {by} "
+            f"| {cell(_brief(seen))} | {rate.programs} | {rate.seconds:.1f} |"
         )
-    yield from ("", "## Right relays among them", "", "| relay | domain | verdict | programs | seconds |")
-    yield "|-|-|-|-:|-:|"
-    for each in selftest.outcomes:
-        if each.good:
-            verdict = "nothing fails" if each.as_it_should else f"**accused**: {cell(_accusation(each))}"
-            yield f"| {each.name} | {each.domain} | {verdict} | {each.programs} | {each.seconds:.1f} |"
+    yield from ("", "## Right relays among them", "", "| relay | domain | verdict | runs | programs | seconds |")
+    yield "|-|-|-|-:|-:|-:|"
+    for rate in selftest.right:
+        verdict = "; ".join(f"**accused** with seed {each.seed}: {cell(_accusation(each))}" for each in rate.missed)
+        yield (
+            f"| {rate.name} | {rate.domain} | {verdict or 'nothing fails'} | {len(rate.outcomes)} | {rate.programs} "
+            f"| {rate.seconds:.1f} |"
+        )
 
 
 def _brief(text: str, most: int = 160) -> str:
@@ -310,9 +318,8 @@ def _accusation(outcome: Outcome) -> str:
 # --- the check -------------------------------------------------------------------------------------------------------
 
 
-def _right(matrix: Matrix) -> list[str]:
-    right = [relay.name for relay in matrix.relays if _is_right(relay)]
-    return right + [f"{each.name} ({each.domain})" for each in matrix.selftest.outcomes if each.good]
+def _right_runs(matrix: Matrix) -> int:
+    return sum(map(_is_right, matrix.relays)) + sum(len(rate.outcomes) for rate in matrix.selftest.right)
 
 
 def _is_right(relay: Relay) -> bool:
@@ -328,7 +335,9 @@ def accused(matrix: Matrix) -> list[str]:
         for name, each in relay.judged.items()
         if each.verdict in FAILING
     ]
-    return found + [f"{each.name} ({each.domain}): {_accusation(each)}" for each in matrix.selftest.false_alarms]
+    return found + [
+        f"{each.name} ({each.domain}, seed {each.seed}): {_accusation(each)}" for each in matrix.selftest.false_alarms
+    ]
 
 
 def faults(matrix: Matrix, text: str, mutants: Sequence[str]) -> list[str]:
@@ -336,7 +345,7 @@ def faults(matrix: Matrix, text: str, mutants: Sequence[str]) -> list[str]:
     listed = [each.name for each in matrix.selftest.mutants]
     found = [f"mutant {name} is not on the page" for name in mutants if name not in listed]
     found += [f"mutant {name} is on the page and does not exist" for name in listed if name not in mutants]
-    found += [f"mutant {each.name} survives" for each in matrix.selftest.mutants if not each.as_it_should]
+    found += [f"mutant {each.name} survives" for each in matrix.selftest.survivors]
     found += [f"a right relay is accused: {each}" for each in accused(matrix)]
     missing = {candidate.name for candidate in CANDIDATES} - {relay.name for relay in matrix.relays}
     found += [f"relay {name!r} is not on the page" for name in sorted(missing)]
@@ -361,6 +370,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="relays judged at once")
     parser.add_argument("--max-examples", type=int, default=100, help="programs for each requirement")
     parser.add_argument("--time-budget", default="150s", help="time for each relay that is judged in full")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each mutant, with the seeds from --seed on")
     parser.add_argument("--seed", type=int, default=1, help="seed of the programs")
     parser.add_argument("-o", "--output", type=Path, default=PAGE, help="the page; its outcomes go beside it")
     arguments = parser.parse_args()

@@ -14,17 +14,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import active_children
+from statistics import median_high
 from types import FrameType
 
 import msgspec
 
+from . import interruption
 from .errors import ConformanceError, UsageError
 from .plan import Observer, Plan
 from .profile import Profile, load_profile
-from .requirements import DOMAIN_NAMES, requirements
+from .requirements import DOMAIN_NAMES, Requirement, requirements
 from .runner import judge_all
 from .target import SpawnedTarget
 from .verdict import Result, Verdict
@@ -35,7 +38,7 @@ DEFAULT_BUDGET = 300.0
 SHARE_OF_THE_RIGHT = 10
 """How many times fewer programs the right relay gets: it is judged by every requirement, a mutant by its own."""
 GOOD = "correct"
-SETTINGS: dict[str, tuple[str, type[int] | type[str]]] = {
+SETTINGS: dict[str, tuple[str, type[int] | type[float] | type[str]]] = {
     "--no-echo": ("echo", str),
     "--on-framing-error": ("on_framing_error", str),
     "--overflow": ("overflow", str),
@@ -43,6 +46,7 @@ SETTINGS: dict[str, tuple[str, type[int] | type[str]]] = {
     "--queue-frames": ("queue_frames", int),
     "--queue-bytes": ("queue_bytes", int),
     "--max-message-size": ("max_message_size", int),
+    "--partial-frame-timeout": ("partial_frame_timeout", float),
 }
 """What a specimen's option says about its profile."""
 GOOD_ARGUMENTS: tuple[tuple[str, ...], ...] = (
@@ -100,11 +104,51 @@ class Outcome(msgspec.Struct, frozen=True):
     programs: int
     seconds: float
     error: str = ""
+    seed: int = 0
 
     @property
     def as_it_should(self) -> bool:
         """Whether the suite judged rightly: no finding on the right relay, the named one on a mutant."""
         return not self.error and (not self.failed if self.good else bool(self.killed_by))
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """All outcomes of one relay: a mutant, or the right relay under one setting."""
+
+    name: str
+    domain: str
+    good: bool
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def rightly(self) -> int:
+        """How many times the suite judged rightly."""
+        return sum(outcome.as_it_should for outcome in self.outcomes)
+
+    @property
+    def always(self) -> bool:
+        """Whether it did so every time."""
+        return self.rightly == len(self.outcomes)
+
+    @property
+    def killed_by(self) -> list[str]:
+        """The requirements that found it, the most frequent first."""
+        return [name for name, _ in Counter(each.killed_by for each in self.outcomes if each.killed_by).most_common()]
+
+    @property
+    def programs(self) -> int:
+        """How many programs it took, the median of its runs."""
+        return median_high(outcome.programs for outcome in self.outcomes)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, the median of its runs."""
+        return median_high(outcome.seconds for outcome in self.outcomes)
+
+    @property
+    def missed(self) -> list[Outcome]:
+        """The outcomes that are not as they should be."""
+        return [outcome for outcome in self.outcomes if not outcome.as_it_should]
 
 
 class Selftest(msgspec.Struct, frozen=True):
@@ -118,24 +162,42 @@ class Selftest(msgspec.Struct, frozen=True):
     time_budget: float = DEFAULT_BUDGET
 
     @property
-    def mutants(self) -> list[Outcome]:
-        """The outcomes of the mutants."""
-        return [outcome for outcome in self.outcomes if not outcome.good]
+    def repeat(self) -> int:
+        """How many times each relay was judged, at most."""
+        return max((len(rate.outcomes) for rate in self.rates), default=0)
+
+    @property
+    def rates(self) -> list[Rate]:
+        """The outcomes of each relay, in the order in which the relays were judged first."""
+        found: dict[tuple[str, str, bool], list[Outcome]] = {}
+        for outcome in self.outcomes:
+            found.setdefault((outcome.name, outcome.domain, outcome.good), []).append(outcome)
+        return [Rate(*which, tuple(outcomes)) for which, outcomes in found.items()]
+
+    @property
+    def mutants(self) -> list[Rate]:
+        """The mutants, each with its kills."""
+        return [rate for rate in self.rates if not rate.good]
+
+    @property
+    def right(self) -> list[Rate]:
+        """The relays known to be right."""
+        return [rate for rate in self.rates if rate.good]
 
     @property
     def killed(self) -> int:
-        """How many mutants were found."""
-        return sum(outcome.as_it_should for outcome in self.mutants)
+        """How many mutants were found every time."""
+        return sum(rate.always for rate in self.mutants)
 
     @property
-    def survivors(self) -> list[Outcome]:
-        """Mutants that were not found."""
-        return [outcome for outcome in self.mutants if not outcome.as_it_should]
+    def survivors(self) -> list[Rate]:
+        """Mutants that were not found every time."""
+        return [rate for rate in self.mutants if not rate.always]
 
     @property
     def false_alarms(self) -> list[Outcome]:
-        """Right relays that were not judged to be right."""
-        return [outcome for outcome in self.outcomes if outcome.good and not outcome.as_it_should]
+        """Outcomes of right relays that were not judged to be right."""
+        return [outcome for rate in self.right for outcome in rate.missed]
 
     @property
     def trusted(self) -> bool:
@@ -163,18 +225,32 @@ def chosen_mutants(names: Iterable[str], limit: int | None) -> list[Mutant]:
     return [known[name] for name in wanted or known][:limit]
 
 
-def cases(mutants: Iterable[Mutant], effort: Effort, *, domain: str | None = None) -> Iterator[Case]:
-    """The right relay in every domain and setting, then every mutant in a domain where it shows."""
+def right_cases(effort: Effort, *, domain: str | None = None) -> Iterator[Case]:
+    """The right relay in every domain and setting."""
     domains = (domain,) if domain else DOMAIN_NAMES
     less = msgspec.structs.replace(effort, max_examples=max(1, effort.max_examples // SHARE_OF_THE_RIGHT))
     for arguments in GOOD_ARGUMENTS:
         for name in domains if not arguments else domains[:1]:
             yield Case(name, arguments, None, less)
+
+
+def mutant_cases(mutants: Iterable[Mutant], effort: Effort, *, domain: str | None = None) -> Iterator[Case]:
+    """Every mutant in a domain where it shows."""
     for mutant in mutants:
         where = mutant.domains if domain is None else tuple(name for name in mutant.domains if name == domain)
         if where:
             name = "signal" if "signal" in where else where[0]
             yield Case(name, mutant.arguments, mutant, effort)
+
+
+def repeated(chosen: Iterable[Case], times: int) -> list[Case]:
+    """Every case with so many seeds, from that of its effort on; all cases with one seed before those with the next."""
+    once = list(chosen)
+    return [
+        msgspec.structs.replace(case, effort=msgspec.structs.replace(case.effort, seed=case.effort.seed + turn))
+        for turn in range(times)
+        for case in once
+    ]
 
 
 def profile_of(arguments: tuple[str, ...]) -> Profile:
@@ -191,8 +267,6 @@ def profile_of(arguments: tuple[str, ...]) -> Profile:
 
 def judge_case(case: Case) -> Outcome:
     """Start the relay of a case and judge it by the requirements that matter for it."""
-    if _ending:  # the pool had one more case in hand
-        sys.exit()
     started = time.monotonic()
     known = requirements()
     expected = tuple(name for name in (case.mutant.catches if case.mutant else ()) if known[name].binds(case.domain))
@@ -205,7 +279,7 @@ def judge_case(case: Case) -> Outcome:
     try:
         with SpawnedTarget(" ".join((*words, *case.arguments))) as target:
             for name in names:
-                results += judge_all(_plan(case, name), target, Observer())
+                results += judge_all(_plan(case, name), target, _Attentive())
                 if case.mutant and _broken(results[-1]):
                     break
     except ConformanceError as problem:
@@ -221,6 +295,7 @@ def judge_case(case: Case) -> Outcome:
         programs=sum(result.evidence["programs"] for result in results),
         seconds=time.monotonic() - started,
         error=error,
+        seed=case.effort.seed,
     )
 
 
@@ -245,12 +320,19 @@ def _shown(result: Result) -> str:
     return str(result.counterexample.findings[0]) if result.counterexample else ""
 
 
+class _Attentive(Observer):
+    """Between two programs, notices an interruption that got lost in one."""
+
+    def played(self, requirement: Requirement, count: int) -> None:
+        interruption.check()
+
+
 _ending: list[int] = []
 """The signals that have told this worker to end."""
 
 
-def _end_quietly() -> None:
-    """In a worker: SIGTERM ends what it does, its relay too, without a word; Ctrl-C is for the parent to handle."""
+def _stay_quiet() -> None:
+    """In a worker, while it judges nothing: SIGTERM ends it without a word; Ctrl-C is for the parent to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
 
@@ -260,14 +342,28 @@ def _end(number: int, _: FrameType | None) -> None:
     sys.exit()
 
 
+def _judge(case: Case) -> Outcome:
+    """In a worker: judge a case; SIGTERM ends the worker when the relay is gone."""
+    if _ending:  # the pool had one more case in hand
+        sys.exit()
+    interruption.install()
+    try:
+        return judge_case(case)
+    except KeyboardInterrupt:
+        _ending.append(signal.SIGTERM)
+        sys.exit()
+    finally:
+        _stay_quiet()
+
+
 def run_selftest(chosen: list[Case], effort: Effort, *, workers: int, told: Callable[[Outcome], None]) -> Selftest:
     """Judge every case, ``workers`` at a time; ``told`` hears of each outcome as it comes."""
     if not chosen:
         raise UsageError("nothing to test: no mutant shows in that domain")
     started = time.monotonic()
     outcomes: dict[Case, Outcome] = {}
-    with ProcessPoolExecutor(max_workers=workers, initializer=_end_quietly) as pool:
-        waiting = {pool.submit(judge_case, case): case for case in chosen}
+    with ProcessPoolExecutor(max_workers=workers, initializer=_stay_quiet) as pool:
+        waiting = {pool.submit(_judge, case): case for case in chosen}
         try:
             for done in as_completed(waiting):
                 outcomes[waiting[done]] = done.result()

@@ -134,10 +134,8 @@ class SpawnedTarget(Target):
         self._command = command
         self._domain = domain
         self._process: subprocess.Popen[bytes] | None = None
-        self._own_folder = Path(tempfile.mkdtemp(prefix="torq-"))
-        self.folder = folder or self._own_folder
-        """Where its socket is made: a private folder, unless another is given."""
-        self._output = self._own_folder / "output"
+        self._folder = folder
+        self._private: Path | None = None
         self._generation = 0
         super().__init__(Address())
 
@@ -158,12 +156,31 @@ class SpawnedTarget(Target):
     def revivable(self) -> bool:
         return bool(self.address.path)
 
+    @property
+    def folder(self) -> Path:
+        """Where its socket is made: its private folder, unless another was given."""
+        return self._folder or self._private_folder
+
+    @property
+    def _private_folder(self) -> Path:
+        """A folder that is made when it is first needed, and goes with :meth:`stop`."""
+        if self._private is None:
+            with interruption.deferred():
+                self._private = Path(tempfile.mkdtemp(prefix="torq-"))
+        return self._private
+
+    @property
+    def _output(self) -> Path:
+        return self._private_folder / "output"
+
     def start(self) -> None:
         self._generation += 1
         if "{port}" in self._command:
             self.address = Address(host="127.0.0.1", port=_free_port())
         else:
-            self.address = Address(path=str(self.folder / f"relay{self._generation}{self._own_folder.name[-3:]}.sock"))
+            self.address = Address(
+                path=str(self.folder / f"relay{self._generation}{self._private_folder.name[-3:]}.sock")
+            )
         self.start_again()
 
     def start_again(self) -> None:
@@ -287,8 +304,11 @@ class SpawnedTarget(Target):
             self._process = None
 
     def stop(self) -> None:
-        self.end()
-        shutil.rmtree(self._own_folder, ignore_errors=True)
+        with interruption.deferred():
+            self.end()
+            if self._private is not None:
+                shutil.rmtree(self._private, ignore_errors=True)
+                self._private = None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -8,18 +8,22 @@ from torq_conformance.selftest import (
     Case,
     Effort,
     Mutant,
-    cases,
+    Outcome,
+    Selftest,
     chosen_mutants,
     judge_case,
     listed_mutants,
+    mutant_cases,
     profile_of,
+    repeated,
+    right_cases,
 )
 
 
 def case(name: str, **changes: object) -> Case:
     (mutant,) = chosen_mutants([name], None)
     mutant = msgspec.structs.replace(mutant, **changes)
-    (found,) = [each for each in cases([mutant], Effort(3, 60)) if each.mutant]
+    (found,) = mutant_cases([mutant], Effort(3, 60))
     return found
 
 
@@ -43,11 +47,24 @@ def test_a_relay_that_does_not_start_is_no_kill() -> None:
 
 
 def test_every_domain_has_a_right_relay_and_every_mutant_a_domain() -> None:
-    chosen = list(cases(listed_mutants(), Effort(1)))
-    right = [each for each in chosen if each.mutant is None]
+    right, faulty = list(right_cases(Effort(1))), list(mutant_cases(listed_mutants(), Effort(1)))
     assert {each.domain for each in right} == {"market_data", "signal", "execution"}
-    assert len(chosen) - len(right) == len(listed_mutants()) >= 40
-    assert all(each.domain in each.mutant.domains for each in chosen if each.mutant)
+    assert len(faulty) == len(listed_mutants()) >= 40
+    assert all(each.domain in each.mutant.domains for each in faulty if each.mutant)
+
+
+def test_a_relay_that_is_judged_again_gets_another_seed_and_is_told_by_its_rate() -> None:
+    chosen = repeated([case("drop-header-only")], 3)
+    assert [each.effort.seed for each in chosen] == [3, 4, 5]
+    outcomes = [
+        Outcome(each.name, each.domain, False, ("FWD-6",), {}, killed, 10 * turn, turn, seed=each.effort.seed)
+        for turn, (each, killed) in enumerate(zip(chosen, ("FWD-6", "", "FWD-6"), strict=True))
+    ]
+    done = Selftest(3, 60, 1, 3.0, tuple(outcomes))
+    (rate,) = done.survivors
+    assert (rate.rightly, rate.always, rate.killed_by, rate.programs, rate.seconds) == (2, False, ["FWD-6"], 10, 1.0)
+    assert [each.seed for each in rate.missed] == [4]
+    assert (done.killed, done.repeat, done.trusted, done.false_alarms) == (0, 3, False, [])
 
 
 def test_the_profile_follows_the_arguments() -> None:

@@ -14,12 +14,51 @@ from ..errors import UsageError
 from ..exits import Exit
 from ..options import Duration, split_names
 from ..requirements import DOMAIN_NAMES
-from ..selftest import DEFAULT_EXAMPLES, Effort, Outcome, Selftest, cases, chosen_mutants, run_selftest
+from ..selftest import (
+    DEFAULT_EXAMPLES,
+    Case,
+    Effort,
+    Outcome,
+    Selftest,
+    chosen_mutants,
+    mutant_cases,
+    repeated,
+    right_cases,
+    run_selftest,
+)
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The options of a self-test as given."""
+
+    mutants: tuple[str, ...]
+    limit: int | None
+    only: str | None
+    repeat: int
+    domain: str | None
+    max_examples: int
+    time_budget: float
+    seed: int | None
+    workers: int | None
+    json_file: Path | None
 
 
 @click.command("selftest")
 @click.option("--mutants", multiple=True, metavar="NAMES", help="Only these mutants, comma-separated.  [default: all]")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N mutants.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N mutants.  [default: all]")
+@click.option(
+    "--only",
+    type=click.Choice(("right", "mutants")),
+    help="Judge the right relays alone, or the mutants alone.  [default: both]",
+)
+@click.option(
+    "--repeat",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Judge each relay N times, with the seeds from --seed on: a kill rate, and a bound for false alarms.",
+)
 @click.option("--domain", type=click.Choice(DOMAIN_NAMES), help="Only this domain.  [default: all]")
 @click.option(
     "--max-examples",
@@ -41,21 +80,13 @@ from ..selftest import DEFAULT_EXAMPLES, Effort, Outcome, Selftest, cases, chose
 )
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Relays judged at once.  [default: one a core]")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the outcomes here.")
-def command(
-    mutants: tuple[str, ...],
-    limit: int | None,
-    domain: str | None,
-    max_examples: int,
-    time_budget: float,
-    seed: int | None,
-    workers: int | None,
-    json_file: Path | None,
-) -> int:
+def command(**given: object) -> int:
     """Judge the suite on this machine before trusting its verdicts.
 
     \b
     torq-conformance selftest --workers 2
-    torq-conformance selftest --mutants drop-random,head-of-line --seed 7
+    torq-conformance selftest --mutants drop-random,head-of-line --only mutants --seed 7
+    torq-conformance selftest --only right --repeat 25
 
     A mutant is the right relay with one fault (torq-specimen --list-mutants). Every mutant must fail a requirement that
     it names, and the right relay, in each domain and with several settings, none.
@@ -63,20 +94,36 @@ def command(
     \b
     Exit codes: 0 every mutant is killed and no right relay fails; 1 a mutant survives, or a false alarm; 2 wrong usage.
     """
-    effort = Effort(random.randrange(10**6) if seed is None else seed, max_examples, time_budget)
-    chosen = list(cases(chosen_mutants(split_names(mutants), limit), effort, domain=domain))
-    count = workers or os.cpu_count() or 1
-    click.echo(
-        f"{len(chosen)} relays, up to {max_examples} programs a requirement, seed {effort.seed}, {count} at a time"
+    options = msgspec.convert(given, Options)
+    effort = Effort(
+        random.randrange(10**6) if options.seed is None else options.seed, options.max_examples, options.time_budget
     )
-    done = run_selftest(chosen, effort, workers=count, told=_tell)
+    chosen = repeated(_chosen(options, effort), options.repeat)
+    workers = options.workers or os.cpu_count() or 1
+    times = f", each {options.repeat} times" if options.repeat > 1 else ""
+    click.echo(
+        f"{len(chosen) // options.repeat} relays{times}, up to {effort.max_examples} programs a requirement, "
+        f"seed {effort.seed}, {workers} at a time"
+    )
+    done = run_selftest(chosen, effort, workers=workers, told=_tell)
     _conclude(done)
-    if json_file is not None:
+    if options.json_file is not None:
         try:
-            json_file.write_bytes(msgspec.json.format(msgspec.json.encode(done), indent=1) + b"\n")
+            options.json_file.write_bytes(msgspec.json.format(msgspec.json.encode(done), indent=1) + b"\n")
         except OSError as error:
-            raise UsageError(f"cannot write {json_file}: {error.strerror or error}") from error
+            raise UsageError(f"cannot write {options.json_file}: {error.strerror or error}") from error
     return Exit.PASS if done.trusted else Exit.FAIL
+
+
+def _chosen(options: Options, effort: Effort) -> Iterator[Case]:
+    names = split_names(options.mutants)
+    if options.only == "right" and (names or options.limit):
+        raise UsageError("--only right judges no mutant: leave out --mutants and --limit")
+    mutants = chosen_mutants(names, options.limit)
+    if options.only != "mutants":
+        yield from right_cases(effort, domain=options.domain)
+    if options.only != "right":
+        yield from mutant_cases(mutants, effort, domain=options.domain)
 
 
 def _tell(outcome: Outcome) -> None:
@@ -89,21 +136,20 @@ def _tell(outcome: Outcome) -> None:
         word, why = "killed", f"by {outcome.killed_by}"
     else:
         word, why = "SURVIVES", f"nothing of {', '.join(outcome.expected)} fails"
-    effort = f"({outcome.programs} programs, {outcome.seconds:.1f} s)"
+    effort = f"({outcome.programs} programs, {outcome.seconds:.1f} s, seed {outcome.seed})"
     click.echo(f"{word:<11} {outcome.name:<30} {outcome.domain:<11} {why} {effort}")
 
 
 def _conclude(done: Selftest) -> None:
-    total = len(done.mutants)
-    rate = (
-        f"{done.killed} of {total} mutants killed ({100 * done.killed / total:.1f} %)" if total else "no mutant judged"
-    )
-    right = sum(outcome.good for outcome in done.outcomes)
-    alarms = len(done.false_alarms)
-    click.echo(
-        f"\n{rate}, {alarms} false {'alarm' if alarms == 1 else 'alarms'} on {right} right relays, "
-        f"in {done.seconds:.0f} s with seed {done.seed}"
-    )
+    said = []
+    if total := len(done.mutants):
+        said.append(f"{done.killed} of {total} mutants killed ({100 * done.killed / total:.1f} %)")
+    if done.right:
+        runs, alarms = sum(len(rate.outcomes) for rate in done.right), len(done.false_alarms)
+        said.append(
+            f"{alarms} false {'alarm' if alarms == 1 else 'alarms'} in {runs} runs of {len(done.right)} right relays"
+        )
+    click.echo(f"\n{', '.join(said)}, in {done.seconds:.0f} s with seed {done.seed}")
     click.echo("\n".join(_judgement(done)))
 
 
@@ -114,12 +160,16 @@ def _judgement(done: Selftest) -> Iterator[str]:
         return
     reasons = []
     if done.survivors:
-        names = ", ".join(outcome.name for outcome in done.survivors)
+        names = ", ".join(f"{rate.name}, killed {rate.rightly} of {len(rate.outcomes)}" for rate in done.survivors)
         reasons.append(f"a relay with a known fault can pass ({names})")
     if done.false_alarms:
         names = ", ".join(f"{outcome.name} of {outcome.domain}" for outcome in done.false_alarms)
         reasons.append(f"a right relay can fail ({names})")
     yield f"Do not trust the verdicts of the suite on this machine yet: {'; '.join(reasons)}."
-    if done.survivors:
-        again = ",".join(outcome.name for outcome in done.survivors)
-        yield f"again: torq-conformance selftest --mutants {again} --seed {done.seed} --workers 1"
+    for rate in done.survivors:
+        seed = rate.missed[0].seed
+        yield f"again: torq-conformance selftest --only mutants --mutants {rate.name} --seed {seed} --workers 1"
+    for outcome in done.false_alarms:
+        yield (
+            f"again: torq-conformance selftest --only right --domain {outcome.domain} --seed {outcome.seed} --workers 1"
+        )
