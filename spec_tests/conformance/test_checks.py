@@ -10,14 +10,18 @@ from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.checks import CHECKS, EXTRA_CHECKS, Bench, UnsupportedCheckError
 from torq_conformance.profile import load_profile
 
-LIMITED = msgspec.structs.replace(load_profile("reference"), max_connections=4)
+REFERENCE = load_profile("reference")
+PROFILES = {
+    "CONN-5": msgspec.structs.replace(REFERENCE, max_connections=4),
+    "FRAME-5": msgspec.structs.replace(REFERENCE, partial_frame_timeout=1.0),
+}
+"""What the relay under a check promises, where it is not what the reference promises."""
 
 
 def kinds(requirement: str, *arguments: str, command: str = "") -> set[str]:
-    profile = LIMITED if requirement == "CONN-5" else load_profile("reference")
     check = {**CHECKS, **EXTRA_CHECKS}[requirement]
     command = command or specimen("correct", "signal", *arguments)
-    with Bench(command, profile, rules_of("signal")) as bench:
+    with Bench(command, PROFILES.get(requirement, REFERENCE), rules_of("signal")) as bench:
         found = {finding.kind for finding in check(bench)}
     assert bench.acts
     return found
@@ -32,6 +36,17 @@ def test_conn_5_a_relay_with_a_limit_passes() -> None:
     assert kinds("CONN-5", "--max-connections 4") == set()
 
 
+def test_frame_5_a_relay_that_ends_incomplete_frames_and_no_others_passes() -> None:
+    assert kinds("FRAME-5", "--partial-frame-timeout 1") == set()
+
+
+def test_frame_5_is_not_judged_where_the_profile_names_no_time_or_a_long_one() -> None:
+    for timeout in (None, 30.0):
+        profile = msgspec.structs.replace(REFERENCE, partial_frame_timeout=timeout)
+        with Bench("never started", profile, rules_of("signal")) as bench, pytest.raises(UnsupportedCheckError):
+            list(CHECKS["FRAME-5"](bench))
+
+
 @pytest.mark.parametrize(
     ("requirement", "fault", "kind"),
     [
@@ -41,6 +56,9 @@ def test_conn_5_a_relay_with_a_limit_passes() -> None:
         ("CONN-4", "--mutant serves-first-100", "lost"),
         ("CONN-5", "--mutant limit-ignored --max-connections 4", "admitted"),
         ("CONN-8", "--mutant descriptor-leak", "leaked"),
+        ("FRAME-5", "--mutant partial-kept --partial-frame-timeout 1", "kept"),
+        ("FRAME-5", "--mutant partial-kept-by-trickle --partial-frame-timeout 1", "kept"),
+        ("FRAME-5", "--mutant partial-timed-from-the-first --partial-frame-timeout 1", "closed"),
         ("RES-2", "--mutant thread-leak", "leaked"),
         ("RES-1", "--mutant fat-connections", "costly"),
         ("DOM-5", "--mutant siblings-fed", "leaked"),
@@ -57,7 +75,7 @@ def test_a_fault_is_found_by_the_check_that_looks_for_it(requirement: str, fault
 
 
 def test_a_failing_check_says_how_to_repeat_it_by_hand() -> None:
-    with Bench(specimen("correct", "signal", "--mutant live-socket-stolen"), LIMITED, rules_of("signal")) as bench:
+    with Bench(specimen("correct", "signal", "--mutant live-socket-stolen"), REFERENCE, rules_of("signal")) as bench:
         assert list(CHECKS["CONN-2"](bench))
     started, *_, done = bench.acts
     assert re.search(r"start the relay: \S*torq-specimen correct --socket /\S+\.sock --domain signal", started)
@@ -81,7 +99,6 @@ def test_a_relay_that_promises_to_forward_nothing_is_not_asked_to(requirement: s
     ("requirement", "command"),
     [
         ("CONN-1", "torq-specimen correct --tcp 127.0.0.1:{port} --domain signal"),
-        ("FRAME-5", specimen("correct", "signal")),
         ("DOM-5", "torq-specimen correct --socket {socket}"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import get_args, get_type_hints
 import msgspec
 
 from torq_conformance import executor, faults, features, streams, target
-from torq_conformance.checks import bench, connections, life, resources
+from torq_conformance.checks import bench, connections, life, resources, unfinished
 from torq_conformance.profile import UNIX_SOCKET_BYTES, Profile, rules_for
 from torq_conformance.program import Idle
 from torq_conformance.requirements import DOMAIN_NAMES, requirements, settings
@@ -86,7 +86,7 @@ def test_figures_of_the_notes_are_those_that_the_suite_judges_by() -> None:
     idle = next(step for step in features.faults.silence(rules)[0].steps if isinstance(step, Idle))
     assert told("CONN-3", f"{idle.milliseconds / 1000:g} s")
     assert told("CONN-4", f"within {connections.MANY_SECONDS:.0f} s")
-    assert told("FRAME-5", f"names {connections.LONGEST_PARTIAL:g} s or less")
+    assert told("FRAME-5", f"names {unfinished.LONGEST_PARTIAL:g} s or less")
     assert told("VAL-5", f"waits {executor.SILENCE:.0f} s")
     assert told("LIFE-1", f"within {bench.PATIENCE:.0f} s after the backlog")
     assert told("LIFE-1", f"within {life.AT_ONCE:.0f} s after a second signal")

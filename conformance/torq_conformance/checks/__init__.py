@@ -5,7 +5,6 @@ Facts: levels are compared between equal moments, after warming up, so that cach
 
 from .bench import Bench, Check, UnsupportedCheckError
 from .connections import (
-    ends_unfinished_frames,
     leaves_a_live_relay_alone,
     refuses_above_its_limit,
     serves_a_thousand,
@@ -15,6 +14,7 @@ from .life import drains
 from .permissions import keeps_others_out
 from .resources import bounds_its_memory, costs_little, costs_nothing_to_claim, gives_back
 from .separation import stays_apart
+from .unfinished import ends_unfinished_frames
 
 __all__ = ["CHECKS", "EXTRA_CHECKS", "Bench", "Check", "UnsupportedCheckError"]
 

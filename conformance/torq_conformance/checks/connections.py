@@ -1,4 +1,4 @@
-"""Checks of how a relay takes connections: where it listens, how many it serves (CONN, FRAME-5)."""
+"""Checks of how a relay takes connections: where it listens, how many it serves (CONN)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ MANY = 1000
 """Connections of CONN-4 and RES-1."""
 MANY_SECONDS = 20.0
 """Seconds in which as many connections must be served."""
-LONGEST_PARTIAL = 20.0
-"""Seconds of a partial_frame_timeout that FRAME-5 still waits for."""
 RESERVED_DESCRIPTORS = 100
 RESERVED_CONNECTIONS = 5
 
@@ -136,21 +134,3 @@ def _is_refused(bench: Bench, target: SpawnedTarget) -> bool:
         return bench.connect(target).is_closed()
     except TargetError as error:
         return not isinstance(error.__cause__, TimeoutError)
-
-
-def ends_unfinished_frames(bench: Bench) -> Iterator[Finding]:
-    """FRAME-5: a connection that holds an incomplete frame for longer than partial_frame_timeout."""
-    timeout = bench.profile.partial_frame_timeout
-    if timeout is None:
-        raise UnsupportedCheckError("the profile names no partial_frame_timeout to wait for")
-    if timeout > LONGEST_PARTIAL:
-        raise UnsupportedCheckError(
-            f"the profile's partial_frame_timeout of {timeout:g} s is more than the {LONGEST_PARTIAL:g} s that the "
-            "suite waits for"
-        )
-    with bench.relay() as target:
-        bench.act(f"send half a frame and wait for {timeout} s")
-        client = bench.joined(target, 1)[0]
-        client.send(bench.frame(100)[:60])
-        if not client.is_closed(timeout * 2 + 2):
-            yield Finding("kept", f"the connection closed after {timeout} s", "it stays open")

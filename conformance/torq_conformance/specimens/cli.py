@@ -104,6 +104,7 @@ def _add_settings(parser: argparse.ArgumentParser, default: Settings) -> None:
     add("--queue-frames", int, default.queue_frames, "frames held for a slow consumer")
     add("--queue-bytes", int, default.queue_bytes, "bytes held for a slow consumer")
     add("--stall-timeout", float, default.stall_s, "seconds backpressure may last before it disconnects")
+    add("--partial-frame-timeout", float, default.partial_frame_timeout_s, "seconds of an incomplete frame, 0: no end")
     add("--drain-timeout", float, default.drain_timeout_s, "seconds SIGTERM gives slow consumers")
     add("--probability", float, default.probability, "how often a random mutant acts, 0 to 1")
     add("--seed", int, default.seed, "of the random mutants")
@@ -201,6 +202,7 @@ def _settings(options: argparse.Namespace, descriptors: int) -> Settings:
         queue_frames=options.queue_frames,
         queue_bytes=options.queue_bytes,
         stall_s=options.stall_timeout,
+        partial_frame_timeout_s=options.partial_frame_timeout,
         drain_timeout_s=options.drain_timeout,
         probability=options.probability,
         seed=options.seed,

@@ -52,6 +52,7 @@ class Relay:
         self.judge = self.judge_part(settings)
         self.connections: dict[int, Connection] = {}
         self.held: dict[Connection, float] = {}  # over its bound under backpressure, with its deadline
+        self.unfinished: dict[Connection, float] = {}  # within a frame, with its deadline
         self.joined = 0
         self.stopping = False
         self.poll = select.epoll()
@@ -111,11 +112,12 @@ class Relay:
 
     def seconds_to_wait(self) -> float | None:
         """Time to the next deadline, None when there is none."""
-        return max(0.0, min(self.held.values()) - time.monotonic()) if self.held else None
+        deadlines = (*self.held.values(), *self.unfinished.values())
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def tick(self) -> None:
-        """Once a turn: disconnect slow consumers whose stall lasted too long."""
-        for connection, deadline in list(self.held.items()):
+        """Once a turn: disconnect slow consumers whose stall, and senders whose frame, lasted too long (FRAME-5)."""
+        for connection, deadline in (*self.held.items(), *self.unfinished.items()):
             if deadline <= time.monotonic():
                 self.close(connection)
 
@@ -199,6 +201,7 @@ class Relay:
     def sending_ended(self, connection: Connection, gone: bool) -> None:
         """A client sends no more: it may go on receiving (CONN-7) unless it is gone."""
         connection.sending = False
+        self.unfinished.pop(connection, None)
         if gone or not connection.receiving:
             self.close(connection)
         else:
@@ -209,6 +212,7 @@ class Relay:
         if self.connections.pop(connection.sock.fileno(), None) is None:
             return
         self.release(connection)
+        self.unfinished.pop(connection, None)
         self.closed(connection)
         connection.sock.close()
 
@@ -227,8 +231,10 @@ class Relay:
 
     def received(self, connection: Connection, data: bytes) -> None:
         """Cut a chunk into frames and forward those that are not refused (FWD-1, DOM, VAL)."""
+        finished = False
         try:
             for frame in connection.framer.feed(data):
+                finished = True
                 reason = self.judge.refusal(frame)
                 if reason is None:
                     self.forward(connection, frame)
@@ -236,6 +242,15 @@ class Relay:
                     self.refused(connection, frame, reason)
         except FramingError:
             self.framing_error(connection)
+        if self.settings.partial_frame_timeout_s and connection.sock.fileno() in self.connections:
+            self.time_frame(connection, finished)
+
+    def time_frame(self, connection: Connection, finished: bool) -> None:
+        """Time the frame that a connection is within, from its first byte; a read may have `finished` others."""
+        if not connection.framer.buffer:
+            self.unfinished.pop(connection, None)
+        elif finished or connection not in self.unfinished:
+            self.unfinished[connection] = time.monotonic() + self.settings.partial_frame_timeout_s
 
     def refused(self, connection: Connection, frame: bytes, reason: str) -> None:
         """A frame reaches nobody; its connection stays."""

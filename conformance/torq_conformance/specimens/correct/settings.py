@@ -15,6 +15,7 @@ class Settings(NamedTuple):
     queue_frames: int = 10_000
     queue_bytes: int = 16_777_216
     stall_s: float = 1.0  # how long backpressure may last before the slow consumer is disconnected
+    partial_frame_timeout_s: float = 0.0  # how long an incomplete frame may stand; 0: for ever
     drain_timeout_s: float = 5.0
     probability: float = 0.2  # of the mutants that act at random
     seed: int = 0

@@ -111,6 +111,37 @@ class PartialAtEnd(Relay):
         super().sending_ended(connection, gone)
 
 
+PARTIAL_TIMEOUT = "--partial-frame-timeout 1"
+
+
+@mutant("partial-kept", "FRAME-5", "keeps an incomplete frame for ever", arguments=PARTIAL_TIMEOUT)
+class PartialKept(Relay):
+    def time_frame(self, connection: Connection, finished: bool) -> None:
+        """Never ends."""
+
+
+@mutant(
+    "partial-kept-by-trickle",
+    "FRAME-5",
+    "times an incomplete frame from its last byte, not its first",
+    arguments=PARTIAL_TIMEOUT,
+)
+class PartialKeptByTrickle(Relay):
+    def time_frame(self, connection: Connection, finished: bool) -> None:
+        super().time_frame(connection, True)
+
+
+@mutant(
+    "partial-timed-from-the-first",
+    "FRAME-5",
+    "closes a connection that begins one frame in the write that ends another",
+    arguments=PARTIAL_TIMEOUT,
+)
+class PartialTimedFromTheFirst(Relay):
+    def time_frame(self, connection: Connection, finished: bool) -> None:
+        super().time_frame(connection, False)
+
+
 @mutant("cut-through", "FRAME-4 FRAME-3", "forwards the first part of a frame before the rest has come")
 class CutThrough(Relay):
     def __init__(self, settings: Settings, doorway: Doorway) -> None:

@@ -1,5 +1,8 @@
 """FRAME: frames however their bytes come, and nothing of what is no whole frame."""
 
+import contextlib
+import time
+
 from spec_tests.conformance.specimens.black_box_checks.subject import Subject, check, transmit
 
 
@@ -24,3 +27,26 @@ def connections_never_mix_and_parts_go_nowhere(subject: Subject) -> None:
         transmit(three, clients, [], b"", subject.fence)
         two.send_and_see_it_read(second[50:])
         transmit(one, clients, [first[10:]], second + first, subject.fence)
+
+
+@check("FRAME-5")
+def an_incomplete_frame_stands_for_its_time_and_no_longer(subject: Subject) -> None:
+    whole = subject.valid(1, 200)
+    with subject.start("--partial-frame-timeout", "1") as relay:
+        silent, trickling, steady = relay.joined(3, subject.ping)
+        for client in (silent, trickling, steady):
+            client.send(whole[:40])
+        until = time.monotonic() + 1.5
+        for at in range(40, len(whole)):
+            steady.send(whole[40:] + whole[:40])
+            assert steady.receive(len(whole)) == whole
+            for client in (silent, trickling):
+                with contextlib.suppress(OSError):  # it is closed
+                    client.receive(len(whole))
+            if time.monotonic() > until:
+                break
+            with contextlib.suppress(OSError):
+                trickling.send(whole[at : at + 1])
+                trickling.has_something(within_s=0.1)
+        for client in (silent, trickling):
+            assert client.receive_all() == b""

@@ -1,0 +1,88 @@
+"""The check of how long a relay lets an incomplete frame stand (FRAME-5).
+
+Facts: the time counts from the first byte of the frame, so one more byte now and then gains nothing; a client that ends
+each frame in time may begin the next in the same write for as long as it likes.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Iterator
+
+from ..oracles import Finding
+from .bench import Bench, Client, UnsupportedCheckError
+
+LONGEST_PARTIAL = 20.0
+"""Seconds of a partial_frame_timeout that FRAME-5 still waits for."""
+SHORTEST_STEADY = 1.0
+"""Seconds of it below which a busy machine could hold up a client that ends its frames in time."""
+WRITES = 6
+"""Into how many parts that time is cut, with a write of each client in every part."""
+WAITED = 1.5
+"""How many times that time the clients write at least, so that it can end within."""
+HALF = 60
+"""Bytes of a frame that is not finished."""
+LONGEST_VALUE = 4000
+"""Bytes of the value in the frame that comes byte by byte: more than are ever written."""
+
+
+def ends_unfinished_frames(bench: Bench) -> Iterator[Finding]:
+    """FRAME-5: connections within a frame for longer than partial_frame_timeout, and one that is not."""
+    timeout = _timeout(bench)
+    with bench.relay() as target:
+        silent, trickling, steady = bench.joined(target, 3)
+        bench.act(
+            f"A sends half a frame; B half a frame, then one byte of it every {timeout / WRITES:.3g} s; C ends a frame "
+            "as often, and begins the next in the same write"
+        )
+        in_time = _wait_for_the_end(bench, timeout, silent, trickling, steady)
+        for client, how in ((silent, "half a frame"), (trickling, "half a frame, then a byte of it now and then")):
+            if not client.closed:
+                yield Finding("kept", f"the end, after {timeout:g} s, of a connection that sent {how}", "it stays open")
+        if steady.closed and in_time:
+            yield Finding(
+                "closed", f"an open connection for whoever ends each frame within {timeout:g} s", "the relay closes it"
+            )
+
+
+def _timeout(bench: Bench) -> float:
+    """The profile's partial_frame_timeout in seconds. Raises UnsupportedCheckError where there is none to wait for."""
+    timeout = bench.profile.partial_frame_timeout
+    if timeout is None:
+        raise UnsupportedCheckError("the profile names no partial_frame_timeout to wait for")
+    if timeout > LONGEST_PARTIAL:
+        raise UnsupportedCheckError(
+            f"the profile's partial_frame_timeout of {timeout:g} s is more than the {LONGEST_PARTIAL:g} s that the "
+            "suite waits for"
+        )
+    return timeout
+
+
+def _wait_for_the_end(bench: Bench, timeout: float, silent: Client, trickling: Client, steady: Client) -> bool:
+    """Write while A or B stands, at most twice the time and 2 s; whether C ended its frames in time for certain."""
+    begun = time.monotonic()
+    byte_by_byte = bench.frame(LONGEST_VALUE)
+    silent.send(bench.frame(100)[:HALF])
+    trickling.send(byte_by_byte[:HALF])
+    rest, in_time = b"", timeout >= SHORTEST_STEADY
+    for at in range(HALF, len(byte_by_byte)):
+        written = time.monotonic()
+        passed = written - begun
+        if passed > timeout * 2 + 2 or (silent.closed and trickling.closed and passed > timeout * WAITED):
+            break
+        frame = bench.frame(100)
+        steady.send(rest + frame[:HALF])
+        rest = frame[HALF:]
+        trickling.send(byte_by_byte[at : at + 1])
+        _read_all((silent, trickling, steady), timeout / WRITES)
+        in_time = in_time and time.monotonic() - written < timeout / 2
+    return in_time
+
+
+def _read_all(clients: tuple[Client, ...], seconds: float) -> None:
+    """Read whatever comes to some clients within some seconds."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        for sock in select.select([client.sock for client in clients if not client.closed], [], [], left)[0]:
+            next(client for client in clients if client.sock is sock).read()
