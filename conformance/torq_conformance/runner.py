@@ -117,6 +117,7 @@ def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: T
         except TargetError as error:
             findings = [Finding("unserved", "the relay to start and to serve", str(error))]
         runs += 1
+        result.reason = "; ".join(bench.left_out)
         result.evidence.update(bench.evidence)
         result.evidence["programs"] += 1
         if findings:

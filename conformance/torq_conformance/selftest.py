@@ -10,6 +10,7 @@ Facts:
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -68,6 +69,7 @@ class Mutant(msgspec.Struct, frozen=True):
     domains: tuple[str, ...]
     arguments: tuple[str, ...]
     text: str
+    needs_root: bool = False
 
 
 class Effort(msgspec.Struct, frozen=True):
@@ -216,13 +218,14 @@ def listed_mutants() -> list[Mutant]:
 
 
 def chosen_mutants(names: Iterable[str], limit: int | None) -> list[Mutant]:
-    """The mutants named (all of them when none is), at most ``limit``. Raises UsageError for an unknown name."""
+    """The mutants named (or all that show to this user), at most ``limit``. Raises UsageError for an unknown name."""
     known = {mutant.name: mutant for mutant in listed_mutants()}
     wanted = list(names)
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise UsageError(f"no mutant is called {', '.join(unknown)}; torq-specimen --list-mutants names them all")
-    return [known[name] for name in wanted or known][:limit]
+    shown = [name for name, mutant in known.items() if not mutant.needs_root or os.geteuid() == 0]
+    return [known[name] for name in wanted or shown][:limit]
 
 
 def right_cases(effort: Effort, *, domain: str | None = None) -> Iterator[Case]:

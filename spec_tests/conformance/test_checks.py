@@ -1,14 +1,16 @@
 """The fixed checks: a right relay passes each, and a relay with the fault that it looks for does not."""
 
+import os
 import re
 
 import msgspec
 import pytest
 
-from spec_tests.conformance.judged_relays import specimen
+from spec_tests.conformance.judged_relays import judged, plan_for, relay, specimen
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.checks import CHECKS, EXTRA_CHECKS, Bench, UnsupportedCheckError
 from torq_conformance.profile import load_profile
+from torq_conformance.verdict import Verdict
 
 REFERENCE = load_profile("reference")
 PROFILES = {
@@ -16,6 +18,9 @@ PROFILES = {
     "FRAME-5": msgspec.structs.replace(REFERENCE, partial_frame_timeout=1.0),
 }
 """What the relay under a check promises, where it is not what the reference promises."""
+
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="gives a directory to another user")
 
 
 def kinds(requirement: str, *arguments: str, command: str = "") -> set[str]:
@@ -38,6 +43,17 @@ def test_conn_5_a_relay_with_a_limit_passes() -> None:
 
 def test_frame_5_a_relay_that_ends_incomplete_frames_and_no_others_passes() -> None:
     assert kinds("FRAME-5", "--partial-frame-timeout 1") == set()
+
+
+def test_sec_1_without_root_a_pass_says_that_the_owner_was_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", forbidden)
+    with relay(specimen("correct", "signal")) as target:
+        result = judged(target, plan_for("SEC-1"))["SEC-1"]
+    assert result.verdict is Verdict.PASS
+    assert "who owns the directory was not judged: chown fails (Operation not permitted)" in result.reason
 
 
 def test_frame_5_is_not_judged_where_the_profile_names_no_time_or_a_long_one() -> None:
@@ -68,6 +84,7 @@ def test_frame_5_is_not_judged_where_the_profile_names_no_time_or_a_long_one() -
         ("LIFE-1", "--mutant backlog-discarded", "lost"),
         ("SEC-1", "--mutant created-directory-open", "open"),
         ("SEC-1", "--mutant open-directory-accepted", "started"),
+        pytest.param("SEC-1", "--mutant foreign-directory-accepted", "started", marks=AS_ROOT),
     ],
 )
 def test_a_fault_is_found_by_the_check_that_looks_for_it(requirement: str, fault: str, kind: str) -> None:

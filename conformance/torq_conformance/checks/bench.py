@@ -112,6 +112,7 @@ class Bench:
     evidence: Counter[str] = field(default_factory=Counter)
     sequence: int = 0
     clients: list[Client] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         return self
@@ -123,6 +124,10 @@ class Bench:
     def act(self, text: str) -> None:
         """Note what is done."""
         self.acts.append(text)
+
+    def leave_out(self, reason: str) -> None:
+        """Note a part of the requirement that cannot be judged here, and why."""
+        self.left_out.append(reason)
 
     @contextmanager
     def relay(self) -> Iterator[SpawnedTarget]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import TargetError
 from ..oracles import Finding
+from ..target import SpawnedTarget
 from .bench import Bench, UnsupportedCheckError
+from .levels import pid_of
+
+STRANGERS = (65_534, 65_533, 65_532)
+"""Numbers of users one of which neither the suite nor the relay is."""
 
 
 def keeps_others_out(bench: Bench) -> Iterator[Finding]:
-    """SEC-1: modes of socket and directory; a directory that others may write to."""
+    """SEC-1: modes of socket and directory; a directory that others may write to, or that is another user's."""
     with bench.relay() as target:
         if not target.address.path:
             raise UnsupportedCheckError("needs a relay on a Unix socket ({socket})")
@@ -27,11 +33,30 @@ def keeps_others_out(bench: Bench) -> Iterator[Finding]:
             forbidden = 0o007 if what == "directory" else 0o006
             if mode & forbidden:
                 yield Finding("open", f"a {what} closed to other users", f"its mode is {mode:04o}")
+        owners = {os.geteuid(), Path(f"/proc/{pid_of(target)}").stat().st_uid}
         bench.act("end it, make the directory writable by others (chmod 777), and start it there again")
         target.end()
         path.parent.chmod(0o777)
+        if _starts(target):
+            yield Finding("started", "no start in a directory that others may write to", "it starts and serves")
+            target.end()
+        stranger = next(uid for uid in STRANGERS if uid not in owners)
+        bench.act(
+            f"end it, give the directory to another user alone (chmod 700, chown {stranger}), start it there again"
+        )
+        path.parent.chmod(0o700)
         try:
-            target.start_again()
-        except TargetError:
+            os.chown(path.parent, stranger, -1)
+        except OSError as error:
+            bench.leave_out(f"who owns the directory was not judged: chown fails ({error.strerror}), it takes root")
             return
-        yield Finding("started", "no start in a directory that others may write to", "it starts and serves")
+        if _starts(target):
+            yield Finding("started", "no start in a directory that another user owns", "it starts and serves")
+
+
+def _starts(target: SpawnedTarget) -> bool:
+    try:
+        target.start_again()
+    except TargetError:
+        return False
+    return True

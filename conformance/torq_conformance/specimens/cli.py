@@ -222,12 +222,13 @@ def _print_mutants(as_json: bool) -> None:
     if as_json:
         import json
 
-        fields = ("name", "catches", "domains", "arguments", "text")
+        fields = ("name", "catches", "domains", "arguments", "text", "needs_root")
         print(json.dumps([{field: getattr(row, field) for field in fields} for row in TABLE.values()], indent=2))
         return
     for row in TABLE.values():
         only = "" if row.domains == ALL_DOMAINS else f" [{', '.join(row.domains)}]"
         needs = f" ({' '.join(row.arguments)})" if row.arguments else ""
+        needs += " (only root can tell)" if row.needs_root else ""
         print(f"{row.name:<29}  {' '.join(row.catches):<20}  {row.text}{only}{needs}")
 
 

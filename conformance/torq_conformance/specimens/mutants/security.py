@@ -20,6 +20,14 @@ class CreatedDirectoryOpen(Doorway):
             os.chmod(directory, 0o777)  # noqa: S103 (the fault itself)
 
 
+@mutant("foreign-directory-accepted", "SEC-1", "starts in a directory of another user", needs_root=True)
+class ForeignDirectoryAccepted(Doorway):
+    def prepare_directory(self, directory: str) -> None:
+        os.makedirs(directory, mode=self.directory_mode, exist_ok=True)
+        if os.stat(directory).st_mode & 0o022:
+            super().prepare_directory(directory)
+
+
 @mutant("open-directory-accepted", "SEC-1", "starts in a directory that others may write")
 class OpenDirectoryAccepted(Doorway):
     def prepare_directory(self, directory: str) -> None:

@@ -18,6 +18,7 @@ class Mutant(NamedTuple):
 
     `catches`: the requirements that it breaks, the nearest first. `domains`: where it shows. `arguments`: what the
     relay must be started with, besides, for it to show. `part`: the class that stands in for the correct one.
+    `needs_root`: it shows only to who may give a directory to another user.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Mutant(NamedTuple):
     arguments: tuple[str, ...]
     text: str
     part: Part
+    needs_root: bool = False
 
 
 ALL_DOMAINS = ("market_data", "signal", "execution")
@@ -38,12 +40,15 @@ def mutant(
     text: str,
     domains: str = " ".join(ALL_DOMAINS),
     arguments: str = "",
+    *,
+    needs_root: bool = False,
 ) -> Callable[[PartT], PartT]:
     """Enter the decorated part in the table; the lists are words separated by blanks."""
 
     def enter(part: PartT) -> PartT:
         assert name not in TABLE
-        TABLE[name] = Mutant(name, tuple(catches.split()), tuple(domains.split()), tuple(arguments.split()), text, part)
+        words = (tuple(each.split()) for each in (catches, domains, arguments))
+        TABLE[name] = Mutant(name, *words, text, part, needs_root)
         return part
 
     return enter
