@@ -47,8 +47,8 @@ def mutant(
 
     def enter(part: PartT) -> PartT:
         assert name not in TABLE
-        words = (tuple(each.split()) for each in (catches, domains, arguments))
-        TABLE[name] = Mutant(name, *words, text, part, needs_root)
+        broken, where, needed = (tuple(words.split()) for words in (catches, domains, arguments))
+        TABLE[name] = Mutant(name, broken, where, needed, text, part, needs_root)
         return part
 
     return enter
