@@ -7,7 +7,6 @@ fact a line, never wrapped, so that grep and a CI log can use them.
 from __future__ import annotations
 
 import textwrap
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -17,14 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from .cells import is_thin, thin_cells
 from .counting import counted, failing_runs
+from .exits import Exit
 from .narrate import contradictions, evidence, narrate, prose
 from .plan import Observer, Plan
 from .reports.ascii import draw
-from .reports.model import FAILING
+from .reports.model import FAILING, Report
 from .requirements import Requirement
-from .scenarios import SCENARIOS
 from .trace import diagram_of
 from .verdict import Counterexample, Result, Verdict
 
@@ -187,14 +185,12 @@ class Outcome:
     """How a run came out, for the last screen. ``advice`` gives the lines that follow a failure."""
 
     results: list[Result]
-    planned: int
-    started: float
+    report: Report
     advice: Callable[[Counterexample], Iterable[tuple[str, str]]]
-    stop_reason: str = ""
 
 
 def show_last_screen(out: Console, outcome: Outcome) -> None:
-    """The failures one by one, then the counts of verdicts, and what to do next."""
+    """The failures one by one, then the counts of verdicts, what to do next, and the conclusion."""
     for result in outcome.results:
         if result.counterexample is not None:
             show_counterexample(out, result, outcome.advice(result.counterexample))
@@ -204,18 +200,28 @@ def show_last_screen(out: Console, outcome: Outcome) -> None:
         number = sum(result.verdict is verdict for result in outcome.results)
         if number:
             counts.append(f"{number} {verdict.value}  ", style=COLOURS.get(verdict.value, ""))
+    report = outcome.report
     programs = sum(result.evidence["programs"] for result in outcome.results)
-    counts.append(f"({counted(programs, 'program')} in {time.monotonic() - outcome.started:.1f} s)")
+    counts.append(f"({counted(programs, 'program')} in {report.seconds:.1f} s)")
     out.print(counts, soft_wrap=True)
-    if outcome.stop_reason:
-        judged = f"{len(outcome.results)} of {counted(outcome.planned, 'requirement')} were judged"
-        out.print(Text(f"INCOMPLETE: {outcome.stop_reason}; {judged}", style="bold yellow"), soft_wrap=True)
+    if report.stop_reason:
+        judged = f"{len(outcome.results)} of {counted(len(report.judgements), 'requirement')} were judged"
+        out.print(Text(f"INCOMPLETE: {report.stop_reason}; {judged}", style="bold yellow"), soft_wrap=True)
+    else:
+        _show_unjudged(out, outcome.results)
+    _show_thin(out, report)
+    for problem in report.problems:
+        out.print(Text(f"expected failures: {problem}", style="bold red"), soft_wrap=True)
     failing = [result.requirement.id for result in outcome.results if result.verdict.value in FAILING]
     if failing:
         out.print(Text(f"next: torq-conformance explain {failing[0]}", style="dim"), soft_wrap=True)
-    if not outcome.stop_reason:
-        _show_unjudged(out, outcome.results)
-    _show_thin(out, outcome.results)
+    out.print(Text(report.conclusion, style=_style_of(report)), soft_wrap=True)
+
+
+def _style_of(report: Report) -> str:
+    if report.state == "incomplete" or report.exit_code not in (Exit.PASS, Exit.FAIL):
+        return "bold yellow"
+    return "bold green" if report.exit_code == Exit.PASS else "bold red"
 
 
 def _show_unjudged(out: Console, results: list[Result]) -> None:
@@ -230,19 +236,9 @@ def _show_unjudged(out: Console, results: list[Result]) -> None:
         out.print(Text("next: give more --time-budget or --max-examples", style="dim"), soft_wrap=True)
 
 
-def _show_thin(out: Console, results: list[Result]) -> None:
-    """What the programs of a requirement that holds could have used, and hardly did: how far its PASS reaches."""
-    thin: list[str] = []
-    for result in results:
-        programs = result.evidence["programs"]
-        if result.verdict is not Verdict.PASS or result.requirement.id not in SCENARIOS:
-            continue
-        if is_thin(result.exercised, programs):
-            thin.append(
-                f"{result.requirement.id} was exercised by {result.exercised} of {counted(programs, 'program')}"
-            )
-        for name, count in thin_cells(SCENARIOS[result.requirement.id].cells, result.evidence).items():
-            thin.append(f"{result.requirement.id} had {count} {name} in {counted(programs, 'program')}")
+def _show_thin(out: Console, report: Report) -> None:
+    """What the programs of requirements that hold could have used, and hardly did: how far each PASS reaches."""
+    thin = [f"{each.id} ({', '.join(cell.words for cell in each.thin)})" for each in report.thin]
     if thin:
         out.print(Text(f"thin: {'; '.join(thin)}", style="yellow"), soft_wrap=True)
         out.print(Text("next: --max-examples fills what is thin", style="dim"), soft_wrap=True)

@@ -5,9 +5,13 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
+from spec_tests.conformance import shown_runs
 from spec_tests.conformance.test_machine import written_for
 from torq_conformance.cells import features_of, thin_cells
 from torq_conformance.program import Connect, Frame, HalfClose, Program, Tlv, Write
+from torq_conformance.reports.html import page
+from torq_conformance.reports.junit import junit
+from torq_conformance.reports.markdown import markdown
 from torq_conformance.requirements import requirements
 from torq_conformance.scenarios import SCENARIOS
 from torq_conformance.terminal import Outcome, show_last_screen
@@ -47,10 +51,40 @@ def test_every_cell_is_one_that_the_evidence_counts() -> None:
     assert {cell for scenario in SCENARIOS.values() for cell in scenario.cells} <= set(counted)
 
 
+def framed(**evidence: int) -> Result:
+    result = Result(requirements()["FRAME-2"], Verdict.PASS, exercised=evidence.pop("exercised", 100))
+    result.evidence.update({"programs": 100, "coalesced writes": 100, **evidence})
+    return result
+
+
 def test_thin_cells_are_named_on_the_last_screen() -> None:
-    evidence = Counter({"programs": 100, "coalesced writes": 100, "freezes": 3})
-    result = Result(requirements()["FRAME-2"], Verdict.PASS, exercised=100, evidence=evidence)
+    report = shown_runs.report(shown=[framed(freezes=3)])
     out = Console(record=True, width=200, file=None, quiet=False)
     with out.capture() as captured:
-        show_last_screen(out, Outcome([result], 1, 0.0, lambda _: []))
-    assert "thin: FRAME-2 had 3 freezes in 100 programs" in captured.get()
+        show_last_screen(out, Outcome([], report, lambda _: []))
+    assert "thin: FRAME-2 (freezes: 3 in 100 programs)" in captured.get()
+
+
+def test_thin_cells_are_named_in_every_report() -> None:
+    report = shown_runs.report(shown=[framed(freezes=1, exercised=4)])
+    cells = ["programs that exercise it: 4 in 100 programs", "freezes: 1 in 100 programs"]
+    assert [cell.words for cell in report.by_id()["FRAME-2"].thin] == cells
+    for cell in cells:
+        assert f'<p class="thin">thin: {cell}</p>' in page(report)
+        assert f'<property name="thin" value="{cell}" />' in junit(report).decode()
+    assert f"- FRAME-2: {'; '.join(cells)}" in markdown(report)
+    assert f"thin: FRAME-2 ({', '.join(cells)})" in junit(report).decode()
+
+
+@pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.PASS])
+def test_only_what_holds_is_called_thin(verdict: Verdict) -> None:
+    result = framed(freezes=0)
+    result.verdict = verdict
+    assert shown_runs.report(shown=[result]).thin == []
+
+
+def test_what_is_exercised_often_enough_is_not_thin() -> None:
+    report = shown_runs.report(shown=[framed(freezes=10)])
+    assert report.thin == []
+    assert "thin:" not in page(report)
+    assert "Hardly exercised" not in markdown(report)

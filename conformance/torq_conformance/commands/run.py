@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shlex
-import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +23,7 @@ from ..profile import built_in_profiles, load_profile
 from ..program import Act
 from ..record import FailureKeeper
 from ..reports.build import Setting
+from ..reports.model import Report
 from ..reports.writer import Destination, DestinationType, ReportWriter, now
 from ..requirements import Requirement, sections, select
 from ..run_extras import RunExtras
@@ -201,35 +201,31 @@ class _Run(Observer):
         self._console = console()
         self._observers: list[Observer] = []
         self._results: list[Result] = []
-        self._reports: ReportWriter | None = None
-        self._started = time.monotonic()
 
     def run(self) -> int:
         target = target_for(self._options.address, self._options.command_line, self._plan.domain)
         keeper = FailureKeeper(self._plan, target.description, self._options.failures)
         self._observers += [keeper, *self._extras.observers(self._plan)]
-        if self._options.reports:
-            self._reports = ReportWriter(self._plan, self._setting(target, keeper), self._options.reports)
-            self._observers.append(self._reports)
+        reports = ReportWriter(self._plan, self._setting(target, keeper), self._options.reports)
+        self._observers.append(reports)
         try:
             self._judge(target)
         except KeyboardInterrupt as stop:
             ended = isinstance(stop, Terminated)
             code = Exit.TERMINATED if ended else Exit.INTERRUPTED
-            self._end(keeper, "ended by SIGTERM" if ended else "interrupted by Ctrl-C", code)
+            self._end(keeper, reports.incomplete("ended by SIGTERM" if ended else "interrupted by Ctrl-C", code))
             return code
         except ConformanceError as error:
-            self._end(keeper, str(error).partition("\n")[0], Exit.USAGE)
+            self._end(keeper, reports.incomplete(str(error).partition("\n")[0], Exit.USAGE))
             raise
         except Exception as error:
-            self._end(keeper, f"an error of the suite: {type(error).__name__}: {error}", Exit.USAGE)
+            reason = f"an error of the suite: {type(error).__name__}: {error}"
+            self._end(keeper, reports.incomplete(reason, Exit.USAGE))
             raise
         code = exit_code(self._results)
         problems = self._extras.settle(self._results)
         code = Exit.FAIL if problems else code
-        self._end(keeper, "", code)
-        for problem in problems:
-            self._console.print(f"expected failures: {problem}", style="bold red", soft_wrap=True)
+        self._end(keeper, reports.complete(code, problems))
         return code
 
     def _judge(self, target: Target) -> None:
@@ -278,19 +274,12 @@ class _Run(Observer):
             return "again", f"torq-conformance {self._where}{domain}{profile} --section {shown.requirement}"
         return "replay", f"torq-conformance replay {shlex.quote(str(keeper.path(shown.requirement)))} {self._where}"
 
-    def _end(self, keeper: FailureKeeper, stop_reason: str, code: int) -> None:
-        if self._reports is not None:
-            if stop_reason:
-                self._reports.incomplete(stop_reason, code)
-            else:
-                self._reports.complete(code)
-
+    def _end(self, keeper: FailureKeeper, report: Report) -> None:
         def advice(shown: Counterexample) -> Iterable[tuple[str, str]]:
             yield self._again(keeper, shown)
 
-        if self._results or not stop_reason:
-            outcome = Outcome(self._results, len(self._plan.requirements), self._started, advice, stop_reason)
-            show_last_screen(self._console, outcome)
+        if self._results or report.state == "complete":
+            show_last_screen(self._console, Outcome(self._results, report, advice))
 
     def started(self, requirement: Requirement) -> None:
         check()

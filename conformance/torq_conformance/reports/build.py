@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import msgspec
 
+from ..cells import is_thin, thin_cells
 from ..counting import counted
 from ..narrate import evidence, narrate, prose, upper_bound
 from ..plan import Plan
 from ..program import Program
 from ..requirements import Requirement, sections
+from ..scenarios import SCENARIOS
 from ..trace import diagram_of
 from ..verdict import Counterexample, Result, Verdict
-from .model import Contradiction, Failure, Judgement, Report, Tool
+from .conclusion import conclusion
+from .model import REPORT_MINOR, Contradiction, Failure, Judgement, Report, ThinCell, Tool
 
 MAX_STEPS = 200
 MAX_CONTRADICTIONS = 20
@@ -53,6 +56,7 @@ class Ending:
     complete: bool = False
     reason: str = ""
     exit_code: int | None = None
+    problems: tuple[str, ...] = ()
 
 
 def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending) -> Report:
@@ -84,6 +88,9 @@ def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending
         bytes=totals["bytes"],
         sections={judgement.section: titles[judgement.section] for judgement in judgements},
         judgements=judgements,
+        minor=REPORT_MINOR,
+        conclusion=conclusion(judgements, ending.exit_code, ending.reason),
+        problems=ending.problems,
     )
 
 
@@ -117,7 +124,19 @@ def _judge(entry: Entry, setting: Setting, ending: Ending) -> Judgement:
         began=round(entry.began, 3),
         seconds=round(result.seconds, 3),
         failure=_failure(shown, setting) if shown is not None else None,
+        thin=tuple(_thin(result)),
     )
+
+
+def _thin(result: Result) -> Iterator[ThinCell]:
+    """What the programs of a requirement that holds could have used, and hardly did: how far its PASS reaches."""
+    if result.verdict is not Verdict.PASS or result.requirement.id not in SCENARIOS:
+        return
+    programs = result.evidence["programs"]
+    if is_thin(result.exercised, programs):
+        yield ThinCell("programs that exercise it", result.exercised, programs)
+    for name, count in thin_cells(SCENARIOS[result.requirement.id].cells, result.evidence).items():
+        yield ThinCell(name, count, programs)
 
 
 def _failure(shown: Counterexample, setting: Setting) -> Failure:

@@ -48,8 +48,10 @@ def badge(verdict: str) -> str:
 
 def _body(report: Report) -> Iterator[str]:
     yield f"<header><h1>Conformance of <code>{escape(report.target)}</code></h1>"
-    if report.state == "incomplete":
-        yield f'<p class="incomplete"><b>Incomplete:</b> {escape(report.stop_reason)}.</p>'
+    word = report.conclusion.partition(":")[0].partition(" (")[0]
+    yield f'<p class="conclusion {word.lower().replace(" ", "-")}">{words(report.conclusion)}</p>'
+    for problem in report.problems:
+        yield f'<p class="problem">Expected failures: {words(problem)}.</p>'
     counts = [_count(report, verdict) for verdict in VERDICT_ORDER if report.counts.get(verdict)]
     yield f'<p class="counts">{" ".join(counts)}</p>'
     yield "<dl>"
@@ -58,6 +60,9 @@ def _body(report: Report) -> Iterator[str]:
     if report.failures:
         links = ", ".join(f'<a href="#{each.id}">{each.id}</a>' for each in report.failures)
         yield f"<dt>failures</dt><dd>{links}</dd>"
+    if report.thin:
+        links = ", ".join(f'<a href="#{each.id}-row">{each.id}</a>' for each in report.thin)
+        yield f"<dt>thin</dt><dd>{links}: programs hardly exercised something that the PASS is about</dd>"
     yield f"<dt>repeat it</dt><dd>{_copied(report.command)}</dd></dl></header>"
     yield "<main><h2>Verdicts</h2>"
     yield from _table(report)
@@ -93,11 +98,16 @@ def _table(report: Report) -> Iterator[str]:
         for each in members:
             name = f'<a href="#{each.id}">{each.id}</a>' if each.failure else each.id
             yield (
-                f'<tr data-verdict="{each.verdict}"><td class="id">{name}</td><td>{each.level}</td>'
-                f"<td>{badge(each.verdict)}</td><td>{escape(each.text)}</td><td>{words(each.words)}{_details(each)}</td></tr>"
+                f'<tr id="{each.id}-row" data-verdict="{each.verdict}"><td class="id">{name}</td>'
+                f"<td>{each.level}</td><td>{badge(each.verdict)}</td><td>{escape(each.text)}</td>"
+                f"<td>{words(each.words)}{_thin(each)}{_details(each)}</td></tr>"
             )
         yield "</tbody>"
     yield "</table>"
+
+
+def _thin(judgement: Judgement) -> str:
+    return "".join(f'<p class="thin">thin: {words(cell.words)}</p>' for cell in judgement.thin)
 
 
 def _details(judgement: Judgement) -> str:

@@ -32,6 +32,8 @@ def junit(report: Report) -> bytes:
         _properties(suite, _facts(report))
         for judgement in judgements:
             _test_case(suite, judgement)
+        if section == report.judgements[0].section:
+            Xml.SubElement(suite, "system-out").text = "\n".join(_summary(report))
     _clean(root)
     Xml.indent(root, " ")
     document: bytes = Xml.tostring(root, encoding="utf-8", xml_declaration=True)
@@ -56,7 +58,18 @@ def _counts(judgements: tuple[Judgement, ...]) -> dict[str, str]:
     }
 
 
+def _summary(report: Report) -> Iterator[str]:
+    """What a reader of the whole run has to know first; it stands with the first suite."""
+    yield report.conclusion
+    yield from (f"expected failures: {problem}" for problem in report.problems)
+    for each in report.thin:
+        yield f"thin: {each.id} ({', '.join(cell.words for cell in each.thin)})"
+
+
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
+    yield "conclusion", report.conclusion
+    for problem in report.problems:
+        yield "expected failures", problem
     yield "state", report.state
     if report.stop_reason:
         yield "stop reason", report.stop_reason
@@ -100,6 +113,8 @@ def _evidence(judgement: Judgement) -> Iterator[tuple[str, str]]:
     yield "evidence", judgement.words
     if judgement.bound is not None:
         yield "failure rate below, with 95 % confidence", f"{judgement.bound:.6f}"
+    for cell in judgement.thin:
+        yield "thin", cell.words
     for name, count in judgement.evidence.items():
         yield name, str(count)
     if judgement.failure is not None:

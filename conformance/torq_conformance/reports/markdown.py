@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import groupby
 
 from ..counting import counted
+from ..printable import visible
 from .mermaid import mermaid
 from .model import Judgement, Report
 
@@ -30,6 +32,11 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
+def text(words: str) -> str:
+    """Words of others that are only words: no element, link, emphasis or line of their own."""
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", visible(words).replace("\n", " ")).replace("<", "&lt;")
+
+
 def code(text: str) -> str:
     """Text as inline code, whatever backticks it holds."""
     fence = "``" if "`" in text else "`"
@@ -39,17 +46,23 @@ def code(text: str) -> str:
 def _lines(report: Report) -> Iterator[str]:
     yield f"# Conformance of {code(report.target)}"
     yield ""
-    if report.state == "incomplete":
-        yield f"> **Incomplete:** {report.stop_reason}."
-        yield ""
-    yield f"**{report.verdict_line or 'nothing was judged'}** as a {report.domain.replace('_', ' ')} relay under the "
-    yield f"profile `{report.profile}`, with seed {report.seed}: {counted(report.programs, 'program')}, "
-    yield f"{counted(report.frames, 'frame')} in "
-    yield f"{report.seconds:.1f} s, begun {report.started}."
+    yield f"> **{text(report.conclusion)}**"
+    yield ""
+    for problem in report.problems:
+        yield f"- expected failures: {text(problem)}"
+    yield f"Judged as a {report.domain.replace('_', ' ')} relay under the profile {code(report.profile)}, with seed "
+    yield f"{report.seed}: {counted(report.programs, 'program')}, {counted(report.frames, 'frame')} in "
+    yield f"{report.seconds:.1f} s, begun {report.started}. {report.verdict_line}."
     yield ""
     yield "```"
     yield report.command
     yield "```"
+    if report.thin:
+        yield ""
+        yield "Hardly exercised, so that a PASS hardly speaks of it:"
+        yield ""
+        for each in report.thin:
+            yield f"- {each.id}: {'; '.join(cell.words for cell in each.thin)}"
     for section, members in groupby(report.judgements, key=lambda judgement: judgement.section):
         yield ""
         yield f"## {section}: {report.sections[section]}"

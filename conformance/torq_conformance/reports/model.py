@@ -1,7 +1,11 @@
 """The report of a run as data. Every other form is made from it; its JSON Schema is published in docs/schemas.
 
-Facts: ids are stable: a requirement's is that of the specification, a failure's follows from its program alone, so that
-two runs that find the same minimal program name it alike.
+Facts:
+- ids are stable: a requirement's is that of the specification, a failure's follows from its program alone, so that two
+  runs that find the same minimal program name it alike;
+- ``version`` rises when a field goes or changes its meaning: a reader of another version refuses the file. ``minor``
+  rises when a field is added: readers pass over what they do not know, and what came later has a default, so that
+  reports of every minor version are read.
 """
 
 from __future__ import annotations
@@ -11,13 +15,14 @@ from typing import Literal
 
 import msgspec
 
-from ..counting import failing_runs
+from ..counting import counted, failing_runs, grouped
 from ..diagram import Diagram
 from ..errors import UsageError
 from ..program import Program
 
 FORMAT = "torq-conformance report"
-REPORT_VERSION = 1
+REPORT_MINOR = 1
+"""1 added ``conclusion``, ``problems`` and ``thin``."""
 
 State = Literal["complete", "incomplete"]
 VerdictName = Literal["PASS", "FAIL", "FLAKY", "UNKNOWN", "UNSUPPORTED", "EXPECTED-FAIL", "UNEXPECTED-PASS"]
@@ -27,7 +32,7 @@ FAILING = ("FAIL", "FLAKY", "UNEXPECTED-PASS")
 """Verdicts that make a run exit with 1."""
 
 
-class Contradiction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Contradiction(msgspec.Struct, frozen=True):
     """One contradiction: its kind in the field's words, what was expected, what was seen."""
 
     kind: str
@@ -35,7 +40,7 @@ class Contradiction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seen: str
 
 
-class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """A counterexample: the minimal program, what it shows and how often, and the line that replays it."""
 
     id: str
@@ -56,10 +61,24 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         return failing_runs(self.failures, self.runs)
 
 
-class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ThinCell(msgspec.Struct, frozen=True):
+    """Something that the programs of a requirement could have used and hardly did: how often, in how many programs."""
+
+    name: str
+    count: int
+    programs: int
+
+    @property
+    def words(self) -> str:
+        """The cell in words, such as ``freezes: 3 in 100 programs``."""
+        return f"{self.name}: {grouped(self.count)} in {counted(self.programs, 'program')}"
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one requirement and its evidence. Times in seconds since the start of the run.
 
-    ``bound`` is the rate of failing programs that a PASS rules out with 95 % confidence.
+    ``bound`` is the rate of failing programs that a PASS rules out with 95 % confidence; ``thin`` is what its programs
+    hardly used, which the PASS hardly speaks of.
     """
 
     id: str
@@ -75,17 +94,22 @@ class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     began: float = 0.0
     seconds: float = 0.0
     failure: Failure | None = None
+    thin: tuple[ThinCell, ...] = ()
 
 
-class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Tool(msgspec.Struct, frozen=True):
     """What wrote the report."""
 
     name: str
     version: str
 
 
-class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A run: what was judged, how, and what came out. ``stop_reason`` says why an incomplete one ended."""
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A run: what was judged, how, and what came out.
+
+    ``conclusion`` is the sentence that the terminal ends with. ``stop_reason`` says why an incomplete run ended;
+    ``problems`` are what the list of expected failures has against it.
+    """
 
     tool: Tool
     state: State
@@ -109,6 +133,9 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     judgements: tuple[Judgement, ...]
     format: Literal["torq-conformance report"] = "torq-conformance report"
     version: Literal[1] = 1
+    minor: int = 0
+    conclusion: str = ""
+    problems: tuple[str, ...] = ()
 
     def by_id(self) -> dict[str, Judgement]:
         """The judgements by requirement."""
@@ -118,6 +145,11 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def failures(self) -> list[Judgement]:
         """The judgements with a counterexample, in the order of the specification."""
         return [judgement for judgement in self.judgements if judgement.failure is not None]
+
+    @property
+    def thin(self) -> list[Judgement]:
+        """The judgements that hold, yet hardly speak of something."""
+        return [judgement for judgement in self.judgements if judgement.thin]
 
     @property
     def verdict_line(self) -> str:

@@ -21,7 +21,11 @@ pre { background: var(--pane); padding: .8rem; overflow-x: auto; }
 code.line { background: var(--pane); padding: .15rem .4rem; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: .8rem 0; }
 dt { color: var(--soft); } dd { margin: 0; }
-.incomplete { border-left: 4px solid var(--warn); padding: .4rem .8rem; background: var(--pane); }
+.conclusion, .problem { border-left: 5px solid var(--warn); padding: .5rem .9rem; background: var(--pane);
+  margin: .6rem 0; color: var(--ink); overflow-wrap: anywhere; }
+.conclusion { font-size: 1.1rem; font-weight: 600; }
+.conclusion.pass { border-color: var(--good); } .conclusion.fail, .problem { border-color: var(--bad); }
+.thin { color: var(--warn); margin: 0; }
 button { font: inherit; color: inherit; background: var(--pane); border: 1px solid var(--line); border-radius: 5px;
   cursor: pointer; padding: .05rem .5rem; }
 button.on { outline: 2px solid var(--ink); }

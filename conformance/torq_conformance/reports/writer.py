@@ -97,7 +97,7 @@ class DestinationType(click.ParamType[Destination]):
 
 
 class ReportWriter(Observer):
-    """Keeps every destination up to date with a run."""
+    """Keeps every destination up to date with a run, and makes its last report, be there destinations or not."""
 
     def __init__(self, plan: Plan, setting: Setting, destinations: Sequence[Destination]) -> None:
         self._plan = plan
@@ -105,7 +105,7 @@ class ReportWriter(Observer):
         self._destinations = destinations
         self._started = time.monotonic()
         self._entries = {requirement.id: Entry(requirement) for requirement in plan.requirements}
-        self._write(Ending(0.0, reason="the run has just begun"))
+        self._update(Ending(0.0, reason="the run has just begun"))
 
     def started(self, requirement: Requirement) -> None:
         self._entries[requirement.id].began = self._elapsed()
@@ -116,15 +116,16 @@ class ReportWriter(Observer):
             first = entry.suspect is None
             entry.suspect = counterexample
             if first:
-                self._write(self._so_far())
+                self._update(self._so_far())
 
     def finished(self, result: Result) -> None:
         self._entries[result.requirement.id].result = result
-        self._write(self._so_far())
+        self._update(self._so_far())
 
-    def complete(self, exit_code: int) -> Report:
-        """The run has come to its end."""
-        return self._write(Ending(self._elapsed(), complete=True, exit_code=exit_code))
+    def complete(self, exit_code: int, problems: Sequence[str] = ()) -> Report:
+        """The run has come to its end; says what the list of expected failures has against it."""
+        ending = Ending(self._elapsed(), complete=True, exit_code=exit_code, problems=tuple(problems))
+        return self._write(ending)
 
     def incomplete(self, reason: str, exit_code: int) -> Report:
         """The run has ended early; says why."""
@@ -135,6 +136,10 @@ class ReportWriter(Observer):
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._started
+
+    def _update(self, ending: Ending) -> None:
+        if self._destinations:
+            self._write(ending)
 
     def _write(self, ending: Ending) -> Report:
         report = build(self._plan, self._setting, self._entries.values(), ending)

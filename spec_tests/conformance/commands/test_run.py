@@ -55,10 +55,14 @@ def test_a_run_shows_what_it_does_and_what_failed_in_plain_lines(
     assert any("relay" in line and line.split() == ["A", "relay"] for line in lines)
     file = tmp_path / "failures" / "torq-specimen-first-generic-signal" / "FRAME-1-signal-reference.json"
     assert f"     replay     torq-conformance replay {file} --exec '{GENERIC}'" in lines
-    assert lines[-1] == "next: torq-conformance explain FRAME-1"
+    assert lines[-2] == "next: torq-conformance explain FRAME-1"
+    assert lines[-1] == (
+        "FAIL: of 2 MUST 1 holds, 1 fails, 0 could not be judged; exit code 1: something fails or is flaky."
+    )
     assert "\x1b" not in shown.out
     check_whole(tmp_path)
     report = load_report(tmp_path / "r.json")
+    assert report.conclusion == lines[-1]
     assert (report.state, report.exit_code, report.counts) == ("complete", 1, {"PASS": 1, "FAIL": 1})
     failure = report.by_id()["FRAME-1"].failure
     assert failure is not None
@@ -174,6 +178,6 @@ def test_a_command_with_domain_in_it_starts_a_relay_of_the_domain(capsys: pytest
         "--max-examples", "3",
     )  # fmt: skip
     assert (shown.code, shown.err) == (0, "")
-    assert [line.split()[:2] for line in shown.out.splitlines() if line.startswith("PASS")] == [
+    assert [line.split()[:2] for line in shown.out.splitlines() if line.startswith("PASS ")] == [
         ["PASS", "FWD-6"], ["PASS", "DOM-5"],
     ]  # fmt: skip

@@ -76,6 +76,31 @@ def test_json_validates_and_reads_back_equal(target: str, tmp_path: Path) -> Non
     assert load_report(tmp_path / "a.json") == report
 
 
+def test_a_report_of_the_first_minor_version_is_still_read(tmp_path: Path) -> None:
+    report = shown_runs.report()
+    old = json.loads(msgspec.json.encode(report))
+    for name in ("minor", "conclusion", "problems"):
+        del old[name]
+    for judgement in old["judgements"]:
+        del judgement["thin"]
+    jsonschema.Draft202012Validator(json.loads(schema("report.schema.json"))).validate(old)
+    (tmp_path / "old.json").write_text(json.dumps(old), "utf-8")
+    read = load_report(tmp_path / "old.json")
+    assert (read.version, read.minor, read.counts) == (1, 0, report.counts)
+    assert all(page(read).count(each.id) for each in report.judgements)
+
+
+def test_a_report_of_a_later_minor_version_is_read_and_of_a_later_version_refused(tmp_path: Path) -> None:
+    report = shown_runs.report()
+    later = json.loads(msgspec.json.encode(report)) | {"minor": 99, "later": 1}
+    later["judgements"][0]["later"] = [1]
+    (tmp_path / "later.json").write_text(json.dumps(later), "utf-8")
+    assert load_report(tmp_path / "later.json").judgements == report.judgements
+    (tmp_path / "other.json").write_text(json.dumps(later | {"version": 2}), "utf-8")
+    with pytest.raises(UsageError, match="no JSON report"):
+        load_report(tmp_path / "other.json")
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     data=st.one_of(
@@ -132,7 +157,8 @@ def test_html_is_one_file_of_closed_elements_without_any_address(target: str) ->
     text = page(shown_runs.report(target))
     parsed = Page(text)
     assert all(reference.startswith("#") for reference in parsed.references)
-    assert {reference[1:] for reference in parsed.references} == set(parsed.identifiers)
+    assert {reference[1:] for reference in parsed.references} <= set(parsed.identifiers)
+    assert len(parsed.identifiers) == len(set(parsed.identifiers))
     assert not re.search(r"https?:|//[a-z]|@import|url\(", text)
     assert parsed.tags.count("script") == 1
     assert parsed.tags.count("svg") == 1 + len(shown_runs.report().failures)

@@ -1,0 +1,71 @@
+"""The one sentence that the terminal ends with and every report begins with: may this relay be believed to conform?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..exits import Exit
+from .model import FAILING, Judgement
+
+VERDICTS = {Exit.PASS: "PASS", Exit.FAIL: "FAIL", Exit.UNKNOWN: "UNKNOWN"}
+MEANINGS = {
+    Exit.PASS: "every MUST that was judged holds",
+    Exit.FAIL: "something fails or is flaky",
+    Exit.USAGE: "wrong usage, no target, or an error of the suite itself",
+    Exit.UNKNOWN: "a MUST could not be judged",
+    Exit.INTERRUPTED: "the run was interrupted",
+    Exit.TERMINATED: "the run was told to end",
+}
+"""What each exit code of a run says."""
+NOT_AS_LISTED = "the list of expected failures does not fit what was seen"
+LEVELS = ("MUST", "SHOULD", "FIGURE")
+
+
+def conclusion(judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str = "") -> str:
+    """Pass or fail, how many requirements of each level hold, fail and could not be judged, and the exit code.
+
+    ``exit_code`` is None while the run goes on.
+    """
+    head = _head(judgements, exit_code, stop_reason)
+    unknown = "were not judged" if head.startswith("INCOMPLETE") else "could not be judged"
+    parts = []
+    for level in LEVELS:
+        verdicts = Counter[str](each.verdict for each in judgements if each.level == level)
+        if verdicts:
+            parts.append(f"of {verdicts.total()} {level} {', '.join(_counts(verdicts, unknown))}")
+    if exit_code is not None:
+        parts.append(f"exit code {int(exit_code)}: {_meaning(judgements, Exit(exit_code))}")
+    return f"{head}: {'; '.join(parts)}."
+
+
+def _head(judgements: Iterable[Judgement], exit_code: int | None, stop_reason: str) -> str:
+    if stop_reason or exit_code is None or exit_code not in VERDICTS:
+        return f"INCOMPLETE ({stop_reason})" if stop_reason else "INCOMPLETE"
+    if exit_code == Exit.PASS and all(each.verdict == "UNSUPPORTED" for each in judgements):
+        return "NOTHING JUDGED"
+    return VERDICTS[Exit(exit_code)]
+
+
+def _counts(verdicts: Counter[str], unknown: str) -> Iterator[str]:
+    """What holds, what fails and what is unknown, also where that is nothing; then the rest, where there is any."""
+    flaky = verdicts["FLAKY"]
+    yield _agreeing(verdicts["PASS"], "holds", "hold")
+    yield _agreeing(verdicts["FAIL"] + flaky, "fails", "fail") + (f" ({flaky} of them not every time)" if flaky else "")
+    yield _agreeing(verdicts["UNKNOWN"], unknown.replace("were", "was"), unknown)
+    if verdicts["UNEXPECTED-PASS"]:
+        yield _agreeing(verdicts["UNEXPECTED-PASS"], "holds though listed as failing", "hold though listed as failing")
+    if verdicts["EXPECTED-FAIL"]:
+        yield _agreeing(verdicts["EXPECTED-FAIL"], "fails as listed", "fail as listed")
+    if verdicts["UNSUPPORTED"]:
+        yield _agreeing(verdicts["UNSUPPORTED"], "is unsupported", "are unsupported")
+
+
+def _agreeing(count: int, one: str, more: str) -> str:
+    return f"{count} {one if count == 1 else more}"
+
+
+def _meaning(judgements: Iterable[Judgement], code: Exit) -> str:
+    if code is Exit.FAIL and not any(each.verdict in FAILING for each in judgements):
+        return NOT_AS_LISTED
+    return MEANINGS[code]

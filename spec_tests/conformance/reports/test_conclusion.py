@@ -1,0 +1,140 @@
+"""The one sentence: every requirement is counted once, and it says no more than the verdicts do."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from spec_tests.conformance import shown_runs
+from torq_conformance.commands.run import exit_code
+from torq_conformance.exits import Exit
+from torq_conformance.reports.build import Ending, Entry, build
+from torq_conformance.reports.conclusion import MEANINGS, conclusion
+from torq_conformance.reports.html import page, words
+from torq_conformance.reports.junit import junit
+from torq_conformance.reports.markdown import markdown
+from torq_conformance.reports.model import Judgement, Report
+from torq_conformance.requirements import requirements
+from torq_conformance.terminal import Outcome, show_last_screen
+from torq_conformance.verdict import Result, Verdict
+
+MUSTS = [each for each in requirements().values() if each.level == "MUST"]
+SHOULDS = [each for each in requirements().values() if each.level == "SHOULD"]
+
+
+def judged(**verdicts: str) -> list[Result]:
+    """Results of requirements by level: ``MUST="PASS FAIL"``."""
+    levels = {"MUST": MUSTS, "SHOULD": SHOULDS}
+    return [
+        Result(requirement, Verdict(verdict), "for a reason", exercised=1)
+        for level, names in verdicts.items()
+        for requirement, verdict in zip(levels[level], names.split(), strict=False)
+    ]
+
+
+def sentence(results: list[Result], code: int | None = None, reason: str = "") -> str:
+    return conclusion(judgements(results), exit_code(results) if code is None else code, reason)
+
+
+def judgements(results: list[Result]) -> tuple[Judgement, ...]:
+    return shown_runs.report(shown=results).judgements
+
+
+@pytest.mark.parametrize(
+    ("results", "text"),
+    [
+        (
+            judged(MUST="PASS PASS UNSUPPORTED", SHOULD="PASS"),
+            "PASS: of 3 MUST 2 hold, 0 fail, 0 could not be judged, 1 is unsupported; "
+            "of 1 SHOULD 1 holds, 0 fail, 0 could not be judged; exit code 0: every MUST that was judged holds.",
+        ),
+        (
+            judged(MUST="PASS FAIL FLAKY FLAKY UNKNOWN", SHOULD="FAIL"),
+            "FAIL: of 5 MUST 1 holds, 3 fail (2 of them not every time), 1 could not be judged; "
+            "of 1 SHOULD 0 hold, 1 fails, 0 could not be judged; exit code 1: something fails or is flaky.",
+        ),
+        (
+            judged(MUST="PASS UNKNOWN"),
+            "UNKNOWN: of 2 MUST 1 holds, 0 fail, 1 could not be judged; exit code 3: a MUST could not be judged.",
+        ),
+        (
+            judged(MUST="PASS EXPECTED-FAIL EXPECTED-FAIL"),
+            "PASS: of 3 MUST 1 holds, 0 fail, 0 could not be judged, 2 fail as listed; "
+            "exit code 0: every MUST that was judged holds.",
+        ),
+        (
+            judged(MUST="UNEXPECTED-PASS"),
+            "FAIL: of 1 MUST 0 hold, 0 fail, 0 could not be judged, 1 holds though listed as failing; "
+            "exit code 1: something fails or is flaky.",
+        ),
+        (
+            judged(SHOULD="UNSUPPORTED UNSUPPORTED"),
+            "NOTHING JUDGED: of 2 SHOULD 0 hold, 0 fail, 0 could not be judged, 2 are unsupported; "
+            "exit code 0: every MUST that was judged holds.",
+        ),
+    ],
+    ids=["pass", "fail", "unknown", "expected", "unexpected", "nothing"],
+)
+def test_the_conclusion_in_words(results: list[Result], text: str) -> None:
+    assert sentence(results) == text
+
+
+@settings(max_examples=60)
+@given(names=st.lists(st.sampled_from([verdict.value for verdict in Verdict]), min_size=1, max_size=len(MUSTS)))
+def test_each_requirement_is_counted_once(names: list[str]) -> None:
+    text = sentence(judged(MUST=" ".join(names)))
+    counts = re.sub(r"\([^)]*\)", "", text.partition("MUST ")[2].partition(";")[0])
+    assert sum(int(number) for number in re.findall(r"\d+", counts)) == len(names)
+
+
+def test_a_fitting_verdict_with_a_list_that_does_not_fit_says_so() -> None:
+    assert sentence(judged(MUST="PASS"), 1).endswith(
+        "exit code 1: the list of expected failures does not fit what was seen."
+    )
+
+
+@pytest.mark.parametrize("code", [Exit.USAGE, Exit.INTERRUPTED, Exit.TERMINATED])
+def test_a_run_that_ended_early_is_no_pass(code: Exit) -> None:
+    assert sentence(judged(MUST="PASS UNKNOWN"), code, "why") == (
+        f"INCOMPLETE (why): of 2 MUST 1 holds, 0 fail, 1 was not judged; exit code {code}: {MEANINGS[code]}."
+    )
+
+
+def test_a_run_that_goes_on_has_no_exit_code_yet() -> None:
+    assert (
+        conclusion(judgements(judged(MUST="PASS")), None) == "INCOMPLETE: of 1 MUST 1 holds, 0 fail, 0 were not judged."
+    )
+
+
+def ended(problems: tuple[str, ...] = ()) -> Report:
+    results = judged(MUST="PASS UNKNOWN", SHOULD="PASS")
+    entries = [Entry(result.requirement, 0.0, result) for result in results]
+    return build(shown_runs.plan(), shown_runs.setting(), entries, Ending(1.0, True, "", 3, problems))
+
+
+def test_every_report_begins_with_it_and_the_terminal_ends_with_it() -> None:
+    report = ended()
+    out = Console(width=60, quiet=False)
+    with out.capture() as captured:
+        show_last_screen(out, Outcome([], report, lambda _: []))
+    assert captured.get().splitlines()[-1] == report.conclusion
+    assert markdown(report).splitlines()[2] == f"> **{report.conclusion}**"
+    before_the_table = page(report).partition("<table")[0]
+    assert f'<p class="conclusion unknown">{words(report.conclusion)}</p>' in before_the_table
+    suites = list(ElementTree.fromstring(junit(report)).iter("testsuite"))
+    for suite in suites:
+        first = next(suite.iter("property"))
+        assert (first.attrib["name"], first.attrib["value"]) == ("conclusion", report.conclusion)
+    assert [suite.findtext("system-out", "").splitlines()[:1] for suite in suites] == [
+        [report.conclusion], *([] for _ in suites[1:]),
+    ]  # fmt: skip
+
+
+def test_what_the_list_of_expected_failures_has_against_a_run_stands_in_every_report() -> None:
+    problem = "FWD-1 passes although it is listed; take it out of the list"
+    report = ended((problem,))
+    for text in (page(report), markdown(report), junit(report).decode()):
+        assert problem in text
