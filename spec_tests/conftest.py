@@ -1,4 +1,10 @@
-"""The files that take longest are run first: what is begun last would keep one core busy while the others wait."""
+"""The files that take longest are run first: what is begun last would keep one core busy while the others wait.
+
+Ctrl-C is not ignored, also where the tests were started in the background by a shell that ignores it for them: tests
+interrupt their own processes, which inherit what the tests were given.
+"""
+
+import signal
 
 import pytest
 
@@ -8,6 +14,12 @@ LONGEST = (
     "spec_tests/conformance/test_runner.py",
     "spec_tests/bench/",
 )
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C interrupt, in every process of the tests."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
