@@ -15,7 +15,7 @@ from itertools import islice
 from . import wire
 from .faults import Faults
 from .history import History, Peer, Sent
-from .legality import Fate, fate_of
+from .legality import BEHIND_AN_ERROR, Fate, fate_of
 from .profile import Rules
 from .program import (
     Close,
@@ -232,10 +232,13 @@ class _Play(Faults):
         for end, entry in sent:
             entry.tick = self._tick
             entry.whole = end <= written
-            entry.certain = entry.whole and link.sending
-        closes = step.conn in self._history.broken and self._rules.on_framing_error == "close"
-        if link.unfinished is not None or not boundary or closes:
+            entry.certain = entry.whole and (self._closes(step.conn) or link.sending)
+        if link.unfinished is not None or not boundary or self._closes(step.conn):
             link.sending = False
+
+    def _closes(self, conn: int) -> bool:
+        """Whether a connection has sent what makes the relay close it: the frames before that are still owed."""
+        return conn in self._history.broken and self._rules.on_framing_error == "close"
 
     def _encode(
         self, step: Write, position: int, numbered: Iterator[tuple[int, Frame]]
@@ -250,7 +253,9 @@ class _Play(Faults):
                 self._sequence += 1
                 encoded = encode_frame(frame, conn=step.conn, number=number, sequence=self._sequence)
                 fate, why = fate_of(frame, self._rules)
-                if fate is Fate.BREAK:
+                if self._closes(step.conn):
+                    fate, why = BEHIND_AN_ERROR
+                elif fate is Fate.BREAK:
                     self._history.broken.add(step.conn)
                 data += encoded
                 self._known[encoded] = number
@@ -313,14 +318,11 @@ class _Play(Faults):
             self.patience.closing = Patience.after(share, met=met)
 
     def _await_orphans(self) -> None:
-        """Wait for frames of senders that have left: no fence of theirs can prove that they are lost."""
+        """Wait for frames of senders that have left or were closed: no fence of theirs can prove that they are lost."""
         orphans = [
             sent
             for sent in self._history.sent
-            if sent.certain
-            and sent.fate is Fate.FORWARD
-            and not self._links[sent.conn].sending
-            and sent.conn not in self._history.broken
+            if sent.certain and sent.fate is Fate.FORWARD and not self._links[sent.conn].sending
         ]
         if orphans:
             receivers = self._receivers()

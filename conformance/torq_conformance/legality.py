@@ -15,7 +15,8 @@ from torq_protocol.constants import EXTENDED_MARKER, HEADER_SIZE, VERSION
 from torq_protocol.registry import REGISTRY
 
 from .profile import Rules
-from .program import Frame, Tlv
+from .program import Flood, Frame, Program, Raw, Tlv, Write
+from .wire import decode
 
 FIXED_SIZES = dict(REGISTRY.fixed_sizes)
 
@@ -28,6 +29,9 @@ class Fate(Enum):
     BREAK = "break"
 
 
+BEHIND_AN_ERROR = (Fate.BREAK, "it stands behind bytes that begin no frame")
+
+
 def fate_of(frame: Frame, rules: Rules) -> tuple[Fate, str]:
     """What must become of a frame, and why it may not be forwarded ("" if it may)."""
     announced = HEADER_SIZE + frame.claim if frame.claim is not None else frame.size
@@ -37,6 +41,25 @@ def fate_of(frame: Frame, rules: Rules) -> tuple[Fate, str]:
         return Fate.BREAK, "it announces another size than it has"
     fault = _fault(frame, rules)
     return (Fate.REFUSE, fault) if fault else (Fate.FORWARD, "")
+
+
+def fates_of(program: Program, rules: Rules) -> dict[int, tuple[Fate, str]]:
+    """What must become of each frame of a program, by its number; where the relay closes, a framing error ends all."""
+    fates: dict[int, tuple[Fate, str]] = {}
+    broken: set[int] = set()
+    for write in (step for step in program.steps if isinstance(step, Write | Flood)):
+        for item in write.items if isinstance(write, Write) else (write.frame,) * write.count:
+            if isinstance(item, Frame):
+                fates[len(fates)] = BEHIND_AN_ERROR if write.conn in broken else fate_of(item, rules)
+            ends = fates[len(fates) - 1][0] is Fate.BREAK if isinstance(item, Frame) else begins_no_frame(item, rules)
+            if ends and rules.on_framing_error == "close":
+                broken.add(write.conn)
+    return fates
+
+
+def begins_no_frame(item: Raw, rules: Rules) -> bool:
+    """Whether bytes are a framing error (VAL-5), whatever stands behind them."""
+    return decode(bytes.fromhex(item.bytes), rules.max_message_size)[2]
 
 
 def _fault(frame: Frame, rules: Rules) -> str:

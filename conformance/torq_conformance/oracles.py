@@ -45,17 +45,18 @@ Oracle = Callable[[History, Rules], Iterator[Finding]]
 def _must_arrive(sent: Sent, receiver: Peer, history: History, rules: Rules) -> bool:
     """Whether no legal history lacks this frame at this receiver."""
     sender = history.peers[sent.conn]
+    ended = sent.conn in history.broken and rules.on_framing_error == "close"
     return (
         sent.fate is Fate.FORWARD
         and sent.certain
-        and (sender.open or (sender.left and sent.conn not in history.broken))
+        and (sender.open or sender.left or ended)
         and not sender.half_closed
         and receiver.open
         and not receiver.torn
         and receiver.joined is not None
         and receiver.joined <= sent.begun
         and not _may_be_dropped(sent, receiver, rules)
-        and (rules.echo or sent.conn != receiver.conn)
+        and ((rules.echo and not ended) or sender is not receiver)
     )
 
 

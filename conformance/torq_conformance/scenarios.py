@@ -200,6 +200,7 @@ SCENARIOS: dict[str, Scenario] = {
         (o.lost, o.torn, o.altered, o.leaked, o.framing_error_ignored, o.closed_unexpectedly),
         steps=8,
         needs=breaks_framing,
+        first=f.every_cut_around_garbage,
     ),
     "VAL-6": Scenario((f.Traffic, f.Hostility, f.Malformed), (o.unserved, o.lost), steps=8),
     "ISO-1": Scenario(

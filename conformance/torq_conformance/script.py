@@ -18,7 +18,7 @@ from torq_protocol.constants import HEADER_SIZE
 
 from .counting import counted
 from .errors import UsageError
-from .legality import fate_of, fence_type
+from .legality import fates_of, fence_type
 from .narrate import describe_steps, frames_in
 from .program import (
     Close,
@@ -137,8 +137,9 @@ def _data(record: Record) -> Iterator[str]:
     yield f"    closes={rules.on_framing_error == 'close'},  # a connection whose bytes cannot be framed"
     yield f"    limit={rules.max_message_size},"
     yield "    frames=("
+    fates = fates_of(record.program, rules)
     for number, position, conn, frame in record.program.frames():
-        fate, why = fate_of(frame, rules)
+        fate, why = fates[number]
         sender = connection_name(conn)
         because = f", because {why}" if why else ""
         yield f"        # {sender}{number}, sent in step {position + 1}: the relay has to {_DUTY[fate.value]}{because}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from spec_tests.conformance.judged_relays import found, played, relay, specimen
@@ -9,6 +10,8 @@ from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.address import Address
 from torq_conformance.errors import TargetError
 from torq_conformance.executor import Executor
+from torq_conformance.features import every_cut_around_garbage
+from torq_conformance.legality import fates_of
 from torq_conformance.program import (
     Close,
     Connect,
@@ -22,6 +25,7 @@ from torq_conformance.program import (
     Tlv,
     Write,
 )
+from torq_conformance.scenarios import SCENARIOS
 from torq_conformance.target import SpawnedTarget, Target
 
 OWN = Frame(2, (Tlv(30, 8),))
@@ -127,3 +131,23 @@ def test_an_unreachable_relay_is_an_error_of_the_target_not_of_the_relay() -> No
     missing = Target(Address(path="/tmp/torq-there-is-no-such.sock"))
     with pytest.raises(TargetError, match="cannot connect"):
         Executor(missing, rules_of("signal")).play(Program("signal", (Connect(0),)))
+
+
+@pytest.mark.parametrize("policy", ["close", "resync"])
+def test_val_5_frames_around_garbage_that_is_cut_at_every_byte(policy: str) -> None:
+    rules = msgspec.structs.replace(rules_of("signal"), on_framing_error=policy)
+    forwarded = {"close": 1, "resync": 2}[policy]
+    with relay(specimen("correct", "signal", "--on-framing-error", policy)) as target:
+        executor = Executor(target, rules)
+        for program in every_cut_around_garbage(rules):
+            history = executor.play(program)
+            assert SCENARIOS["VAL-5"].judge(history, rules) == []
+            assert len(history.peers[0].received) == forwarded * (len(history.peers) - 1)
+            assert [(sent.fate, sent.why) for sent in history.sent] == list(fates_of(program, rules).values())
+
+
+@pytest.mark.parametrize("fault", ["garbage-loses-frames-before", "garbage-frames-behind-forwarded"])
+def test_val_5_a_frame_lost_before_or_forwarded_behind_garbage_is_found(fault: str) -> None:
+    with relay(specimen("correct", "signal", "--mutant", fault)) as target:
+        history = played(target, Connect(0), Connect(1), Write(0, (OWN, Raw(b"no frame".hex()), OWN)))
+    assert {finding.kind for finding in found("VAL-5", history)} == {"lost" if "loses" in fault else "leaked"}

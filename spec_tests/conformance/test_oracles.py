@@ -91,8 +91,17 @@ def test_fwd_1_what_a_client_sent_before_it_left_politely_must_come() -> None:
     chronicle.sends(0)
     chronicle.peer(0).left = True
     assert kinds(chronicle, o.lost) == ["lost", "lost"]
-    chronicle.history.broken.add(0)
+
+
+def test_val_5_what_stands_before_a_framing_error_must_come_to_all_but_its_sender() -> None:
+    chronicle = legal()
+    chronicle.sends(0)
+    chronicle.peer(0).closed = "end of stream"
     assert kinds(chronicle, o.lost) == []
+    chronicle.history.broken.add(0)
+    assert kinds(chronicle, o.lost) == ["lost", "lost"]
+    chronicle.peer(0).closed = ""  # it is kept: its echo may have been discarded
+    assert kinds(chronicle, o.lost) == ["lost", "lost"]
 
 
 def test_conn_3_a_connection_that_nothing_reaches_is_unserved() -> None:

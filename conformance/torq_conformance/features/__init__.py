@@ -30,7 +30,17 @@ from .frames import (
     ZeroChecksums,
     every_cut,
 )
-from .refused import Checksums, EdgeTypes, Foreign, ForeignTypes, Garbage, Hostility, Malformed, Strictness
+from .refused import (
+    Checksums,
+    EdgeTypes,
+    Foreign,
+    ForeignTypes,
+    Garbage,
+    Hostility,
+    Malformed,
+    Strictness,
+    every_cut_around_garbage,
+)
 
 __all__ = [
     "PICK",
@@ -71,5 +81,6 @@ __all__ = [
     "Visitors",
     "ZeroChecksums",
     "every_cut",
+    "every_cut_around_garbage",
     "silence",
 ]

@@ -9,7 +9,8 @@ from hypothesis.stateful import rule
 
 from ..legality import FIXED_SIZES
 from ..machine import MAX_CONNECTIONS, PICK, SHAPE, SIZES, SMALL_SIZES, ProgramMachine, Shape
-from ..program import Frame, Item, Raw, Tlv, Write
+from ..profile import Rules
+from ..program import Connect, Frame, Item, Program, Raw, Step, Tlv, Write
 
 FOREIGN_TYPES = (1, 10, 19, 20, 30, 39, 40, 60, 79, 80, 119, 120, 199, 200, 254)
 """TLV types at the edges of every range and inside."""
@@ -17,6 +18,8 @@ WRONG_CHECKSUMS = ("zero", "inverted", "off-by-one", "high-bit", "with-field")
 MALFORMATIONS = 10
 GARBAGE_KINDS = 7
 ATTEMPTS = 5
+OFFENDERS = 8
+"""Clients that send garbage in one of the programs that cut it at every byte."""
 
 
 class Refusals(ProgramMachine):
@@ -208,41 +211,62 @@ class Strictness(Refusals):
         super().ensure()
 
 
+def garbage(rules: Rules, tlv_type: int) -> tuple[Item, ...]:
+    """Bytes that cannot begin a frame, and headers that announce too much."""
+    tlvs = (Tlv(tlv_type, 8),)
+    return (
+        Raw(b"hello, relay! this line is no frame at all, and says so.\n".hex()),
+        Raw(bytes(64).hex()),
+        Raw((b"\xde\xad\xbe\xef" + bytes(60)).hex()),
+        Raw((b"\xef\xbe\xad\xdf" + bytes(60)).hex()),
+        Frame(rules.number, tlvs, claim=rules.max_message_size - 31),
+        Frame(rules.number, tlvs, claim=2**30),
+        Frame(rules.number, tlvs, claim=2**32 - 1),
+    )
+
+
 class Garbage(ProgramMachine):
-    """Bytes that cannot begin a frame, and headers that announce too much, from a client of its own."""
+    """Bytes that cannot begin a frame, between frames, from a client of its own."""
 
     cells = ("garbage",)
     garbage_sent = False
 
-    @rule(kind=st.integers(0, GARBAGE_KINDS - 1), before=st.integers(0, 2), shape=SHAPE)
-    def send_garbage(self, kind: int, before: int, shape: Shape) -> None:
+    @rule(kind=st.integers(0, GARBAGE_KINDS - 1), before=st.integers(0, 2), shape=SHAPE, cut=st.integers(0, 120))
+    def send_garbage(self, kind: int, before: int, shape: Shape, cut: int) -> None:
         if len(self.open) >= MAX_CONNECTIONS:
             return
         conn = self.connect()
         self.writers.remove(conn)
-        limit = self.promise.max_message_size
-        garbage: tuple[Item, ...] = (
-            Raw(b"hello, relay! this line is no frame at all, and says so.\n".hex()),
-            Raw(bytes(64).hex()),
-            Raw((b"\xde\xad\xbe\xef" + bytes(60)).hex()),
-            Raw((b"\xef\xbe\xad\xdf" + bytes(60)).hex()),
-            Frame(self.promise.number, (Tlv(self.padding_type(), 8),), claim=limit - 31),
-            Frame(self.promise.number, (Tlv(self.padding_type(), 8),), claim=2**30),
-            Frame(self.promise.number, (Tlv(self.padding_type(), 8),), claim=2**32 - 1),
-        )
+        item = garbage(self.promise, self.padding_type())[kind]
         own = self.own_frame(shape)
-        again = self.promise.on_framing_error == "resync"
-        self.write(Write(conn, (*((own,) * before), garbage[kind], *((own,) if again else ()))))
-        if again:
-            rest = garbage[kind].size + own.size
-            self.write(Write(conn, (own, garbage[kind], own), cuts=(rest + 2,)))
+        self.write(Write(conn, (*((own,) * before), item, own), cuts=(cut,) if cut else ()))
+        if self.promise.on_framing_error == "resync":
+            self.write(Write(conn, (own, item, own), cuts=(item.size + own.size + 2,)))
         self.garbage_sent = True
 
     def ensure(self) -> None:
         if not self.garbage_sent:
-            self.send_garbage(self.luck.randrange(GARBAGE_KINDS), self.luck.randrange(3), self.lucky_shape())
+            kind, before = self.luck.randrange(GARBAGE_KINDS), self.luck.randrange(3)
+            self.send_garbage(kind, before, self.lucky_shape(), self.luck.randrange(120))
             self.everybody_sends()
         super().ensure()
+
+
+def every_cut_around_garbage(rules: Rules) -> tuple[Program, ...]:
+    """A frame, bytes that begin none, and a frame, cut at every byte; each from a client of its own (VAL-5)."""
+    free = next(number for number in rules.types if number not in FIXED_SIZES)
+    own = Frame(rules.number, (Tlv(free, 6),))
+    writes: list[tuple[tuple[Item, ...], int]] = []
+    for item in (Raw(b"no frame".hex()), garbage(rules, free)[4]):
+        items: tuple[Item, ...] = (own, item, own)
+        writes += ((items, cut) for cut in range(sum(each.size for each in items)))
+    programs: list[Program] = []
+    for at in range(0, len(writes), OFFENDERS):
+        steps: list[Step] = [Connect(0)]
+        for conn, (items, cut) in enumerate(writes[at : at + OFFENDERS], start=1):
+            steps += (Connect(conn), Write(conn, items, cuts=(cut,) if cut else ()))
+        programs.append(Program(rules.domain, tuple(steps)))
+    return tuple(programs)
 
 
 class Hostility(ProgramMachine):

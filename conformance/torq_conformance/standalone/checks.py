@@ -10,10 +10,8 @@ from .player import Run
 
 def lost(run: Run) -> Iterator[str]:
     """A frame that a served client never got."""
-    for client in run.readers():
-        for entry in run.sent.values():
-            if run.case.forwards and run.must_arrive(entry, client) and entry.name not in client.order():
-                yield f"{client.name} never got {entry.name}, although it was served and stayed"
+    for client, entry in run.lacking():
+        yield f"{client.name} never got {entry.name}, although it was served and stayed"
 
 
 def unserved(run: Run) -> Iterator[str]:

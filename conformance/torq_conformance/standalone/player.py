@@ -16,7 +16,7 @@ import sys
 import termios
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from .case import FENCE, MAGIC, WITNESS, Case, Client, Sent, UnreachableError, cut, dial
 
@@ -107,11 +107,15 @@ class Run:
         self.now += 1
         for item in ends:
             self.sent[item].whole = self.sent[item].end <= written
-            self.sent[item].certain = self.sent[item].whole and client.sending
+            self.sent[item].certain = self.sent[item].whole and (self.ended(name) or client.sending)
         if rest:
             self.pending[name] = (data[-rest:], written)
-        if rest or (name in self.broken and self.case.closes):
+        if rest or self.ended(name):
             client.sending = False
+
+    def ended(self, name: str) -> bool:
+        """Whether a client has sent what makes the relay close it: the frames before that are still owed."""
+        return self.case.closes and name in self.broken
 
     def finish(self, name: str) -> None:
         """Send the rest of a write that stopped short."""
@@ -283,12 +287,22 @@ class Run:
                 client.fenced_by.discard(WITNESS)
             self.fence(witness)
             self.pump_until(lambda: WITNESS not in self.missing(), 0.05)
+        self.pump_until(lambda: not any(self.lacking()), 0.3)  # no fence proves what a closed client's frames became
 
     # --- what the checks ask
 
     def readers(self) -> list[Client]:
         """The clients of the program."""
         return [client for client in self.clients.values() if client.name != WITNESS]
+
+    def lacking(self) -> Iterator[tuple[Client, Sent]]:
+        """Every frame that a client lacks although every correct relay delivers it there."""
+        if self.case.forwards:
+            for client in self.readers():
+                names = set(client.order())
+                for entry in self.sent.values():
+                    if entry.name not in names and self.must_arrive(entry, client):
+                        yield client, entry
 
     def must_arrive(self, entry: Sent, client: Client) -> bool:
         """Whether every correct relay delivers this frame to this client."""
@@ -297,7 +311,7 @@ class Run:
             entry.fate == "forward"
             and entry.certain
             and sender is not None
-            and sender.open
+            and (sender.open or (client is not sender and self.ended(sender.name)))
             and not sender.half_closed
             and client.open
             and not client.torn

@@ -160,6 +160,21 @@ class GarbageForwarded(Relay):
         super().framing_error(connection)
 
 
+@mutant("garbage-loses-frames-before", "VAL-5", "loses the frames that stand before garbage in the same read")
+class GarbageLosesFramesBefore(Framer):
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        yield from list(super().feed(data))
+
+
+@mutant("garbage-frames-behind-forwarded", "VAL-5", "forwards the frames behind garbage, then closes the connection")
+class GarbageFramesBehindForwarded(Relay):
+    def framing_error(self, connection: Connection) -> None:
+        behind = Framer(self.settings._replace(on_framing_error="resync"))
+        for frame in behind.feed(bytes(connection.framer.buffer)):
+            self.forward(connection, frame)
+        super().framing_error(connection)
+
+
 @mutant("garbage-ignored", "VAL-5", "throws a read with a bad magic away and keeps the connection")
 class GarbageIgnored(Relay):
     def framing_error(self, connection: Connection) -> None:

@@ -65,7 +65,7 @@ def what_is_no_frame_ends_its_connection_and_no_other(subject: Subject) -> None:
             for client in [*clients, culprit]:
                 assert client.receive(len(subject.ping)) == subject.ping
             culprit.send(own + bad + own)
-            assert culprit.receive_all() == own
+            assert culprit.receive_all() in (own, b"")
             transmit(clients[0], clients, [], own, subject.fence)
         assert relay.running
 
