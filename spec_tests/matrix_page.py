@@ -26,8 +26,7 @@ from pathlib import Path
 import msgspec
 
 from torq_conformance.reports.markdown import MARKS, cell
-from torq_conformance.reports.matrix import MEANINGS
-from torq_conformance.reports.model import FAILING, VERDICT_ORDER, load_report
+from torq_conformance.reports.model import FAILING, MEANINGS, VERDICT_ORDER, load_report
 from torq_conformance.requirements import requirements, sections
 from torq_conformance.selftest import Outcome, Selftest, listed_mutants
 

@@ -22,6 +22,7 @@ import click
 from .errors import ConformanceError
 from .exits import Exit
 from .interruption import Terminated, install
+from .printable import visible
 
 COMMANDS = Path(__file__).with_name("commands")
 FIRST = ("run", "replay", "explain", "compare", "matrix")
@@ -133,7 +134,7 @@ def main() -> None:
 
 
 def _say(message: str) -> None:
-    click.echo(f"torq-conformance: {message}", err=True)
+    click.echo(f"torq-conformance: {visible(message)}", err=True)
 
 
 def _say_internal(error: Exception) -> None:

@@ -22,4 +22,6 @@ def failing_runs(failures: int, runs: int) -> str:
     """A rate in words: ``58 of 60 runs fail``, ``1 of 1 run fails``; what was not played again was seen once."""
     if not runs:
         return "seen once, not confirmed"
+    if not failures:
+        return f"seen once, then in 0 of {counted(runs, 'run')}"
     return f"{failures} of {counted(runs, 'run')} {'fails' if failures == 1 else 'fail'}"

@@ -221,6 +221,8 @@ def evidence(result: Result) -> str:
         if not shown.runs:
             return f"{found} failed once; {result.reason or 'not confirmed'}"
         after = counted(result.evidence["programs"], "program")
+        if not shown.failures:
+            return f"{found} failed once, then in 0 of {counted(shown.runs, 'run')}{listed}; found after {after}"
         return f"{found} fails {shown.failures} of {counted(shown.runs, 'run')}{listed}; found after {after}"
     if result.verdict in (Verdict.UNSUPPORTED, Verdict.UNKNOWN) and result.reason:
         return result.reason

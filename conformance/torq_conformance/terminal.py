@@ -20,6 +20,7 @@ from .counting import counted, failing_runs
 from .exits import Exit
 from .narrate import contradictions, evidence, narrate, prose
 from .plan import Observer, Plan
+from .printable import visible
 from .reports.ascii import draw
 from .reports.model import FAILING, Report
 from .requirements import Requirement
@@ -89,7 +90,7 @@ def verdict_line(result: Result) -> Text:
     line = Text()
     line.append(f"{result.verdict.value:<16}", style=COLOURS.get(result.verdict.value, ""))
     line.append(f"{result.requirement.id:<9}", style="bold")
-    line.append(evidence(result))
+    line.append(visible(evidence(result)))
     return line
 
 
@@ -97,12 +98,12 @@ def facts(out: Console, rows: Iterable[tuple[str, str]]) -> None:
     """Names and values under each other: wrapped beside the name on a terminal, one line each in a pipe."""
     if not out.is_terminal:
         for name, value in rows:
-            out.print(Text(f"{name:<10}{value}"), soft_wrap=True)
+            out.print(Text(f"{name:<10}{visible(value)}"), soft_wrap=True)
         return
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     for name, value in rows:
-        table.add_row(name, Text(value))
+        table.add_row(name, Text(visible(value)))
     out.print(table)
 
 
@@ -139,7 +140,7 @@ def show_counterexample(out: Console, result: Result, lines: Iterable[tuple[str,
         f" [{requirement.level}] {requirement.text}",
     )
     _paragraph(out, head, 0)
-    _paragraph(out, Text(prose(shown), style="bold"), INDENT)
+    _paragraph(out, Text(visible(prose(shown)), style="bold"), INDENT)
     steps = list(narrate(shown.program, shown.history))
     for line in steps[:MAX_STEP_LINES]:
         _detail(out, line)
@@ -156,7 +157,7 @@ def show_counterexample(out: Console, result: Result, lines: Iterable[tuple[str,
             out.print(Text(drawn.text, style="bold red" if drawn.marked else ""), soft_wrap=True)
     out.print()
     for name, value in (("rate", _rate(shown)), *lines):
-        out.print(Text(f"     {name:<10} {value}"), soft_wrap=True)
+        out.print(Text(f"     {name:<10} {visible(value)}"), soft_wrap=True)
 
 
 def _paragraph(out: Console, text: Text, indent: int) -> None:
@@ -169,6 +170,7 @@ def _paragraph(out: Console, text: Text, indent: int) -> None:
 
 def _detail(out: Console, line: str) -> None:
     """A line of a step or a contradiction; on a terminal its rest is indented as it is."""
+    line = visible(line)
     hang = len(line) - len(line.lstrip()) if line.startswith(" " * INDENT) else INDENT
     if out.is_terminal and len(line) > out.width:
         wrapped = textwrap.wrap(line, max(out.width, 40), subsequent_indent=" " * hang, break_on_hyphens=False)
@@ -206,7 +208,7 @@ def show_last_screen(out: Console, outcome: Outcome) -> None:
     out.print(counts, soft_wrap=True)
     if report.stop_reason:
         judged = f"{len(outcome.results)} of {counted(len(report.judgements), 'requirement')} were judged"
-        out.print(Text(f"INCOMPLETE: {report.stop_reason}; {judged}", style="bold yellow"), soft_wrap=True)
+        out.print(Text(f"INCOMPLETE: {visible(report.stop_reason)}; {judged}", style="bold yellow"), soft_wrap=True)
     else:
         _show_unjudged(out, outcome.results)
     _show_thin(out, report)
@@ -215,7 +217,7 @@ def show_last_screen(out: Console, outcome: Outcome) -> None:
     failing = [result.requirement.id for result in outcome.results if result.verdict.value in FAILING]
     if failing:
         out.print(Text(f"next: torq-conformance explain {failing[0]}", style="dim"), soft_wrap=True)
-    out.print(Text(report.conclusion, style=_style_of(report)), soft_wrap=True)
+    out.print(Text(visible(report.conclusion), style=_style_of(report)), soft_wrap=True)
 
 
 def _style_of(report: Report) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from ..cells import is_thin, thin_cells
 from ..counting import counted
 from ..narrate import evidence, narrate, prose, upper_bound
 from ..plan import Plan
+from ..profile import Profile, rules_for
 from ..program import Program
 from ..requirements import Requirement, sections
 from ..scenarios import SCENARIOS
@@ -91,7 +94,30 @@ def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending
         minor=REPORT_MINOR,
         conclusion=conclusion(judgements, ending.exit_code, ending.reason),
         problems=ending.problems,
+        departures=departures(plan),
+        machine=machine(),
     )
+
+
+def departures(plan: Plan) -> dict[str, str]:
+    """The settings by which the profile asks otherwise than the domain's defaults do, and what both say."""
+    asked = msgspec.structs.asdict(plan.rules)
+    usual = msgspec.structs.asdict(rules_for(Profile(name="defaults"), plan.domain))
+    return {
+        name: f"{_setting(asked[name])}, by default {_setting(usual[name])}"
+        for name in asked
+        if asked[name] != usual[name]
+    }
+
+
+def _setting(value: object) -> str:
+    return msgspec.json.encode(value).decode().strip('"')
+
+
+def machine() -> str:
+    """What the suite runs on: the verdicts on limits and resources hold there."""
+    cores = counted(len(os.sched_getaffinity(0)), "core")
+    return f"{platform.system()} {platform.release()} {platform.machine()}, {cores}, Python {platform.python_version()}"
 
 
 def _judgement(entry: Entry, setting: Setting, ending: Ending) -> Judgement:

@@ -12,7 +12,8 @@ from html import escape
 from itertools import groupby
 
 from ..counting import counted, grouped
-from .model import VERDICT_ORDER, Failure, Judgement, Report
+from ..printable import visible
+from .model import MEANINGS, VERDICT_ORDER, Failure, Judgement, Report
 from .style import SCRIPT, STYLE
 from .svg import svg
 
@@ -22,7 +23,7 @@ def document(title: str, body: Iterator[str]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{plain(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         + "\n".join(body)
         + f"\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
@@ -33,9 +34,14 @@ def page(report: Report) -> str:
     return document(f"Conformance of {report.target}", _body(report))
 
 
+def plain(text: str) -> str:
+    """Text of others, escaped: it is seen as it is, and does nothing."""
+    return escape(visible(text))
+
+
 def words(text: str) -> str:
     """Text of the suite, escaped, in which no number wraps: its inner spaces become narrow no-break ones."""
-    return escape(_IN_A_NUMBER.sub("\u202f", text))
+    return _IN_A_NUMBER.sub("\u202f", plain(text))
 
 
 _IN_A_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d)|%)")
@@ -47,25 +53,26 @@ def badge(verdict: str) -> str:
 
 
 def _body(report: Report) -> Iterator[str]:
-    yield f"<header><h1>Conformance of <code>{escape(report.target)}</code></h1>"
-    word = report.conclusion.partition(":")[0].partition(" (")[0]
-    yield f'<p class="conclusion {word.lower().replace(" ", "-")}">{words(report.conclusion)}</p>'
+    yield f"<header><h1>Conformance of <code>{plain(report.target)}</code></h1>"
+    said = report.conclusion or report.verdict_line
+    word = said.partition(":")[0].partition(" (")[0]
+    yield f'<p class="conclusion {word.lower().replace(" ", "-")}">{words(said)}</p>'
     for problem in report.problems:
         yield f'<p class="problem">Expected failures: {words(problem)}.</p>'
     counts = [_count(report, verdict) for verdict in VERDICT_ORDER if report.counts.get(verdict)]
     yield f'<p class="counts">{" ".join(counts)}</p>'
     yield "<dl>"
+    for name, value in _links(report):
+        yield f"<dt>{name}</dt><dd>{value}</dd>"
     for name, value in _facts(report):
-        yield f"<dt>{escape(name)}</dt><dd>{words(value)}</dd>"
-    if report.failures:
-        links = ", ".join(f'<a href="#{each.id}">{each.id}</a>' for each in report.failures)
-        yield f"<dt>failures</dt><dd>{links}</dd>"
-    if report.thin:
-        links = ", ".join(f'<a href="#{each.id}-row">{each.id}</a>' for each in report.thin)
-        yield f"<dt>thin</dt><dd>{links}: programs hardly exercised something that the PASS is about</dd>"
+        yield f"<dt>{name}</dt><dd>{words(value)}</dd>"
     yield f"<dt>repeat it</dt><dd>{_copied(report.command)}</dd></dl></header>"
     yield "<main><h2>Verdicts</h2>"
     yield from _table(report)
+    yield "<details><summary>what the verdicts say</summary><dl>"
+    for verdict in VERDICT_ORDER:
+        yield f"<dt>{badge(verdict)}</dt><dd>{MEANINGS[verdict]}</dd>"
+    yield "</dl></details>"
     if report.failures:
         yield "<h2>Failures</h2>"
     for judgement in report.failures:
@@ -74,32 +81,48 @@ def _body(report: Report) -> Iterator[str]:
     yield "<h2>Timeline</h2>"
     yield _timeline(report)
     yield "</main>"
-    yield f"<footer>{escape(report.tool.name)} {escape(report.tool.version)}</footer>"
+    yield f"<footer>{plain(report.tool.name)} {plain(report.tool.version)}</footer>"
 
 
 def _count(report: Report, verdict: str) -> str:
     return f'<button type="button" data-only="{verdict}">{badge(verdict)} {report.counts[verdict]}</button>'
 
 
+def _links(report: Report) -> Iterator[tuple[str, str]]:
+    """What has to be looked at before anything is decided, each with the way to it."""
+    for level in ("MUST", "SHOULD", "FIGURE"):
+        failures = [f'<a href="#{each.id}">{each.id}</a>' for each in report.failures if each.level == level]
+        if failures:
+            yield f"{level} that {'fails' if len(failures) == 1 else 'fail'}", ", ".join(failures)
+    for name, judgements in (("not judged", report.unjudged), ("thin", report.thin)):
+        if judgements:
+            links = ", ".join(f'<a href="#{each.id}-row">{each.id}</a>' for each in judgements)
+            yield name, links
+
+
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "domain", report.domain.replace("_", " ")
     yield "profile", f"{report.profile}: {report.profile_description}"
+    if report.departures:
+        yield "it departs in", "; ".join(f"{name} {value}" for name, value in report.departures.items())
     yield "seed", str(report.seed)
     effort = counted(report.programs, "program"), counted(report.frames, "frame"), counted(report.bytes, "byte")
     yield "effort", ", ".join(effort)
     yield "time", f"{report.seconds:.1f} s, begun {report.started}"
+    if report.machine:
+        yield "machine", report.machine
 
 
 def _table(report: Report) -> Iterator[str]:
     yield '<table class="verdicts"><thead><tr><th>id</th><th>level</th><th>verdict</th><th>requirement</th>'
     yield "<th>evidence</th></tr></thead>"
     for section, members in groupby(report.judgements, key=lambda judgement: judgement.section):
-        yield f'<tbody><tr class="section"><th colspan="5">{section}: {escape(report.sections[section])}</th></tr>'
+        yield f'<tbody><tr class="section"><th colspan="5">{section}: {plain(report.sections[section])}</th></tr>'
         for each in members:
             name = f'<a href="#{each.id}">{each.id}</a>' if each.failure else each.id
             yield (
                 f'<tr id="{each.id}-row" data-verdict="{each.verdict}"><td class="id">{name}</td>'
-                f"<td>{each.level}</td><td>{badge(each.verdict)}</td><td>{escape(each.text)}</td>"
+                f"<td>{each.level}</td><td>{badge(each.verdict)}</td><td>{plain(each.text)}</td>"
                 f"<td>{words(each.words)}{_thin(each)}{_details(each)}</td></tr>"
             )
         yield "</tbody>"
@@ -139,11 +162,11 @@ def _timeline(report: Report) -> str:
 def _failure(judgement: Judgement, failure: Failure) -> Iterator[str]:
     head = f"{badge(judgement.verdict)} {judgement.id} <small>{judgement.level}</small>"
     yield f'<article id="{judgement.id}"><h3>{head}</h3>'
-    yield f"<p>{escape(judgement.text)}</p>"
-    rate = f'<span class="rate">{escape(failure.rate)}</span>'
+    yield f"<p>{plain(judgement.text)}</p>"
+    rate = f'<span class="rate">{words(failure.rate)}</span>'
     yield f'<p class="contradiction"><b>{words(failure.prose)}</b> {rate}</p>'
     if failure.diagram.shows_more_than_words:
-        yield f'<div class="scroll">{svg(failure.diagram, failure.prose)}</div>'
+        yield f'<div class="scroll">{svg(failure.diagram, visible(failure.prose))}</div>'
     if failure.diagram.hidden_connections:
         yield f"<p>{counted(failure.diagram.hidden_connections, 'more connection')} not drawn.</p>"
     yield f"<p>Again: {_copied(failure.replay)}</p>"
@@ -152,17 +175,17 @@ def _failure(judgement: Judgement, failure: Failure) -> Iterator[str]:
     )
     yield "<details><summary>what was expected and what was seen</summary><ul>"
     for each in failure.contradictions:
-        yield f"<li><b>{escape(each.kind)}</b>: expected {escape(each.expected)}; seen: {escape(each.seen)}</li>"
+        yield f"<li><b>{plain(each.kind)}</b>: expected {plain(each.expected)}; seen: {plain(each.seen)}</li>"
     yield "</ul></details>"
     if failure.last_output:
         yield _folded("what is left of the relay", failure.last_output)
-    yield f'<p class="stable">{escape(failure.id)}</p></article>'
+    yield f'<p class="stable">{failure.id}</p></article>'
 
 
 def _folded(title: str, text: str, *, unfold: bool = False) -> str:
-    return f"<details{' open' if unfold else ''}><summary>{title}</summary><pre>{escape(text)}</pre></details>"
+    return f"<details{' open' if unfold else ''}><summary>{title}</summary><pre>{plain(text)}</pre></details>"
 
 
 def _copied(line: str) -> str:
     button = f'<button type="button" class="copy" data-copy="{escape(line)}">copy</button>'
-    return f'<code class="line">{escape(line)}</code> {button}'
+    return f'<code class="line">{plain(line)}</code> {button}'

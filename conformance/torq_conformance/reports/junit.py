@@ -1,7 +1,8 @@
 """JUnit XML: one test case for each requirement, evidence as properties, the counterexample as the failure's text.
 
 Facts: readers take ``skipped`` for "not a problem" and ``error`` for "could not be judged"; so a MUST that is UNKNOWN
-is an error, and what the profile does not promise is skipped. Characters that XML cannot hold are written as ``?``.
+is an error, and what the profile does not promise is skipped. Characters that nobody sees are written as escapes, those
+that XML cannot hold as ``?``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from xml.etree import ElementTree as Xml
 
+from ..printable import visible
 from .ascii import draw
 from .model import FAILING, Judgement, Report
 
@@ -77,6 +79,10 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "domain", report.domain
     yield "profile", report.profile
     yield "seed", str(report.seed)
+    for name, value in report.departures.items():
+        yield f"departs in {name}", value
+    if report.machine:
+        yield "machine", report.machine
     yield "command", report.command
 
 
@@ -154,6 +160,10 @@ def _details(judgement: Judgement) -> Iterator[str]:
 
 def _clean(root: Xml.Element) -> None:
     for element in root.iter():
-        element.text = _FORBIDDEN.sub("?", element.text or "") or None
+        element.text = _clean_text(element.text or "") or None
         for name, value in element.attrib.items():
-            element.set(name, _FORBIDDEN.sub("?", value))
+            element.set(name, _clean_text(value))
+
+
+def _clean_text(text: str) -> str:
+    return _FORBIDDEN.sub("?", visible(text))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from ..counting import counted
 from ..printable import visible
 from .mermaid import mermaid
-from .model import Judgement, Report
+from .model import Failure, Judgement, Report
 
 MARKS = {
     "PASS": "✅",
@@ -27,9 +27,9 @@ def markdown(report: Report) -> str:
     return "\n".join(_lines(report)) + "\n"
 
 
-def cell(text: str) -> str:
+def cell(words: str) -> str:
     """Text that is safe in a cell of a table."""
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    return visible(words).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
 def text(words: str) -> str:
@@ -37,10 +37,25 @@ def text(words: str) -> str:
     return re.sub(r"([\\`*\[\]|])", r"\\\1", visible(words).replace("\n", " ")).replace("<", "&lt;")
 
 
-def code(text: str) -> str:
+def code(words: str) -> str:
     """Text as inline code, whatever backticks it holds."""
-    fence = "``" if "`" in text else "`"
-    return f"{fence}{text}{fence}"
+    shown = visible(words).replace("\n", " ")
+    fence = "`" * (_longest_run(shown) + 1)
+    space = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{space}{shown}{space}{fence}"
+
+
+def block(lines: Iterable[str], kind: str = "") -> Iterator[str]:
+    """Lines as a block of code, whatever backticks they hold."""
+    shown = [visible(line) for line in lines]
+    fence = "`" * max(3, _longest_run("\n".join(shown)) + 1)
+    yield f"{fence}{kind}"
+    yield from shown
+    yield fence
+
+
+def _longest_run(words: str) -> int:
+    return max((len(run) for run in re.findall("`+", words)), default=0)
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -50,13 +65,12 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     for problem in report.problems:
         yield f"- expected failures: {text(problem)}"
-    yield f"Judged as a {report.domain.replace('_', ' ')} relay under the profile {code(report.profile)}, with seed "
-    yield f"{report.seed}: {counted(report.programs, 'program')}, {counted(report.frames, 'frame')} in "
-    yield f"{report.seconds:.1f} s, begun {report.started}. {report.verdict_line}."
+    if report.problems:
+        yield ""
+    for name, value in _facts(report):
+        yield f"- {name}: {value}"
     yield ""
-    yield "```"
-    yield report.command
-    yield "```"
+    yield from block([report.command])
     if report.thin:
         yield ""
         yield "Hardly exercised, so that a PASS hardly speaks of it:"
@@ -76,29 +90,48 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _failure(judgement)
 
 
+def _facts(report: Report) -> Iterator[tuple[str, str]]:
+    yield "verdicts", report.verdict_line
+    for level in ("MUST", "SHOULD", "FIGURE"):
+        names = [each.id for each in report.failures if each.level == level]
+        if names:
+            yield f"{level} that {'fails' if len(names) == 1 else 'fail'}", ", ".join(names)
+    if report.unjudged:
+        yield "not judged", ", ".join(each.id for each in report.unjudged)
+    yield "judged as", f"a {report.domain.replace('_', ' ')} relay under the profile {code(report.profile)}"
+    if report.departures:
+        yield "the profile departs in", "; ".join(f"{name} {text(value)}" for name, value in report.departures.items())
+    yield "effort", f"{counted(report.programs, 'program')}, {counted(report.frames, 'frame')}, seed {report.seed}"
+    yield "time", f"{report.seconds:.1f} s, begun {report.started}"
+    if report.machine:
+        yield "machine", text(report.machine)
+
+
 def _failure(judgement: Judgement) -> Iterator[str]:
     failure = judgement.failure
     if failure is None:
         return
     yield ""
-    yield f"## {judgement.verdict} {judgement.id}"
+    yield f"## {judgement.verdict} {judgement.id} ({judgement.level})"
     yield ""
-    yield judgement.text
+    yield text(judgement.text)
     yield ""
-    yield f"**{cell(failure.prose)}** ({failure.rate})"
+    yield f"**{text(failure.prose)}** ({failure.rate})"
     yield ""
-    yield "```text"
+    yield from block(_seen(failure), "text")
+    yield ""
+    if failure.diagram.shows_more_than_words:
+        yield from block(mermaid(failure.diagram), "mermaid")
+        yield ""
+    yield from block([failure.replay])
+
+
+def _seen(failure: Failure) -> Iterator[str]:
+    """The steps, the contradictions, and what is left of a dead relay."""
     yield from failure.steps
     yield ""
     for each in failure.contradictions:
         yield f"{each.kind}: expected {each.expected}; seen: {each.seen}"
-    yield "```"
-    yield ""
-    if failure.diagram.shows_more_than_words:
-        yield "```mermaid"
-        yield from mermaid(failure.diagram)
-        yield "```"
+    if failure.last_output:
         yield ""
-    yield "```"
-    yield failure.replay
-    yield "```"
+        yield from failure.last_output.splitlines()

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 from itertools import groupby
 
 from ..requirements import Requirement, requirements, sections
-from .html import badge, document
+from .html import badge, document, plain
 from .markdown import MARKS, cell
-from .model import VERDICT_ORDER, Judgement, Report
-
-MEANINGS = {
-    "PASS": "no program showed it broken",
-    "FAIL": "a program shows it broken every time",
-    "FLAKY": "a program shows it broken some of the time",
-    "UNEXPECTED-PASS": "listed as failing, yet holds",
-    "EXPECTED-FAIL": "listed as failing, and fails",
-    "UNKNOWN": "not exercised",
-    "UNSUPPORTED": "not promised by the relay's profile, or not visible from outside",
-}
-
+from .model import MEANINGS, VERDICT_ORDER, Judgement, Report
 
 SIGNS = {
     "PASS": "✓",
@@ -120,8 +108,8 @@ def _html(reports: Sequence[Report]) -> Iterator[str]:
             f"{badge(verdict)} {report.counts[verdict]}" for verdict in VERDICT_ORDER if report.counts.get(verdict)
         )
         yield (
-            f"<tr><td>{escape(name)}</td><td>{escape(report.profile)}</td><td>{counts}{state}</td>"
-            f"<td>{report.seed}</td><td><code>{escape(report.target)}</code></td></tr>"
+            f"<tr><td>{plain(name)}</td><td>{plain(report.profile)}</td><td>{counts}{state}</td>"
+            f"<td>{report.seed}</td><td><code>{plain(report.target)}</code></td></tr>"
         )
     yield "</table><dl>"
     brief = len(reports) > FEW_RELAYS
@@ -130,13 +118,13 @@ def _html(reports: Sequence[Report]) -> Iterator[str]:
         yield f"<dt>{sign}{badge(verdict)}</dt><dd>{MEANINGS[verdict]}</dd>"
     yield f'</dl><div class="scroll"><table class="matrix{" brief" if brief else ""}"><thead>'
     yield "<tr><th>id</th><th>requirement</th>"
-    yield "".join(f'<th class="relay"><span>{escape(name)}</span></th>' for name in heads) + "</tr></thead>"
+    yield "".join(f'<th class="relay"><span>{plain(name)}</span></th>' for name in heads) + "</tr></thead>"
     for section, members in groupby(rows(reports), key=lambda row: row[0].section):
-        title = escape(sections()[section].title)
+        title = plain(sections()[section].title)
         yield f'<tbody><tr class="section"><th colspan="{len(heads) + 2}">{section}: {title}</th></tr>'
         for requirement, judged in members:
             cells = "".join(_cell(each, brief=brief) for each in judged)
-            text = f'<td class="text">{escape(requirement.text)}</td>'
+            text = f'<td class="text">{plain(requirement.text)}</td>'
             yield f'<tr><td class="id">{requirement.id}</td>{text}{cells}</tr>'
         yield "</tbody>"
     yield "</table></div>"
@@ -151,4 +139,4 @@ def _cell(judgement: Judgement | None, *, brief: bool) -> str:
         return "<td></td>"
     words = judgement.words if judgement.failure is None else f"{judgement.failure.prose} ({judgement.failure.rate})"
     shown = _sign(judgement.verdict) if brief else badge(judgement.verdict)
-    return f'<td title="{judgement.verdict}: {escape(words)}">{shown}</td>'
+    return f'<td title="{judgement.verdict}: {plain(words)}">{shown}</td>'

@@ -22,7 +22,7 @@ from ..program import Program
 
 FORMAT = "torq-conformance report"
 REPORT_MINOR = 1
-"""1 added ``conclusion``, ``problems`` and ``thin``."""
+"""1 added ``conclusion``, ``problems``, ``thin``, ``departures`` and ``machine``."""
 
 State = Literal["complete", "incomplete"]
 VerdictName = Literal["PASS", "FAIL", "FLAKY", "UNKNOWN", "UNSUPPORTED", "EXPECTED-FAIL", "UNEXPECTED-PASS"]
@@ -30,6 +30,16 @@ VERDICT_ORDER = ("FAIL", "FLAKY", "UNEXPECTED-PASS", "EXPECTED-FAIL", "UNKNOWN",
 """Verdicts, what needs attention first."""
 FAILING = ("FAIL", "FLAKY", "UNEXPECTED-PASS")
 """Verdicts that make a run exit with 1."""
+MEANINGS = {
+    "PASS": "no program showed it broken",
+    "FAIL": "a program shows it broken every time",
+    "FLAKY": "a program shows it broken some of the time",
+    "UNEXPECTED-PASS": "listed as failing, yet holds",
+    "EXPECTED-FAIL": "listed as failing, and fails",
+    "UNKNOWN": "not exercised",
+    "UNSUPPORTED": "not promised by the relay's profile, or not visible from outside",
+}
+"""What each verdict says of a requirement."""
 
 
 class Contradiction(msgspec.Struct, frozen=True):
@@ -108,7 +118,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A run: what was judged, how, and what came out.
 
     ``conclusion`` is the sentence that the terminal ends with. ``stop_reason`` says why an incomplete run ended;
-    ``problems`` are what the list of expected failures has against it.
+    ``problems`` are what the list of expected failures has against it; ``departures`` are the settings that the profile
+    promises otherwise than a relay of the domain does by default, and ``machine`` is what the suite ran on.
     """
 
     tool: Tool
@@ -136,6 +147,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     minor: int = 0
     conclusion: str = ""
     problems: tuple[str, ...] = ()
+    departures: dict[str, str] = {}
+    machine: str = ""
 
     def by_id(self) -> dict[str, Judgement]:
         """The judgements by requirement."""
@@ -145,6 +158,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def failures(self) -> list[Judgement]:
         """The judgements with a counterexample, in the order of the specification."""
         return [judgement for judgement in self.judgements if judgement.failure is not None]
+
+    @property
+    def unjudged(self) -> list[Judgement]:
+        """The judgements that say neither that the requirement holds nor that it does not."""
+        return [judgement for judgement in self.judgements if judgement.verdict in ("UNKNOWN", "UNSUPPORTED")]
 
     @property
     def thin(self) -> list[Judgement]:

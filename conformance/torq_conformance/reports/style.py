@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 STYLE = """
-:root { --ink: #1d2430; --paper: #fff; --soft: #5b6675; --line: #d8dee6; --pane: #f5f7fa; --bad: #c62828;
-  --good: #1b7f3b; --warn: #8a5a00; --flaky: #8e24aa; --note: #0b6b8a; }
+:root { color-scheme: light dark; --ink: #1d2430; --paper: #fff; --soft: #5b6675; --line: #d8dee6; --pane: #f5f7fa;
+  --bad: #c62828; --good: #1b7f3b; --warn: #8a5a00; --flaky: #8e24aa; --note: #0b6b8a; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --paper: #14181f; --soft: #9aa6b5; --line: #333c49;
   --pane: #1d232d; --bad: #ff7b72; --good: #56c271; --warn: #e0b050; --flaky: #d28be0; --note: #5cc0de; } }
 * { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
   max-width: 1180px; padding: 1.5rem; }
-h1 { font-size: 1.5rem; margin: 0 0 .5rem; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; line-height: 1.3; margin: 0 0 .5rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 2rem 0 .6rem; }
 h3 { margin: 0 0 .4rem; }
 small, .stable, footer, .rate { color: var(--soft); font-weight: normal; }
 .stable { font: 12px ui-monospace, monospace; }
 a { color: var(--note); }
+dd a, td.id { white-space: nowrap; }
 code, pre { font: 13px/1.5 ui-monospace, monospace; }
 pre { background: var(--pane); padding: .8rem; overflow-x: auto; }
 code.line { background: var(--pane); padding: .15rem .4rem; overflow-wrap: anywhere; }
@@ -32,7 +33,13 @@ button.on { outline: 2px solid var(--ink); }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line); }
 tr.section th { padding-top: 1rem; color: var(--soft); }
-td.id, .verdicts td:nth-child(2), .verdicts td:nth-child(3) { white-space: nowrap; }
+.verdicts td:nth-child(2), .verdicts td:nth-child(3) { white-space: nowrap; }
+.verdicts td:nth-child(4) { width: 45%; } .verdicts td:nth-child(5) { width: 35%; }
+tr:target td { background: var(--pane); }
+ul { margin: .4rem 0; padding-left: 1.3rem; }
+li, dd, td, .contradiction { overflow-wrap: anywhere; }
+html:not(.scripted) button { background: none; border: 0; padding: 0 .5rem 0 0; cursor: default; }
+html:not(.scripted) button.copy { display: none; }
 tr.hidden { display: none; }
 .verdict { font-weight: 600; } .pass { color: var(--good); } .fail, .unexpected-pass { color: var(--bad); }
 .flaky { color: var(--flaky); } .unknown { color: var(--warn); } .unsupported { color: var(--soft); }
@@ -62,9 +69,33 @@ table.matrix th.relay { text-align: center; overflow-wrap: anywhere; min-width: 
 table.brief th.relay { min-width: 1.6rem; padding: 0.3rem; vertical-align: bottom; }
 table.brief th.relay span { writing-mode: vertical-rl; transform: rotate(180deg); white-space: nowrap; }
 table.brief td { padding-left: 0.3rem; padding-right: 0.3rem; }
+@media (max-width: 700px) {
+  body { padding: .8rem; }
+  dl { display: block; } dt { margin-top: .4rem; }
+  article { padding: .7rem; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  .verdicts, .verdicts tbody { display: block; } .verdicts thead { display: none; }
+  .verdicts tr { display: flex; flex-wrap: wrap; padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .verdicts tr.hidden { display: none; }
+  .verdicts td, .verdicts th { border: 0; padding: 0 .8rem 0 0; }
+  .verdicts td.id { font-weight: 600; }
+  .verdicts td:nth-child(4), .verdicts td:nth-child(5) { width: 100%; padding: .2rem 0 0; }
+  .verdicts td:nth-child(5) { color: var(--soft); }
+}
+@media print {
+  :root { color-scheme: light; --ink: #000; --paper: #fff; --soft: #444; --line: #bbb; --pane: #f2f2f2; --bad: #b00020;
+    --good: #135c2b; --warn: #6b4500; --flaky: #6a1b7a; --note: #094f66; }
+  body { max-width: none; padding: 0; font-size: 10pt; }
+  button.copy, summary::marker { display: none; }
+  button { background: none; border: 0; }
+  details::details-content { content-visibility: visible; block-size: auto; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  svg { max-width: 100%; height: auto; } .scroll { overflow: visible; }
+  tr, svg, .contradiction { break-inside: avoid; } h2, h3, tr.section { break-after: avoid; }
+}
 """
 
 SCRIPT = """
+document.documentElement.classList.add("scripted");
 document.querySelectorAll("button.copy").forEach(function (button) {
   button.addEventListener("click", function () {
     var text = button.dataset.copy;

@@ -1,5 +1,6 @@
 """Every form of a report: whole, valid, and safe whatever a target is called or a relay prints."""
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 
 from spec_tests.conformance import shown_runs
 from torq_conformance.errors import UsageError
+from torq_conformance.profile import load_profile
 from torq_conformance.program import Connect, Program, Write
-from torq_conformance.reports.build import failure_id
+from torq_conformance.reports.build import Ending, Entry, build, failure_id
 from torq_conformance.reports.html import page
 from torq_conformance.reports.junit import junit
 from torq_conformance.reports.markdown import markdown
@@ -79,7 +81,7 @@ def test_json_validates_and_reads_back_equal(target: str, tmp_path: Path) -> Non
 def test_a_report_of_the_first_minor_version_is_still_read(tmp_path: Path) -> None:
     report = shown_runs.report()
     old = json.loads(msgspec.json.encode(report))
-    for name in ("minor", "conclusion", "problems"):
+    for name in ("minor", "conclusion", "problems", "departures", "machine"):
         del old[name]
     for judgement in old["judgements"]:
         del judgement["thin"]
@@ -162,6 +164,32 @@ def test_html_is_one_file_of_closed_elements_without_any_address(target: str) ->
     assert not re.search(r"https?:|//[a-z]|@import|url\(", text)
     assert parsed.tags.count("script") == 1
     assert parsed.tags.count("svg") == 1 + len(shown_runs.report().failures)
+
+
+def test_the_head_of_a_report_names_what_has_to_be_looked_at_first() -> None:
+    text = page(shown_runs.report())
+    head = text[text.index("<header>") : text.index("</header>")]
+    for name in ("FWD-1", "ORD-2", "VAL-6"):
+        assert f'<a href="#{name}">{name}</a>' in head
+    assert '<dt>not judged</dt><dd><a href="#FRAME-5-row">FRAME-5</a>, <a href="#DOM-5-row">DOM-5</a></dd>' in head
+    lines = markdown(shown_runs.report()).splitlines()
+    assert "- MUST that fail: FWD-1, ORD-2, VAL-6" in lines
+    assert "- not judged: FRAME-5, DOM-5" in lines
+
+
+def test_a_profile_that_promises_less_is_seen_in_every_report() -> None:
+    profile = msgspec.structs.replace(load_profile("reference"), name="lax", checksum=False, overflow="disconnect")
+    plan = dataclasses.replace(shown_runs.plan(), profile=profile)
+    entries = [Entry(result.requirement, 0.0, result) for result in shown_runs.results()]
+    report = build(plan, shown_runs.setting(), entries, Ending(1.0, complete=True, exit_code=1))
+    assert report.departures == {
+        "checksum": "false, by default true",
+        "overflow": "disconnect, by default drop_oldest",
+    }
+    said = "checksum false, by default true; overflow disconnect, by default drop_oldest"
+    assert f"<dt>it departs in</dt><dd>{said}</dd>" in page(report)
+    assert f"- the profile departs in: {said}" in markdown(report).splitlines()
+    assert '<property name="departs in checksum" value="false, by default true" />' in junit(report).decode()
 
 
 def test_markdown_holds_a_row_for_each_requirement_and_a_diagram_for_each_failure() -> None:
