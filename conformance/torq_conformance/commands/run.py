@@ -156,6 +156,15 @@ def command(**given: object) -> int:
     \b
     Exit codes: 0 every MUST that was judged holds; 1 something fails or is flaky; 2 wrong usage, no target, or an
     error of the suite itself; 3 a MUST could not be judged; 130 interrupted (the reports say how far it got).
+
+    \b
+    Environment, which the relay that --exec starts is given as well:
+      NO_COLOR=1         no colours on a terminal
+      FORCE_COLOR=1      colours and progress in a pipe too, for CI logs that show them
+      TERM, COLUMNS      what the terminal can show, and its width; a pipe gets plain lines of any length
+      PATH               where the command of --exec is looked for
+      TMPDIR             folder for sockets and output of relays (default /tmp); a socket's path has 107 bytes at most
+      TORQ_TRACEBACK=1   show where an error of the suite itself was raised, to report it
     """
     options = msgspec.convert(given, Options)
     extras = RunExtras.build(

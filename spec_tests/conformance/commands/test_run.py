@@ -3,9 +3,11 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +17,7 @@ import pytest
 from spec_tests.conformance import shown_runs
 from spec_tests.conformance.commands.running import run_command
 from spec_tests.conformance.judged_relays import specimen
+from torq_conformance.cli import TRACEBACK_VARIABLE
 from torq_conformance.commands import run as run_module
 from torq_conformance.commands.run import exit_code
 from torq_conformance.errors import TargetError
@@ -181,3 +184,44 @@ def test_a_command_with_domain_in_it_starts_a_relay_of_the_domain(capsys: pytest
     assert [line.split()[:2] for line in shown.out.splitlines() if line.startswith("PASS ")] == [
         ["PASS", "FWD-6"], ["PASS", "DOM-5"],
     ]  # fmt: skip
+
+
+def test_the_help_names_every_variable_that_the_suite_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = run_command(capsys, "run", "--help").out
+    package = Path(run_module.__file__).resolve().parents[1]
+    reading = re.compile(r"(?:environ(?:\.get)?|getenv)[\[(]([\w\"']+)")
+    sources = [path.read_text("utf-8") for path in package.rglob("*.py")]
+    names = {name for text in sources for name in reading.findall(text)}
+    constants = {"TRACEBACK_VARIABLE": TRACEBACK_VARIABLE}
+    assert names, "the pattern finds nothing"
+    for name in names:
+        assert constants.get(name, name.strip("\"'")) in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "coloured"), [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)]
+)
+def test_the_variables_for_colours_do_what_the_help_says(given: dict[str, str], coloured: bool) -> None:
+    plain = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR")}
+    done = subprocess.run(
+        [sys.executable, "-m", "torq_conformance", "--exec", CORRECT, "--domain", "signal", "--section", "VAL-7"],
+        env=plain | given, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert bool(re.search(r"\x1b\[(?:\d+;)*3\d", done.stdout)) is coloured
+
+
+def test_sockets_and_output_of_a_relay_are_put_where_tmpdir_says(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="t") as folder:
+        command = f"sh -c 'echo {{socket}} >> {tmp_path}/paths; exec torq-specimen correct --socket {{socket}}'"
+        done = subprocess.run(
+            [sys.executable, "-m", "torq_conformance", "--exec", command, "--domain", "signal", "--section", "FWD-6",
+             "--max-examples", "1", "--failures", str(tmp_path / "f")],
+            env=os.environ | {"TMPDIR": folder, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        used = (tmp_path / "paths").read_text("utf-8").split()
+        assert used
+        assert all(path.startswith(folder) for path in used)
+        assert list(Path(folder).iterdir()) == []
