@@ -74,7 +74,7 @@ def unbounded(history: History, rules: Rules) -> Iterator[Finding]:
                 yield Finding(
                     "unbounded",
                     f"at most {rules.queue_frames} frames held for {peer.name}",
-                    f"all {len(held)} that were sent while it did not read",
+                    f"all {len(held)} that were sent while it did not read came in the end",
                 )
 
 

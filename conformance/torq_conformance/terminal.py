@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from .counting import counted, failing_runs
-from .exits import Exit
 from .narrate import contradictions, evidence, narrate, prose
 from .plan import Observer, Plan
 from .printable import visible
@@ -36,6 +35,7 @@ COLOURS = {
     "EXPECTED-FAIL": "cyan",
     "UNEXPECTED-PASS": "bold red",
 }
+CONCLUSION_COLOURS = {"PASS": "bold green", "FAIL": "bold red"}
 INDENT = 5
 MAX_STEP_LINES = 60
 
@@ -221,9 +221,7 @@ def show_last_screen(out: Console, outcome: Outcome) -> None:
 
 
 def _style_of(report: Report) -> str:
-    if report.state == "incomplete" or report.exit_code not in (Exit.PASS, Exit.FAIL):
-        return "bold yellow"
-    return "bold green" if report.exit_code == Exit.PASS else "bold red"
+    return CONCLUSION_COLOURS.get(report.conclusion.partition(":")[0], "bold yellow")
 
 
 def _show_unjudged(out: Console, results: list[Result]) -> None:

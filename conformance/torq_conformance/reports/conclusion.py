@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ..exits import Exit
 from .model import FAILING, Judgement
@@ -19,6 +19,8 @@ MEANINGS = {
 }
 """What each exit code of a run says."""
 NOT_AS_LISTED = "the list of expected failures does not fit what was seen"
+FAILS_AS_LISTED = "every MUST that was judged holds, or fails as listed"
+NOTHING_FAILS = "nothing fails, for nothing was judged"
 LEVELS = ("MUST", "SHOULD", "FIGURE")
 
 
@@ -39,10 +41,10 @@ def conclusion(judgements: Sequence[Judgement], exit_code: int | None, stop_reas
     return f"{head}: {'; '.join(parts)}."
 
 
-def _head(judgements: Iterable[Judgement], exit_code: int | None, stop_reason: str) -> str:
+def _head(judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str) -> str:
     if stop_reason or exit_code is None or exit_code not in VERDICTS:
         return f"INCOMPLETE ({stop_reason})" if stop_reason else "INCOMPLETE"
-    if exit_code == Exit.PASS and all(each.verdict == "UNSUPPORTED" for each in judgements):
+    if exit_code == Exit.PASS and _nothing_judged(judgements):
         return "NOTHING JUDGED"
     return VERDICTS[Exit(exit_code)]
 
@@ -65,7 +67,15 @@ def _agreeing(count: int, one: str, more: str) -> str:
     return f"{count} {one if count == 1 else more}"
 
 
-def _meaning(judgements: Iterable[Judgement], code: Exit) -> str:
+def _meaning(judgements: Sequence[Judgement], code: Exit) -> str:
     if code is Exit.FAIL and not any(each.verdict in FAILING for each in judgements):
         return NOT_AS_LISTED
+    if code is Exit.PASS and _nothing_judged(judgements):
+        return NOTHING_FAILS
+    if code is Exit.PASS and any(each.verdict == "EXPECTED-FAIL" for each in judgements):
+        return FAILS_AS_LISTED
     return MEANINGS[code]
+
+
+def _nothing_judged(judgements: Sequence[Judgement]) -> bool:
+    return all(each.verdict in ("UNSUPPORTED", "UNKNOWN") for each in judgements)

@@ -63,7 +63,7 @@ def judgements(results: list[Result]) -> tuple[Judgement, ...]:
         (
             judged(MUST="PASS EXPECTED-FAIL EXPECTED-FAIL"),
             "PASS: of 3 MUST 1 holds, 0 fail, 0 could not be judged, 2 fail as listed; "
-            "exit code 0: every MUST that was judged holds.",
+            "exit code 0: every MUST that was judged holds, or fails as listed.",
         ),
         (
             judged(MUST="UNEXPECTED-PASS"),
@@ -73,7 +73,7 @@ def judgements(results: list[Result]) -> tuple[Judgement, ...]:
         (
             judged(SHOULD="UNSUPPORTED UNSUPPORTED"),
             "NOTHING JUDGED: of 2 SHOULD 0 hold, 0 fail, 0 could not be judged, 2 are unsupported; "
-            "exit code 0: every MUST that was judged holds.",
+            "exit code 0: nothing fails, for nothing was judged.",
         ),
     ],
     ids=["pass", "fail", "unknown", "expected", "unexpected", "nothing"],
