@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ..exits import Exit
-from .model import FAILING, Judgement
+from .model import FAILING, LEVELS, Judgement
 
 VERDICTS = {Exit.PASS: "PASS", Exit.FAIL: "FAIL", Exit.UNKNOWN: "UNKNOWN"}
 MEANINGS = {
@@ -21,7 +21,6 @@ MEANINGS = {
 NOT_AS_LISTED = "the list of expected failures does not fit what was seen"
 FAILS_AS_LISTED = "every MUST that was judged holds, or fails as listed"
 NOTHING_FAILS = "nothing fails, for nothing was judged"
-LEVELS = ("MUST", "SHOULD", "FIGURE")
 
 
 def conclusion(judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str = "") -> str:

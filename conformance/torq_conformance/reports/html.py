@@ -90,14 +90,12 @@ def _count(report: Report, verdict: str) -> str:
 
 def _links(report: Report) -> Iterator[tuple[str, str]]:
     """What has to be looked at before anything is decided, each with the way to it."""
-    for level in ("MUST", "SHOULD", "FIGURE"):
-        failures = [f'<a href="#{each.id}">{each.id}</a>' for each in report.failures if each.level == level]
-        if failures:
-            yield f"{level} that {'fails' if len(failures) == 1 else 'fail'}", ", ".join(failures)
-    for name, judgements in (("not judged", report.unjudged), ("thin", report.thin)):
-        if judgements:
-            links = ", ".join(f'<a href="#{each.id}-row">{each.id}</a>' for each in judgements)
-            yield name, links
+    for name, judgements in report.attention:
+        yield name, ", ".join(f'<a href="#{_place(each, name)}">{each.id}</a>' for each in judgements)
+
+
+def _place(judgement: Judgement, name: str) -> str:
+    return judgement.id if judgement.failure is not None and name != "thin" else f"{judgement.id}-row"
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:

@@ -92,12 +92,8 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "verdicts", report.verdict_line
-    for level in ("MUST", "SHOULD", "FIGURE"):
-        names = [each.id for each in report.failures if each.level == level]
-        if names:
-            yield f"{level} that {'fails' if len(names) == 1 else 'fail'}", ", ".join(names)
-    if report.unjudged:
-        yield "not judged", ", ".join(each.id for each in report.unjudged)
+    for name, judgements in report.attention:
+        yield name, ", ".join(each.id for each in judgements)
     yield "judged as", f"a {report.domain.replace('_', ' ')} relay under the profile {code(report.profile)}"
     if report.departures:
         yield "the profile departs in", "; ".join(f"{name} {text(value)}" for name, value in report.departures.items())

@@ -101,17 +101,18 @@ def matrix_html(reports: Sequence[Report]) -> str:
 def _html(reports: Sequence[Report]) -> Iterator[str]:
     heads = names(reports)
     yield "<h1>Requirements by relays</h1>"
-    yield "<table><thead><tr><th>relay</th><th>profile</th><th>verdicts</th><th>seed</th><th>target</th></tr></thead>"
+    columns = "".join(f"<th>{name}</th>" for name in ("relay", "profile", "verdicts", "seed", "target"))
+    yield f'<table class="relays"><thead><tr>{columns}</tr></thead><tbody>'
     for name, report in zip(heads, reports, strict=True):
         state = " (incomplete)" if report.state == "incomplete" else ""
         counts = " ".join(
             f"{badge(verdict)} {report.counts[verdict]}" for verdict in VERDICT_ORDER if report.counts.get(verdict)
         )
         yield (
-            f"<tr><td>{plain(name)}</td><td>{plain(report.profile)}</td><td>{counts}{state}</td>"
-            f"<td>{report.seed}</td><td><code>{plain(report.target)}</code></td></tr>"
+            f'<tr><td>{plain(name)}</td><td data-name="profile">{plain(report.profile)}</td><td>{counts}{state}</td>'
+            f'<td data-name="seed">{report.seed}</td><td><code>{plain(report.target)}</code></td></tr>'
         )
-    yield "</table><dl>"
+    yield "</tbody></table><dl>"
     brief = len(reports) > FEW_RELAYS
     for verdict in VERDICT_ORDER:
         sign = f"{_sign(verdict)} " if brief else ""

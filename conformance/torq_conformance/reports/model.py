@@ -28,6 +28,7 @@ State = Literal["complete", "incomplete"]
 VerdictName = Literal["PASS", "FAIL", "FLAKY", "UNKNOWN", "UNSUPPORTED", "EXPECTED-FAIL", "UNEXPECTED-PASS"]
 VERDICT_ORDER = ("FAIL", "FLAKY", "UNEXPECTED-PASS", "EXPECTED-FAIL", "UNKNOWN", "UNSUPPORTED", "PASS")
 """Verdicts, what needs attention first."""
+LEVELS = ("MUST", "SHOULD", "FIGURE")
 FAILING = ("FAIL", "FLAKY", "UNEXPECTED-PASS")
 """Verdicts that make a run exit with 1."""
 MEANINGS = {
@@ -160,9 +161,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return [judgement for judgement in self.judgements if judgement.failure is not None]
 
     @property
-    def unjudged(self) -> list[Judgement]:
-        """The judgements that say neither that the requirement holds nor that it does not."""
-        return [judgement for judgement in self.judgements if judgement.verdict in ("UNKNOWN", "UNSUPPORTED")]
+    def attention(self) -> list[tuple[str, list[Judgement]]]:
+        """What has to be looked at before anything is decided: what it is, and which requirements."""
+        by_verdict: list[tuple[str, tuple[str, ...], str]] = [
+            (f"{level} that fail", ("FAIL", "FLAKY"), level) for level in LEVELS
+        ]
+        by_verdict += [("fail as listed", ("EXPECTED-FAIL",), ""), ("hold though listed", ("UNEXPECTED-PASS",), "")]
+        by_verdict.append(("not judged", ("UNKNOWN", "UNSUPPORTED"), ""))
+        found = [
+            (name, [each for each in self.judgements if each.verdict in verdicts and level in ("", each.level)])
+            for name, verdicts, level in by_verdict
+        ]
+        return [(name, judgements) for name, judgements in (*found, ("thin", self.thin)) if judgements]
 
     @property
     def thin(self) -> list[Judgement]:

@@ -41,7 +41,8 @@ li, dd, td, .contradiction { overflow-wrap: anywhere; }
 html:not(.scripted) button { background: none; border: 0; padding: 0 .5rem 0 0; cursor: default; }
 html:not(.scripted) button.copy { display: none; }
 tr.hidden { display: none; }
-.verdict { font-weight: 600; } .pass { color: var(--good); } .fail, .unexpected-pass { color: var(--bad); }
+.verdict { font-weight: 600; white-space: nowrap; }
+.pass { color: var(--good); } .fail, .unexpected-pass { color: var(--bad); }
 .flaky { color: var(--flaky); } .unknown { color: var(--warn); } .unsupported { color: var(--soft); }
 .expected-fail { color: var(--note); }
 article { border: 1px solid var(--line); border-radius: 8px; padding: 1rem; margin: 1rem 0; }
@@ -49,6 +50,7 @@ article:target { border-color: var(--bad); }
 .contradiction { font-size: 1.05rem; }
 .scroll { overflow-x: auto; }
 svg text { font: 12px ui-monospace, monospace; fill: var(--ink); }
+svg.sequence text:not(.name) { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }
 svg .life { stroke: var(--line); stroke-width: 2; }
 svg rect.client { fill: var(--pane); stroke: var(--soft); } svg rect.relay { fill: var(--ink); }
 svg text.name { font-weight: 600; } svg rect.relay + text.name { fill: var(--paper); }
@@ -73,7 +75,12 @@ table.brief td { padding-left: 0.3rem; padding-right: 0.3rem; }
   body { padding: .8rem; }
   dl { display: block; } dt { margin-top: .4rem; }
   article { padding: .7rem; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-  .verdicts, .verdicts tbody { display: block; } .verdicts thead { display: none; }
+  .verdicts, .verdicts tbody, .relays, .relays tbody { display: block; }
+  .verdicts thead, .relays thead { display: none; }
+  .relays tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .relays td { display: block; border: 0; padding: 0; } .relays td:first-child { font-weight: 600; }
+  table.matrix td.text { min-width: 10rem; }
+  .relays td[data-name]::before { content: attr(data-name) " "; color: var(--soft); }
   .verdicts tr { display: flex; flex-wrap: wrap; padding: .5rem 0; border-bottom: 1px solid var(--line); }
   .verdicts tr.hidden { display: none; }
   .verdicts td, .verdicts th { border: 0; padding: 0 .8rem 0 0; }

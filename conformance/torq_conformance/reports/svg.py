@@ -14,13 +14,15 @@ ROW = 26
 TOP = 44
 MARGIN = 70
 CHARACTER = 7.2
+NOTE_OVERLAP = 30
+"""How far the line under a note stands out beside the first and the last lifeline."""
 
 
 def svg(diagram: Diagram, title: str) -> str:
     """The drawing as one ``<svg>`` element."""
     gap = _gap(diagram)
     places = {name: MARGIN + index * gap for index, name in enumerate(diagram.columns)}
-    width = max(places.values()) + MARGIN + _overhang(diagram)
+    width = max(max(places.values()) + MARGIN + _overhang(diagram), _right_of_notes(diagram, places))
     height = TOP + ROW * len(diagram.events) + 16
     parts = [
         f'<svg class="sequence" viewBox="0 0 {width:.0f} {height}" width="{width:.0f}" height="{height}" role="img" '
@@ -44,6 +46,12 @@ def _overhang(diagram: Diagram) -> float:
     return max(0.0, max((*points, 0)) * CHARACTER - MARGIN + 24)
 
 
+def _right_of_notes(diagram: Diagram, places: dict[str, float]) -> float:
+    """Where the longest note ends: one that is wider than the lifelines goes on at their right."""
+    notes = [len(event.label) for event in diagram.events if event.kind == "note"]
+    return min(places.values()) - NOTE_OVERLAP + max((*notes, 0)) * CHARACTER + 8
+
+
 def _lifelines(places: dict[str, float], height: int) -> Iterator[str]:
     for name, x in places.items():
         kind = "relay" if name == RELAY else "client"
@@ -58,9 +66,11 @@ def _event(event: Event, places: dict[str, float], y: int) -> Iterator[str]:
     if event.step:
         yield f'<text class="step" x="8" y="{y + 4}">{event.step}</text>'
     if event.kind == "note":
-        left, right = min(places.values()) - 30, max(places.values()) + 30
+        left, right = min(places.values()) - NOTE_OVERLAP, max(places.values()) + NOTE_OVERLAP
         yield f'<line class="across" x1="{left}" y1="{y + 7}" x2="{right}" y2="{y + 7}"/>'
-        yield f'<text x="{(left + right) / 2}" y="{y + 3}" text-anchor="middle">{escape(event.label)}</text>'
+        fits = len(event.label) * CHARACTER <= right - left
+        where = f'x="{(left + right) / 2}" text-anchor="middle"' if fits else f'x="{left}"'
+        yield f'<text {where} y="{y + 3}">{escape(event.label)}</text>'
     elif event.kind == "point":
         x = places[event.connection]
         yield f'<circle cx="{x}" cy="{y}" r="4"/><text x="{x + 10}" y="{y + 4}">{escape(event.label)}</text>'

@@ -177,6 +177,19 @@ def test_the_head_of_a_report_names_what_has_to_be_looked_at_first() -> None:
     assert "- not judged: FRAME-5, DOM-5" in lines
 
 
+def test_what_fails_as_listed_is_told_from_what_fails() -> None:
+    failed, held, *_ = shown_runs.results()
+    failed.verdict, held.verdict = Verdict.EXPECTED_FAIL, Verdict.UNEXPECTED_PASS
+    report = shown_runs.report(shown=[failed, held])
+    assert [(name, [each.id for each in judgements]) for name, judgements in report.attention] == [
+        ("fail as listed", ["FWD-1"]),
+        ("hold though listed", ["FWD-2"]),
+    ]
+    assert '<dt>fail as listed</dt><dd><a href="#FWD-1">FWD-1</a></dd>' in page(report)
+    assert '<dt>hold though listed</dt><dd><a href="#FWD-2-row">FWD-2</a></dd>' in page(report)
+    assert "- hold though listed: FWD-2" in markdown(report).splitlines()
+
+
 def test_a_profile_that_promises_less_is_seen_in_every_report() -> None:
     profile = msgspec.structs.replace(load_profile("reference"), name="lax", checksum=False, overflow="disconnect")
     plan = dataclasses.replace(shown_runs.plan(), profile=profile)

@@ -88,6 +88,33 @@ def test_the_report_in_a_browser(browser: str) -> None:
     assert (answer["copied"], answer["says"]) == (first.replay, "copied")
 
 
+def test_the_report_in_a_browser_as_narrow_as_a_phone(browser: str) -> None:
+    report = shown_runs.report(f"{shown_runs.HOSTILE} {'x' * 300}")
+    answer = asked(browser, page(report), width=500)
+    assert answer["errors"] == []
+    assert int(str(answer["wide"])) <= 0
+    assert (answer["all"], answer["passing"], answer["again"]) == (6, 1, 6)
+
+
+def test_without_scripts_no_button_is_offered_that_does_nothing(browser: str) -> None:
+    bare = re.sub(r"<script>.*?</script>", "", page(shown_runs.report()), flags=re.DOTALL)
+    looks = """<script>window.addEventListener("load", function () { var node = document.createElement("pre");
+      node.id = "answer"; node.textContent = JSON.stringify({
+      copies: Array.from(document.querySelectorAll("button.copy"),
+        function (each) { return getComputedStyle(each).display; }),
+      borders: Array.from(document.querySelectorAll("button[data-only]"),
+        function (each) { return getComputedStyle(each).borderTopWidth; })});
+      document.body.appendChild(node); });</script>"""
+    answer = asked(browser, bare.replace("</head>", f"{looks}</head>"), width=900)
+    assert set(map(str, listed(answer["copies"]))) == {"none"}
+    assert set(map(str, listed(answer["borders"]))) == {"0px"}
+
+
+def listed(value: object) -> list[object]:
+    assert isinstance(value, list)
+    return value
+
+
 def test_the_matrix_in_a_narrow_browser(browser: str) -> None:
     answer = asked(browser, matrix_html([shown_runs.report(), shown_runs.report(shown_runs.HOSTILE)]), width=700)
     assert answer["errors"] == []
