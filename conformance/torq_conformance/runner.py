@@ -109,13 +109,10 @@ def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: T
     while runs == 0 or (failures and runs < most and time.monotonic() < until):
         bench = Bench(target.description, plan.profile, plan.rules)
         try:
-            with bench:
-                findings = list(check(bench))
+            findings, remains = _findings_of(check, bench)
         except UnsupportedCheckError as reason:
             result.verdict, result.reason = Verdict.UNSUPPORTED, str(reason)
             return result
-        except TargetError as error:
-            findings = [Finding("unserved", "the relay to start and to serve", str(error))]
         runs += 1
         result.reason = "; ".join(bench.left_out)
         result.evidence.update(bench.evidence)
@@ -123,7 +120,7 @@ def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: T
         if findings:
             failures += 1
             program = Program(plan.rules.domain, tuple(map(Act, bench.acts)))
-            result.counterexample = Counterexample(requirement.id, program, findings, History())
+            result.counterexample = Counterexample(requirement.id, program, findings, History(remains=remains))
         if runs == 1 and not failures:
             break
     result.exercised = runs
@@ -132,6 +129,19 @@ def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: T
         result.verdict = Verdict.FAIL if failures == runs else Verdict.FLAKY
     result.seconds = time.monotonic() - started
     return result
+
+
+def _findings_of(check: Check, bench: Bench) -> tuple[list[Finding], list[str]]:
+    """What a check finds, and what is left of a relay that does not start or does not serve."""
+    try:
+        with bench:
+            return list(check(bench)), []
+    except TargetError as error:
+        said, *output = str(error).splitlines()
+        return (
+            [Finding("down", "the relay to start and to serve", said)],
+            [f"it printed {line.strip()!r}" for line in output[1:]],
+        )
 
 
 def replay(program: Program, requirement: str, rules: Rules, target: Target, runs: int) -> tuple[int, Counterexample]:

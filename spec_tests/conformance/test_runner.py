@@ -1,5 +1,8 @@
 """Whole runs: the originals fail what is known of them, the reference relays nothing, each with its evidence."""
 
+import sys
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -159,3 +162,24 @@ def test_fwd_4_a_relay_without_echo_fails_echo_alone() -> None:
 def test_a_domain_that_is_none_is_refused_by_name(name: str) -> None:
     with pytest.raises(UsageError, match="use one of market_data, signal, execution"):
         rules_for(load_profile("reference"), name)
+
+
+def test_a_check_tells_what_a_relay_that_does_not_start_again_printed(tmp_path: Path) -> None:
+    script, specimens = tmp_path / "relay.sh", Path(sys.executable).with_name("torq-specimen")
+    script.write_text(
+        f"""#!/bin/sh
+if mkdir {tmp_path}/started 2> /dev/null; then exec {specimens} correct --domain signal --socket "$1"; fi
+echo cannot open the ledger; echo giving up; exit 4
+""",
+        "utf-8",
+    )
+    script.chmod(0o755)
+    with relay(f"{script} {{socket}}") as target:
+        result = judged(target, plan_for("CONN-4"))["CONN-4"]
+    assert result.verdict is Verdict.FAIL
+    shown = result.counterexample
+    assert shown is not None
+    assert [finding.kind for finding in shown.findings] == ["down"]
+    assert "\n" not in shown.findings[0].seen
+    assert shown.findings[0].seen.endswith("did not start: the relay exited with status 4")
+    assert shown.history.remains == ["it printed 'cannot open the ledger'", "it printed 'giving up'"]
