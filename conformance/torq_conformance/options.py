@@ -80,6 +80,33 @@ def target_options(command: Decorated) -> Decorated:
     return command
 
 
+def search_options(*, examples: int, programs: str, budget: str, time: str) -> Callable[[Decorated], Decorated]:
+    """The options ``--max-examples``, ``--time-budget`` and ``--seed``, with what the first two are for."""
+
+    def decorate(command: Decorated) -> Decorated:
+        for option in (
+            click.option(
+                "--seed",
+                type=click.IntRange(0),
+                metavar="N",
+                help="Seed of the programs.  [default: a random one, shown]",
+            ),
+            click.option("--time-budget", type=Duration(), default=budget, show_default=True, help=time),
+            click.option(
+                "--max-examples",
+                type=click.IntRange(1),
+                default=examples,
+                show_default=True,
+                metavar="N",
+                help=programs,
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 def guess_domain(where: str | None) -> str:
     """The domain that the name of a socket or command speaks of. Raises UsageError when it names none, or several."""
     text = (where or "").lower()

@@ -22,7 +22,7 @@ from ..errors import UsageError
 from ..exits import Exit
 from ..lifecycle import life_cycle_differences, observe
 from ..narrate import describe_steps
-from ..options import Duration, guess_domain, target_for
+from ..options import guess_domain, search_options, target_for
 from ..profile import domain_named
 from ..program import Program
 from ..reports.ascii import draw
@@ -103,9 +103,7 @@ class Report(msgspec.Struct, frozen=True):
     help="TOML file of accepted differences with reasons, or a built-in list "
     f"({', '.join(built_in_lists())}); one that does not appear is stale.",
 )
-@click.option("--max-examples", type=click.IntRange(1), default=40, show_default=True, help="Programs for each topic.")
-@click.option("--time-budget", type=Duration(), default="5m", show_default=True, help="Time in all, such as 60s or 5m.")
-@click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of the programs.  [default: random, shown]")
+@search_options(examples=40, programs="Programs for each topic.", budget="5m", time="Time in all, such as 60s or 5m.")
 @click.option("--json", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file as JSON.")
 def command(**given: object) -> int:
     """Compare relay B with relay A on the same programs, modulo what races may legally change.

@@ -14,7 +14,7 @@ from ..exits import Exit
 from ..guarantees import Held, strongest_guarantees
 from ..learned_profile import learned_profile, probe_relay, profile_text
 from ..narrate import contradictions, narrate
-from ..options import Duration, guess_domain, target_for, target_options, target_words
+from ..options import guess_domain, search_options, target_for, target_options, target_words
 from ..probing import Probe
 from ..profile import domain_named
 from ..terminal import console, facts
@@ -32,9 +32,7 @@ from ..terminal import console, facts
 @click.option(
     "--guarantees/--no-guarantees", default=True, show_default=True, help="Judge which guarantees the relay gives."
 )
-@click.option("--max-examples", type=click.IntRange(1), default=40, show_default=True, help="Programs per guarantee.")
-@click.option("--time-budget", type=Duration(), default="2m", show_default=True, help="Time for the guarantees.")
-@click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of the programs.  [default: random, shown]")
+@search_options(examples=40, programs="Programs for each guarantee.", budget="2m", time="Time for the guarantees.")
 def command(
     address: str | None,
     command_line: str | None,

@@ -16,7 +16,16 @@ from ..errors import ConformanceError
 from ..exits import Exit
 from ..interruption import Terminated, check
 from ..learned_profile import probed_profile
-from ..options import Duration, Workers, guess_domain, split_names, target_for, target_options, target_words
+from ..options import (
+    Duration,
+    Workers,
+    guess_domain,
+    search_options,
+    split_names,
+    target_for,
+    target_options,
+    target_words,
+)
 from ..parallel import judge_in_workers
 from ..plan import Observer, Plan
 from ..profile import built_in_profiles, load_profile
@@ -77,16 +86,11 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @click.option(
     "--exclude", multiple=True, metavar="IDS", help="Sections or requirement ids to leave out.  [default: none]"
 )
-@click.option(
-    "--max-examples",
-    type=click.IntRange(1),
-    default=100,
-    show_default=True,
-    metavar="N",
-    help="Programs for each requirement.",
-)
-@click.option(
-    "--time-budget", type=Duration(), default="5m", show_default=True, help="Time for the whole run, such as 60s or 5m."
+@search_options(
+    examples=100,
+    programs="Programs for each requirement.",
+    budget="5m",
+    time="Time for the whole run, such as 60s or 5m.",
 )
 @click.option(
     "--confirm-budget",
@@ -101,9 +105,6 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default="4s",
     show_default=True,
     help="Time for making each failing program smaller.",
-)
-@click.option(
-    "--seed", type=click.IntRange(0), metavar="N", help="Seed of the programs.  [default: a random one, shown]"
 )
 @click.option(
     "--failures",

@@ -12,7 +12,7 @@ import msgspec
 
 from ..errors import UsageError
 from ..exits import Exit
-from ..options import Duration, split_names
+from ..options import search_options, split_names
 from ..requirements import DOMAIN_NAMES
 from ..selftest import (
     DEFAULT_EXAMPLES,
@@ -60,23 +60,11 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     help="Judge each relay N times, with the seeds from --seed on: a kill rate, and a bound for false alarms.",
 )
 @click.option("--domain", type=click.Choice(DOMAIN_NAMES), help="Only this domain.  [default: all]")
-@click.option(
-    "--max-examples",
-    type=click.IntRange(1),
-    default=DEFAULT_EXAMPLES,
-    show_default=True,
-    metavar="N",
-    help="Programs for each requirement of a mutant; the right relay gets a tenth of them for every requirement.",
-)
-@click.option(
-    "--time-budget",
-    type=Duration(),
-    default="5m",
-    show_default=True,
-    help="Time that a run over all requirements would have: each gets its share of it.",
-)
-@click.option(
-    "--seed", type=click.IntRange(0), metavar="N", help="Seed of the programs.  [default: a random one, shown]"
+@search_options(
+    examples=DEFAULT_EXAMPLES,
+    programs="Programs for each requirement of a mutant; the right relay gets a tenth of them for every requirement.",
+    budget="5m",
+    time="Time that a run over all requirements would have: each gets its share of it.",
 )
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Relays judged at once.  [default: one a core]")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the outcomes here.")
