@@ -23,6 +23,7 @@ from ..scenarios import SCENARIOS
 from ..trace import diagram_of
 from ..verdict import Counterexample, Result, Verdict
 from .conclusion import conclusion
+from .judged_files import judged_files
 from .model import REPORT_MINOR, Contradiction, Failure, Judgement, Report, ThinCell, Tool
 
 MAX_STEPS = 200
@@ -95,6 +96,7 @@ def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending
         conclusion=conclusion(judgements, ending.exit_code, ending.reason),
         problems=ending.problems,
         departures=departures(plan),
+        files={_printable(word): digest for word, digest in judged_files(setting.target).items()},
         machine=machine(),
     )
 

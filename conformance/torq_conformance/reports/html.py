@@ -107,6 +107,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     effort = counted(report.programs, "program"), counted(report.frames, "frame"), counted(report.bytes, "byte")
     yield "effort", ", ".join(effort)
     yield "time", f"{report.seconds:.1f} s, begun {report.started}"
+    if report.files:
+        yield "files judged", ", ".join(f"{word} (SHA-256 {digest}...)" for word, digest in report.files.items())
     if report.machine:
         yield "machine", report.machine
 

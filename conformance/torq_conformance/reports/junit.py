@@ -21,7 +21,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 def junit(report: Report) -> bytes:
     """The report as a JUnit document: one suite for each section."""
-    root = Xml.Element("testsuites", _counts(report.judgements))
+    root = Xml.Element("testsuites", _counts(report.judgements, len(report.problems)))
     root.set("name", f"torq-conformance {report.target}")
     root.set("time", f"{report.seconds:.3f}")
     for section, members in groupby(report.judgements, key=lambda judgement: judgement.section):
@@ -36,6 +36,8 @@ def junit(report: Report) -> bytes:
             _test_case(suite, judgement)
         if section == report.judgements[0].section:
             Xml.SubElement(suite, "system-out").text = "\n".join(_summary(report))
+    if report.problems:
+        _list_of_problems(root, report)
     _clean(root)
     Xml.indent(root, " ")
     document: bytes = Xml.tostring(root, encoding="utf-8", xml_declaration=True)
@@ -51,8 +53,21 @@ def _outcome(judgement: Judgement) -> str:
     return "" if judgement.verdict == "PASS" else "skipped"
 
 
-def _counts(judgements: tuple[Judgement, ...]) -> dict[str, str]:
-    outcomes = [_outcome(judgement) for judgement in judgements]
+def _list_of_problems(root: Xml.Element, report: Report) -> None:
+    """What the list of expected failures has against the run, as failures: a red run has something red in it."""
+    suite = Xml.SubElement(root, "testsuite", _counts((), len(report.problems)))
+    suite.set("name", "list of expected failures")
+    suite.set("skipped", "0")
+    suite.set("time", "0.000")
+    suite.set("timestamp", report.started.removesuffix("Z"))
+    for problem in report.problems:
+        about = {"name": f"{problem.partition(' ')[0]} is as listed", "classname": "torq.expected", "time": "0.000"}
+        case = Xml.SubElement(suite, "testcase", about)
+        Xml.SubElement(case, "failure", {"message": problem, "type": "NOT-AS-LISTED"})
+
+
+def _counts(judgements: tuple[Judgement, ...], problems: int = 0) -> dict[str, str]:
+    outcomes = [*(_outcome(judgement) for judgement in judgements), *["failure"] * problems]
     return {
         "tests": str(len(outcomes)),
         "failures": str(outcomes.count("failure")),
@@ -81,6 +96,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "seed", str(report.seed)
     for name, value in report.departures.items():
         yield f"departs in {name}", value
+    for word, digest in report.files.items():
+        yield f"SHA-256 of {word}", digest
     if report.machine:
         yield "machine", report.machine
     yield "command", report.command

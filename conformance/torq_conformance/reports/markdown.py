@@ -99,6 +99,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
         yield "the profile departs in", "; ".join(f"{name} {text(value)}" for name, value in report.departures.items())
     yield "effort", f"{counted(report.programs, 'program')}, {counted(report.frames, 'frame')}, seed {report.seed}"
     yield "time", f"{report.seconds:.1f} s, begun {report.started}"
+    if report.files:
+        yield "files judged", ", ".join(f"{code(word)} (SHA-256 {digest}...)" for word, digest in report.files.items())
     if report.machine:
         yield "machine", text(report.machine)
 

@@ -22,7 +22,7 @@ from ..program import Program
 
 FORMAT = "torq-conformance report"
 REPORT_MINOR = 1
-"""1 added ``conclusion``, ``problems``, ``thin``, ``departures`` and ``machine``."""
+"""1 added ``conclusion``, ``problems``, ``thin``, ``departures``, ``files`` and ``machine``."""
 
 State = Literal["complete", "incomplete"]
 VerdictName = Literal["PASS", "FAIL", "FLAKY", "UNKNOWN", "UNSUPPORTED", "EXPECTED-FAIL", "UNEXPECTED-PASS"]
@@ -120,7 +120,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     ``conclusion`` is the sentence that the terminal ends with. ``stop_reason`` says why an incomplete run ended;
     ``problems`` are what the list of expected failures has against it; ``departures`` are the settings that the profile
-    promises otherwise than a relay of the domain does by default, and ``machine`` is what the suite ran on.
+    promises otherwise than a relay of the domain does by default, ``files`` the digests (SHA-256, the first 16 digits)
+    of the files that stand in the target's command, and ``machine`` is what the suite ran on.
     """
 
     tool: Tool
@@ -149,6 +150,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     conclusion: str = ""
     problems: tuple[str, ...] = ()
     departures: dict[str, str] = {}
+    files: dict[str, str] = {}
     machine: str = ""
 
     def by_id(self) -> dict[str, Judgement]:

@@ -1,9 +1,11 @@
 """The one sentence: every requirement is counted once, and it says no more than the verdicts do."""
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import xmlschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -21,6 +23,7 @@ from torq_conformance.requirements import requirements
 from torq_conformance.terminal import Outcome, show_last_screen
 from torq_conformance.verdict import Result, Verdict
 
+XSD = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
 MUSTS = [each for each in requirements().values() if each.level == "MUST"]
 SHOULDS = [each for each in requirements().values() if each.level == "SHOULD"]
 
@@ -138,3 +141,8 @@ def test_what_the_list_of_expected_failures_has_against_a_run_stands_in_every_re
     report = ended((problem,))
     for text in (page(report), markdown(report), junit(report).decode()):
         assert problem in text
+    root = ElementTree.fromstring(junit(report))
+    XSD.validate(root)
+    assert root.attrib["failures"] == "1"
+    (failure,) = root.iter("failure")
+    assert failure.attrib["message"] == problem
