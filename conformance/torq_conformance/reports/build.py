@@ -18,7 +18,7 @@ from ..narrate import evidence, narrate, prose, upper_bound
 from ..plan import Plan
 from ..profile import Profile, rules_for
 from ..program import Program
-from ..requirements import Requirement, sections
+from ..requirements import Requirement, requirements, sections
 from ..scenarios import SCENARIOS
 from ..trace import diagram_of
 from ..verdict import Counterexample, Result, Verdict
@@ -70,6 +70,7 @@ def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending
     for judgement in judgements:
         totals.update(judgement.evidence)
     counts = Counter(judgement.verdict for judgement in judgements)
+    left_out = not_asked(plan)
     titles = {letters: section.title for letters, section in sections().items()}
     return Report(
         tool=Tool("torq-conformance", version("torq")),
@@ -93,12 +94,20 @@ def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending
         sections={judgement.section: titles[judgement.section] for judgement in judgements},
         judgements=judgements,
         minor=REPORT_MINOR,
-        conclusion=conclusion(judgements, ending.exit_code, ending.reason),
+        conclusion=conclusion(judgements, ending.exit_code, ending.reason, left_out),
         problems=ending.problems,
+        left_out=tuple(requirement.id for requirement in left_out),
         departures=departures(plan),
         files={_printable(word): digest for word, digest in judged_files(setting.target).items()},
         machine=machine(),
     )
+
+
+def not_asked(plan: Plan) -> list[Requirement]:
+    """What binds a relay of the domain and the plan leaves out; figures are left to the benchmarks."""
+    asked = {requirement.id for requirement in plan.requirements}
+    binding = (each for each in requirements().values() if each.binds(plan.domain) and each.level != "FIGURE")
+    return [requirement for requirement in binding if requirement.id not in asked]
 
 
 def departures(plan: Plan) -> dict[str, str]:

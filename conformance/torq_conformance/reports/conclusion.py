@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ..exits import Exit
+from ..requirements import Requirement
 from .model import FAILING, LEVELS, Judgement
 
 VERDICTS = {Exit.PASS: "PASS", Exit.FAIL: "FAIL", Exit.UNKNOWN: "UNKNOWN"}
@@ -23,10 +24,12 @@ FAILS_AS_LISTED = "every MUST that was judged holds, or fails as listed"
 NOTHING_FAILS = "nothing fails, for nothing was judged"
 
 
-def conclusion(judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str = "") -> str:
+def conclusion(
+    judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str = "", left_out: Sequence[Requirement] = ()
+) -> str:
     """Pass or fail, how many requirements of each level hold, fail and could not be judged, and the exit code.
 
-    ``exit_code`` is None while the run goes on.
+    ``exit_code`` is None while the run goes on; ``left_out`` is what binds the relay, and the run was not asked about.
     """
     head = _head(judgements, exit_code, stop_reason)
     unknown = "were not judged" if head.startswith("INCOMPLETE") else "could not be judged"
@@ -35,6 +38,9 @@ def conclusion(judgements: Sequence[Judgement], exit_code: int | None, stop_reas
         verdicts = Counter[str](each.verdict for each in judgements if each.level == level)
         if verdicts:
             parts.append(f"of {verdicts.total()} {level} {', '.join(_counts(verdicts, unknown))}")
+    missing = [f"{count} {level}" for level, count in Counter(each.level for each in left_out).items()]
+    if missing:
+        parts.append(f"{' and '.join(missing)} left out of the run")
     if exit_code is not None:
         parts.append(f"exit code {int(exit_code)}: {_meaning(judgements, Exit(exit_code))}")
     return f"{head}: {'; '.join(parts)}."

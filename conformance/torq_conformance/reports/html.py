@@ -99,6 +99,8 @@ def _place(judgement: Judgement, name: str) -> str:
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
+    if report.left_out:
+        yield "left out", ", ".join(report.left_out)
     yield "domain", report.domain.replace("_", " ")
     yield "profile", f"{report.profile}: {report.profile_description}"
     if report.departures:

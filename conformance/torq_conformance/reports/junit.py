@@ -94,6 +94,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "domain", report.domain
     yield "profile", report.profile
     yield "seed", str(report.seed)
+    if report.left_out:
+        yield "left out", " ".join(report.left_out)
     for name, value in report.departures.items():
         yield f"departs in {name}", value
     for word, digest in report.files.items():

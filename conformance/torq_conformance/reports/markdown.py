@@ -94,6 +94,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "verdicts", report.verdict_line
     for name, judgements in report.attention:
         yield name, ", ".join(each.id for each in judgements)
+    if report.left_out:
+        yield "left out of the run", ", ".join(report.left_out)
     yield "judged as", f"a {report.domain.replace('_', ' ')} relay under the profile {code(report.profile)}"
     if report.departures:
         yield "the profile departs in", "; ".join(f"{name} {text(value)}" for name, value in report.departures.items())

@@ -22,7 +22,7 @@ from ..program import Program
 
 FORMAT = "torq-conformance report"
 REPORT_MINOR = 1
-"""1 added ``conclusion``, ``problems``, ``thin``, ``departures``, ``files`` and ``machine``."""
+"""1 added ``conclusion``, ``problems``, ``thin``, ``left_out``, ``departures``, ``files`` and ``machine``."""
 
 State = Literal["complete", "incomplete"]
 VerdictName = Literal["PASS", "FAIL", "FLAKY", "UNKNOWN", "UNSUPPORTED", "EXPECTED-FAIL", "UNEXPECTED-PASS"]
@@ -119,7 +119,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A run: what was judged, how, and what came out.
 
     ``conclusion`` is the sentence that the terminal ends with. ``stop_reason`` says why an incomplete run ended;
-    ``problems`` are what the list of expected failures has against it; ``departures`` are the settings that the profile
+    ``problems`` are what the list of expected failures has against it; ``left_out`` are the requirements that bind a
+    relay of the domain and that the run was not asked about; ``departures`` are the settings that the profile
     promises otherwise than a relay of the domain does by default, ``files`` the digests (SHA-256, the first 16 digits)
     of the files that stand in the target's command, and ``machine`` is what the suite ran on.
     """
@@ -149,6 +150,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     minor: int = 0
     conclusion: str = ""
     problems: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     departures: dict[str, str] = {}
     files: dict[str, str] = {}
     machine: str = ""

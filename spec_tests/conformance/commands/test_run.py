@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,6 +24,7 @@ from torq_conformance.commands.run import exit_code
 from torq_conformance.errors import TargetError
 from torq_conformance.plan import Observer, Plan
 from torq_conformance.reports.model import load_report
+from torq_conformance.requirements import requirements
 from torq_conformance.target import Target
 from torq_conformance.verdict import Result
 
@@ -59,8 +61,12 @@ def test_a_run_shows_what_it_does_and_what_failed_in_plain_lines(
     file = tmp_path / "failures" / "torq-specimen-first-generic-signal" / "FRAME-1-signal-reference.json"
     assert f"     replay     torq-conformance replay {file} --exec '{GENERIC}'" in lines
     assert lines[-2] == "next: torq-conformance explain FRAME-1"
+    binding = [each for each in requirements().values() if each.binds("signal")]
+    left_out = Counter(each.level for each in binding if each.id not in ("FRAME-1", "FWD-6"))
     assert lines[-1] == (
-        "FAIL: of 2 MUST 1 holds, 1 fails, 0 could not be judged; exit code 1: something fails or is flaky."
+        f"FAIL: of 2 MUST 1 holds, 1 fails, 0 could not be judged; {left_out['MUST']} MUST and "
+        f"{left_out['SHOULD']} SHOULD left out of the run; "
+        "exit code 1: something fails or is flaky."
     )
     assert "\x1b" not in shown.out
     check_whole(tmp_path)

@@ -112,6 +112,25 @@ def test_a_run_that_goes_on_has_no_exit_code_yet() -> None:
     )
 
 
+def test_a_run_that_was_asked_about_less_says_what_it_left_out() -> None:
+    text = conclusion(judgements(judged(MUST="PASS")), 0, "", [*MUSTS[1:3], SHOULDS[0]])
+    assert text == (
+        "PASS: of 1 MUST 1 holds, 0 fail, 0 could not be judged; 2 MUST and 1 SHOULD left out of the run; "
+        "exit code 0: every MUST that was judged holds."
+    )
+
+
+def test_what_is_left_out_stands_in_every_report_and_a_whole_run_leaves_out_nothing() -> None:
+    binding = {each.id for each in requirements().values() if each.binds("signal") and each.level != "FIGURE"}
+    report = shown_runs.report()
+    assert set(report.left_out) == binding - {each.id for each in report.judgements}
+    assert f"<dt>left out</dt><dd>{', '.join(report.left_out)}</dd>" in page(report)
+    assert f"- left out of the run: {', '.join(report.left_out)}" in markdown(report).splitlines()
+    whole = build(shown_runs.plan(sorted(binding)), shown_runs.setting(), [], Ending(1.0, complete=True, exit_code=0))
+    assert whole.left_out == ()
+    assert "left out" not in whole.conclusion
+
+
 def ended(problems: tuple[str, ...] = ()) -> Report:
     results = judged(MUST="PASS UNKNOWN", SHOULD="PASS")
     entries = [Entry(result.requirement, 0.0, result) for result in results]
