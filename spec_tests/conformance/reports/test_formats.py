@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from spec_tests.conformance import shown_runs
 from torq_conformance.errors import UsageError
 from torq_conformance.profile import load_profile
-from torq_conformance.program import Connect, Program, Write
+from torq_conformance.program import Act, Connect, Program, Write
 from torq_conformance.reports.build import Ending, Entry, build, failure_id
 from torq_conformance.reports.html import page
 from torq_conformance.reports.junit import junit
@@ -122,6 +122,17 @@ def test_failure_ids_follow_from_the_program_alone() -> None:
     other = Program("signal", (Connect(0), Write(0, (shown_runs.frame(),))))
     assert failure_id("FWD-1", same) == failure_id("FWD-1", program) != failure_id("FWD-1", other)
     assert re.fullmatch(r"FWD-1-[0-9a-f]{12}", failure_id("FWD-1", program))
+
+
+def test_failure_ids_of_fixed_checks_do_not_follow_from_the_folder_of_a_run(tmp_path: Path) -> None:
+    def acted(folder: str, act: str = "connect a client") -> Program:
+        return Program("signal", (Act(f"start the relay: my_relay --socket {folder}"), Act(act)))
+
+    first, second = (f"/tmp/torq-{name}/relay1{name[-3:]}.sock" for name in ("a_c4efgh", "zyxwvu9s"))
+    moved = f"{tmp_path}/torq-zyxwvu9s/relay2u9s.sock"
+    name = failure_id("CONN-2", acted(first))
+    assert name == failure_id("CONN-2", acted(second)) == failure_id("CONN-2", acted(moved))
+    assert name != failure_id("CONN-2", acted(first, "connect two clients"))
 
 
 @settings(max_examples=30, deadline=None)
