@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torq_engine.operations.commands import relay_commands
+from torq_engine.operations.terminal import told_in_one_line
 
 from .execution import ExecutionLogic
 from .market_data import MarketDataLogic
@@ -14,7 +15,8 @@ RELAYS = {logic.name: logic for logic in (MarketDataLogic(), SignalLogic(), Exec
 
 def main() -> None:
     """Run and operate relays."""
-    relay_commands(RELAYS, __name__ if __name__ != "__main__" else "torq_domains.command")(prog_name="torq-relay")
+    with told_in_one_line("torq-relay"):
+        relay_commands(RELAYS, __name__ if __name__ != "__main__" else "torq_domains.command")(prog_name="torq-relay")
 
 
 if __name__ == "__main__":

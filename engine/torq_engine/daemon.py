@@ -4,6 +4,8 @@ Facts:
 - the socket listens before the loop is imported: a spawner can connect within tens of milliseconds;
 - what was not asked for is not imported: metrics, the control socket and structured logs cost nothing when off;
 - a signal never cuts short what is claimed or given back: it waits until that is done, and the exit code tells no lie;
+- what started us may have left anything: standard descriptors closed, any umask, few descriptors. The gaps below 3
+  are filled before a socket gets such a number, and what we create is for our user alone;
 - exit codes: 0 stopped by one signal after draining (LIFE-1), 1 cannot listen or record, 2 wrong usage or
   configuration, 128 + the signal's number when a second signal ended it at once.
 """
@@ -12,11 +14,12 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -26,6 +29,7 @@ from .operations.configuration import ConfigError, RelayConfig, server_settings
 from .operations.flags import parse
 from .operations.loading import load
 from .operations.systemd import Notifier, passed_endpoints
+from .operations.terminal import told_in_one_line
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from .operations.service import Source, Surroundings
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
+_FEWEST_DESCRIPTORS = 32
 _early_signals: list[int] = []
 """Reloads and log openings asked for before the loop runs."""
 
@@ -43,18 +48,27 @@ def run_relay(logic: RelayLogic, arguments: list[str] | None = None) -> int:
 
     The caller exits with it: SIGTERM and SIGINT stay blocked once everything is delivered.
     """
-    command = parse(logic, sys.argv[1:] if arguments is None else arguments)
+    _fill_standard_descriptors()
     name = f"{logic.name}_relay"
-    try:
-        if command.check:
-            load(logic, command.check, {}, {})
-            print(f"{command.check}: can be used by {name}")
-            return 0
-        config = load(logic, command.file, os.environ, command.flags)
-    except ConfigError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 1 if command.check else 2
+    with told_in_one_line(name):
+        command = parse(logic, sys.argv[1:] if arguments is None else arguments)
+        try:
+            if command.check:
+                load(logic, command.check, {}, {})
+                print(f"{command.check}: can be used by {name}", flush=True)
+                return 0
+            config = load(logic, command.file, os.environ, command.flags)
+        except ConfigError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 1 if command.check else 2
     return _start(logic, config, command.file, command.flags)
+
+
+def _fill_standard_descriptors() -> None:
+    with suppress(OSError):
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(descriptor)
 
 
 def _start(logic: RelayLogic, config: RelayConfig, file: str, flags: dict[str, object]) -> int:
@@ -63,8 +77,11 @@ def _start(logic: RelayLogic, config: RelayConfig, file: str, flags: dict[str, o
         signal.signal(number, _end_while_starting)
     for number in (signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, _note_while_starting)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP, signal.SIGUSR1))  # a supervisor may have held them back
     with ExitStack() as held:
+        held.callback(os.umask, os.umask(0o077))
         try:
+            _check_descriptors()
             with _undisturbed():
                 endpoints = _endpoints(config, logic, held)
                 operating = _operating_sockets(config, held)
@@ -75,6 +92,15 @@ def _start(logic: RelayLogic, config: RelayConfig, file: str, flags: dict[str, o
         except (EndpointError, ConfigError) as error:
             print(f"{logic.name}_relay: {error}", file=sys.stderr)
             return 1
+
+
+def _check_descriptors() -> None:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if 0 <= most < _FEWEST_DESCRIPTORS:
+        raise ConfigError(
+            f"only {most} descriptors may be open (ulimit -n, LimitNOFILE=);"
+            f" a relay needs {_FEWEST_DESCRIPTORS} or more"
+        )
 
 
 def _endpoints(config: RelayConfig, logic: RelayLogic, held: ExitStack) -> list[Endpoint]:

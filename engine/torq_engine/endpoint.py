@@ -62,14 +62,14 @@ class Endpoint:
         """Close the listener and remove its path if it is still ours; connecting fails from now on."""
         self.listener.close()
         if self._lock is not None and self.owns_path():
-            os.unlink(self.path)
+            with suppress(OSError):
+                os.unlink(self.path)
 
     def release(self) -> None:
         """Stop listening and give the lock back."""
         self.stop_listening()
         if self._lock is not None:
-            os.unlink(self.lock_path)
-            os.close(self._lock)
+            _unlock(self.path, self._lock)
             self._lock = None
         if self._directory is not None:
             os.close(self._directory)
@@ -80,6 +80,8 @@ def claim(path: Path, settings: ListenSettings) -> Endpoint:
     """Listen at a path; raises :class:`EndpointError` when it is not ours to take."""
     if b"\0" in os.fsencode(path):
         raise EndpointError(f"{str(path)!r}: a socket path names a file; abstract sockets have no permissions")
+    if path.name in ("", ".."):
+        raise EndpointError(f"{path}: a socket path ends in the name of the socket; add one, such as {path / 'relay'}")
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise EndpointError(f"{path}: {len(os.fsencode(path))} bytes; a socket path has at most {LONGEST_PATH}")
     with ExitStack() as undo:
@@ -152,7 +154,10 @@ def _lock(path: Path) -> int:
 
 
 def _unlock(path: Path, lock: int) -> None:
-    os.unlink(_lock_path(path))
+    """Remove the lock file, unless somebody has done so before us and another stands there by now."""
+    with suppress(OSError):
+        if os.path.samestat(os.fstat(lock), os.lstat(_lock_path(path))):
+            os.unlink(_lock_path(path))
     os.close(lock)
 
 

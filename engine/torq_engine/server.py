@@ -36,11 +36,12 @@ from .settings import ServerSettings
 
 _ACCEPTS_PER_TURN = 64
 _ACCEPT_PAUSE = 0.1
-_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC)
 _DESCRIPTOR_RESERVE = 64
 _FINAL_READS = 64
 _UNREAD_DRAIN = 1.0
 _SWEEP = 10.0
+_SHORTEST_SWEEP = 0.005
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -182,6 +183,7 @@ class Server:
         for _ in range(_ACCEPTS_PER_TURN):
             try:
                 sock, _ = endpoint.listener.accept()
+                self._admit(sock)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -191,7 +193,6 @@ class Server:
                 self._pause_accepting()
                 self._timers["accept"] = self._loop.call_later(_ACCEPT_PAUSE, self._resume_accepting)
                 return
-            self._admit(sock)
 
     def _accept_last(self) -> None:
         """Let in whoever has connected by now, and no more: bounded by the backlog."""
@@ -212,11 +213,11 @@ class Server:
         if self.settings.send_buffer_bytes:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.settings.send_buffer_bytes)
         room = sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        self._hangups.register(sock.fileno(), 0)  # the last that may fail
         connection = self.hub.join(sock, room)
         client = _Client(connection, sock, sock.fileno(), sock.recv, peer)
         self._clients[connection.id] = client
         self._by_descriptor[client.descriptor] = client
-        self._hangups.register(client.descriptor, 0)
         self._start_reading(client)
         self.observer.admitted(connection, peer)
 
@@ -354,7 +355,9 @@ class Server:
         for connection in self.hub.partial_since_before(time.monotonic() - timeout):
             self.hub.disconnect(connection, CloseReason.PARTIAL_FRAME_TIMEOUT)
         self._settle()
-        self._timers["partial"] = self._loop.call_later(min(timeout / 4, _SWEEP), self._every_partial_sweep)
+        self._timers["partial"] = self._loop.call_later(
+            max(min(timeout / 4, _SWEEP), _SHORTEST_SWEEP), self._every_partial_sweep
+        )
 
     def _every_path_check(self) -> None:
         for endpoint in self._endpoints:

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import shutil
 import socket
 import stat
 import threading
@@ -170,6 +171,24 @@ def test_sec_1_release_leaves_an_empty_directory_and_may_be_repeated(directory: 
     endpoint.release()
     endpoint.release()
     assert os.listdir(directory) == []
+
+
+def test_sec_1_checklist_7_a_lock_that_another_relay_took_anew_is_left_to_it(directory: Path) -> None:
+    endpoint = claimed(directory / "s")
+    (directory / "s").unlink()
+    endpoint.lock_path.unlink()  # somebody cleaned up
+    successor = claimed(directory / "s")
+    endpoint.release()
+    assert successor.lock_path.exists()
+    assert answers(directory / "s")
+    shutil.rmtree(directory)
+    successor.release()
+
+
+def test_conn_1_a_path_that_names_no_socket_is_refused() -> None:
+    for path in ("/", ".", "/tmp/.."):
+        with pytest.raises(EndpointError, match="ends in the name of the socket"):
+            claimed(Path(path))
 
 
 def test_sec_1_checklist_8_path_too_long_for_a_socket_is_refused_before_anything_is_made(directory: Path) -> None:

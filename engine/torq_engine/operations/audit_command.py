@@ -11,6 +11,7 @@ import click
 from torq_protocol.build_info import build_info
 
 from .audit_chain import AuditError, Finding, Seal, UnreadableError, file_number, lines, read_seal, seal_path, verify
+from .terminal import told_in_one_line
 
 _KEY = click.option("--key-file", type=click.Path(exists=True, dir_okay=False), help="The relay's --audit-key-file.")
 _PATHS = click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True))
@@ -18,11 +19,11 @@ _PATHS = click.argument("paths", metavar="FILE...", nargs=-1, required=True, typ
 
 @click.group()
 @click.version_option(str(build_info()), message="%(version)s")
-def main() -> None:
+def commands() -> None:
     """Check and read the audit logs of relays."""
 
 
-@main.command("verify")
+@commands.command("verify")
 @_PATHS
 @click.option(
     "--seal", "seal_file", type=click.Path(exists=True, dir_okay=False), help="Another seal than beside them."
@@ -35,6 +36,8 @@ def verify_command(paths: tuple[str, ...], seal_file: str | None, partial: bool,
     Exit codes: 0 whole; 1 tampered with, or incomplete; 2 cannot be checked.
     """
     key = Path(key_file).read_bytes() if key_file else b""
+    if key_file and not key:
+        raise click.UsageError(f"{key_file}: the key is empty")
     code = 0
     for files in _logs(paths):
         try:
@@ -49,7 +52,7 @@ def verify_command(paths: tuple[str, ...], seal_file: str | None, partial: bool,
     sys.exit(code)
 
 
-@main.command()
+@commands.command()
 @_PATHS
 @click.option("--refused", is_flag=True, help="Only refused frames and connections.")
 def show(paths: tuple[str, ...], refused: bool) -> None:
@@ -58,6 +61,12 @@ def show(paths: tuple[str, ...], refused: bool) -> None:
         for path in files:
             for line in lines(path):
                 _show(_record(path, line), refused)
+
+
+def main() -> None:
+    """Check and read the audit logs of relays."""
+    with told_in_one_line("torq-audit"):
+        commands(prog_name="torq-audit")
 
 
 def _logs(paths: tuple[str, ...]) -> list[list[Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -20,7 +21,22 @@ from .loading import load, relay_of
 from .logs import LEVELS
 from .status import ConnectionStatus, Status
 
+
+class Seconds(click.FloatRange):
+    """A range of seconds; refuses NaN, which no comparison finds."""
+
+    def __init__(self, least: float, most: float) -> None:
+        super().__init__(least, most)
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, ctx))  # type: ignore[arg-type]  # click's own stubs: texts come
+        if math.isnan(seconds):
+            self.fail("nan is no number of seconds.", param, ctx)
+        return seconds
+
+
 _CONFIG = click.option("--config", metavar="FILE", envvar="TORQ_CONFIG", default="", help="Settings, as TOML.")
+_PAUSE = Seconds(0.0, 30.0)
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
 
 
@@ -35,8 +51,10 @@ def relay_commands(logics: Mapping[str, RelayLogic], module: str) -> click.Group
     @_CONFIG
     @click.option("--relay", type=click.Choice(list(logics)), help="Which relay; without it, as the file says.")
     @click.option("--all", "everything", is_flag=True, help="All relays, under one supervisor that restarts them.")
-    @click.option("--pause", type=float, default=0.5, show_default=True, help="--all: seconds before a restart.")
-    @click.option("--failures", type=int, default=5, show_default=True, help="--all: restarts before giving up.")
+    @click.option("--pause", type=_PAUSE, default=0.5, show_default=True, help="--all: seconds before a restart.")
+    @click.option(
+        "--failures", type=click.IntRange(0), default=5, show_default=True, help="--all: restarts before giving up."
+    )
     @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
     def run(
         config: str, relay: str | None, everything: bool, pause: float, failures: int, flags: tuple[str, ...]
@@ -79,7 +97,7 @@ def _names_a_relay(file: str) -> bool:
     try:
         with open(file, "rb") as stream:
             return "relay" in tomllib.load(stream)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # what is wrong is said by whoever loads it
         return False
 
 
@@ -156,7 +174,7 @@ def connections(client: ControlClient, as_json: bool) -> None:
 
 
 @ctl.command()
-@click.option("--interval", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between looks.")
+@click.option("--interval", type=Seconds(0.1, 30.0), default=1.0, show_default=True, help="Seconds between looks.")
 @click.option("--looks", type=click.IntRange(0), default=0, help="End after so many; 0: on Ctrl-C.  [default: 0]")
 @click.pass_obj
 def top(client: ControlClient, interval: float, looks: int) -> None:
@@ -179,8 +197,10 @@ def top(client: ControlClient, interval: float, looks: int) -> None:
                 before = now
                 looked += 1
                 if looked == looks:
-                    return
+                    break
                 time.sleep(interval)
+        if not console.is_terminal:
+            console.print()
     except KeyboardInterrupt:
         return
 

@@ -28,6 +28,12 @@ ANYONE = "*"
 """In an allow list: whoever the socket's mode lets in."""
 
 
+def shown(value: object) -> str:
+    """A value as it was given, cut where it is too long for a line."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
 class ConfigError(Exception):
     """A configuration that cannot be used; the one line says where, which key, and what is allowed."""
 
@@ -40,6 +46,12 @@ def _meta(section: str, text: str, unit: str = "", *, reloads: bool = False, fla
 _LISTEN, _FRAMES, _QUEUES = "Listening and admission", "Frames", "Queues"
 _LIFE, _LOG, _AUDIT, _OPS = "Process", "Logs", "Audit log", "Metrics and control"
 _OWN = "the domain's own"
+_MOST_COUNT = 1_000_000_000_000
+_MOST_C_INT = 2_147_483_647
+_MOST_ID = 2**32 - 2
+_LONGEST_SHOWN = 80
+_MOST_SECONDS = 31_536_000
+"""A year: longer is a typing error, and more than the loop's timers can count."""
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 Level = Literal["performance", "reliability", "security"]
@@ -60,9 +72,9 @@ class RelayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shared_directory: Annotated[
         bool, _meta(_LISTEN, "Accept a socket directory that others own or may write to (SEC-1)")
     ] = False
-    listen_backlog: Annotated[int, _meta(_LISTEN, "Connections that may wait to be accepted", "connections", ge=1)] = (
-        4096
-    )
+    listen_backlog: Annotated[
+        int, _meta(_LISTEN, "Connections that may wait to be accepted", "connections", ge=1, le=_MOST_C_INT)
+    ] = 4096
     allow_uids: Annotated[
         list[str | int] | None,
         _meta(
@@ -86,6 +98,7 @@ class RelayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "connections",
             reloads=True,
             ge=0,
+            le=10_000_000,
         ),
     ] = 0
 
@@ -112,7 +125,15 @@ class RelayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _meta(_FRAMES, "A connection whose bytes cannot be framed: close it, or find its next frame", reloads=True),
     ] = "close"
     partial_frame_timeout: Annotated[
-        float, _meta(_FRAMES, "How long an incomplete frame may stand; 0: for ever (FRAME-5)", "s", reloads=True, ge=0)
+        float,
+        _meta(
+            _FRAMES,
+            "How long an incomplete frame may stand; 0: for ever (FRAME-5)",
+            "s",
+            reloads=True,
+            ge=0,
+            le=_MOST_SECONDS,
+        ),
     ] = 30.0
 
     overflow: Annotated[
@@ -120,32 +141,50 @@ class RelayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _meta(_QUEUES, "What happens past the bound of a receiver's queue (ISO-3)", reloads=True),
     ] = "drop_oldest"
     queue_frames: Annotated[
-        int, _meta(_QUEUES, "Bound of what waits for one receiver (ISO-2)", "frames", reloads=True, ge=1)
+        int,
+        _meta(_QUEUES, "Bound of what waits for one receiver (ISO-2)", "frames", reloads=True, ge=1, le=_MOST_COUNT),
     ] = 10_000
     queue_bytes: Annotated[
-        int, _meta(_QUEUES, "Bound of what waits for one receiver (ISO-2)", "bytes", reloads=True, ge=1)
+        int, _meta(_QUEUES, "Bound of what waits for one receiver (ISO-2)", "bytes", reloads=True, ge=1, le=_MOST_COUNT)
     ] = 64 * 1024 * 1024
     total_queue_bytes: Annotated[
-        int, _meta(_QUEUES, "Bound of what is held for all, shared bytes once", "bytes", reloads=True, ge=1)
+        int,
+        _meta(_QUEUES, "Bound of what is held for all, shared bytes once", "bytes", reloads=True, ge=1, le=_MOST_COUNT),
     ] = 512 * 1024 * 1024
     stall_timeout: Annotated[
-        float, _meta(_QUEUES, "How long backpressure waits for one receiver (ISO-3)", "s", reloads=True, ge=0)
+        float,
+        _meta(
+            _QUEUES, "How long backpressure waits for one receiver (ISO-3)", "s", reloads=True, ge=0, le=_MOST_SECONDS
+        ),
     ] = 0.25
     read_bytes: Annotated[
-        int, _meta(_QUEUES, "Most that one connection brings in per turn of the loop", "bytes", reloads=True, ge=1)
+        int,
+        _meta(
+            _QUEUES,
+            "Most that one connection brings in per turn of the loop",
+            "bytes",
+            reloads=True,
+            ge=1,
+            le=67_108_864,
+        ),
     ] = 262_144
     send_buffer_bytes: Annotated[
-        int, _meta(_QUEUES, "SO_SNDBUF of new connections; 0: the system's", "bytes", reloads=True, ge=0)
+        int,
+        _meta(_QUEUES, "SO_SNDBUF of new connections; 0: the system's", "bytes", reloads=True, ge=0, le=_MOST_C_INT),
     ] = 0
 
     loop: Annotated[
         Literal["auto", "uvloop", "asyncio"], _meta(_LIFE, "The event loop; auto: uvloop when it is installed")
     ] = "auto"
     drain_timeout: Annotated[
-        float, _meta(_LIFE, "How long a stopping relay delivers what it has (LIFE-1)", "s", reloads=True, ge=0)
+        float,
+        _meta(
+            _LIFE, "How long a stopping relay delivers what it has (LIFE-1)", "s", reloads=True, ge=0, le=_MOST_SECONDS
+        ),
     ] = 5.0
     path_check_interval: Annotated[
-        float, _meta(_LIFE, "How often the socket's path is checked to be ours", "s", reloads=True, gt=0)
+        float,
+        _meta(_LIFE, "How often the socket's path is checked to be ours", "s", reloads=True, ge=0.01, le=_MOST_SECONDS),
     ] = 5.0
 
     log_level: Annotated[LogLevel, _meta(_LOG, "The least that is logged", reloads=True)] = "info"
@@ -156,7 +195,14 @@ class RelayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_file: Annotated[str, _meta(_LOG, "Where to log; empty: standard error. SIGUSR1 opens it anew", "path")] = ""
     log_repeat_interval: Annotated[
         float,
-        _meta(_LOG, "A repeated warning is written once in this time and counted; 0: always", "s", reloads=True, ge=0),
+        _meta(
+            _LOG,
+            "A repeated warning is written once in this time and counted; 0: always",
+            "s",
+            reloads=True,
+            ge=0,
+            le=_MOST_SECONDS,
+        ),
     ] = 10.0
 
     audit: Annotated[
@@ -169,7 +215,7 @@ class RelayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = ""
     audit_file_bytes: Annotated[
-        int, _meta(_AUDIT, "Size after which the next file is begun", "bytes", reloads=True, ge=4096)
+        int, _meta(_AUDIT, "Size after which the next file is begun", "bytes", reloads=True, ge=4096, le=_MOST_COUNT)
     ] = 256 * 1024 * 1024
     audit_fsync: Annotated[
         Literal["never", "interval", "always"],
@@ -179,7 +225,9 @@ class RelayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             reloads=True,
         ),
     ] = "interval"
-    audit_fsync_interval: Annotated[float, _meta(_AUDIT, "See `audit_fsync`", "s", reloads=True, gt=0)] = 1.0
+    audit_fsync_interval: Annotated[
+        float, _meta(_AUDIT, "See `audit_fsync`", "s", reloads=True, gt=0, le=_MOST_SECONDS)
+    ] = 1.0
     audit_key_file: Annotated[
         str,
         _meta(_AUDIT, "File whose bytes key the chain, so that who has no key cannot forge it; empty: no key", "path"),
@@ -305,7 +353,10 @@ def _numbers(key: str, names: list[str | int] | None, resolve: Callable[[str], i
             continue
         text = str(name)
         try:
-            found.add(int(text) if text.isdecimal() else resolve(text))
-        except KeyError:
-            raise ConfigError(f"{key}: {text!r} does not exist on this machine; use names or numbers") from None
+            number = int(text) if text.isdecimal() else resolve(text)
+        except (KeyError, ValueError):
+            number = -1
+        if not 0 <= number <= _MOST_ID:
+            raise ConfigError(f"{key}: {shown(text)} does not exist on this machine; use names or numbers")
+        found.add(number)
     return frozenset(found)

@@ -15,13 +15,14 @@ from collections.abc import Callable
 
 import anyio
 import msgspec
-from anyio.abc import SocketAttribute, SocketListener, SocketStream
+from anyio.abc import SocketAttribute, SocketStream
 
 from .logs import LEVELS
 from .service import Service
 
 _LONGEST_REQUEST = 4096
 _REPLY_LIMIT = 2.0
+_IDLE_LIMIT = 60.0
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -45,27 +46,24 @@ class ControlServer:
             "reload": self._reload,
         }
 
-    async def serve(self, listener: SocketListener) -> None:
-        """Serve until cancelled."""
-        async with listener:
-            await listener.serve(self._answer)
-
-    async def _answer(self, stream: SocketStream) -> None:
-        async with stream:
-            sock: socket.socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
-            if not _is_own_user(sock):
+    async def answer(self, stream: SocketStream) -> None:
+        """Answer requests until the operator leaves, says too much at once, or says nothing for a minute."""
+        sock: socket.socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
+        if not _is_own_user(sock):
+            return
+        pending = b""
+        while len(pending) <= _LONGEST_REQUEST:
+            with anyio.move_on_after(_IDLE_LIMIT) as idle:
+                pending += await stream.receive()
+            if idle.cancelled_caught:
                 return
-            pending = b""
-            try:
-                while len(pending) <= _LONGEST_REQUEST:
-                    pending += await stream.receive()
-                    while b"\n" in pending:
-                        line, _, pending = pending.partition(b"\n")
-                        reply = await self._reply(line)
-                        with anyio.move_on_after(_REPLY_LIMIT, shield=True):  # the last reply goes out while we end
-                            await stream.send(reply + b"\n")
-            except (anyio.EndOfStream, anyio.BrokenResourceError):
-                return
+            while b"\n" in pending:
+                line, _, pending = pending.partition(b"\n")
+                reply = await self._reply(line)
+                with anyio.move_on_after(_REPLY_LIMIT, shield=True) as late:  # the last reply goes out while we end
+                    await stream.send(reply + b"\n")
+                if late.cancelled_caught:
+                    return
 
     async def _reply(self, line: bytes) -> bytes:
         try:
@@ -78,6 +76,8 @@ class ControlServer:
             if request.command not in self._commands:
                 raise ValueError(f"no command {request.command!r}; use {', '.join([*self._commands, 'drain'])}")
             return msgspec.json.encode({"result": self._commands[request.command](request.argument)})
+        except RecursionError:
+            return msgspec.json.encode({"error": "the request is nested too deeply"})
         except (ValueError, msgspec.MsgspecError) as error:
             return msgspec.json.encode({"error": str(error)})
 

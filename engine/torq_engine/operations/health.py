@@ -1,21 +1,20 @@
 """``/metrics``, ``/livez`` and ``/readyz`` over HTTP/1.1, as much of it as a scraper and a probe speak.
 
 Facts:
-- a request has at most 8 KiB and 5 s, an answer ends the connection, 16 are served at once: no client can hold it up;
+- a request has at most 8 KiB and 5 s, an answer ends the connection: no client can hold it up;
 - alive while the loop turns, even when draining; ready while clients should come.
 """
 
 from __future__ import annotations
 
 import anyio
-from anyio.abc import SocketListener, SocketStream
+from anyio.abc import SocketStream
 
 from .metrics import CONTENT_TYPE, Exposition
 from .service import Service
 
 _LONGEST_REQUEST = 8192
 _TIME_LIMIT = 5.0
-_AT_ONCE = 16
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 _TEXT = "text/plain; charset=utf-8"
 
@@ -26,22 +25,13 @@ class HealthServer:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._exposition = Exposition(service)
-        self._places = anyio.CapacityLimiter(_AT_ONCE)
 
-    async def serve(self, listener: SocketListener) -> None:
-        """Serve until cancelled."""
-        async with listener:
-            await listener.serve(self._answer)
-
-    async def _answer(self, stream: SocketStream) -> None:
-        async with stream, self._places:
-            with anyio.move_on_after(_TIME_LIMIT):
-                try:
-                    request = await _request(stream)
-                    if request:
-                        await stream.send(self._response(request))
-                except (anyio.BrokenResourceError, anyio.EndOfStream):
-                    pass
+    async def answer(self, stream: SocketStream) -> None:
+        """Answer one request."""
+        with anyio.move_on_after(_TIME_LIMIT):
+            request = await _request(stream)
+            if request:
+                await stream.send(self._response(request))
 
     def _response(self, request: bytes) -> bytes:
         words = request.split(b"\r\n", 1)[0].decode("latin-1").split(" ")

@@ -3,24 +3,32 @@
 Facts:
 - the control socket has mode 0600, and a peer of another user is sent away all the same;
 - metrics are served on the loopback interface or a Unix socket only: nobody has to log in there;
-- paths are claimed like the data socket's, so a live relay's are never stolen.
+- paths are claimed like the data socket's, so a live relay's are never stolen;
+- nothing that an operator sends, and no lack of descriptors, ends the relay: at most 16 are answered at once at each
+  socket, the others wait unaccepted, and an error of ours closes that one connection.
 """
 
 from __future__ import annotations
 
 import socket
+import traceback
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
-from anyio.abc import SocketListener
+from anyio.abc import SocketListener, SocketStream
 
 from ..endpoint import Endpoint, EndpointError, claim
 from ..settings import ListenSettings
 from .configuration import RelayConfig
+from .logs import EventLog
 from .service import Service
 
 CONTROL, METRICS = "control", "metrics"
+_AT_ONCE = 16
+_ACCEPT_PAUSE = 0.1
+Answer = Callable[[SocketStream], Awaitable[None]]
 
 
 def listen_for_operators(config: RelayConfig, held: ExitStack) -> dict[str, socket.socket]:
@@ -60,8 +68,36 @@ async def serve_operators(service: Service, sockets: dict[str, socket.socket]) -
             if name == CONTROL:
                 from .control import ControlServer
 
-                tasks.start_soon(ControlServer(service).serve, listener)
+                tasks.start_soon(_serve, listener, ControlServer(service).answer, service.log)
             else:
                 from .health import HealthServer
 
-                tasks.start_soon(HealthServer(service).serve, listener)
+                tasks.start_soon(_serve, listener, HealthServer(service).answer, service.log)
+
+
+async def _serve(listener: SocketListener, answer: Answer, log: EventLog) -> None:
+    """Accept and answer until cancelled."""
+    places = anyio.Semaphore(_AT_ONCE)
+    async with listener, anyio.create_task_group() as tasks:
+        while True:
+            await places.acquire()
+            try:
+                stream = await listener.accept()
+            except OSError as error:
+                places.release()
+                log.warning("cannot accept an operator for now; trying again", error=error.strerror)
+                await anyio.sleep(_ACCEPT_PAUSE)
+                continue
+            tasks.start_soon(_answer, stream, answer, places, log)
+
+
+async def _answer(stream: SocketStream, answer: Answer, places: anyio.Semaphore, log: EventLog) -> None:
+    try:
+        async with stream:
+            await answer(stream)
+    except (anyio.EndOfStream, anyio.BrokenResourceError):
+        pass
+    except Exception:
+        log.error("internal error while answering an operator", trace=traceback.format_exc())
+    finally:
+        places.release()

@@ -20,7 +20,7 @@ import msgspec
 
 from ..endpoint import LONGEST_PATH
 from ..logic import RelayLogic
-from .configuration import KEYS, ConfigError, Key, RelayConfig, frame_policy, server_settings
+from .configuration import KEYS, ConfigError, Key, RelayConfig, frame_policy, server_settings, shown
 
 RELAYS = ("market_data", "signal", "execution", "system")
 """Tables that a file may hold; a domain of one's own adds its name by being the one that is loaded."""
@@ -61,7 +61,7 @@ def relay_of(file: str, known: Collection[object]) -> str:
     data = _read(file)
     tables = [name for name, value in data.items() if isinstance(value, dict)]
     name = data.get(_RELAY, tables[0] if len(tables) == 1 else None)
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         what = "it does not say which relay it is for" if name is None else f"no such relay: {name!r}"
         raise ConfigError(
             f'{file}: {what}; use --relay NAME, or relay = "NAME" in it, one of {", ".join(map(str, known))}'
@@ -74,8 +74,10 @@ def _read(file: str) -> dict[str, object]:
         return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of TOML, of UTF-8, of a number with thousands of digits
         raise ConfigError(f"{file}: not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{file}: nested too deeply") from None
 
 
 def _file_layers(relay: str, file: str) -> list[Layer]:
@@ -87,6 +89,8 @@ def _file_layers(relay: str, file: str) -> list[Layer]:
         raise ConfigError(f"{file}: {_RELAY}: this file is for the relay {meant!r}, not for {relay!r}")
     known = dict.fromkeys((*RELAYS, relay))
     for name in tables:
+        if name in KEYS:
+            raise ConfigError(f"{file}: [{name}]: a key, not a table; write {name} = ...")
         if name not in known:
             raise ConfigError(f"{file}: [{name}]: no such table{_hint(name, known)}; use {', '.join(known)}")
     layers = _table_layers(file, "", common)
@@ -102,6 +106,8 @@ def _file_layers(relay: str, file: str) -> list[Layer]:
 
 def _table_layers(file: str, prefix: str, table: dict[str, object]) -> list[Layer]:
     for key in table:
+        if key in RELAYS and not prefix:
+            raise ConfigError(f"{file}: {key}: a table is meant; write [{key}] above its keys")
         if key not in KEYS:
             raise ConfigError(f"{file}: {prefix}{key}: no such key{_hint(key, KEYS)}; docs/configuration.md lists them")
     return [(f"{file}: {prefix}{key}", value, key) for key, value in table.items()]
@@ -143,7 +149,7 @@ def _converted(where: str, value: object, key: Key) -> object:
             return converted
     except msgspec.ValidationError:
         pass
-    raise ConfigError(f"{where}: {value!r} is not allowed; use {allowed(key)}")
+    raise ConfigError(f"{where}: {shown(value)} is not allowed; use {allowed(key)}")
 
 
 def allowed(key: Key) -> str:
@@ -166,7 +172,7 @@ def _words(kind: msgspec.inspect.Type) -> str:
     text = _KINDS[type(kind)]
     if isinstance(kind, msgspec.inspect.IntType | msgspec.inspect.FloatType):
         if kind.gt is not None:
-            text += f" above {kind.gt:g}"
+            text += f" above {kind.gt:g}" + (f", at most {kind.le:,}" if kind.le is not None else "")
         if kind.ge is not None:
             text += f" of {kind.ge:,g} or more" if kind.le is None else f" from {kind.ge:,} to {kind.le:,}"
     return text
@@ -185,18 +191,33 @@ def _check(config: RelayConfig, logic: RelayLogic, places: Mapping[str, str]) ->
     except ConfigError as error:
         key, _, rest = str(error).partition(":")
         raise ConfigError(f"{places.get(key, key)}:{rest}") from None
-    paths = [("socket", config.socket), ("control_socket", config.control_socket)]
-    paths += [("aliases", path) for path in config.aliases or []]
-    if config.metrics.startswith("unix:"):
-        paths.append(("metrics", config.metrics.removeprefix("unix:")))
-    for key, path in paths:
-        if len(os.fsencode(path)) > LONGEST_PATH:
-            raise ConfigError(f"{places[key]}: {path}: {len(os.fsencode(path))} bytes; use at most {LONGEST_PATH}")
+    _check_paths(config, places)
     port = config.metrics.rpartition(":")[2]
     if not config.metrics.startswith("unix:") and port.isdecimal() and int(port) > 65_535:
         raise ConfigError(f"{places['metrics']}: port {port}; use 0 to 65535")
-    if config.audit_key_file and not os.access(config.audit_key_file, os.R_OK):
-        raise ConfigError(f"{places['audit_key_file']}: {config.audit_key_file} cannot be read; use a file of ours")
+    key_file = config.audit_key_file
+    if key_file and (os.path.isdir(key_file) or not os.access(key_file, os.R_OK)):
+        raise ConfigError(f"{places['audit_key_file']}: {key_file} cannot be read; use a file of ours")
+
+
+def _check_paths(config: RelayConfig, places: Mapping[str, str]) -> None:
+    """Paths that can be paths, and no two sockets at one."""
+    sockets = [("socket", config.socket), ("control_socket", config.control_socket)]
+    if config.metrics.startswith("unix:"):
+        sockets.append(("metrics", config.metrics.removeprefix("unix:")))
+    taken: dict[str, str] = {}
+    for key, path in [pair for pair in sockets if pair[1]] + [("aliases", alias) for alias in config.aliases or []]:
+        if len(os.fsencode(path)) > LONGEST_PATH:
+            raise ConfigError(f"{places[key]}: {path}: {len(os.fsencode(path))} bytes; use at most {LONGEST_PATH}")
+        if Path(path).name in ("", ".."):
+            raise ConfigError(f"{places[key]}: {path!r} does not end in a socket's name; add one")
+        whole = os.path.abspath(path)
+        if whole in taken:
+            raise ConfigError(f"{places[key]}: {path} is the path of {taken[whole]} too; use another")
+        taken[whole] = key
+    for key in ("socket", "control_socket", "metrics", "log_file", "audit_directory", "audit_key_file"):
+        if "\0" in getattr(config, key):
+            raise ConfigError(f"{places[key]}: {getattr(config, key)!r} cannot be a path; use one without NUL")
 
 
 def changed_keys(old: RelayConfig, new: RelayConfig) -> list[str]:

@@ -3,7 +3,9 @@
 Facts:
 - structlog is imported for coloured lines and JSON only: plain lines cost a starting relay nothing;
 - a storm of warnings is one line and a count; a connection's life is one line, written when it ends;
-- what a peer sends never stands in a log, and a log that cannot be written stops nobody.
+- what a peer sends never stands in a log;
+- a log that cannot be written stops nobody: what a full pipe or a stopped terminal does not take at once is lost,
+  and counted in the next line that goes through. A pipe that says it has room takes ``_PIECE`` bytes without waiting.
 """
 
 from __future__ import annotations
@@ -11,12 +13,11 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
+import select
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Protocol
 
 from ..accounting import CloseReason, DropReason
 from ..hub import Connection
@@ -25,6 +26,8 @@ from .configuration import LogLevel
 
 LEVELS: dict[LogLevel, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 Field = str | int | float | list[str] | None
+_STANDARD_ERROR = 2
+_PIECE = select.PIPE_BUF
 
 
 class Render(Protocol):
@@ -38,31 +41,51 @@ class LogStream:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._stream: TextIO = self._open() if path else sys.stderr
+        self._torn = False
+        self._descriptor = self._open() if path else _STANDARD_ERROR
+        self._room = _room(self._descriptor)
 
-    def write(self, line: str) -> None:
-        with suppress(OSError, ValueError):
-            self._stream.write(line + "\n")
-            self._stream.flush()
+    def write(self, line: str) -> bool:
+        """Write a line if that is possible without waiting; whether it was."""
+        data = f"{line}\n".encode("utf-8", "backslashreplace")
+        if self._torn:  # the line before ended in the middle
+            data = b"\n" + data
+        written = 0
+        try:
+            while written < len(data) and self._room.poll(0):
+                written += os.write(self._descriptor, data[written : written + _PIECE])
+        except OSError:
+            pass
+        self._torn = written < len(data) and (written > 0 or self._torn)
+        return written == len(data)
 
     def reopen(self) -> None:
         """Go on in a new file at the same path; raises OSError, and then nothing has changed."""
         if self._path:
-            old, self._stream = self._stream, self._open()
-            old.close()
+            old, self._descriptor = self._descriptor, self._open()
+            self._room = _room(self._descriptor)
+            os.close(old)
 
     def close(self) -> None:
         """Write no more, if it is a file."""
-        if self._path:
-            self._stream.close()
+        if self._path and self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor, self._room = -1, select.poll()
 
     def isatty(self) -> bool:
         """Whether a person is looking."""
-        return self._stream.isatty()
+        return os.isatty(self._descriptor)
 
-    def _open(self) -> TextIO:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        return open(descriptor, "a", encoding="utf-8")
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        return os.open(self._path, flags, 0o600)
+
+
+def _room(descriptor: int) -> select.poll:
+    """Says whether a descriptor takes bytes; a file always does."""
+    room = select.poll()
+    room.register(descriptor, select.POLLOUT)
+    return room
 
 
 class EventLog:
@@ -72,6 +95,7 @@ class EventLog:
         self.stream = stream
         self._render = render
         self._clock = time.monotonic
+        self._lost = 0
         self._counts: dict[tuple[LogLevel, str], list[float]] = {}
         self.later: Callable[[float, Callable[[], None]], object] | None = None
         """Calls a function after so many seconds, when a loop runs: then counts are written when their time is up."""
@@ -123,8 +147,12 @@ class EventLog:
                 self._write(*like, {"repeated": int(known[1])})
 
     def _write(self, level: LogLevel, event: str, fields: dict[str, Field]) -> None:
-        if LEVELS[level] >= LEVELS[self.level]:
-            self.stream.write(self._render(level, event, fields))
+        if LEVELS[level] < LEVELS[self.level]:
+            return
+        if self._lost and self.stream.write(self._render("warning", "log lines were lost", {"lines": self._lost})):
+            self._lost = 0
+        if not self.stream.write(self._render(level, event, fields)):
+            self._lost += 1
 
 
 def open_log(name: str, path: str, style: str, level: LogLevel, repeat_interval: float) -> EventLog:

@@ -273,6 +273,8 @@ def open_audit(config: RelayConfig, logic: RelayLogic, environment: Mapping[str,
         key = Path(config.audit_key_file).read_bytes() if config.audit_key_file else b""
     except OSError as error:
         raise ConfigError(f"audit_key_file: {config.audit_key_file} cannot be read: {error.strerror}") from None
+    if config.audit_key_file and not key:
+        raise ConfigError(f"audit_key_file: {config.audit_key_file} is empty, so it would protect nothing")
     directory = config.audit_directory
     if not directory:
         state = environment.get("STATE_DIRECTORY", "").partition(":")[0]

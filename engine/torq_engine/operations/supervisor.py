@@ -3,7 +3,9 @@
 Facts:
 - a relay that fails is started again after a pause that doubles up to 30 s; one that ran for a minute starts afresh;
 - a relay that fails too often, or whose configuration is wrong (exit code 2), is given up: all end, exit code 1;
-- a relay that ends by itself without an error was drained by an operator: it is not started again.
+- a relay that ends by itself without an error was drained by an operator: it is not started again;
+- a relay is in a session of its own: Ctrl-C in a terminal reaches it once, through the supervisor, so that it drains;
+- nobody has to hear what the supervisor says, and no relay outlives it, unless it is killed itself.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
@@ -23,6 +26,8 @@ _LONGEST_PAUSE = 30.0
 _HEALTHY = 60.0
 _WRONG_CONFIGURATION = 2
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+_KEPT_FOR_LATER = (signal.SIGHUP, signal.SIGUSR1)
+"""Blocked in a relay until it can hear them: before that they would end it."""
 _SUPERVISOR_ONLY = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
 
@@ -42,6 +47,7 @@ class Supervisor:
         self._policy = policy
         self._processes: dict[str, Process] = {}
         self._ending = anyio.Event()
+        self._starting = anyio.Lock()
         self._exit_code = 0
         self._environment = {name: value for name, value in os.environ.items() if name not in _SUPERVISOR_ONLY}
 
@@ -64,7 +70,7 @@ class Supervisor:
             started = time.monotonic()
             code = await self._run_once(name)
             if self._ending.is_set():
-                self._exit_code = max(self._exit_code, code)
+                self._exit_code = max(self._exit_code, _worth(code))
                 return
             if code == 0:
                 _say(f"{name} ended by itself; not started again")
@@ -82,14 +88,25 @@ class Supervisor:
 
     async def _run_once(self, name: str) -> int:
         command = self._commands[name]
-        process = await anyio.open_process(command, stdin=None, stdout=None, stderr=None, env=self._environment)
+        async with self._starting:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _KEPT_FOR_LATER)
+            try:
+                process = await anyio.open_process(
+                    command, stdin=None, stdout=None, stderr=None, env=self._environment, start_new_session=True
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _KEPT_FOR_LATER)
         self._processes[name] = process
-        _say(f"{name} started, process {process.pid}")
-        if self._ending.is_set():
-            process.send_signal(signal.SIGTERM)
-        code = await process.wait()
-        del self._processes[name]
-        return code
+        try:
+            _say(f"{name} started, process {process.pid}")
+            if self._ending.is_set():
+                _signal(process, signal.SIGTERM)
+            return await process.wait()
+        except BaseException:
+            _signal(process, signal.SIGTERM)
+            raise
+        finally:
+            del self._processes[name]
 
     async def _forward_signals(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(*_FORWARDED) as signals:
@@ -101,13 +118,25 @@ class Supervisor:
                     self._tell(number)
 
     def _end(self, number: signal.Signals) -> None:
+        again = self._ending.is_set()
         self._ending.set()
-        self._tell(number)
+        self._tell(number if again else signal.SIGTERM)  # SIGINT would be a traceback of one that is just starting
 
     def _tell(self, number: signal.Signals) -> None:
         for process in self._processes.values():
-            process.send_signal(number)
+            _signal(process, number)
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it has just ended; Process.send_signal would take its exit code away
+        os.kill(process.pid, number)
+
+
+def _worth(code: int) -> int:
+    """The exit code of a relay that ended when it had to; one that was still starting ended by SIGTERM itself."""
+    return code if code >= 0 else int(code != -signal.SIGTERM)
 
 
 def _say(text: str) -> None:
-    print(f"torq-relay: {text}", file=sys.stderr, flush=True)
+    with suppress(OSError, AttributeError):  # closed, or not there from the start
+        print(f"torq-relay: {text}", file=sys.stderr, flush=True)

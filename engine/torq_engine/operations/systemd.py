@@ -19,6 +19,7 @@ from pathlib import Path
 from ..endpoint import Endpoint, EndpointError
 
 _FIRST_DESCRIPTOR = 3
+_DIGITS = 20
 _NAMES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
 
@@ -59,9 +60,13 @@ class Notifier:
 
 def _watchdog_interval(environment: Mapping[str, str]) -> float:
     period, process = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
-    if not period.isdecimal() or (process and process != str(os.getpid())):
+    if not _is_number(period) or (process and process != str(os.getpid())):
         return 0.0
     return int(period) / 2_000_000
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _DIGITS
 
 
 def passed_endpoints(environment: MutableMapping[str, str]) -> list[Endpoint]:
@@ -71,7 +76,7 @@ def passed_endpoints(environment: MutableMapping[str, str]) -> list[Endpoint]:
     :class:`~torq_engine.endpoint.EndpointError` for a descriptor that is no listening Unix stream socket.
     """
     count, process = environment.get("LISTEN_FDS", ""), environment.get("LISTEN_PID", "")
-    if not count.isdecimal() or process != str(os.getpid()):
+    if not _is_number(count) or process != str(os.getpid()):
         return []
     for name in _NAMES:
         environment.pop(name, None)
@@ -94,4 +99,10 @@ def _endpoint(number: int) -> Endpoint:
         sock.detach()
         raise EndpointError(f"descriptor {number} passed by systemd has no path; {wanted}")
     sock.setblocking(False)
-    return Endpoint(Path(path), sock)
+    try:
+        return Endpoint(Path(path), sock)
+    except OSError as error:
+        sock.detach()
+        raise EndpointError(
+            f"{path}: passed by systemd, but no longer there: {error.strerror}; restart its .socket unit"
+        ) from error

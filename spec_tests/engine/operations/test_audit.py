@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from torq_domains.execution import ExecutionLogic
 from torq_engine.operations.audit import AuditLog, AuditSettings, frame_entries
 from torq_engine.operations.audit_chain import AuditError, Finding, file_number, read_seal, seal_path, verify
-from torq_engine.operations.audit_command import main
+from torq_engine.operations.audit_command import commands
 from torq_engine.operations.configuration import ConfigError, RelayConfig
 from torq_engine.operations.service import open_audit
 from torq_protocol.framing import FrameScanner
@@ -354,7 +354,7 @@ def test_sec_3_where_the_log_goes_and_whether_there_is_one(tmp_path: Path) -> No
 
 
 def command(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words], prog_name="torq-audit")
+    return CliRunner().invoke(commands, [str(word) for word in words], prog_name="torq-audit")
 
 
 def test_sec_3_command_verifies_with_exit_codes_0_1_and_2(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -102,6 +103,26 @@ def test_interval_0_writes_every_line_and_levels_hide_what_is_below(log: EventLo
 def test_a_log_that_cannot_be_written_stops_nobody(log: EventLog) -> None:
     log.stream.close()
     log.info("nobody hears it")
+
+
+def test_a_full_pipe_holds_up_nobody_and_lost_lines_are_told(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    with pytest.raises(OSError, match="No such device"):  # nobody reads it: waiting for a reader would be for ever
+        open_log("signal", str(tmp_path / "log"), "plain", "info", 10.0)
+    reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    log = open_log("signal", str(tmp_path / "log"), "plain", "info", 10.0)
+    for number in range(1000):
+        log.info("an event", number=number, text="x" * 200)
+    read = os.read(reader, 1 << 20)
+    log.info("the last")
+    read += os.read(reader, 1 << 20)
+    log.stream.close()
+    os.close(reader)
+    *whole, lost, last = read.decode().splitlines()
+    kept = [line for line in whole if line.endswith("x" * 200)]
+    assert 100 < len(kept) < 1000
+    assert lost.endswith(f"WARNING torq.signal: log lines were lost lines={1000 - len(kept)}")
+    assert last.endswith("the last")
 
 
 def test_what_libraries_log_becomes_an_event(log: EventLog, tmp_path: Path) -> None:

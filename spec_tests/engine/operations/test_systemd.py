@@ -113,10 +113,25 @@ def test_a_passed_descriptor_that_does_not_listen_is_one_line_and_exit_1() -> No
         assert errors.count(b"\n") == 1
 
 
+def test_a_passed_socket_whose_path_is_gone_is_one_line_and_exit_1() -> None:
+    with short_directory() as directory, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(directory / "s"))
+        listener.listen()
+        (directory / "s").unlink()
+        process = activated(listener, directory)
+        _, errors = process.communicate(timeout=LIMIT)
+        assert process.returncode == 1
+        assert errors.decode() == (
+            f"market_data_relay: {directory}/s: passed by systemd, but no longer there: No such file or directory;"
+            " restart its .socket unit\n"
+        )
+
+
 def test_sockets_passed_to_another_process_are_not_ours() -> None:
     assert passed_endpoints({}) == []
     assert passed_endpoints({"LISTEN_FDS": "1", "LISTEN_PID": "1"}) == []
-    assert passed_endpoints({"LISTEN_FDS": "x", "LISTEN_PID": str(os.getpid())}) == []
+    for count in ("x", "9" * 5000):
+        assert passed_endpoints({"LISTEN_FDS": count, "LISTEN_PID": str(os.getpid())}) == []
 
 
 def test_abstract_sockets_and_closed_descriptors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
