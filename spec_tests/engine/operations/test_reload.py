@@ -84,6 +84,7 @@ async def test_a_log_that_cannot_be_opened_anew_goes_on_in_the_old_file() -> Non
 
 async def test_iso_3_senders_that_backpressure_stopped_go_on_when_a_reload_ends_it() -> None:
     stop = "overflow = 'backpressure'\nqueue_frames = 10\nsend_buffer_bytes = 4608\nstall_timeout = 60\necho = false\n"
+    stop += "drain_timeout = 0\n"  # what waits at the end is of no interest
     async with operating(text=stop) as running:
         hub = running.service.server.hub
         sender, slow = await running.join(), await running.join()
