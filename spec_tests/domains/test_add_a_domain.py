@@ -1,15 +1,13 @@
 """The guide docs/add_a_domain.md does what it says: its example is taken out of it and run."""
 
 import re
-import subprocess
 import sys
-import time
 from pathlib import Path
 from zlib import crc32
 
-from spec_tests.engine.daemons import Daemon, receive
+from spec_tests.engine.daemons import listening, receive
 from spec_tests.engine.frames import SYSTEM, frame, tlv
-from spec_tests.engine.relays import LIMIT, happened, serving, short_directory
+from spec_tests.engine.relays import happened, serving, short_directory
 from torq_engine.logic import header_filter
 from torq_protocol.header import MessageHeader
 
@@ -29,12 +27,7 @@ def test_dom_4_guide_example_runs_and_serves_types_80_to_119_only() -> None:
     with short_directory() as directory:
         (directory / "system_relay.py").write_text(examples()[0], encoding="utf-8")
         path = directory / "s"
-        process = subprocess.Popen([sys.executable, directory / "system_relay.py", "--socket", path], text=True)
-        relay = Daemon(process, path)
-        try:
-            limit = time.monotonic() + LIMIT
-            while not path.exists() and time.monotonic() < limit:
-                time.sleep(0.002)
+        with listening([sys.executable, f"{directory}/system_relay.py", "--socket", str(path)], path) as relay:
             client = relay.connect()
             accepted = [frame(tlv(number), domain=SYSTEM, sequence=number) for number in (80, 119)]
             refused = [frame(tlv(number), domain=SYSTEM) for number in (79, 120)] + [frame(domain=3)]
@@ -42,11 +35,6 @@ def test_dom_4_guide_example_runs_and_serves_types_80_to_119_only() -> None:
             assert receive(client, 68) == b"".join(accepted)
             relay.signal()
             assert relay.ends() == 0
-        finally:
-            process.kill()
-            process.wait()
-            for sock in relay.connections:
-                sock.close()
 
 
 async def test_guide_rule_that_a_policy_cannot_say_is_called_per_frame() -> None:

@@ -69,22 +69,30 @@ def run(domain: str, *flags: object) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def daemon(domain: str, *flags: object, path: Path | None = None, **options: object) -> Iterator[Daemon]:
-    """A daemon that can be connected to; killed if it is still there at the end."""
+    """A daemon of the platform on a path of its own unless one is given."""
     with short_directory() as directory:
         path = path or directory / "s"
-        process = subprocess.Popen(
-            command(domain, "--socket", path, *flags), stderr=subprocess.PIPE, text=True, **options
-        )  # type: ignore[call-overload]  # options of the one test that limits descriptors
-        started = Daemon(process, path)
-        try:
-            _await(started)
+        with listening(command(domain, "--socket", path, *flags), path, **options) as started:
             yield started
-        finally:
-            for sock in started.connections:
-                sock.close()
-            process.kill()
-            process.wait()
-            process.stderr.close()
+
+
+@contextmanager
+def listening(words: list[str], path: Path, **options: object) -> Iterator[Daemon]:
+    """A process that can be connected to at a path; killed if it is still there at the end."""
+    process: subprocess.Popen[str] = subprocess.Popen(  # type: ignore[call-overload]  # any option of a process
+        words, stderr=subprocess.PIPE, text=True, **options
+    )
+    assert process.stderr is not None
+    started = Daemon(process, path)
+    try:
+        _await(started)
+        yield started
+    finally:
+        for sock in started.connections:
+            sock.close()
+        process.kill()
+        process.wait()
+        process.stderr.close()
 
 
 def _await(started: Daemon) -> None:

@@ -56,13 +56,7 @@ def page() -> str:
     for key in KEYS.values():
         if key.section != section:
             section = key.section
-            lines += [
-                "",
-                f"## {section}",
-                "",
-                "| key | meaning | allowed | default | reloads |",
-                "|---|---|---|---|---|",
-            ]
+            lines += ["", f"## {section}", "", *_HEAD]
         reloads = "yes" if key.reloads else "no"
         lines.append(f"| `{key.name}` | {_cell(key.text)} | {_cell(allowed(key))} | {_default(key)} | {reloads} |")
     return "\n".join(lines) + "\n"

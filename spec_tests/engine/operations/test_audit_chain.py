@@ -1,0 +1,92 @@
+"""No change of an audit log goes unseen (SEC-3)."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from .audit_logs import check, write
+
+
+@pytest.fixture(scope="module")
+def sample() -> list[tuple[str, bytes]]:
+    """Names and contents of a log of three files and its seal."""
+    with tempfile.TemporaryDirectory() as name:
+        write(Path(name), 40)
+        found = sorted((path.name, path.read_bytes()) for path in Path(name).iterdir())
+        assert [name for name, _ in found][:3] == [f"execution-0000000{number}.jsonl" for number in (1, 2, 3)]
+        assert check(Path(name)).problems == []
+        return found
+
+
+def tampered(files: list[tuple[str, bytes]], key: bytes = b"") -> list[str]:
+    with tempfile.TemporaryDirectory() as name:
+        for file, data in files:
+            (Path(name) / file).write_bytes(data)
+        return check(Path(name), key).problems
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_sec_3_any_changed_byte_is_found(sample: list[tuple[str, bytes]], data: st.DataObject) -> None:
+    files = dict(sample)
+    name = data.draw(st.sampled_from(sorted(files)))
+    at = data.draw(st.integers(0, len(files[name]) - 1))
+    changed = bytearray(files[name])
+    changed[at] ^= data.draw(st.integers(1, 255))
+    assert tampered(list((files | {name: bytes(changed)}).items()))
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_sec_3_any_cut_is_found(sample: list[tuple[str, bytes]], data: st.DataObject) -> None:
+    files = dict(sample)
+    name = data.draw(st.sampled_from(sorted(files)))
+    start = data.draw(st.integers(0, len(files[name]) - 1))
+    stop = data.draw(st.integers(start + 1, len(files[name])))
+    assert tampered(list((files | {name: files[name][:start] + files[name][stop:]}).items()))
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_sec_3_whole_lines_cut_doubled_swapped_or_moved_are_found(
+    sample: list[tuple[str, bytes]], data: st.DataObject
+) -> None:
+    files = dict(sample)
+    names = [name for name in sorted(files) if name.endswith("jsonl")]
+    lines = [(name, line) for name in names for line in files[name].splitlines(keepends=True)]
+    first, second = (data.draw(st.integers(0, len(lines) - 1)) for _ in range(2))
+    act = data.draw(st.sampled_from(["cut", "double", "swap", "move", "cut the end"]))
+    if act == "cut":
+        del lines[first]
+    elif act == "double":
+        lines.insert(second, lines[first])
+    elif act == "swap":
+        lines[first], lines[second] = (lines[first][0], lines[second][1]), (lines[second][0], lines[first][1])
+    elif act == "move":
+        lines.insert(second, lines.pop(first))
+    else:
+        del lines[first:]
+    changed = {name: b"".join(line for owner, line in lines if owner == name) for name in names}
+    same = changed == {name: files[name] for name in names}
+    assert bool(tampered(list((files | changed).items()))) is not same
+
+
+@pytest.mark.parametrize("missing", ["execution-00000001.jsonl", "execution-00000002.jsonl", "execution.seal"])
+def test_sec_3_a_missing_file_is_found(sample: list[tuple[str, bytes]], missing: str) -> None:
+    assert tampered([(name, data) for name, data in sample if name != missing])
+
+
+def test_sec_3_a_missing_last_file_is_found(sample: list[tuple[str, bytes]]) -> None:
+    last = [name for name, _ in sample if name.endswith("jsonl")][-1]
+    [problem] = tampered([(name, data) for name, data in sample if name != last])
+    assert "the end is missing" in problem
+
+
+def test_sec_3_with_a_key_the_chain_cannot_be_made_again_without_it(tmp_path: Path) -> None:
+    write(tmp_path, 10, key=b"secret")
+    assert check(tmp_path, b"secret").problems == []
+    assert check(tmp_path).problems
+    assert check(tmp_path, b"other").problems

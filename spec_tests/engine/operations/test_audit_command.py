@@ -1,0 +1,63 @@
+"""``torq-audit``: verdicts, exit codes, and the log as one line a frame (SEC-3)."""
+
+import json
+import shutil
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from torq_engine.operations.audit_command import commands
+
+from .audit_logs import logs, write
+
+
+def command(*words: object) -> Result:
+    return CliRunner().invoke(commands, [str(word) for word in words], prog_name="torq-audit")
+
+
+def test_sec_3_command_verifies_with_exit_codes_0_1_and_2(tmp_path: Path) -> None:
+    log, copy, key = tmp_path / "log", tmp_path / "copy", tmp_path / "key"
+    key.write_bytes(b"secret")
+    write(log, 40, key=b"secret")
+    whole = command("verify", log, "--key-file", key)
+    assert whole.exit_code == 0
+    assert ": whole, " in whole.output
+    assert command("verify", *logs(log), "--key-file", key).exit_code == 0
+    wrong_key = command("verify", log)
+    assert (wrong_key.exit_code, "the seal was changed, or sealed with another key" in wrong_key.output) == (1, True)
+    shutil.copytree(log, copy)
+    middle = logs(copy)[1]
+    middle.write_bytes(middle.read_bytes().replace(b"bad-checksum", b"bad-checksam", 1))
+    edited = command("verify", copy, "--key-file", key)
+    assert edited.exit_code == 1
+    assert f"TAMPERED {middle}: line " in edited.output
+    assert "NOT WHOLE" in edited.output
+    assert command("verify", logs(log)[1], "--key-file", key).exit_code == 1
+    assert command("verify", logs(log)[1], "--partial", "--key-file", key).exit_code == 0
+    (log / "execution.seal").rename(tmp_path / "seal")
+    assert command("verify", log, "--key-file", key).exit_code == 1
+    assert command("verify", log, "--key-file", key, "--seal", tmp_path / "seal").exit_code == 0
+    assert command("verify", log, "--key-file", key, "--partial").exit_code == 0
+    assert command("verify", tmp_path / "nothing").exit_code == 2
+    (tmp_path / "no key").touch()
+    empty_key = command("verify", log, "--partial", "--key-file", tmp_path / "no key")
+    assert (empty_key.exit_code, "the key is empty" in empty_key.output) == (2, True)
+    assert command("verify", tmp_path / "key").exit_code == 1
+    (tmp_path / "empty").mkdir()
+    assert command("verify", tmp_path / "empty").exit_code == 2
+    directory = tmp_path / "odd-00000001.jsonl"
+    directory.mkdir()
+    (directory / "x-00000001.jsonl").mkdir()
+    assert command("verify", directory, "--partial").exit_code == 2
+
+
+def test_sec_3_command_shows_one_line_a_frame(tmp_path: Path) -> None:
+    write(tmp_path, 2)
+    shown = [json.loads(line) for line in command("show", tmp_path).output.splitlines()]
+    assert [line["event"] for line in shown] == ["file", "started", "frame", "frame", "frame", "frame", "stopped"]
+    assert (shown[2]["sequence"], shown[2]["checksum"], shown[2]["receivers"]) == (0, 99, 2)
+    refused = [json.loads(line) for line in command("show", "--refused", tmp_path).output.splitlines()]
+    assert [line["refused"] for line in refused] == ["bad-checksum", "bad-checksum"]
+    logs(tmp_path)[0].write_bytes(b"nonsense\n")
+    bad = command("show", tmp_path)
+    assert (bad.exit_code, "not an audit record" in bad.output) == (2, True)
