@@ -156,7 +156,8 @@ def command(**given: object) -> int:
 
     \b
     Exit codes: 0 every MUST that was judged holds; 1 something fails or is flaky; 2 wrong usage, no target, or an
-    error of the suite itself; 3 a MUST could not be judged; 130 interrupted (the reports say how far it got).
+    error of the suite itself; 3 a MUST could not be judged, or nothing was; 130 interrupted (the reports say how far
+    it got).
 
     \b
     Environment, which the relay that --exec starts is given as well:
@@ -314,12 +315,13 @@ class _Run(Observer):
 
 
 def exit_code(results: list[Result]) -> Exit:
-    """The exit code of a run with these verdicts."""
-    if any(result.verdict.value in ("FAIL", "FLAKY", "UNEXPECTED-PASS") for result in results):
+    """The exit code of a run with these verdicts; one that judged nothing has not passed."""
+    verdicts = {result.verdict for result in results}
+    if verdicts & {Verdict.FAIL, Verdict.FLAKY, Verdict.UNEXPECTED_PASS}:
         return Exit.FAIL
     if any(result.verdict is Verdict.UNKNOWN and result.requirement.level == "MUST" for result in results):
         return Exit.UNKNOWN
-    return Exit.PASS
+    return Exit.UNKNOWN if verdicts <= {Verdict.UNKNOWN, Verdict.UNSUPPORTED} else Exit.PASS
 
 
 def _list(chosen: list[Requirement]) -> None:

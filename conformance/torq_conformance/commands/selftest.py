@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from ..counting import counted
 from ..errors import UsageError
 from ..exits import Exit
 from ..options import search_options, split_names
@@ -88,10 +89,10 @@ def command(**given: object) -> int:
     )
     chosen = repeated(_chosen(options, effort), options.repeat)
     workers = options.workers or os.cpu_count() or 1
+    relays = counted(len(chosen) // options.repeat, "relay")
     times = f", each {options.repeat} times" if options.repeat > 1 else ""
     click.echo(
-        f"{len(chosen) // options.repeat} relays{times}, up to {effort.max_examples} programs a requirement, "
-        f"seed {effort.seed}, {workers} at a time"
+        f"{relays}{times}, up to {effort.max_examples} programs a requirement, seed {effort.seed}, {workers} at a time"
     )
     done = run_selftest(chosen, effort, workers=workers, told=_tell)
     _conclude(done)
@@ -131,11 +132,11 @@ def _tell(outcome: Outcome) -> None:
 def _conclude(done: Selftest) -> None:
     said = []
     if total := len(done.mutants):
-        said.append(f"{done.killed} of {total} mutants killed ({100 * done.killed / total:.1f} %)")
+        said.append(f"{done.killed} of {counted(total, 'mutant')} killed ({100 * done.killed / total:.1f} %)")
     if done.right:
         runs, alarms = sum(len(rate.outcomes) for rate in done.right), len(done.false_alarms)
         said.append(
-            f"{alarms} false {'alarm' if alarms == 1 else 'alarms'} in {runs} runs of {len(done.right)} right relays"
+            f"{counted(alarms, 'false alarm')} in {counted(runs, 'run')} of {counted(len(done.right), 'right relay')}"
         )
     click.echo(f"\n{', '.join(said)}, in {done.seconds:.0f} s with seed {done.seed}")
     click.echo("\n".join(_judgement(done)))

@@ -21,7 +21,7 @@ MEANINGS = {
 """What each exit code of a run says."""
 NOT_AS_LISTED = "the list of expected failures does not fit what was seen"
 FAILS_AS_LISTED = "every MUST that was judged holds, or fails as listed"
-NOTHING_FAILS = "nothing fails, for nothing was judged"
+NOTHING_FAILS = "nothing was judged"
 
 
 def conclusion(
@@ -49,7 +49,7 @@ def conclusion(
 def _head(judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str) -> str:
     if stop_reason or exit_code is None or exit_code not in VERDICTS:
         return f"INCOMPLETE ({stop_reason})" if stop_reason else "INCOMPLETE"
-    if exit_code == Exit.PASS and _nothing_judged(judgements):
+    if exit_code == Exit.UNKNOWN and _nothing_judged(judgements):
         return "NOTHING JUDGED"
     return VERDICTS[Exit(exit_code)]
 
@@ -75,7 +75,7 @@ def _agreeing(count: int, one: str, more: str) -> str:
 def _meaning(judgements: Sequence[Judgement], code: Exit) -> str:
     if code is Exit.FAIL and not any(each.verdict in FAILING for each in judgements):
         return NOT_AS_LISTED
-    if code is Exit.PASS and _nothing_judged(judgements):
+    if code is Exit.UNKNOWN and _nothing_judged(judgements):
         return NOTHING_FAILS
     if code is Exit.PASS and any(each.verdict == "EXPECTED-FAIL" for each in judgements):
         return FAILS_AS_LISTED

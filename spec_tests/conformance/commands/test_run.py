@@ -179,6 +179,7 @@ def test_exit_codes_follow_from_the_verdicts() -> None:
     assert exit_code([by_id["FWD-2"], by_id["DOM-5"]]) == 3
     assert exit_code([by_id["FWD-2"], by_id["FRAME-5"]]) == 0
     assert exit_code([by_id["ORD-2"], by_id["DOM-5"]]) == 1
+    assert exit_code([by_id["FRAME-5"]]) == 3
 
 
 def test_a_command_with_domain_in_it_starts_a_relay_of_the_domain(capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,7 +214,7 @@ def test_the_variables_for_colours_do_what_the_help_says(given: dict[str, str], 
         [sys.executable, "-m", "torq_conformance", "--exec", CORRECT, "--domain", "signal", "--section", "VAL-7"],
         env=plain | given, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 3, done.stderr
     assert bool(re.search(r"\x1b\[(?:\d+;)*3\d", done.stdout)) is coloured
 
 

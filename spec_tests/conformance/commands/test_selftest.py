@@ -27,9 +27,9 @@ def test_a_killed_mutant_is_told_with_each_seed_and_written_down(
     )  # fmt: skip
     assert (shown.code, shown.err) == (0, "")
     lines = shown.out.splitlines()
-    assert lines[0].startswith("1 relays, each 2 times, up to 100 programs a requirement, seed 3, ")
+    assert lines[0].startswith("1 relay, each 2 times, up to 100 programs a requirement, seed 3, ")
     assert sorted(line.rpartition(" ")[2] for line in lines if line.startswith("killed")) == ["3)", "4)"]
-    assert lines[-2].startswith("1 of 1 mutants killed (100.0 %), in ")
+    assert lines[-2].startswith("1 of 1 mutant killed (100.0 %), in ")
     assert lines[-1] == "The verdicts of the suite can be trusted on this machine."
     written = msgspec.json.decode(file.read_bytes(), type=Selftest)
     assert [(each.killed_by, each.seed) for each in written.outcomes] == [("FWD-6", 3), ("FWD-6", 4)]

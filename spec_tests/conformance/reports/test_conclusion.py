@@ -76,7 +76,7 @@ def judgements(results: list[Result]) -> tuple[Judgement, ...]:
         (
             judged(SHOULD="UNSUPPORTED UNSUPPORTED"),
             "NOTHING JUDGED: of 2 SHOULD 0 hold, 0 fail, 0 could not be judged, 2 are unsupported; "
-            "exit code 0: nothing fails, for nothing was judged.",
+            "exit code 3: nothing was judged.",
         ),
     ],
     ids=["pass", "fail", "unknown", "expected", "unexpected", "nothing"],
