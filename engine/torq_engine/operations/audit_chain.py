@@ -20,6 +20,8 @@ from pathlib import Path
 
 FORMAT = 1
 GENESIS = "0" * 64
+DAMAGED = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""What reading a line that we have not written may raise."""
 """What the first record of all follows."""
 FRAME_FIELDS = ["source", "sequence", "payload_size", "checksum", "refused"]
 """What the numbers of a frame mean; the last stands only with a refused one."""
@@ -108,8 +110,8 @@ def read_seal(path: Path, key: bytes) -> Seal:
         raise UnreadableError(f"{path}: cannot be read: {error.strerror}") from None
     try:
         content = json.loads(line)
-        seal = Seal(content["file"], int(content["size"]), int(content["records"]), content["last"])
-    except (ValueError, KeyError, TypeError):
+        seal = Seal(str(content["file"]), int(content["size"]), int(content["records"]), str(content["last"]))
+    except DAMAGED:
         raise AuditError(f"{path}: not a seal") from None
     if not follows(seal.hash, line, key):
         raise AuditError(f"{path}: the seal was changed, or sealed with another key")
@@ -178,7 +180,7 @@ def _stated_start(path: Path) -> tuple[str, int]:
     try:
         record = json.loads(first)
         return str(record["previous"]), int(record["n"])
-    except (ValueError, KeyError, TypeError):
+    except DAMAGED:
         return "", 0
 
 

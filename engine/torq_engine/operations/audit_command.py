@@ -10,7 +10,18 @@ import click
 
 from torq_protocol.build_info import build_info
 
-from .audit_chain import AuditError, Finding, Seal, UnreadableError, file_number, lines, read_seal, seal_path, verify
+from .audit_chain import (
+    DAMAGED,
+    AuditError,
+    Finding,
+    Seal,
+    UnreadableError,
+    file_number,
+    lines,
+    read_seal,
+    seal_path,
+    verify,
+)
 from .terminal import told_in_one_line
 
 _KEY = click.option("--key-file", type=click.Path(exists=True, dir_okay=False), help="The relay's --audit-key-file.")
@@ -102,12 +113,16 @@ def _tell(files: list[Path], finding: Finding) -> None:
 def _record(path: Path, line: bytes) -> dict[str, object]:
     try:
         record = json.loads(line)
-    except ValueError:
+    except DAMAGED:
         record = None
-    if not isinstance(record, dict) or "event" not in record:
+    if not isinstance(record, dict) or "event" not in record or not _are_frames(record.get("frames", [])):
         click.echo(f"torq-audit: {path}: not an audit record: {line[:40]!r}; see torq-audit verify", err=True)
         sys.exit(2)
     return record
+
+
+def _are_frames(frames: object) -> bool:
+    return isinstance(frames, list) and all(isinstance(frame, list) for frame in frames)
 
 
 def _show(record: dict[str, object], refused: bool) -> None:

@@ -4,8 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
+from torq_engine.operations.audit_chain import seal_path
 from torq_engine.operations.audit_command import commands
 
 from .audit_logs import logs, write
@@ -58,6 +60,26 @@ def test_sec_3_command_shows_one_line_a_frame(tmp_path: Path) -> None:
     assert (shown[2]["sequence"], shown[2]["checksum"], shown[2]["receivers"]) == (0, 99, 2)
     refused = [json.loads(line) for line in command("show", "--refused", tmp_path).output.splitlines()]
     assert [line["refused"] for line in refused] == ["bad-checksum", "bad-checksum"]
-    logs(tmp_path)[0].write_bytes(b"nonsense\n")
-    bad = command("show", tmp_path)
-    assert (bad.exit_code, "not an audit record" in bad.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"nonsense", b"[]", b'{"event":"frames","frames":[1]}', b'{"event":"frames","frames":1}', b"[" * 30_000, b"\xff"],
+    ids=["nonsense", "no object", "no frame", "no frames", "deep", "no text"],
+)
+def test_sec_3_command_says_which_line_is_no_record(line: bytes, tmp_path: Path) -> None:
+    write(tmp_path, 2)
+    logs(tmp_path)[0].write_bytes(line + b"\n")
+    shown, verified = command("show", tmp_path), command("verify", tmp_path)
+    assert (shown.exit_code, "not an audit record" in shown.output) == (2, True)
+    assert (verified.exit_code, "NOT WHOLE" in verified.output) == (1, True)
+
+
+@pytest.mark.parametrize("size", ["Infinity", "[]", "-1", '"x"', "9" * 5000])
+def test_sec_3_command_takes_no_seal_for_one_that_is_none(size: str, tmp_path: Path) -> None:
+    write(tmp_path, 2)
+    seal = seal_path(logs(tmp_path)[0])
+    seal.write_text(f'{{"file":3,"size":{size},"records":1,"last":7,"hash":"x"}}\n', encoding="utf-8")
+    verified = command("verify", tmp_path)
+    assert verified.exit_code == 1
+    assert f"torq-audit: {seal}: " in verified.output
