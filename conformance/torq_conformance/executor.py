@@ -9,13 +9,14 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from . import wire
 from .faults import Faults
-from .history import History, Peer, Sent
+from .history import History, Sent
 from .legality import BEHIND_AN_ERROR, Fate, fate_of
+from .oracles import must_arrive
 from .profile import Rules
 from .program import (
     Close,
@@ -42,8 +43,10 @@ LEAST_OF_HANGING = 0.05
 """Share of them that it always gets."""
 SILENCE = 2.0
 """Seconds without any fence after which a relay counts as forwarding nothing more to a connection."""
+HOLDING_PATIENCE = 1.0
+"""Seconds that a relay gets to forward the last frame of each client before anything of that client's follows it."""
 ORPHAN_PATIENCE = 0.3
-"""Seconds that a relay gets to forward what a client sent before it left, after it has served everybody else."""
+"""Seconds that a relay gets to forward what is still missing after it has served everybody else."""
 
 
 class Executor:
@@ -291,6 +294,7 @@ class _Play(Faults):
         self._thaw()
         self._resume_all()
         self._await_closing()
+        missing = self._await_the_last() if self._rules.forwards else []
         concluded = self._fence_round(patience=SILENCE * self.patience.forwarding)
         if not concluded:
             self._fell_silent()
@@ -305,7 +309,9 @@ class _Play(Faults):
                 for link in self._receivers():
                     link.peer.fenced_by.add(WITNESS)
         if self._rules.forwards:
-            self._await_orphans()
+            self._await_stragglers()
+        self._history.late = {(link.peer.conn, sent.number) for link, sent in missing if sent.number in link.got}
+        self.patience.holds_back = self.patience.holds_back or bool(self._history.late)
 
     def _await_closing(self) -> None:
         """Wait for the end of the connections that the relay has to close, for the bytes they sent begin no frame."""
@@ -317,29 +323,50 @@ class _Play(Faults):
             met = self._pump_until(lambda: not any(peer.open for peer in broken), SILENCE * share)
             self.patience.closing = Patience.after(share, met=met)
 
-    def _await_orphans(self) -> None:
-        """Wait for frames of senders that have left or were closed: no fence of theirs can prove that they are lost."""
-        orphans = [
-            sent
-            for sent in self._history.sent
-            if sent.certain and sent.fate is Fate.FORWARD and not self._links[sent.conn].sending
+    def _await_stragglers(self) -> None:
+        """Wait for what no fence proves lost: frames of senders that have left or were closed, and overtaken ones."""
+        share = min(self.patience.orphans, self.patience.forwarding)
+        missing = self._await(self._owed(), ORPHAN_PATIENCE * share)
+        self.patience.orphans = Patience.after(share, met=not missing)
+
+    def _await_the_last(self) -> list[tuple[Link, Sent]]:
+        """Wait for the last frame of each client; where it is missing although the relay serves the witness meanwhile.
+
+        The fences behind it would push out what a relay holds back until more comes.
+        """
+        last = list({sent.conn: sent for sent in self._owed()}.values())
+        missing = self._await(last, 0.01)
+        witness = self._links[WITNESS]
+        for link in self._links.values():
+            link.peer.fenced_by.discard(WITNESS)
+        share, wait = min(self.patience.holding, self.patience.forwarding), 0.02
+        deadline = time.monotonic() + HOLDING_PATIENCE * share
+        while missing and time.monotonic() < deadline and self._fence(witness):
+            missing = self._await(last, wait)
+            wait = min(wait * 2, 0.3)
+        if missing:
+            self.patience.holding = Patience.after(share, met=False)
+        judged = share == 1.0 or self.patience.holds_back
+        return missing if judged and self._proven([witness]) else []
+
+    def _owed(self) -> list[Sent]:
+        """The frames that somebody may be owed."""
+        return [sent for sent in self._history.sent if sent.certain and sent.fate is Fate.FORWARD]
+
+    def _await(self, frames: Iterable[Sent], seconds: float) -> list[tuple[Link, Sent]]:
+        """Wait until frames have come to all who must get them; those that have not, and to whom."""
+        owed = [
+            (link, sent)
+            for sent in frames
+            for link in self._receivers()
+            if sent.number not in link.got and must_arrive(sent, link.peer, self._history, self._rules)
         ]
-        if orphans:
-            receivers = self._receivers()
-            share = min(self.patience.orphans, self.patience.forwarding)
-            met = self._pump_until(
-                lambda: all(_has_all(link.peer, orphans) for link in receivers), ORPHAN_PATIENCE * share
-            )
-            self.patience.orphans = Patience.after(share, met=met)
 
+        def missing() -> list[tuple[Link, Sent]]:
+            return [(link, sent) for link, sent in owed if link.peer.open and sent.number not in link.got]
 
-def _has_all(peer: Peer, orphans: list[Sent]) -> bool:
-    """Whether a receiver has got every orphan that was sent since it joined."""
-    got = {received.number for received in peer.received}
-    return all(
-        sent.number in got or sent.conn == peer.conn or peer.joined is None or peer.joined > sent.begun
-        for sent in orphans
-    )
+        self._pump_until(lambda: not missing(), seconds)
+        return missing()
 
 
 def _frames_of(step: Step) -> int:

@@ -91,7 +91,7 @@ class History:
     ``fences`` names the connection that wrote each fence, by sequence; ``broken`` the connections that sent bytes which
     begin no frame. ``delays`` are the seconds that each part of a flood took to reach those who read, and whether
     somebody was stalled meanwhile. ``remains`` is what is left of a dead relay: its last output, the last bytes of each
-    connection.
+    connection. ``late`` are the frames, as (receiver, number), that came only when something followed them.
     """
 
     sent: list[Sent] = field(default_factory=list)
@@ -102,6 +102,7 @@ class History:
     stuck: str = ""
     crash: str = ""
     remains: list[str] = field(default_factory=list)
+    late: set[tuple[int, int]] = field(default_factory=set)
 
     def by_number(self) -> dict[int, Sent]:
         """The frames by their place in the program."""

@@ -143,6 +143,7 @@ def _plainer_items(item: Item) -> Iterator[Item]:
         replace(item, version=1),
         replace(item, source=None),
         replace(item, flags=0),
+        replace(item, sequence=None),
         replace(item, timestamp=None),
         replace(item, checksum="good" if item.checksum != "made-zero" else item.checksum),
     ):

@@ -156,6 +156,10 @@ def _describe_item(item: Item, sender: str, number: int) -> str:
         facts.append(f"source {item.source}")
     if item.flags:
         facts.append(f"flags {item.flags:#04x}")
+    if item.sequence is not None:
+        facts.append(f"sequence {item.sequence}")
+    if item.timestamp is not None:
+        facts.append(f"timestamp {item.timestamp}")
     if item.claim is not None:
         facts.append(f"payload_size says {item.claim}")
     return f"frame {sender}{number} ({', '.join(facts)})"

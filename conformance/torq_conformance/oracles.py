@@ -42,7 +42,7 @@ class Finding:
 Oracle = Callable[[History, Rules], Iterator[Finding]]
 
 
-def _must_arrive(sent: Sent, receiver: Peer, history: History, rules: Rules) -> bool:
+def must_arrive(sent: Sent, receiver: Peer, history: History, rules: Rules) -> bool:
     """Whether no legal history lacks this frame at this receiver."""
     sender = history.peers[sent.conn]
     ended = sent.conn in history.broken and rules.on_framing_error == "close"
@@ -50,7 +50,6 @@ def _must_arrive(sent: Sent, receiver: Peer, history: History, rules: Rules) -> 
         sent.fate is Fate.FORWARD
         and sent.certain
         and (sender.open or sender.left or ended)
-        and not sender.half_closed
         and receiver.open
         and not receiver.torn
         and receiver.joined is not None
@@ -77,7 +76,7 @@ def _missing(history: History, rules: Rules) -> Iterator[tuple[Peer, Sent]]:
     for receiver in history.peers.values():
         got = {received.number for received in receiver.received}
         for sent in history.sent:
-            if sent.number not in got and _must_arrive(sent, receiver, history, rules):
+            if sent.number not in got and must_arrive(sent, receiver, history, rules):
                 yield receiver, sent
 
 
@@ -106,6 +105,19 @@ def lost(history: History, rules: Rules) -> Iterator[Finding]:
             conns=(receiver.conn,),
             proof=proof,
         )
+
+
+def held_back(history: History, _: Rules) -> Iterator[Finding]:
+    """A frame that came only when something followed it: a relay that waits for more may wait for ever."""
+    for receiver, _received, sent in _recognised(history):
+        if (receiver.conn, sent.number) in history.late:
+            yield Finding(
+                "held back",
+                f"frame {sent} of step {sent.step + 1} at {receiver.name}, although nothing follows it",
+                "it came only when a fence followed",
+                frames=(sent.number,),
+                conns=(receiver.conn,),
+            )
 
 
 def unserved(history: History, rules: Rules) -> Iterator[Finding]:

@@ -43,8 +43,10 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     """One message. The fields after ``tlvs`` are the ways in which it can be wrong, or merely unusual.
 
     ``tail`` is put behind the TLVs as it stands (hexadecimal): a malformed payload. ``claim`` replaces the
-    payload_size of the header, ``source`` None is the connection's own, ``checksum`` says what bytes 28 to 31 hold;
-    "made-zero" is a right one: the last 4 bytes are chosen so that it is 0.
+    payload_size of the header, ``source`` None is the connection's own, ``sequence`` and ``timestamp`` None are unlike
+    all others of the run; a frame with one of them given needs the other, or room for a label in its first value.
+    ``checksum`` says what bytes 28 to 31 hold; "made-zero" is a right one: the last 4 bytes are chosen so that it is 0,
+    "one-bit" a wrong one in one bit, which follows from the frame's number.
     """
 
     domain: int
@@ -53,8 +55,11 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     version: int = VERSION
     source: int | None = None
     flags: int = 0
+    sequence: int | None = None
     timestamp: int | None = None
-    checksum: Literal["good", "zero", "inverted", "off-by-one", "high-bit", "with-field", "made-zero"] = "good"
+    checksum: Literal["good", "zero", "inverted", "off-by-one", "high-bit", "one-bit", "with-field", "made-zero"] = (
+        "good"
+    )
     claim: int | None = None
 
     @property
@@ -257,16 +262,16 @@ def encode_frame(frame: Frame, *, conn: int, number: int, sequence: int) -> byte
         frame.version,
         SOURCES[conn % len(SOURCES)] if frame.source is None else frame.source,
         frame.flags,
-        sequence,
+        sequence if frame.sequence is None else frame.sequence,
         EPOCH_NS + number if frame.timestamp is None else frame.timestamp,
         len(payload) if frame.claim is None else frame.claim,
         0,
     )
-    return with_checksum(header + payload, frame.checksum)
+    return with_checksum(header + payload, frame.checksum, bit=number % 32)
 
 
-def with_checksum(message: bytes, checksum: str) -> bytes:
-    """The message with the checksum field filled in, rightly or in one of the wrong ways."""
+def with_checksum(message: bytes, checksum: str, *, bit: int = 0) -> bytes:
+    """The message with the checksum field filled in, rightly or in one of the wrong ways; ``bit`` is for "one-bit"."""
     value = wire.checksum(message)
     if checksum == "zero":
         value = 0 if value else 1
@@ -276,6 +281,8 @@ def with_checksum(message: bytes, checksum: str) -> bytes:
         value = (value + 1) & 0xFFFFFFFF
     elif checksum == "high-bit":
         value ^= 1 << 31
+    elif checksum == "one-bit":
+        value ^= 1 << bit
     elif checksum == "made-zero":
         return wire.with_zero_checksum(message)
     elif checksum == "with-field":

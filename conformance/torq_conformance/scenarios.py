@@ -137,11 +137,6 @@ def breaks_framing(_: Program, history: History) -> bool:
     return bool(history.broken)
 
 
-def sends_above_64_kib(_: Program, history: History) -> bool:
-    """A frame larger than a read buffer was sent."""
-    return any(len(sent.data) > 65_536 for sent in history.sent)
-
-
 def joins_late(program: Program, _: History) -> bool:
     """A client connected after frames had been sent."""
     kinds = [type(step) for step in program.steps]
@@ -161,40 +156,60 @@ def overflows(program: Program, _: History) -> bool:
     return False
 
 
-WHOLE = (o.lost, o.torn, o.altered, o.closed_unexpectedly)
+WHOLE = (o.lost, o.held_back, o.torn, o.altered, o.closed_unexpectedly)
 REFUSED = (o.lost, o.torn, o.leaked, o.closed_unexpectedly)
 
 SCENARIOS: dict[str, Scenario] = {
     "CONN-3": Scenario(
         (f.Traffic, f.Joins, f.Idles, f.Streams), (o.unserved, o.lost, o.closed_unexpectedly), steps=8, first=f.silence
     ),
-    "CONN-6": Scenario((f.Traffic, f.Joins, f.Leaves), (o.lost, o.torn, o.closed_unexpectedly), needs=has(Close)),
-    "CONN-7": Scenario((f.Traffic, f.Joins, f.HalfCloses), (o.lost, o.closed_unexpectedly), needs=has(HalfClose)),
-    "FWD-1": Scenario((f.Traffic, f.Joins, f.Visitors, f.Streams, f.ZeroChecksums), (o.unserved, o.lost)),
+    "CONN-6": Scenario(
+        (f.Traffic, f.Joins, f.Leaves, f.Interleaving), (o.lost, o.torn, o.closed_unexpectedly), needs=has(Close)
+    ),
+    "CONN-7": Scenario(
+        (f.Traffic, f.Joins, f.HalfCloses),
+        (o.lost, o.closed_unexpectedly),
+        needs=has(HalfClose),
+        first=f.half_closes_at_once,
+    ),
+    "FWD-1": Scenario(
+        (f.Traffic, f.Joins, f.Visitors, f.Streams, f.ZeroChecksums),
+        (o.unserved, o.lost, o.held_back),
+        first=f.every_header,
+    ),
     "FWD-2": Scenario((f.Traffic, f.Rush, f.Joins), (o.duplicated,)),
-    "FWD-3": Scenario((f.UnusualHeaders,), (o.lost, o.altered)),
-    "FWD-4": Scenario((f.Traffic, f.Joins, f.Streams), (o.echo_lost, o.echoed_wrongly)),
-    "FWD-5": Scenario((f.Traffic, f.LateJoins, f.Silences), (o.replayed,), needs=joins_late),
+    "FWD-3": Scenario((f.UnusualHeaders,), (o.lost, o.altered), first=f.every_header),
+    "FWD-4": Scenario((f.Traffic, f.Joins, f.Streams), (o.echo_lost, o.echoed_wrongly), first=f.long_stream),
+    "FWD-5": Scenario(
+        (f.Traffic, f.LateJoins, f.Silences), (o.replayed, o.torn), needs=joins_late, first=f.joins_behind_a_backlog
+    ),
     "FWD-6": Scenario((f.HeaderOnly,), WHOLE),
-    "FWD-7": Scenario((f.BigFrames,), WHOLE, steps=6, needs=sends_above_64_kib),
+    "FWD-7": Scenario((f.BigFrames,), WHOLE, steps=6, first=f.every_size),
     "FWD-8": Scenario((f.ManyTlvs,), WHOLE),
     "FRAME-1": Scenario((f.Cuts,), (*WHOLE, o.duplicated), needs=cuts, first=f.every_cut),
-    "FRAME-2": Scenario((f.Batches, f.Freezes), (*WHOLE, o.duplicated), steps=6, needs=coalesces),
+    "FRAME-2": Scenario(
+        (f.Batches, f.Freezes), (*WHOLE, o.duplicated), steps=6, needs=coalesces, first=f.every_full_read
+    ),
     "FRAME-3": Scenario(
-        (f.Traffic, f.Interleaving), (o.mixed, *WHOLE), needs=interleaves, control=one_after_the_other, own=("mixed",)
+        (f.Traffic, f.Joins, f.Interleaving),
+        (o.mixed, *WHOLE),
+        needs=interleaves,
+        control=one_after_the_other,
+        own=("mixed",),
+        first=f.all_within_a_frame,
     ),
     "FRAME-4": Scenario((f.Traffic, f.Incomplete, f.Joins), (o.torn, o.altered, o.leaked), needs=leaves_open),
-    "ORD-1": Scenario((f.Traffic, f.Rush), (o.reordered_within_sender,)),
+    "ORD-1": Scenario((f.Traffic, f.Rush), (o.reordered_within_sender,), first=f.large_before_small),
     "ORD-2": Scenario((f.Rush, f.Joins, f.Freezes), (o.reordered_between_receivers,)),
     "ORD-3": Scenario((f.Replies, f.Joins), (o.causality_broken,), steps=8, needs=has(Sync)),
-    "DOM-1": Scenario((f.Foreign,), REFUSED, needs=fate(Fate.REFUSE)),
-    "DOM-2": Scenario((f.Traffic, f.ForeignTypes), REFUSED, needs=fate(Fate.REFUSE)),
+    "DOM-1": Scenario((f.Foreign,), REFUSED, needs=fate(Fate.REFUSE), first=f.every_domain),
+    "DOM-2": Scenario((f.Traffic, f.ForeignTypes), REFUSED, needs=fate(Fate.REFUSE), first=f.foreign_types),
     "DOM-3": Scenario((f.ForeignTypes, f.Malformed), (o.lost, o.torn)),
-    "DOM-4": Scenario((f.EdgeTypes,), REFUSED),
-    "VAL-1": Scenario((f.Traffic, f.Checksums), REFUSED, needs=fate(Fate.REFUSE)),
+    "DOM-4": Scenario((f.EdgeTypes,), REFUSED, first=f.every_type),
+    "VAL-1": Scenario((f.Traffic, f.Checksums), REFUSED, needs=fate(Fate.REFUSE), first=f.every_wrong_bit),
     "VAL-2": Scenario((f.Checksums,), (o.lost, o.torn, o.closed_unexpectedly)),
-    "VAL-3": Scenario((f.Traffic, f.Malformed), REFUSED, needs=fate(Fate.REFUSE)),
-    "VAL-4": Scenario((f.Traffic, f.Strictness), REFUSED, needs=fate(Fate.REFUSE)),
+    "VAL-3": Scenario((f.Traffic, f.Malformed), REFUSED, needs=fate(Fate.REFUSE), first=f.every_reserved_byte),
+    "VAL-4": Scenario((f.Traffic, f.Strictness), REFUSED, needs=fate(Fate.REFUSE), first=f.every_strange_field),
     "VAL-5": Scenario(
         (f.Traffic, f.Garbage),
         (o.lost, o.torn, o.altered, o.leaked, o.framing_error_ignored, o.closed_unexpectedly),
@@ -212,7 +227,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "ISO-2": Scenario((f.Stalls,), (i.unbounded,), steps=4, needs=overflows, cost=20),
     "ISO-3": Scenario((f.Stalls,), (i.overflow_policy_broken,), steps=6, needs=overflows, cost=10),
-    "ISO-4": Scenario((f.Stalls,), (o.torn, o.altered), steps=8, needs=overflows, cost=10),
+    "ISO-4": Scenario((f.Stalls,), (o.torn, o.altered), steps=8, needs=overflows, cost=10, first=f.overflows_twice),
     "ISO-5": Scenario((f.Stalls,), (o.reordered_within_sender, i.not_resumed), steps=6, needs=overflows, cost=10),
     "ISO-7": Scenario((f.Traffic, f.SendOnly), (o.lost, o.closed_unexpectedly), steps=6, needs=overflows, cost=10),
     "LIFE-2": Scenario(

@@ -49,11 +49,14 @@ READ_SIZE = 262_144
 class Patience:
     """The share, from 1 down to 0.02, that is left of each kind of waiting for what a relay owes.
 
-    ``joining`` is waiting for a new connection to be served, ``forwarding`` for fences, ``closing`` for the end of a
-    broken connection, ``orphans`` for the frames of clients that have left, ``reading`` for the relay to read what was
-    written, ``hanging`` for any sign of life of a relay that has fallen silent.
+    ``holding`` is waiting for what nothing follows (``holds_back`` when that was found to come only when something
+    does), ``joining`` for a new connection to be served, ``forwarding`` for fences, ``closing`` for the end of a broken
+    connection, ``orphans`` for what is missing at the end, ``reading`` for the relay to read what was written,
+    ``hanging`` for any sign of life of a relay that has fallen silent.
     """
 
+    holding: float = 1.0
+    holds_back: bool = False
     joining: float = 1.0
     forwarding: float = 1.0
     closing: float = 1.0
@@ -68,7 +71,10 @@ class Patience:
 
 
 class Link:
-    """A socket of a run with its receive buffer; ``reading`` and ``sending`` say what its client still does."""
+    """A socket of a run with its receive buffer; ``reading`` and ``sending`` say what its client still does.
+
+    ``got`` are the numbers of the frames of the program that have come.
+    """
 
     def __init__(self, sock: socket.socket, peer: Peer) -> None:
         self.sock = sock
@@ -77,6 +83,7 @@ class Link:
         self.sending = True
         self.reading = True
         self.latest_fence = 0
+        self.got: set[int] = set()
         self.unfinished: tuple[bytes, list[Sent]] | None = None
 
 
@@ -196,7 +203,10 @@ class Streams:
                     self._fenced(link, frame)
                 else:
                     self._tick += 1
-                    peer.received.append(Received(self._known.get(frame), frame, self._tick))
+                    number = self._known.get(frame)
+                    peer.received.append(Received(number, frame, self._tick))
+                    if number is not None:
+                        link.got.add(number)
             del link.buffer[:used]
             if used:
                 peer.rest_at = self._tick

@@ -48,7 +48,7 @@ def frames(own_domain: int | None = None) -> st.SearchStrategy[Frame]:
         source=st.one_of(st.none(), st.none(), st.integers(0, 255)),
         flags=st.integers(0, 255),
         timestamp=st.one_of(st.none(), st.integers(0, 2**64 - 1)),
-        checksum=st.sampled_from(("good", "good", "good", "zero", "inverted", "off-by-one", "with-field")),
+        checksum=st.sampled_from(("good", "good", "good", "zero", "inverted", "off-by-one", "one-bit", "with-field")),
     )
 
 

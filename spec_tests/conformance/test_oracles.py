@@ -11,6 +11,7 @@ from torq_conformance.wire import FENCE_MARK
 ECHO = rules_of("signal")
 EVERY_ORACLE = (
     o.lost,
+    o.held_back,
     o.unserved,
     o.duplicated,
     o.altered,
@@ -102,6 +103,23 @@ def test_val_5_what_stands_before_a_framing_error_must_come_to_all_but_its_sende
     assert kinds(chronicle, o.lost) == ["lost", "lost"]
     chronicle.peer(0).closed = ""  # it is kept: its echo may have been discarded
     assert kinds(chronicle, o.lost) == ["lost", "lost"]
+
+
+def test_fwd_1_a_frame_that_comes_only_when_something_follows_is_held_back() -> None:
+    chronicle = legal()
+    sent = chronicle.sends(0)
+    chronicle.history.late.add((1, sent.number))
+    assert kinds(chronicle, o.held_back) == []
+    chronicle.all_get(sent)
+    (finding,) = findings(chronicle, o.held_back)
+    assert (finding.kind, finding.conns) == ("held back", (1,))
+
+
+def test_conn_7_what_a_client_sent_before_it_half_closed_must_come_to_all_and_to_itself() -> None:
+    chronicle = legal()
+    chronicle.sends(0)
+    chronicle.peer(0).half_closed = True
+    assert kinds(chronicle, o.lost) == ["lost"] * 3
 
 
 def test_conn_3_a_connection_that_nothing_reaches_is_unserved() -> None:

@@ -83,7 +83,7 @@ def test_figures_of_the_notes_are_those_that_the_suite_judges_by() -> None:
     rules = rules_for(Profile(name="plain"), "signal")
     assert told("CONN-1", f"{target.START_TIMEOUT:.0f} s from its start")
     assert told("CONN-2", f"waits {bench.PATIENCE:.0f} s")
-    idle = next(step for step in features.faults.silence(rules)[0].steps if isinstance(step, Idle))
+    idle = next(step for step in features.silence(rules)[0].steps if isinstance(step, Idle))
     assert told("CONN-3", f"{idle.milliseconds / 1000:g} s")
     assert told("CONN-4", f"within {connections.MANY_SECONDS:.0f} s")
     assert told("FRAME-5", f"names {unfinished.LONGEST_PARTIAL:g} s or less")

@@ -16,7 +16,7 @@ from .clients import (
     Silences,
     Visitors,
 )
-from .faults import Floods, Freezes, Kills, SendOnly, Stalls, silence
+from .faults import Floods, Freezes, Kills, SendOnly, Stalls
 from .frames import (
     Batches,
     BigFrames,
@@ -28,7 +28,6 @@ from .frames import (
     Traffic,
     UnusualHeaders,
     ZeroChecksums,
-    every_cut,
 )
 from .refused import (
     Checksums,
@@ -39,7 +38,26 @@ from .refused import (
     Hostility,
     Malformed,
     Strictness,
+)
+from .tables import (
+    all_within_a_frame,
+    every_cut,
     every_cut_around_garbage,
+    every_domain,
+    every_full_read,
+    every_header,
+    every_reserved_byte,
+    every_size,
+    every_strange_field,
+    every_type,
+    every_wrong_bit,
+    foreign_types,
+    half_closes_at_once,
+    joins_behind_a_backlog,
+    large_before_small,
+    long_stream,
+    overflows_twice,
+    silence,
 )
 
 __all__ = [
@@ -80,7 +98,22 @@ __all__ = [
     "UnusualHeaders",
     "Visitors",
     "ZeroChecksums",
+    "all_within_a_frame",
     "every_cut",
     "every_cut_around_garbage",
+    "every_domain",
+    "every_full_read",
+    "every_header",
+    "every_reserved_byte",
+    "every_size",
+    "every_strange_field",
+    "every_type",
+    "every_wrong_bit",
+    "foreign_types",
+    "half_closes_at_once",
+    "joins_behind_a_backlog",
+    "large_before_small",
+    "long_stream",
+    "overflows_twice",
     "silence",
 ]

@@ -25,7 +25,7 @@ class Interleaving(ProgramMachine):
     @rule(pick=PICK, shape=SHAPE, stop=STOP)
     def begin(self, pick: int, shape: Shape, stop: int) -> None:
         conn = self.writer(pick)
-        if conn is not None and len(self.writers) > 1:
+        if conn is not None:
             frame = self.own_frame(shape)
             self.write(Write(conn, (frame,), stop=inside(stop, frame)))
             self.writers.remove(conn)
@@ -188,17 +188,19 @@ class HalfCloses(ProgramMachine):
 
     cells = ("half-closes",)
 
-    @rule(pick=PICK)
-    def half_close(self, pick: int) -> None:
+    @rule(pick=PICK, at_once=st.booleans())
+    def half_close(self, pick: int, at_once: bool) -> None:
         conn = self.writer(pick)
         if conn is not None and len(self.writers) > 1:
+            if at_once:
+                self.write(Write(conn, (self.own_frame(((0, 8),)),), settle=False))
             self.steps.append(HalfClose(conn))
             self.writers.remove(conn)
             self.everybody_sends()
 
     def ensure(self) -> None:
         if not self.has(HalfClose):
-            self.half_close(self.lucky_pick())
+            self.half_close(self.lucky_pick(), self.luck.random() < 0.5)
         super().ensure()
 
 

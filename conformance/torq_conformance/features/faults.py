@@ -8,10 +8,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from ..legality import FIXED_SIZES
 from ..machine import MAX_CONNECTIONS, PICK, ProgramMachine
-from ..profile import Rules
-from ..program import Connect, Flood, Frame, Freeze, Idle, Kill, Program, Resume, Sip, Stall, Sync, Thaw, Tlv, Write
+from ..program import Connect, Flood, Frame, Freeze, Kill, Resume, Sip, Stall, Sync, Thaw, Tlv, Write
 
 MAX_OVERFLOWS = 2
 """How often a program may flood as much as overflows a queue."""
@@ -190,10 +188,3 @@ class Kills(ProgramMachine):
             self.kill(True)
         self.everybody_sends()
         super().ensure()
-
-
-def silence(rules: Rules) -> tuple[Program, ...]:
-    """A client that says nothing for more than a second, then sends: too slow to be left to chance."""
-    tlv = Tlv(next(number for number in rules.types if number not in FIXED_SIZES), 8)
-    write = Write(0, (Frame(rules.number, (tlv,)),))
-    return (Program(rules.domain, (Connect(0), Connect(1), Idle(1_150), write)),)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from ..legality import FIXED_SIZES
 from ..machine import KINDS, MAX_PROGRAM_BYTES, PICK, SHAPE, SIZES, SMALL_SIZES, ProgramMachine, Shape, sized_frame
-from ..profile import Rules
-from ..program import Connect, Frame, Item, Program, Tlv, Write
+from ..program import Frame, Item, Tlv, Write
 
 EDGE_CUTS = (4, 24, 28, 31, 32, 33, 34, 37, 300, 1040)
 """Byte offsets of cuts: the edges of the header's fields, of the header, of the first TLV, of an edge size."""
@@ -17,6 +15,8 @@ ANY_TLV = st.sampled_from([(kind, size, extended) for extended in (False, True) 
 """One TLV: kind, size of the value in bytes, whether in the extended form."""
 BIG_SIZES = (65_536, 65_503, 65_504, 65_535, 65_537, 65_540, 65_572, 100_000, 131_072, 262_144)
 """Frame sizes in bytes around and above a read buffer."""
+LABEL = 8
+"""Bytes of a value that hold the label of any frame."""
 MORE_THAN_A_READ = (885, 1_300)
 """Frames of 74 bytes, at least and at most, that take more than one read of 64 KiB."""
 
@@ -143,13 +143,21 @@ class UnusualHeaders(ProgramMachine):
     @rule(
         pick=PICK,
         flags=st.sampled_from((0, 1, 127, 128, 255)),
+        sequence=st.sampled_from((None, 0, 2**32 - 1, 2**32, 2**63, 2**64 - 1)),
         timestamp=st.sampled_from((None, 0, 1, 2**63, 2**64 - 1)),
         source=st.sampled_from((None, 0, 6, 99, 255)),
         version=st.sampled_from((1, 0, 2, 255)),
         size=SMALL_SIZES,
     )
     def send_unusual(
-        self, pick: int, flags: int, timestamp: int | None, source: int | None, version: int, size: int
+        self,
+        pick: int,
+        flags: int,
+        sequence: int | None,
+        timestamp: int | None,
+        source: int | None,
+        version: int,
+        size: int,
     ) -> None:
         if (conn := self.writer(pick)) is not None:
             strict = self.promise.strict
@@ -157,6 +165,7 @@ class UnusualHeaders(ProgramMachine):
                 self.promise.number,
                 (Tlv(self.padding_type(), size),),
                 flags=flags,
+                sequence=None if timestamp is not None and size < LABEL else sequence,
                 timestamp=timestamp,
                 source=None if strict else source,
                 version=1 if strict else version,
@@ -222,11 +231,3 @@ class ManyTlvs(ProgramMachine):
         if (conn := self.writer(pick)) is not None:
             built = tuple(self.own_tlv(kind, size, extended=extended) for kind, size, extended in tlvs)
             self.write(Write(conn, (Frame(self.promise.number, built),)))
-
-
-def every_cut(rules: Rules) -> tuple[Program, ...]:
-    """A frame for every byte that it can be cut at: too many to be left to chance."""
-    tlv = Tlv(next(number for number in rules.types if number not in FIXED_SIZES), 8)
-    frame = Frame(rules.number, (tlv,))
-    writes = tuple(Write(0, (frame,), cuts=(cut,)) for cut in range(1, frame.size))
-    return (Program(rules.domain, (Connect(0), Connect(1), *writes)),)

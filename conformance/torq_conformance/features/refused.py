@@ -10,16 +10,14 @@ from hypothesis.stateful import rule
 from ..legality import FIXED_SIZES
 from ..machine import MAX_CONNECTIONS, PICK, SHAPE, SIZES, SMALL_SIZES, ProgramMachine, Shape
 from ..profile import Rules
-from ..program import Connect, Frame, Item, Program, Raw, Step, Tlv, Write
+from ..program import Frame, Item, Raw, Tlv, Write
 
 FOREIGN_TYPES = (1, 10, 19, 20, 30, 39, 40, 60, 79, 80, 119, 120, 199, 200, 254)
 """TLV types at the edges of every range and inside."""
-WRONG_CHECKSUMS = ("zero", "inverted", "off-by-one", "high-bit", "with-field")
+WRONG_CHECKSUMS = ("zero", "inverted", "off-by-one", "high-bit", "one-bit", "with-field")
 MALFORMATIONS = 10
 GARBAGE_KINDS = 7
 ATTEMPTS = 5
-OFFENDERS = 8
-"""Clients that send garbage in one of the programs that cut it at every byte."""
 
 
 class Refusals(ProgramMachine):
@@ -250,23 +248,6 @@ class Garbage(ProgramMachine):
             self.send_garbage(kind, before, self.lucky_shape(), self.luck.randrange(120))
             self.everybody_sends()
         super().ensure()
-
-
-def every_cut_around_garbage(rules: Rules) -> tuple[Program, ...]:
-    """A frame, bytes that begin none, and a frame, cut at every byte; each from a client of its own (VAL-5)."""
-    free = next(number for number in rules.types if number not in FIXED_SIZES)
-    own = Frame(rules.number, (Tlv(free, 6),))
-    writes: list[tuple[tuple[Item, ...], int]] = []
-    for item in (Raw(b"no frame".hex()), garbage(rules, free)[4]):
-        items: tuple[Item, ...] = (own, item, own)
-        writes += ((items, cut) for cut in range(sum(each.size for each in items)))
-    programs: list[Program] = []
-    for at in range(0, len(writes), OFFENDERS):
-        steps: list[Step] = [Connect(0)]
-        for conn, (items, cut) in enumerate(writes[at : at + OFFENDERS], start=1):
-            steps += (Connect(conn), Write(conn, items, cuts=(cut,) if cut else ()))
-        programs.append(Program(rules.domain, tuple(steps)))
-    return tuple(programs)
 
 
 class Hostility(ProgramMachine):

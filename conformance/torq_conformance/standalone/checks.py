@@ -14,6 +14,14 @@ def lost(run: Run) -> Iterator[str]:
         yield f"{client.name} never got {entry.name}, although it was served and stayed"
 
 
+def held_back(run: Run) -> Iterator[str]:
+    """A frame that came only when something followed it."""
+    for client in run.readers():
+        for name in client.order():
+            if (client.name, name) in run.late:
+                yield f"{client.name} got {name} only when a fence followed it"
+
+
 def unserved(run: Run) -> Iterator[str]:
     """A client that got nothing at all."""
     for client in run.readers():
@@ -122,6 +130,7 @@ CHECKS = {
     check.__name__: check
     for check in (
         lost,
+        held_back,
         unserved,
         duplicated,
         altered,

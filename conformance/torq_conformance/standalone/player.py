@@ -31,6 +31,7 @@ class Run:
         self.sent = {name: Sent(name, *rest) for name, *rest in case.frames}  # type: ignore[arg-type] # the fields of a frame
         self.names = {entry.data: name for name, entry in self.sent.items()}
         self.broken: set[str] = set()
+        self.late: set[tuple[str, str]] = set()
         self.pending: dict[str, tuple[bytes, int]] = {}
         self.fences: dict[int, str] = {}
         self.sequence = 1_000_000
@@ -281,6 +282,9 @@ class Run:
         if self.case.closes:
             ends = [self.clients[name] for name in self.broken if name in self.clients]
             self.pump_until(lambda: not any(client.open for client in ends), 2.0)
+        last = {entry.sender: entry for entry in self.sent.values() if entry.certain and entry.fate == "forward"}
+        self.pump_until(lambda: not any(entry in last.values() for _, entry in self.lacking()), 1.0)
+        self.late = {(client.name, entry.name) for client, entry in self.lacking() if entry in last.values()}
         witness = self.clients[WITNESS]
         if self.fence_round(2.0) and self.case.forwards and witness.sending:
             for client in self.clients.values():
@@ -312,7 +316,6 @@ class Run:
             and entry.certain
             and sender is not None
             and (sender.open or (client is not sender and self.ended(sender.name)))
-            and not sender.half_closed
             and client.open
             and not client.torn
             and 0 < client.joined <= entry.begun

@@ -49,6 +49,7 @@ CASES: list[tuple[str, str, str, tuple[Step, ...]]] = [
     ("FWD-7", "signal", "first-generic", (Connect(0), Write(0, (Frame(2, (Tlv(30, 65_500),)),)))),
     ("VAL-1", "signal", "first-generic", (Connect(0), Write(0, (Frame(2, checksum="inverted"),)))),
     ("VAL-5", "signal", "first-generic", (*PAIR, Write(0, (Raw(b"hello, relay, are you there?\n".hex() * 2),)))),
+    ("FWD-6", "signal", "correct --mutant header-only-held", (*PAIR, Write(0, (Frame(2),)))),
     ("VAL-5", "signal", "correct --mutant garbage-loses-frames-before", (*PAIR, Write(0, (OWN, Raw("00" * 40))))),
     ("VAL-5", "signal", "correct --mutant garbage-frames-behind-forwarded", (*PAIR, Write(0, (Raw("00" * 40), OWN)))),
     ("FRAME-3", "market_data", "legacy-market-data", (*PAIR, Write(0, (PRICES,), stop=32), Write(1, (PRICES,)), END)),

@@ -22,6 +22,7 @@ SECTIONS = (
     "resources",
     "life_cycle",
     "security",
+    "rare_states",
 )
 
 

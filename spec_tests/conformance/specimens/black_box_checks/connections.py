@@ -1,6 +1,7 @@
 """CONN and RES: clients that come, are silent, leave, and what they cost."""
 
 import os
+import signal
 
 from spec_tests.conformance.specimens.black_box_checks.subject import Subject, check, transmit
 from spec_tests.conformance.specimens.specimen_process import PATIENCE_S, Specimen
@@ -87,9 +88,10 @@ def a_thousand_connections_each_receive_at_a_small_price(subject: Subject) -> No
     with subject.start() as relay:
         before = relay.memory()
         clients = [relay.connect() for _ in range(count)]
-        clients[-1].send(subject.fence)
-        for client in clients:
-            assert client.receive_until(subject.fence) == subject.fence
+        for sender in (clients[-1], clients[300]):
+            sender.send(subject.fence)
+            for client in clients:
+                assert client.receive_until(subject.fence) == subject.fence
         assert relay.memory() - before < count * 65_536
 
 
@@ -129,3 +131,29 @@ def connections_give_back_all_they_took(subject: Subject) -> None:
         assert relay.descriptors() <= descriptors + 2
         assert relay.threads() == threads
         assert relay.memory() - memory < 6_000_000
+
+
+@check("CONN-7")
+def what_a_client_sent_just_before_it_half_closed_reaches_all(subject: Subject) -> None:
+    for _ in range(3):
+        with subject.start() as relay:
+            half, other = relay.joined(2, subject.ping)
+            relay.process.send_signal(signal.SIGSTOP)  # so that it finds the frame and the end at once
+            half.send(subject.valid(1))
+            half.finish_sending()
+            relay.process.send_signal(signal.SIGCONT)
+            for client in (half, other):
+                assert client.receive(len(subject.valid(1))) == subject.valid(1)
+
+
+@check("CONN-6")
+def who_leaves_ends_no_frame_of_others(subject: Subject) -> None:
+    whole = subject.valid(1)
+    with subject.start() as relay:
+        sender, other, leaver = relay.joined(3, subject.ping)
+        sender.send_and_see_it_read(whole[:10])
+        leaver.close()
+        other.send(subject.ping)
+        for client in (sender, other):
+            assert client.receive(len(subject.ping)) == subject.ping
+        transmit(sender, [sender, other], [whole[10:]], whole, subject.fence)

@@ -15,16 +15,17 @@ from spec_tests.conformance.specimens.specimen_process import EXECUTION, MARKET_
 
 @check("DOM-1")
 def foreign_domains_reach_nobody(subject: Subject) -> None:
-    numbers = [number for number in (0, 1, 2, 3, 4, 5, 255) if number != subject.domain]
+    numbers = [number for number in (0, 1, 2, 3, 4, 5, 16 + subject.domain, 255) if number != subject.domain]
     payload = tlv(TYPES[subject.domain], bytes(12))
-    refused(subject, *(frame(7, payload, number) for number in numbers))
+    large = tlv(TYPES[subject.domain], bytes(60_000)) * 2
+    refused(subject, *(frame(7, payload, number) for number in numbers), frame(7, large, numbers[0]))
 
 
 @check("DOM-2", "DOM-4", "VAL-3", domains=(SIGNAL, EXECUTION))
 def foreign_types_reach_nobody_wherever_they_stand(subject: Subject) -> None:
     own, payloads = tlv(TYPES[subject.domain], bytes(12)), []
     edges = OWN_RANGES[subject.domain]
-    for number in (0, edges[0] - 1, edges[-1] + 1, 254):
+    for number in (0, edges[0] - 1, edges[-1] + 1, edges[0] + 128, 254):
         for foreign in (tlv(number, bytes(16)), tlv(number, bytes(16), extended=True)):
             payloads += [foreign, own + foreign, foreign + own, own + foreign + own]
     payloads.append(tlv(255, bytes(4), extended=True))

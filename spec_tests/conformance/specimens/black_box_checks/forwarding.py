@@ -70,7 +70,7 @@ def zero_checksum_frame(header: bytes, kind: int) -> bytes:
 @check("FWD-7", "FWD-3")
 def forwards_every_size_up_to_the_maximum(subject: Subject) -> None:
     kind, frames = TYPES[subject.domain], []
-    for size in (65_503, 65_504, 65_535, 65_536, 65_537, 131_072, MAX_SIZE - 1, MAX_SIZE):
+    for size in (301, 4096, 65_503, 65_504, 65_535, 65_536, 65_537, 131_072, MAX_SIZE - 1, MAX_SIZE):
         room = size - 32
         values = [60_000] * (room // 70_000)
         rest = room - sum(value + 5 for value in values)
@@ -84,6 +84,8 @@ def forwards_every_size_up_to_the_maximum(subject: Subject) -> None:
         clients = relay.joined(2, subject.ping)
         for big in frames:
             transmit(clients[0], clients, [big], big, subject.fence)
+        behind = subject.valid(1) + frames[-1]
+        transmit(clients[0], clients, [behind], behind, subject.fence)
 
 
 @check("FWD-4")
@@ -117,3 +119,44 @@ def accepts_its_whole_range_in_both_forms(subject: Subject) -> None:
     free = TYPES[subject.domain]
     frames.append(frame(1, tlv(free) * 12 + tlv(free, bytes(300)), subject.domain))
     accepted(subject, *frames)
+
+
+@check("FWD-1")
+def any_sequence_of_any_source_is_forwarded_however_often(subject: Subject) -> None:
+    kind = TYPES[subject.domain]
+    numbers = (0, 0, 1 << 32, 1 << 63, (1 << 64) - 1, (1 << 64) - 1, 5)
+    frames = [frame(number, tlv(kind, bytes((place,))), subject.domain) for place, number in enumerate(numbers)]
+    with subject.start() as relay:
+        clients = relay.joined(2, subject.ping)
+        for sender in clients:
+            transmit(sender, clients, frames, b"".join(frames), subject.fence)
+
+
+@check("FWD-6", "FWD-1")
+def a_header_is_forwarded_though_nothing_follows(subject: Subject) -> None:
+    empty = frame(1, b"", subject.domain)
+    with subject.start() as relay:
+        clients = relay.joined(2, subject.ping)
+        for sender in clients:
+            sender.send(empty)
+            for client in clients:
+                assert client.receive(len(empty)) == empty
+
+
+@check("FWD-5")
+def who_joins_gets_nothing_that_another_left_unread(subject: Subject) -> None:
+    large = subject.valid(1, 4000)
+    with subject.start() as relay:
+        sender, other, stalled = relay.joined(3, subject.ping)
+        for _ in range(10):
+            sender.send(large * 20)
+            for client in (sender, other):
+                assert client.receive(len(large) * 20) == large * 20
+        stalled.close()
+        sender.send(subject.ping)
+        for client in (sender, other):
+            assert client.receive(len(subject.ping)) == subject.ping
+        late = relay.connect()
+        late.send(subject.ping)
+        for client in (sender, other, late):
+            assert client.receive(len(subject.ping)) == subject.ping

@@ -9,13 +9,14 @@ def a_stalled_consumer_loses_the_oldest_whole_frames_alone(subject: Subject) -> 
     frames = [subject.valid(number, 1500 + number % 7) for number in range(600)]
     with subject.start("--queue-frames", "100") as relay:
         stalled, other, sender = relay.joined(3, subject.ping)
-        flood(sender, [other, sender], frames)
-        seen = numbers(stalled.receive_until(frames[-1]))
-        gap = next(index for index, number in enumerate(seen) if index != number)
-        tail = seen[gap:]
-        assert tail == list(range(600 - len(tail), 600))
-        assert 99 <= len(tail) <= 100
-        transmit(sender, [stalled, other, sender], [frames[0]], frames[0], subject.fence)
+        for _ in range(2):
+            flood(sender, [other, sender], frames)
+            seen = numbers(stalled.receive_until(frames[-1]))
+            gap = next(index for index, number in enumerate(seen) if index != number)
+            tail = seen[gap:]
+            assert tail == list(range(600 - len(tail), 600))
+            assert 99 <= len(tail) <= 100
+            transmit(sender, [stalled, other, sender], [frames[0]], frames[0], subject.fence)
 
 
 @check("ISO-2")

@@ -1,6 +1,7 @@
 """ORD: one order of all frames."""
 
-from spec_tests.conformance.specimens.black_box_checks.subject import Subject, check
+from spec_tests.conformance.specimens.black_box_checks.subject import Subject, check, transmit
+from spec_tests.conformance.specimens.specimen_process import TYPES, frame, tlv
 
 
 @check("ORD-2")
@@ -29,3 +30,12 @@ def a_reply_comes_after_what_it_replies_to(subject: Subject) -> None:
                     for client in clients:
                         expected = answer if client is replier else question + answer
                         assert client.receive(len(expected)) == expected
+
+
+@check("ORD-1")
+def a_large_frame_is_not_overtaken(subject: Subject) -> None:
+    kind = TYPES[subject.domain]
+    large, small = frame(1, tlv(kind, bytes(60_000)) * 2, subject.domain), subject.valid(2)
+    with subject.start() as relay:
+        clients = relay.joined(2, subject.ping)
+        transmit(clients[0], clients, [large + small, large, small], (large + small) * 2, subject.fence)

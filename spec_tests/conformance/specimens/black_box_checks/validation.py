@@ -15,9 +15,10 @@ from spec_tests.conformance.specimens.specimen_process import EXECUTION, MARKET_
 @check("VAL-1", domains=(SIGNAL, EXECUTION))
 def wrong_checksums_reach_nobody(subject: Subject) -> None:
     bad = []
-    for payload in (b"", tlv(TYPES[subject.domain], bytes(12)), tlv(TYPES[subject.domain], bytes(2000))):
+    for payload in (b"", *(tlv(TYPES[subject.domain], bytes(size)) for size in (12, 2000, 65_535))):
         right = int.from_bytes(frame(3, payload, subject.domain)[28:32], "little")
-        bad += [frame(3, payload, subject.domain, checksum=wrong) for wrong in (0, right ^ 1, right ^ (1 << 31))]
+        wrongs = (0, right ^ 1, right ^ (1 << 12), right ^ (1 << 31))
+        bad += [frame(3, payload, subject.domain, checksum=wrong) for wrong in wrongs]
     refused(subject, *bad)
 
 
@@ -32,7 +33,8 @@ def malformed_payloads_reach_nobody(subject: Subject) -> None:
     own = tlv(kind, bytes(12))
     extended = tlv(kind, bytes(12), extended=True)
     payloads = [own[:-1], own + b"\0", own + bytes((kind,)), extended[:-1], own + extended[:4], bytes((kind,))]
-    payloads += [own + bytes((255, 1, kind)) + extended[3:], tlv(0, bytes(3), extended=True)]
+    payloads += [own + bytes((255, reserved, kind)) + extended[3:] for reserved in (1, 128)]
+    payloads += [tlv(0, bytes(3), extended=True)]
     refused(subject, *(frame(7, payload, subject.domain) for payload in payloads))
 
 

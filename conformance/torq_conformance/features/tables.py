@@ -1,0 +1,307 @@
+"""Programs that every run begins with: whole tables of small differences, and states too rare to be left to chance.
+
+Facts: each program is small, so that what fails in it is soon made smaller still; none overflows a queue, and none
+waits for anything but a silent client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from ..legality import FIXED_SIZES
+from ..machine import sized_frame
+from ..profile import Rules
+from ..program import (
+    Close,
+    Connect,
+    Finish,
+    Flood,
+    Frame,
+    Freeze,
+    HalfClose,
+    Idle,
+    Item,
+    Program,
+    Raw,
+    Resume,
+    Stall,
+    Step,
+    Sync,
+    Thaw,
+    Tlv,
+    Write,
+    encode_frame,
+)
+from ..wire import tlv
+from .refused import FOREIGN_TYPES, garbage
+
+WRITES = 40
+"""Writes of one program."""
+PROGRAM_BYTES = 2_000_000
+"""What one program may send: far below any queue bound, so that no legal drop can look like a loss."""
+TOGETHER = 8
+"""Frames to refuse in one write."""
+OFFENDERS = 8
+"""Clients that send garbage in one program."""
+ABOVE_A_READ = 70_000
+"""Bytes of a frame that no read holds."""
+SMALL_FRAME_SIZES = range(34, 601)
+BUFFER_SIZES = tuple(2**power for power in range(10, 21))
+"""Bytes that buffers are made for: frames of about these sizes, and reads of exactly these, are tried."""
+SEQUENCES = (0, 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
+LONG_STREAM = 1_100
+"""Frames of one client: more than a counter of one byte tells apart."""
+BACKLOG_FRAMES = 400
+"""Frames of 1.4 kB: more than the socket of a client that does not read holds, far fewer than its queue."""
+
+Spoil = Callable[[Frame], Frame]
+
+
+def _free_type(rules: Rules) -> int:
+    """A type of the relay's range whose size no rule fixes."""
+    return next(number for number in rules.types if number not in FIXED_SIZES)
+
+
+def _own(rules: Rules, size: int = 8) -> Frame:
+    return Frame(rules.number, (Tlv(_free_type(rules), size),))
+
+
+def _sized(rules: Rules, size: int) -> Frame:
+    return sized_frame(rules.number, _free_type(rules), size)
+
+
+def _programs(rules: Rules, writes: Iterable[Write]) -> tuple[Program, ...]:
+    """The writes in their order, between two clients that are both there from the beginning."""
+    groups: list[list[Write]] = [[]]
+    for write in writes:
+        if len(groups[-1]) == WRITES or sum(each.size for each in groups[-1]) + write.size > PROGRAM_BYTES:
+            groups.append([])
+        groups[-1].append(write)
+    return tuple(Program(rules.domain, (Connect(0), Connect(1), *group)) for group in groups)
+
+
+# --- frames that must be forwarded ----------------------------------------------------------------------------------
+
+
+def silence(rules: Rules) -> tuple[Program, ...]:
+    """A client that says nothing for more than a second, then sends (CONN-3)."""
+    return (Program(rules.domain, (Connect(0), Connect(1), Idle(1_150), Write(0, (_own(rules),)))),)
+
+
+def long_stream(rules: Rules) -> tuple[Program, ...]:
+    """Many frames of one client (FWD-1)."""
+    writes = [Write(0, (_own(rules),) * 100, settle=False)] * (LONG_STREAM // 100)
+    return _programs(rules, writes)
+
+
+def every_header(rules: Rules) -> tuple[Program, ...]:
+    """Every value of the flags, and the edges of sequence and timestamp, each twice and of two clients (FWD-3)."""
+    frame = msgspec.structs.replace
+    one = _own(rules)
+    flags = [Write(0, tuple(frame(one, flags=value) for value in range(at, at + 16))) for at in range(0, 256, 16)]
+    sequences = [Write(conn, (frame(one, sequence=value),)) for value in SEQUENCES for conn in (0, 0, 1)]
+    times = [Write(conn, (frame(one, timestamp=value),)) for value in SEQUENCES for conn in (0, 0, 1)]
+    sources = [Write(conn, (frame(one, source=20),)) for conn in (0, 1, 1, 0)]
+    return _programs(rules, (*flags, *sequences, *times, *sources))
+
+
+def every_size(rules: Rules) -> tuple[Program, ...]:
+    """Frames of every small size, about every size of a buffer, and of the largest behind another (FWD-7)."""
+    about = {size + off + header for size in BUFFER_SIZES for off in (-1, 0, 1) for header in (0, 32)}
+    sizes = [*SMALL_FRAME_SIZES, *sorted(size for size in about if 600 < size <= rules.max_message_size)]
+    writes = [
+        Write(0, tuple(_sized(rules, size) for size in sizes[at : at + 9]), settle=False)
+        for at in range(0, len(SMALL_FRAME_SIZES), 9)
+    ]
+    writes += [Write(0, (_sized(rules, size),)) for size in sizes[len(SMALL_FRAME_SIZES) :]]
+    if rules.max_message_size <= PROGRAM_BYTES:
+        writes.append(Write(0, (_own(rules), _sized(rules, rules.max_message_size), _own(rules))))
+    return _programs(rules, writes)
+
+
+def every_cut(rules: Rules) -> tuple[Program, ...]:
+    """A frame for every byte that it can be cut at; one with frames in its payload, cut where they begin (FRAME-1)."""
+    frame = _own(rules)
+    inner = encode_frame(frame, conn=0, number=0, sequence=0)
+    outer = Frame(rules.number, frame.tlvs, tail=tlv(_free_type(rules), inner + inner).hex())
+    begins = outer.size - 2 * len(inner)
+    cuts = (begins - 1, begins, begins + 1, begins + 4, begins + 32, begins + len(inner))
+    return _programs(
+        rules,
+        (
+            *(Write(0, (frame,), cuts=(cut,)) for cut in range(1, frame.size)),
+            *(Write(0, (outer,), cuts=(cut,)) for cut in cuts),
+            Write(0, (outer, outer)),
+        ),
+    )
+
+
+def every_full_read(rules: Rules) -> tuple[Program, ...]:
+    """Frames that end where a buffer is full, and nothing behind them (FRAME-2)."""
+    return tuple(
+        Program(
+            rules.domain,
+            (
+                Connect(0),
+                Connect(1),
+                Freeze(),
+                Write(0, (_sized(rules, 64),) * (size // 64), settle=False),
+                Thaw(),
+            ),
+        )
+        for size in BUFFER_SIZES
+        if size <= 131_072
+    )
+
+
+def all_within_a_frame(rules: Rules) -> tuple[Program, ...]:
+    """Five clients that are all within a frame while one more joins, and end it in another order (FRAME-3)."""
+    clients = range(5)
+    return (
+        Program(
+            rules.domain,
+            (
+                *map(Connect, clients),
+                *(Write(conn, (_own(rules),), stop=5 + 8 * conn) for conn in clients),
+                Connect(5),
+                *(Finish(conn) for conn in (3, 0, 4, 1, 2)),
+            ),
+        ),
+    )
+
+
+def large_before_small(rules: Rules) -> tuple[Program, ...]:
+    """Frames that no read holds, with small ones close behind them (ORD-1)."""
+    large, small = _sized(rules, min(ABOVE_A_READ, rules.max_message_size)), _own(rules)
+    together = Write(0, (large, small, large, small))
+    apart = (Write(0, (large,), settle=False), Write(0, (small,), settle=False))
+    return _programs(rules, (together, *apart, *apart))
+
+
+def joins_behind_a_backlog(rules: Rules) -> tuple[Program, ...]:
+    """A client that leaves, with much unread, and one that joins after it (FWD-5)."""
+    frame = _own(rules, 1_400)
+    begins = (Connect(0), Connect(1), Write(0, (_own(rules),)), Connect(2, reads=False))
+    behind = (Flood(0, frame, BACKLOG_FRAMES), Close(2), Sync(), Connect(3), Write(0, (_own(rules),)))
+    return (Program(rules.domain, (*begins, *behind)),)
+
+
+def half_closes_at_once(rules: Rules) -> tuple[Program, ...]:
+    """A client that shuts down its sending side right behind a frame (CONN-7)."""
+    at_once = (Freeze(), Write(0, (_own(rules),), settle=False), HalfClose(0), Thaw())
+    return (Program(rules.domain, (Connect(0), Connect(1), *at_once)),)
+
+
+def overflows_twice(rules: Rules) -> tuple[Program, ...]:
+    """A queue that overflows while a large frame is partly sent, is emptied, and does so again (ISO-4)."""
+    small, large = _own(rules, 200), _own(rules, 60_000)
+    count = rules.queue_frames + rules.socket_bytes // small.size + 500
+    round_: tuple[Step, ...] = (Stall(1), Flood(0, large, 8), Flood(0, small, count), Resume(1), Sync())
+    return (Program(rules.domain, (Connect(0), Connect(1), *round_, *round_)),)
+
+
+# --- frames that must be refused ------------------------------------------------------------------------------------
+
+
+def _refused(rules: Rules, wrong: Sequence[Frame], spoil: Spoil) -> tuple[Program, ...]:
+    """Wrong frames between right ones; and one of them cut, large, and both."""
+    good = _own(rules)
+    writes = [Write(0, (good, *wrong[at : at + TOGETHER], good)) for at in range(0, len(wrong), TOGETHER)]
+    small, large = spoil(_own(rules, 40)), spoil(_sized(rules, min(ABOVE_A_READ, rules.max_message_size // 2)))
+    writes += [Write(0, (small, good), cuts=(cut,)) for cut in (4, 24, 32, 36, small.size - 1)]
+    writes += [Write(0, (good, large, good)), Write(0, (large, good), cuts=(32, large.size // 2))]
+    return _programs(rules, writes)
+
+
+def every_domain(rules: Rules) -> tuple[Program, ...]:
+    """Every other domain (DOM-1)."""
+
+    def spoil(frame: Frame, domain: int = rules.number % 3 + 1) -> Frame:
+        return msgspec.structs.replace(frame, domain=domain)
+
+    others = [number for number in range(256) if number != rules.number]
+    return _refused(rules, [spoil(_own(rules), number) for number in others], spoil)
+
+
+def every_type(rules: Rules) -> tuple[Program, ...]:
+    """Every TLV type in both forms (DOM-4)."""
+    frames = [
+        Frame(rules.number, (Tlv(number, FIXED_SIZES.get(number, 8), extended),))
+        for number in range(256)
+        for extended in (False, True)
+    ]
+    return _programs(rules, (Write(0, tuple(frames[at : at + 16])) for at in range(0, len(frames), 16)))
+
+
+def foreign_types(rules: Rules) -> tuple[Program, ...]:
+    """Foreign types behind own ones (DOM-2)."""
+
+    def spoil(frame: Frame, number: int = 100) -> Frame:
+        return msgspec.structs.replace(frame, tlvs=(*frame.tlvs, Tlv(number, 8)))
+
+    return _refused(rules, [spoil(_own(rules), number) for number in FOREIGN_TYPES if number not in rules.types], spoil)
+
+
+def every_wrong_bit(rules: Rules) -> tuple[Program, ...]:
+    """Checksums with one wrong bit, every one of them (VAL-1)."""
+
+    def spoil(frame: Frame) -> Frame:
+        return msgspec.structs.replace(frame, checksum="one-bit")
+
+    return _refused(rules, [spoil(_own(rules))] * 160, spoil)
+
+
+def every_reserved_byte(rules: Rules) -> tuple[Program, ...]:
+    """Every wrong value of the reserved byte in an extended TLV (VAL-3)."""
+    free = _free_type(rules)
+
+    def spoil(frame: Frame, reserved: int = 2) -> Frame:
+        return msgspec.structs.replace(frame, tail=bytes((255, reserved, free, 4, 0, 1, 2, 3, 4)).hex())
+
+    return _refused(rules, [spoil(_own(rules), value) for value in range(1, 256)], spoil)
+
+
+def every_strange_field(rules: Rules) -> tuple[Program, ...]:
+    """Every version and source, and every size about that of each fixed-size type (VAL-4)."""
+
+    def spoil(frame: Frame) -> Frame:
+        return msgspec.structs.replace(frame, version=2)
+
+    strange = [msgspec.structs.replace(_own(rules), version=value) for value in range(256)]
+    strange += [msgspec.structs.replace(_own(rules), source=value) for value in range(256)]
+    strange += [
+        Frame(rules.number, (Tlv(number, FIXED_SIZES[number] + growth, extended),))
+        for number in rules.types
+        if number in FIXED_SIZES
+        for growth in (-1, 0, 1)
+        for extended in (False, True)
+    ]
+    return _refused(rules, strange, spoil)
+
+
+# --- bytes that are no frame ----------------------------------------------------------------------------------------
+
+
+def every_cut_around_garbage(rules: Rules) -> tuple[Program, ...]:
+    """A frame, bytes that begin none, and a frame, cut at every byte; each from a client of its own (VAL-5)."""
+    own = _own(rules, 6)
+    writes: list[tuple[tuple[Item, ...], int]] = []
+    for item in (Raw(b"no frame".hex()), garbage(rules, _free_type(rules))[4]):
+        items: tuple[Item, ...] = (own, item, own)
+        writes += ((items, cut) for cut in range(sum(each.size for each in items)))
+    return tuple(
+        Program(
+            rules.domain,
+            (
+                Connect(0),
+                *(
+                    step
+                    for conn, (items, cut) in enumerate(writes[at : at + OFFENDERS], start=1)
+                    for step in (Connect(conn), Write(conn, items, cuts=(cut,) if cut else ()))
+                ),
+            ),
+        )
+        for at in range(0, len(writes), OFFENDERS)
+    )

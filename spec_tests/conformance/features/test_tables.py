@@ -1,0 +1,107 @@
+"""The programs that every run begins with: they accuse no right relay, and find the wrong ones that chance misses."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from spec_tests.conformance.judged_relays import relay, specimen
+from spec_tests.conformance.program_strategies import DOMAINS, rules_of
+from torq_conformance import features as f
+from torq_conformance.executor import Executor
+from torq_conformance.features.tables import PROGRAM_BYTES, SEQUENCES
+from torq_conformance.legality import Fate, fates_of
+from torq_conformance.program import Frame, Program, Write
+from torq_conformance.requirements import requirements
+from torq_conformance.scenarios import SCENARIOS
+from torq_conformance.specimens import mutants
+from torq_conformance.specimens.mutants.table import TABLE
+from torq_conformance.target import SpawnedTarget
+
+mutants.load()
+SLOW = ("CONN-3", "ISO-4")  # a silence of more than a second, and floods
+TABLES = [name for name, scenario in SCENARIOS.items() if scenario.first and name not in SLOW]
+BY_A_TABLE = [
+    (row.name, row.catches[0])
+    for row in TABLE.values()
+    if row.part.__module__.endswith("rare_states") and row.catches[0] in TABLES and "signal" in row.domains
+]
+
+
+def first(name: str, domain: str) -> tuple[Program, ...]:
+    table = SCENARIOS[name].first
+    assert table is not None
+    return table(rules_of(domain))
+
+
+@pytest.fixture(scope="module")
+def right_relays() -> Iterator[dict[str, SpawnedTarget]]:
+    with ExitStack() as stack:
+        yield {domain: stack.enter_context(relay(specimen("correct", domain))) for domain in DOMAINS}
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("name", TABLES)
+def test_no_table_accuses_a_right_relay(right_relays: dict[str, SpawnedTarget], name: str, domain: str) -> None:
+    if requirements()[name].binds(domain):
+        rules = rules_of(domain)
+        executor = Executor(right_relays[domain], rules)
+        for program in first(name, domain):
+            history = executor.play(program)
+            assert SCENARIOS[name].exercised(program, history)
+            assert SCENARIOS[name].judge(history, rules) == []
+
+
+@pytest.mark.parametrize(("mutant", "name"), BY_A_TABLE)
+def test_a_wrong_relay_that_chance_misses_is_found_by_a_table(mutant: str, name: str) -> None:
+    rules = rules_of("signal")
+    with relay(specimen("correct", "signal", "--mutant", mutant)) as target:
+        executor = Executor(target, rules)
+        assert any(SCENARIOS[name].judge(executor.play(program), rules) for program in first(name, "signal"))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_overflows_no_queue(name: str) -> None:
+    for program in first(name, "signal"):
+        assert sum(step.size for step in program.steps if isinstance(step, Write)) <= PROGRAM_BYTES
+
+
+def frames(*programs: Program) -> list[Frame]:
+    return [frame for program in programs for _, _, _, frame in program.frames()]
+
+
+def test_dom_1_every_domain_is_in_its_table() -> None:
+    assert {frame.domain for frame in frames(*f.every_domain(rules_of("execution")))} == set(range(256))
+
+
+def test_dom_4_every_type_is_in_its_table_in_both_forms() -> None:
+    seen = {(tlv.type, tlv.extended) for frame in frames(*f.every_type(rules_of("signal"))) for tlv in frame.tlvs}
+    assert seen == {(number, extended) for number in range(256) for extended in (False, True)}
+
+
+def test_fwd_3_every_value_of_the_flags_and_edges_of_sequences_are_in_its_table() -> None:
+    table = frames(*f.every_header(rules_of("signal")))
+    assert {frame.flags for frame in table} == set(range(256))
+    assert {frame.sequence for frame in table} == {None, *SEQUENCES}
+
+
+def test_val_1_every_bit_of_a_checksum_is_wrong_in_its_table() -> None:
+    programs = f.every_wrong_bit(rules_of("signal"))
+    numbered = [(number, frame) for program in programs for number, _, _, frame in program.frames()]
+    bits = {number % 32 for number, frame in numbered if frame.checksum == "one-bit"}
+    assert bits == set(range(32))
+
+
+def test_val_4_every_version_source_and_size_about_a_fixed_one_is_in_its_table() -> None:
+    rules = rules_of("execution")
+    programs = f.every_strange_field(rules)
+    assert {frame.version for frame in frames(*programs)} == set(range(256))
+    assert {frame.source for frame in frames(*programs)} == {None, *range(256)}
+    fates = [fate for program in programs for fate, _ in fates_of(program, rules).values()]
+    assert set(fates) == {Fate.FORWARD, Fate.REFUSE}
+
+
+def test_fwd_7_about_every_size_of_a_buffer_a_frame_is_in_its_table() -> None:
+    sizes = {frame.size for frame in frames(*f.every_size(rules_of("signal")))}
+    assert {34, 301, 4_095, 4_096, 4_097, 65_536, 65_568, 131_072, 1_048_575, 1_048_576} <= sizes
+    assert max(sizes) == 1_048_576
