@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import uvloop
 
-from .measured import measured_processes
+from .measured import measured_processes, unmeasured_processes
 
-__all__ = ["measured_processes"]
+__all__ = ["measured_processes", "unmeasured_processes"]
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -28,3 +28,11 @@ def measured_processes() -> Iterator[None]:
     told = {"COVERAGE_PROCESS_START": str(_ROOT / "pyproject.toml"), "COVERAGE_FILE": data}
     with mock.patch.dict(os.environ, told):
         yield
+
+
+@pytest.fixture
+def unmeasured_processes() -> Iterator[None]:
+    """For tests that start much, or run long, and reach nothing that others do not: measuring doubles their time."""
+    with mock.patch.dict(os.environ):
+        os.environ.pop("COVERAGE_PROCESS_START", None)
+        yield

@@ -8,6 +8,8 @@ from torq_protocol.constants import RelayDomain
 from .daemons import daemon
 from .relays import short_directory
 
+pytestmark = pytest.mark.usefixtures("unmeasured_processes")
+
 
 @pytest.mark.parametrize("domain", [RelayDomain.MARKET_DATA, RelayDomain.SIGNAL, RelayDomain.EXECUTION])
 def test_val_6_witness_is_served_whatever_others_do(domain: RelayDomain) -> None:

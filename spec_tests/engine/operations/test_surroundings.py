@@ -19,6 +19,8 @@ from ..frames import frame
 from ..relays import LIMIT, short_directory
 from .test_command import connected
 
+pytestmark = pytest.mark.usefixtures("unmeasured_processes")
+
 
 @pytest.mark.parametrize("closed", [(2,), (0, 1, 2)], ids=str)
 def test_a_relay_started_without_standard_descriptors_serves(closed: tuple[int, ...]) -> None:
