@@ -111,13 +111,9 @@ def held_back(history: History, _: Rules) -> Iterator[Finding]:
     """A frame that came only when something followed it: a relay that waits for more may wait for ever."""
     for receiver, _received, sent in _recognised(history):
         if (receiver.conn, sent.number) in history.late:
-            yield Finding(
-                "held back",
-                f"frame {sent} of step {sent.step + 1} at {receiver.name}, although nothing follows it",
-                "it came only when a fence followed",
-                frames=(sent.number,),
-                conns=(receiver.conn,),
-            )
+            owed = f"frame {sent} of step {sent.step + 1} at {receiver.name}, although nothing follows it"
+            seen = "it came only when a fence followed"
+            yield Finding("held back", owed, seen, frames=(sent.number,), conns=(receiver.conn,))
 
 
 def unserved(history: History, rules: Rules) -> Iterator[Finding]:
@@ -183,8 +179,7 @@ def torn(history: History, _: Rules) -> Iterator[Finding]:
     """A stream that is no longer cut into frames: part of a frame, or pieces of several."""
     for receiver in history.peers.values():
         if receiver.torn:
-            stray = any(wire.FENCE_MARK in rest for rest in (receiver.rest,))
-            after = ", a fence of the suite among them" if stray else ""
+            after = ", a fence of the suite among them" if wire.FENCE_MARK in receiver.rest else ""
             whole = f"{len(receiver.received)} whole frame{'' if len(receiver.received) == 1 else 's'}"
             yield Finding(
                 "torn",
@@ -252,13 +247,8 @@ def echoed_wrongly(history: History, rules: Rules) -> Iterator[Finding]:
     """A sender that got its own frame back although echo is off. (That it lacks one with echo on is a loss.)"""
     for receiver, _received, sent in _recognised(history):
         if not rules.echo and sent.conn == receiver.conn:
-            yield Finding(
-                "echoed",
-                f"no frame of its own at {receiver.name}",
-                f"{sent} came back",
-                frames=(sent.number,),
-                conns=(receiver.conn,),
-            )
+            expected, seen = f"no frame of its own at {receiver.name}", f"{sent} came back"
+            yield Finding("echoed", expected, seen, frames=(sent.number,), conns=(receiver.conn,))
 
 
 def echo_lost(history: History, rules: Rules) -> Iterator[Finding]:
