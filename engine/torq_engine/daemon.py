@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .operations.service import Source, Surroundings
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
+_HEARD = (*_ENDING, signal.SIGHUP, signal.SIGUSR1)
 _FEWEST_DESCRIPTORS = 32
 _early_signals: list[int] = []
 """Reloads and log openings asked for before the loop runs."""
@@ -46,7 +47,7 @@ _early_signals: list[int] = []
 def run_relay(logic: RelayLogic, arguments: list[str] | None = None) -> int:
     """Run the relay of a domain until a signal ends it, or do what else its flags ask; returns the exit code.
 
-    The caller exits with it: SIGTERM and SIGINT stay blocked once everything is delivered.
+    The caller exits with it: the signals a relay hears stay blocked once everything is delivered.
     """
     _fill_standard_descriptors()
     name = f"{logic.name}_relay"
@@ -127,7 +128,7 @@ def _operating_sockets(config: RelayConfig, held: ExitStack) -> dict[str, socket
 
 def _end_while_starting(number: int, frame: FrameType | None) -> None:
     """Before the loop runs there is nothing to drain; a second signal shall not disturb how all is given back."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
     for ending in _ENDING:  # one that had come before it was blocked
         signal.signal(ending, lambda number, frame: None)
     raise SystemExit(0)
@@ -217,7 +218,5 @@ async def _serve(
             serving = tasks.create_task(serve_operators(service, operating))
             await service.run()
             serving.cancel()
-    signal.pthread_sigmask(
-        signal.SIG_BLOCK, _ENDING
-    )  # to the exit: nothing is left to be drained, much to be given back
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)  # to the exit: nothing is left to drain, much to be given back
     return 0
