@@ -52,7 +52,10 @@ class Supervisor:
         self._environment = {name: value for name, value in os.environ.items() if name not in _SUPERVISOR_ONLY}
 
     async def run(self) -> int:
-        """Supervise; returns the exit code: 0, 1 when a relay was given up, 128 + number after a second signal."""
+        """Supervise; returns the exit code: 0, 1 when a relay was given up, 128 + number after a second signal.
+
+        The caller exits with it: the signals that are forwarded stay blocked, as there is nobody left to tell.
+        """
         notifier = Notifier(os.environ)
         async with anyio.create_task_group() as tasks:
             await tasks.start(self._forward_signals)
@@ -60,6 +63,7 @@ class Supervisor:
                 for name in self._commands:
                     keepers.start_soon(self._keep, name)
                 notifier.ready(f"supervising {', '.join(self._commands)}")
+            signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
             tasks.cancel_scope.cancel()
         notifier.stopping()
         return self._exit_code

@@ -40,6 +40,12 @@ def own_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    with own_signals():
+        yield
+
+
 def connected(path: Path) -> socket.socket:
     """A connection to a relay that may still be starting."""
     sock = socket.socket(socket.AF_UNIX)

@@ -174,6 +174,20 @@ def test_life_1_ctrl_c_in_a_terminal_drains_every_relay_once() -> None:
             supervisor.kill()
 
 
+def test_life_1_signals_to_its_last_moment_do_not_change_how_a_supervisor_ends() -> None:
+    with short_directory() as directory:
+        supervisor = supervised(directory, stderr=subprocess.DEVNULL)
+        try:
+            all_serve(directory)
+            supervisor.terminate()
+            while supervisor.poll() is None:
+                supervisor.send_signal(signal.SIGHUP)
+            assert supervisor.returncode == 0
+        finally:
+            supervisor.kill()
+            supervisor.wait()
+
+
 def test_a_supervisor_that_nobody_hears_goes_on_restarting() -> None:
     reader, writer = os.pipe()
     with short_directory() as directory:
