@@ -334,20 +334,21 @@ class _Play(Faults):
 
         The fences behind it would push out what a relay holds back until more comes.
         """
+        share, wait = min(self.patience.holding, self.patience.forwarding), 0.02
+        if share < 1.0 and not self.patience.holds_back:  # it loses frames: what it holds back cannot be told apart
+            return []
         last = list({sent.conn: sent for sent in self._owed()}.values())
         missing = self._await(last, 0.01)
         witness = self._links[WITNESS]
         for link in self._links.values():
             link.peer.fenced_by.discard(WITNESS)
-        share, wait = min(self.patience.holding, self.patience.forwarding), 0.02
         deadline = time.monotonic() + HOLDING_PATIENCE * share
         while missing and time.monotonic() < deadline and self._fence(witness):
             missing = self._await(last, wait)
             wait = min(wait * 2, 0.3)
         if missing:
             self.patience.holding = Patience.after(share, met=False)
-        judged = share == 1.0 or self.patience.holds_back
-        return missing if judged and self._proven([witness]) else []
+        return missing if self._proven([witness]) else []
 
     def _owed(self) -> list[Sent]:
         """The frames that somebody may be owed."""

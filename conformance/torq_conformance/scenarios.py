@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from . import features as f
 from . import isolation as i
 from . import oracles as o
 from .history import History
-from .legality import Fate
-from .machine import ProgramMachine
-from .profile import Rules
+from .legality import FIXED_SIZES, Fate
+from .machine import ProgramMachine, sized_frame
+from .profile import Profile, Rules, rules_for
 from .program import (
     Close,
     Connect,
     Finish,
     Flood,
+    Frame,
     HalfClose,
+    Item,
     Kill,
     Program,
     Resume,
@@ -85,6 +89,21 @@ def one_after_the_other(program: Program) -> Program:
             steps.append(step)
         if isinstance(step, Write) and step.stop is not None:
             steps.append(Finish(step.conn))
+    return Program(program.domain, tuple(steps))
+
+
+def all_valid(program: Program) -> Program:
+    """The same program with a frame that must be forwarded, as large, in the place of each."""
+    rules = rules_for(Profile(name="any"), program.domain)
+    kind = next(number for number in rules.types if number not in FIXED_SIZES)
+
+    def valid(item: Item) -> Item:
+        return sized_frame(rules.number, kind, item.size) if isinstance(item, Frame) else item
+
+    steps = (
+        msgspec.structs.replace(step, items=tuple(map(valid, step.items))) if isinstance(step, Write) else step
+        for step in program.steps
+    )
     return Program(program.domain, tuple(steps))
 
 
@@ -202,14 +221,44 @@ SCENARIOS: dict[str, Scenario] = {
     "ORD-1": Scenario((f.Traffic, f.Rush), (o.reordered_within_sender,), first=f.large_before_small),
     "ORD-2": Scenario((f.Rush, f.Joins, f.Freezes), (o.reordered_between_receivers,)),
     "ORD-3": Scenario((f.Replies, f.Joins), (o.causality_broken,), steps=8, needs=has(Sync)),
-    "DOM-1": Scenario((f.Foreign,), REFUSED, needs=fate(Fate.REFUSE), first=f.every_domain),
-    "DOM-2": Scenario((f.Traffic, f.ForeignTypes), REFUSED, needs=fate(Fate.REFUSE), first=f.foreign_types),
+    "DOM-1": Scenario(
+        (f.Foreign,), REFUSED, needs=fate(Fate.REFUSE), control=all_valid, own=("leaked",), first=f.every_domain
+    ),
+    "DOM-2": Scenario(
+        (f.Traffic, f.ForeignTypes),
+        REFUSED,
+        needs=fate(Fate.REFUSE),
+        control=all_valid,
+        own=("leaked",),
+        first=f.foreign_types,
+    ),
     "DOM-3": Scenario((f.ForeignTypes, f.Malformed), (o.lost, o.torn)),
     "DOM-4": Scenario((f.EdgeTypes,), REFUSED, first=f.every_type),
-    "VAL-1": Scenario((f.Traffic, f.Checksums), REFUSED, needs=fate(Fate.REFUSE), first=f.every_wrong_bit),
+    "VAL-1": Scenario(
+        (f.Traffic, f.Checksums),
+        REFUSED,
+        needs=fate(Fate.REFUSE),
+        control=all_valid,
+        own=("leaked",),
+        first=f.every_wrong_bit,
+    ),
     "VAL-2": Scenario((f.Checksums,), (o.lost, o.torn, o.closed_unexpectedly)),
-    "VAL-3": Scenario((f.Traffic, f.Malformed), REFUSED, needs=fate(Fate.REFUSE), first=f.every_reserved_byte),
-    "VAL-4": Scenario((f.Traffic, f.Strictness), REFUSED, needs=fate(Fate.REFUSE), first=f.every_strange_field),
+    "VAL-3": Scenario(
+        (f.Traffic, f.Malformed),
+        REFUSED,
+        needs=fate(Fate.REFUSE),
+        control=all_valid,
+        own=("leaked",),
+        first=f.every_reserved_byte,
+    ),
+    "VAL-4": Scenario(
+        (f.Traffic, f.Strictness),
+        REFUSED,
+        needs=fate(Fate.REFUSE),
+        control=all_valid,
+        own=("leaked",),
+        first=f.every_strange_field,
+    ),
     "VAL-5": Scenario(
         (f.Traffic, f.Garbage),
         (o.lost, o.torn, o.altered, o.leaked, o.framing_error_ignored, o.closed_unexpectedly),
