@@ -110,7 +110,7 @@ def test_fwd_7_about_every_size_of_a_buffer_a_frame_is_in_its_table() -> None:
 
 @pytest.mark.parametrize("name", ["DOM-1", "DOM-2", "VAL-1", "VAL-3"])
 def test_what_fails_with_valid_frames_too_is_no_matter_of_refusing(name: str) -> None:
-    with relay(specimen("correct", "signal", "--mutant", "split-header-lost")) as target:
+    with relay(specimen("correct", "signal", "--mutant", "coalesced-rest-lost")) as target:
         result = judged(target, plan_for(name, max_examples=3))[name]
     assert result.verdict is Verdict.PASS
     assert result.evidence["programs that failed for another reason"]
