@@ -191,7 +191,7 @@ class OutboxInherited(Relay):
     def write(self, connection: Connection) -> None:
         waiting = tuple(connection.outbox.frames)[1:]
         super().write(connection)
-        if not connection.receiving:
+        if waiting and not connection.receiving:
             self.left = waiting
 
 
