@@ -45,6 +45,8 @@ SILENCE = 2.0
 """Seconds without any fence after which a relay counts as forwarding nothing more to a connection."""
 HOLDING_PATIENCE = 1.0
 """Seconds that a relay gets to forward the last frame of each client before anything of that client's follows it."""
+LEAST_SERVED = 4
+"""Times that a relay must have served the witness meanwhile: one that is merely slow does not hold anything back."""
 ORPHAN_PATIENCE = 0.3
 """Seconds that a relay gets to forward what is still missing after it has served everybody else."""
 
@@ -135,11 +137,11 @@ class _Play(Faults):
 
     def _seen_dead(self) -> str:
         """How the relay died, "" while it lives: its process is gone, or its listener takes no connection."""
-        witness = self._links[WITNESS]
-        if any(peer.closed and peer.conn not in self._history.broken for peer in self._history.peers.values()):
-            self._pump_until(lambda: not witness.sending, 0.005)
-        crash = self._target.crash(0.0 if witness.sending else LAST_BREATH)
-        if crash:
+        if any(peer.closed for peer in self._history.peers.values()) and not self._proven_alive():
+            crash = self._target.crash(LAST_BREATH)
+            if crash:
+                return crash
+        elif crash := self._target.crash(0.0 if self._links[WITNESS].sending else LAST_BREATH):
             return crash
         try:
             self._target.address.connect().close()
@@ -147,6 +149,19 @@ class _Play(Faults):
             crash = self._target.crash(LAST_BREATH)
             return crash or f"the relay accepts no connection any more: {error.strerror or error}"
         return self._seen_hanging() if self.silent and self.served and self._rules.forwards else ""
+
+    def _proven_alive(self) -> bool:
+        """Whether the relay does anything after it has closed a connection: one that dies closes them one by one.
+
+        A fence of the witness behind the closing proves it; where nobody is left to get it, a new pair of clients does.
+        """
+        witness = self._links[WITNESS]
+        if self._receivers() and self._proven([witness]):
+            return True
+        if self._rules.forwards:
+            return not self._seen_hanging()
+        self._pump_until(lambda: not witness.sending, 0.005)
+        return witness.sending
 
     def _seen_hanging(self) -> str:
         """How a relay that has served before hangs: of two new connections, one never gets the fence of the other."""
@@ -339,16 +354,22 @@ class _Play(Faults):
             return []
         last = list({sent.conn: sent for sent in self._owed()}.values())
         missing = self._await(last, 0.01)
-        witness = self._links[WITNESS]
-        for link in self._links.values():
-            link.peer.fenced_by.discard(WITNESS)
-        deadline = time.monotonic() + HOLDING_PATIENCE * share
-        while missing and time.monotonic() < deadline and self._fence(witness):
+        deadline, served = time.monotonic() + HOLDING_PATIENCE * share, 0
+        while missing and (served < LEAST_SERVED or time.monotonic() < deadline) and self._serves_the_witness(deadline):
+            served += 1
             missing = self._await(last, wait)
             wait = min(wait * 2, 0.3)
         if missing:
             self.patience.holding = Patience.after(share, met=False)
-        return missing if self._proven([witness]) else []
+        return missing if served >= LEAST_SERVED else []
+
+    def _serves_the_witness(self, deadline: float) -> bool:
+        """Whether a new fence of the witness comes to every receiver by a deadline, or shortly after it."""
+        witness = self._links[WITNESS]
+        for link in self._links.values():
+            link.peer.fenced_by.discard(WITNESS)
+        left = max(0.1, deadline - time.monotonic())
+        return self._fence(witness) and self._pump_until(lambda: self._proven([witness]), left)
 
     def _owed(self) -> list[Sent]:
         """The frames that somebody may be owed."""

@@ -15,7 +15,7 @@ class Exit(IntEnum):
     USAGE = 2
     """A wrong option, name or file, a target that cannot be reached, or an error of the suite itself."""
     UNKNOWN = 3
-    """A MUST could not be judged, or nothing was; a replayed failure did not show, but too few passes were seen to call it fixed."""
+    """A MUST could not be judged, or nothing was; a replay did not fail, but too rarely to call it fixed."""
     INTERRUPTED = 130
     """Ctrl-C. What was known by then has been written."""
     TERMINATED = 143

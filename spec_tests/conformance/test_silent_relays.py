@@ -1,6 +1,9 @@
 """Relays that fall silent: what is waited for, and whom it is charged to."""
 
 import dataclasses
+import shlex
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -8,9 +11,29 @@ from spec_tests.conformance.judged_relays import judged, plan_for, relay, specim
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.errors import TargetError
 from torq_conformance.executor import Executor
-from torq_conformance.program import Connect, Frame, Program, Write
+from torq_conformance.program import Connect, Frame, Program, Raw, Write
 from torq_conformance.runner import replay
 from torq_conformance.verdict import Verdict
+
+SLOWLY_DYING = """
+import os, select, socket, sys, time
+listener, clients = socket.socket(socket.AF_UNIX), []
+listener.bind(sys.argv[1])
+listener.listen()
+while True:
+    for sock in select.select([listener, *clients], [], [])[0]:
+        if sock is listener:
+            clients.append(listener.accept()[0])
+        elif not (data := sock.recv(65536)):
+            clients.remove(sock)
+        elif data.startswith(bytes.fromhex("efbeadde")):
+            for client in clients:
+                client.sendall(data)
+        else:
+            sock.close()
+            time.sleep(0.3)
+            os._exit(3)
+"""
 
 
 def test_the_sink_serves_nobody_and_what_needs_service_stays_unknown() -> None:
@@ -46,3 +69,11 @@ def test_a_relay_that_hung_before_is_never_called_fixed() -> None:
         Executor(target, rules_of("signal")).play(one_byte)
         with pytest.raises(TargetError, match="serves none of them"):
             replay(Program("signal", (Connect(0), Write(0, (Frame(2),)))), "FRAME-2", rules_of("signal"), target, 3)
+
+
+def test_a_relay_that_takes_its_time_to_die_is_charged_with_the_program_that_killed_it(tmp_path: Path) -> None:
+    file = tmp_path / "relay.py"
+    file.write_text(SLOWLY_DYING)
+    garbage = Program("signal", (Connect(0), Write(0, (Raw("00" * 40),))))
+    with relay(shlex.join((sys.executable, str(file), "{socket}"))) as target:
+        assert Executor(target, rules_of("signal")).play(garbage).crash == "the relay exited with status 3"
