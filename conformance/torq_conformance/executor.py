@@ -54,10 +54,10 @@ ORPHAN_PATIENCE = 0.3
 class Executor:
     """Plays programs against one target, and remembers how patient one still has to be with it."""
 
-    def __init__(self, target: Target, rules: Rules) -> None:
+    def __init__(self, target: Target, rules: Rules, patience: Patience | None = None) -> None:
         self._target = target
         self._rules = rules
-        self._patience = Patience()
+        self._patience = patience or Patience()
         self._served = False
 
     def play(self, program: Program) -> History:
@@ -77,7 +77,7 @@ class Executor:
         self._target.restart()
         self._served = False
         if patient:
-            self._patience = Patience()
+            self._patience = Patience(holding=self._patience.holding, holds_back=self._patience.holds_back)
 
 
 class _Play(Faults):
@@ -340,9 +340,10 @@ class _Play(Faults):
 
     def _await_stragglers(self) -> None:
         """Wait for what no fence proves lost: frames of senders that have left or were closed, and overtaken ones."""
-        share = min(self.patience.orphans, self.patience.forwarding)
-        missing = self._await(self._owed(), ORPHAN_PATIENCE * share)
-        self.patience.orphans = Patience.after(share, met=not missing)
+        if self._await(self._owed(), 0.0):
+            share = min(self.patience.orphans, self.patience.forwarding)
+            missing = self._await(self._owed(), ORPHAN_PATIENCE * share)
+            self.patience.orphans = Patience.after(share, met=not missing)
 
     def _await_the_last(self) -> list[tuple[Link, Sent]]:
         """Wait for the last frame of each client; where it is missing although the relay serves the witness meanwhile.

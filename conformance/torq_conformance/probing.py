@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -21,6 +22,7 @@ from .legality import FIXED_SIZES
 from .machine import sized_frame
 from .profile import Domain, Profile, Rules, rules_for
 from .program import Connect, Finish, Frame, HalfClose, Idle, Item, Program, Raw, Step, Sync, Tlv, Write
+from .streams import Patience
 from .target import Target
 
 Setting = bool | int | str
@@ -47,6 +49,8 @@ class Probe:
     target: Target
     domain: Domain
     learned: list[Learned] = field(default_factory=list)
+    patience: Patience = field(default_factory=partial(Patience, holding=0.0))
+    """What is refused is not held back: nobody waits for it."""
 
     def play(self, *steps: Step) -> History:
         """The history of a program under rules that promise nothing; a relay that died is started again."""
@@ -63,7 +67,7 @@ class Probe:
         return self._played(msgspec.structs.replace(rules_for(UNPROMISING, self.domain), forwards=False), steps)
 
     def _played(self, rules: Rules, steps: tuple[Step, ...]) -> History:
-        history = Executor(self.target, rules).play(Program(self.domain, steps))
+        history = Executor(self.target, rules, self.patience).play(Program(self.domain, steps))
         if history.crash:
             self.target.restart()
         return history
