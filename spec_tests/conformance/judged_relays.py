@@ -41,7 +41,7 @@ def plan_for(
     profile: str = "reference",
     max_examples: int = 10,
     seed: int = 5,
-    time_budget: float = 120.0,
+    time_budget: float = 600.0,
     shrink_seconds: float = 2.0,
     confirm_seconds: float = 3.0,
 ) -> Plan:

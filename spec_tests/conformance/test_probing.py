@@ -88,7 +88,7 @@ def test_every_learned_setting_is_written_with_its_evidence() -> None:
 def test_guarantees_that_do_not_hold_come_with_a_minimal_program() -> None:
     with relay(specimen("first-generic", "signal")) as target:
         profile = learned_profile(probe_basics(target, "signal"), "x", "")
-        held = strongest_guarantees(target, "signal", profile, max_examples=5, seed=1, time_budget=30.0)
+        held = strongest_guarantees(target, "signal", profile, max_examples=5, seed=1, time_budget=600.0)
     verdicts = {each.guarantee.name: each for each in held}
     assert set(verdicts) == {guarantee.name for guarantee in GUARANTEES}
     assert verdicts["per-sender FIFO"].holds

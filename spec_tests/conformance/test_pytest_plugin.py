@@ -1,5 +1,6 @@
 """The pytest plugin, as a team uses it: the example of the guide, run against a right and a wrong relay."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ def test_a_failure_shows_the_minimal_program_and_its_rate() -> None:
     assert done.returncode == 1
     assert "FAIL FRAME-1" in done.stdout
     assert "A connects" in done.stdout
-    assert "20 of 20 runs fail" in done.stdout
+    assert re.search(r"\b(\d+) of \1 runs fail", done.stdout)
 
 
 def test_a_missing_relay_is_told_without_a_traceback() -> None:

@@ -50,7 +50,7 @@ def test_a_run_shows_what_it_does_and_what_failed_in_plain_lines(
 ) -> None:
     shown = run_command(
         capsys, "--exec", GENERIC, "--domain", "signal", "--section", "FRAME-1,FWD-6", "--seed", "3", "--max-examples",
-        "12", "--failures", str(tmp_path / "failures"), *reports(tmp_path),
+        "12", "--shrink-budget", "60s", "--failures", str(tmp_path / "failures"), *reports(tmp_path),
     )  # fmt: skip
     assert shown.code == 1, shown.err
     lines = shown.out.splitlines()
