@@ -291,3 +291,12 @@ def plain(connection: Connection) -> dict[str, object]:
         "counters": (connection.received_frames, connection.delivered_frames, tuple(connection.dropped_frames)),
         "state": (connection.input_open, connection.output_open, connection.seen_reading),
     }
+
+
+def test_a_connection_that_is_ended_twice_is_counted_once() -> None:
+    case = Case(2)
+    case.send(0, 1, 2, 3)
+    for _ in range(2):
+        case.hub.disconnect(case.clients[1], CloseReason.OPERATOR)
+    assert case.clients[1].id not in case.hub.connections
+    assert case.hub.totals().balance() == 0

@@ -257,3 +257,8 @@ def test_what_was_not_asked_for_is_not_imported() -> None:
     code = "import sys, torq_engine.daemon, torq_engine.operations.service; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"structlog", "prometheus_client", "rich", "click", "anyio", "uvloop"} & set(loaded)
+
+
+def test_the_flag_no_alias_leaves_no_second_path() -> None:
+    assert "aliases" not in parse(SIGNAL, []).flags
+    assert parse(SIGNAL, ["--no-alias"]).flags["aliases"] == []

@@ -1,0 +1,46 @@
+"""A command whose output cannot be written says so in one line; one without any output says nothing."""
+
+import errno
+import io
+import os
+import sys
+
+import pytest
+
+from torq_engine.operations.terminal import told_in_one_line
+
+
+class FullDisk(io.StringIO):
+    """Takes text, and cannot keep it."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_output_that_cannot_be_written_is_one_line_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given_up: list[int] = []
+    monkeypatch.setattr(os, "dup2", lambda _, descriptor: given_up.append(descriptor))
+    monkeypatch.setattr(sys, "stdout", FullDisk())
+    with pytest.raises(SystemExit) as stop, told_in_one_line("torq-relay"):
+        print("what nobody will read")
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "torq-relay: standard output: No space left on device\n"
+    assert given_up == [1]
+
+
+def test_a_command_without_standard_output_does_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+    monkeypatch.setattr(sys, "stdout", None)
+    with told_in_one_line("torq-relay"):
+        done.append("its work")
+    assert done == ["its work"]
+
+
+def test_what_the_terminal_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(screen, encoding="ascii"))
+    with told_in_one_line("torq-relay"):
+        print("/tmp/caf\u00e9")
+    assert screen.getvalue() == b"/tmp/caf\\xe9\n"
