@@ -11,8 +11,8 @@ BUILD_INPUTS := pyproject.toml setup.py constraints.txt
 COMPILED := $(shell sed -n 's/^ *"\([a-z_]*\/torq_[a-z_]*\/[a-z_]*\.py\)",$$/\1/p' setup.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint types docs-check unit unit-measured unit-others coverage format generate bench bench-fanout \
-        chaos load matrix clean
+.PHONY: help install install-dev demo test lint types docs-check unit unit-measured unit-others coverage format generate \
+        bench bench-fanout chaos load matrix clean
 
 help: ## Show what can be done
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -57,8 +57,7 @@ types: install-dev ## mypy --strict over everything
 docs-check: install-dev ## Generated pages are what their generators write
 	$(BIN)/python -m spec_tests.generated --check
 
-# Many tests wait for a relay and not for a core: half as many processes again as there are cores.
-PYTEST = $(BIN)/python -m pytest -q -n "$$(( ($$(nproc) * 3 + 1) / 2 ))" --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -q --dist loadfile --no-loadscope-reorder
 MEASURED := spec_tests/engine spec_tests/domains
 
 unit: install-dev ## The tests, on all cores, with branch coverage of engine and domains
@@ -67,15 +66,16 @@ unit: install-dev ## The tests, on all cores, with branch coverage of engine and
 # Measuring makes tests half as slow again: it is done where a bound is promised; `make coverage` does it everywhere.
 unit-measured:
 	@rm -f .coverage .coverage.*
-	$(PYTEST) --cov=engine/torq_engine --cov=domains/torq_domains --cov-report= $(MEASURED)
-	@$(BIN)/python -m spec_tests.coverage_table
+	$(PYTEST) -n "$$(nproc)" --cov=engine/torq_engine --cov=domains/torq_domains --cov-report= $(MEASURED)
+	@$(BIN)/python -m spec_tests.coverage_table torq_engine torq_domains
 
+# They wait for a relay as often as for a core: twice as many processes as there are cores.
 unit-others:
-	$(PYTEST) spec_tests $(addprefix --ignore=,$(MEASURED))
+	$(PYTEST) -n "$$(( $$(nproc) * 2 ))" spec_tests $(addprefix --ignore=,$(MEASURED))
 
 coverage: install-dev ## The tests with branch coverage of every package, and the lines and branches that none takes
 	@rm -f .coverage .coverage.*
-	$(PYTEST) --cov --cov-report= spec_tests
+	$(PYTEST) -n "$$(nproc)" --cov --cov-report= spec_tests
 	$(BIN)/coverage report --show-missing
 	@$(BIN)/python -m spec_tests.coverage_table
 

@@ -1,4 +1,4 @@
-"""``python -m spec_tests.coverage_table``: lines and branches covered, by package; fails where a bound is not kept.
+"""``python -m spec_tests.coverage_table [PACKAGE...]``: lines and branches covered; fails where a bound is not kept.
 
 Reads what ``pytest --cov`` left behind. Exit code 1: fewer branches of engine and domains taken than promised.
 """
@@ -15,14 +15,14 @@ PROMISED = {"torq_engine": 95.0, "torq_domains": 95.0}
 """Branches that must be covered, in per cent, by package; the others that were measured are printed only."""
 
 
-def measured(data: Coverage) -> dict[str, Numbers]:
-    """Counts of every package that was measured: of which any line ran."""
+def measured(data: Coverage, *only: str) -> dict[str, Numbers]:
+    """Counts of every package that was measured, or of those named."""
     data.load()
     packages: dict[str, Numbers] = {}
     for file in sorted(data.get_data().measured_files()):
         package = next(part for part in PurePath(file).parts if part.startswith("torq_"))
         packages[package] = packages.get(package, Numbers()) + data._analyze(file).numbers
-    return {package: numbers for package, numbers in packages.items() if numbers.n_executed}
+    return {package: numbers for package, numbers in packages.items() if not only or package in only}
 
 
 def table(packages: dict[str, Numbers]) -> tuple[list[str], bool]:
@@ -43,6 +43,6 @@ def table(packages: dict[str, Numbers]) -> tuple[list[str], bool]:
 
 
 if __name__ == "__main__":
-    lines, kept = table(measured(Coverage()))
+    lines, kept = table(measured(Coverage(), *sys.argv[1:]))
     print("\n".join(lines))
     sys.exit(0 if kept else 1)
