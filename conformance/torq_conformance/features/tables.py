@@ -180,7 +180,8 @@ def joins_behind_a_backlog(rules: Rules) -> tuple[Program, ...]:
     """A client that leaves, with much unread, and one that joins after it (FWD-5)."""
     frame = _own(rules, 1_400)
     begins = (Connect(0), Connect(1), Write(0, (_own(rules),)), Connect(2, reads=False))
-    behind = (Flood(0, frame, BACKLOG_FRAMES), Close(2), Sync(), Connect(3), Write(0, (_own(rules),)))
+    # Each Sync proves a thing before the next: the backlog is at the relay, and then it has seen the client leave.
+    behind = (Flood(0, frame, BACKLOG_FRAMES), Sync(), Close(2), Sync(), Connect(3), Write(0, (_own(rules),)))
     return (Program(rules.domain, (*begins, *behind)),)
 
 
