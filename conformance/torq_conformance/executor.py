@@ -16,7 +16,7 @@ from . import wire
 from .faults import Faults
 from .history import History, Sent
 from .legality import BEHIND_AN_ERROR, Fate, fate_of
-from .oracles import must_arrive
+from .owed import must_arrive
 from .profile import Rules
 from .program import (
     Close,

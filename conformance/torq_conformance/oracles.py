@@ -16,6 +16,7 @@ from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES
 from . import wire
 from .history import History, Peer, Received, Sent
 from .legality import Fate
+from .owed import must_arrive, may_overflow
 from .profile import Rules
 from .program import connection_name
 
@@ -40,33 +41,6 @@ class Finding:
 
 
 Oracle = Callable[[History, Rules], Iterator[Finding]]
-
-
-def must_arrive(sent: Sent, receiver: Peer, history: History, rules: Rules) -> bool:
-    """Whether no legal history lacks this frame at this receiver."""
-    sender = history.peers[sent.conn]
-    ended = sent.conn in history.broken and rules.on_framing_error == "close"
-    return (
-        sent.fate is Fate.FORWARD
-        and sent.certain
-        and (sender.open or sender.left or ended)
-        and receiver.open
-        and not receiver.torn
-        and receiver.joined is not None
-        and receiver.joined <= sent.begun
-        and not _may_be_dropped(sent, receiver, rules)
-        and ((rules.echo and not ended) or sender is not receiver)
-    )
-
-
-def _may_be_dropped(sent: Sent, receiver: Peer, rules: Rules) -> bool:
-    """Whether the receiver did not read meanwhile, and more waited for it than its queue may hold (ISO-2)."""
-    return any(
-        sent.tick >= stall.begun
-        and not (stall.ended and sent.begun > stall.ended)
-        and (stall.frames > rules.queue_frames or stall.bytes > rules.queue_bytes)
-        for stall in receiver.stalls
-    )
 
 
 def _missing(history: History, rules: Rules) -> Iterator[tuple[Peer, Sent]]:
@@ -364,11 +338,7 @@ def closed_unexpectedly(history: History, rules: Rules) -> Iterator[Finding]:
 
 def _may_be_closed(peer: Peer, rules: Rules) -> bool:
     """Whether the profile allows to disconnect a consumer that has read and then let its queue overflow (ISO-3)."""
-    return (
-        rules.overflow != "drop_oldest"
-        and peer.reads
-        and any(stall.frames > rules.queue_frames or stall.bytes > rules.queue_bytes for stall in peer.stalls)
-    )
+    return rules.overflow != "drop_oldest" and peer.reads and any(may_overflow(stall, rules) for stall in peer.stalls)
 
 
 def framing_error_ignored(history: History, rules: Rules) -> Iterator[Finding]:

@@ -1,0 +1,38 @@
+"""What a right relay owes a connection: the frames that no legal history lacks there.
+
+The executor waits for them, and oracles say which of them did not come.
+"""
+
+from .history import History, Peer, Sent, Stalled
+from .legality import Fate
+from .profile import Rules
+
+
+def must_arrive(sent: Sent, receiver: Peer, history: History, rules: Rules) -> bool:
+    """Whether no legal history lacks this frame at this receiver."""
+    sender = history.peers[sent.conn]
+    ended = sent.conn in history.broken and rules.on_framing_error == "close"
+    return (
+        sent.fate is Fate.FORWARD
+        and sent.certain
+        and (sender.open or sender.left or ended)
+        and receiver.open
+        and not receiver.torn
+        and receiver.joined is not None
+        and receiver.joined <= sent.begun
+        and not _may_be_dropped(sent, receiver, rules)
+        and ((rules.echo and not ended) or sender is not receiver)
+    )
+
+
+def _may_be_dropped(sent: Sent, receiver: Peer, rules: Rules) -> bool:
+    """Whether the receiver did not read meanwhile, and more waited for it than its queue may hold (ISO-2)."""
+    return any(
+        sent.tick >= stall.begun and not (stall.ended and sent.begun > stall.ended) and may_overflow(stall, rules)
+        for stall in receiver.stalls
+    )
+
+
+def may_overflow(stall: Stalled, rules: Rules) -> bool:
+    """Whether a queue may have been too small for what waited: whatever the sockets held waited in none."""
+    return stall.frames > rules.queue_frames or stall.bytes > rules.queue_bytes
