@@ -44,7 +44,9 @@ demo: install ## Install, then judge the built-in reference relays by the confor
 	@for domain in market_data signal execution; do \
 	  $(BIN)/torq-conformance --domain $$domain --max-examples 40 --time-budget 60s || exit; echo; done
 
-test: lint types docs-check unit ## Everything that CI runs: style, arrows, types, generated pages, tests
+# Types are checked by one process: what stands beside them has the other cores.
+test: install-dev ## Everything that CI runs: style, arrows, types, generated pages, tests
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target types lint docs-check unit-others unit-measured
 
 lint: install-dev ## Style and the arrows between packages
 	$(BIN)/ruff check .

@@ -97,11 +97,11 @@ class HangAfter200(Counting):
         super().turn()
 
 
-@mutant("hang-on-one-byte", "FRAME-1 VAL-6", "computes for ever when a frame begins with a read of one byte")
+@mutant("hang-on-one-byte", "FRAME-1 VAL-6", "waits for ever when a frame begins with a read of one byte")
 class HangOnOneByte(Framer):
     def feed(self, data: bytes) -> Iterator[bytes]:
         while not self.buffer and len(data) == 1:
-            pass
+            signal.pause()
         return super().feed(data)
 
 
