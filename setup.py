@@ -74,7 +74,9 @@ def _extensions() -> list[Extension]:
 
     extensions: list[Extension] = []
     for group, modules in COMPILED_GROUPS.items():
-        extensions += mypycify(list(modules), opt_level=os.environ.get("MYPYC_OPT_LEVEL", "3"), debug_level="0", group_name=group)
+        extensions += mypycify(
+            list(modules), opt_level=os.environ.get("MYPYC_OPT_LEVEL", "3"), debug_level="0", group_name=group
+        )
     return extensions
 
 

@@ -276,7 +276,7 @@ class _Play(Faults):
                 elif fate is Fate.BREAK:
                     self._history.broken.add(step.conn)
                 data += encoded
-                self._known[encoded] = number
+                self._known.setdefault(encoded, []).append(number)
                 entry = Sent(number, position, step.conn, frame, encoded, fate, why, self._tick)
                 self._history.sent.append(entry)
                 sent.append((len(data), entry))

@@ -145,7 +145,7 @@ class Faults(Fences):
         entries: list[Sent] = []
         for number, data in zip(numbers, encoded_flood(step, numbers, self._sequence + 1), strict=True):
             self._sequence += 1
-            self._known[data] = number
+            self._known.setdefault(data, []).append(number)
             entries.append(Sent(number, position, step.conn, step.frame, data, fate, why, begun))
         self._history.sent += entries
         whole = b"".join(entry.data for entry in entries)

@@ -1,4 +1,4 @@
-"""Oracles: what a history may not contain, each in linear time because every frame is unique.
+"""Oracles: what a history may not contain, each in linear time because every frame has a number of its own.
 
 An oracle looks at what all legal histories have in common, never at one expected transcript. It yields findings in the
 field's words: lost, duplicated, altered, leaked, reordered, torn, closed, stuck, crashed.
@@ -16,7 +16,7 @@ from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES
 from . import wire
 from .history import History, Peer, Received, Sent
 from .legality import Fate
-from .owed import must_arrive, may_overflow
+from .owed import may_overflow, must_arrive
 from .profile import Rules
 from .program import connection_name
 

@@ -44,7 +44,8 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
     ``tail`` is put behind the TLVs as it stands (hexadecimal): a malformed payload. ``claim`` replaces the
     payload_size of the header, ``source`` None is the connection's own, ``sequence`` and ``timestamp`` None are unlike
-    all others of the run; a frame with one of them given needs the other, or room for a label in its first value.
+    all others of the run. Frames with both given, and without a value that has room for a label, are equal byte for
+    byte: which of them has come is told by their order.
     ``checksum`` says what bytes 28 to 31 hold; "made-zero" is a right one: the last 4 bytes are chosen so that it is 0,
     "one-bit" a wrong one in one bit, which follows from the frame's number.
     """

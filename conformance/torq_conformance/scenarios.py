@@ -194,9 +194,9 @@ SCENARIOS: dict[str, Scenario] = {
     "FWD-1": Scenario(
         (f.Traffic, f.Joins, f.Visitors, f.Streams, f.ZeroChecksums),
         (o.unserved, o.lost, o.held_back),
-        first=f.every_header,
+        first=f.whatever_is_valid,
     ),
-    "FWD-2": Scenario((f.Traffic, f.Rush, f.Joins), (o.duplicated,)),
+    "FWD-2": Scenario((f.Traffic, f.Rush, f.Joins), (o.duplicated,), first=f.repeats),
     "FWD-3": Scenario((f.UnusualHeaders,), (o.lost, o.altered), first=f.every_header),
     "FWD-4": Scenario((f.Traffic, f.Joins, f.Streams), (o.echo_lost, o.echoed_wrongly), first=f.long_stream),
     "FWD-5": Scenario(

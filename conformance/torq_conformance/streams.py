@@ -105,7 +105,7 @@ class Streams:
         self._links: dict[int, Link] = {}
         self._poller = select.poll()
         self._by_fd: dict[int, Link] = {}
-        self._known: dict[bytes, int] = {}
+        self._known: dict[bytes, list[int]] = {}
         self._sequence = 0
         self._tick = 0
 
@@ -203,13 +203,20 @@ class Streams:
                     self._fenced(link, frame)
                 else:
                     self._tick += 1
-                    number = self._known.get(frame)
+                    number = self._number_of(frame, link)
                     peer.received.append(Received(number, frame, self._tick))
                     if number is not None:
                         link.got.add(number)
             del link.buffer[:used]
             if used:
                 peer.rest_at = self._tick
+
+    def _number_of(self, frame: bytes, link: Link) -> int | None:
+        """Which frame of the program has come: of those that are equal byte for byte the next one in their order."""
+        numbers = self._known.get(frame)
+        if numbers is None:
+            return None
+        return next((number for number in numbers if number not in link.got), numbers[-1])
 
     def _fenced(self, link: Link, frame: bytes) -> None:
         peer = link.peer

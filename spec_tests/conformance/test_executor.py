@@ -73,6 +73,19 @@ def test_the_rest_of_a_frame_comes_only_with_finish(correct: SpawnedTarget) -> N
     assert done.sent[0].whole
 
 
+def test_frames_that_are_equal_byte_for_byte_are_told_apart_by_their_order(correct: SpawnedTarget) -> None:
+    equal = Frame(2, sequence=1, timestamp=1)
+    steps = (Connect(0), Connect(1), Write(0, (equal, OWN, equal)), Write(0, (equal,)))
+    assert [received.number for received in played(correct, *steps).peers[1].received] == [0, 1, 2, 3]
+    with relay(specimen("correct", "signal", "--mutant repeat-ignored")) as target:
+        lossy = played(target, *steps)
+    assert [received.number for received in lossy.peers[1].received] == [0, 1, 2]
+    assert [finding.frames for finding in found("FWD-1", lossy)] == [(3,), (3,)]
+    with relay(specimen("correct", "signal", "--mutant echo-twice")) as target:
+        doubled = {finding.frames for finding in found("FWD-2", played(target, *steps))}
+    assert doubled >= {(1,), (3,)}
+
+
 def test_what_a_client_wrote_before_a_reset_is_indefinite(correct: SpawnedTarget) -> None:
     history = played(correct, Connect(0), Connect(1), Write(0, (OWN,)), Close(0, reset=True))
     assert not history.sent[0].certain

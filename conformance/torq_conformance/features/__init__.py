@@ -57,7 +57,9 @@ from .tables import (
     large_before_small,
     long_stream,
     overflows_twice,
+    repeats,
     silence,
+    whatever_is_valid,
 )
 
 __all__ = [
@@ -115,5 +117,7 @@ __all__ = [
     "large_before_small",
     "long_stream",
     "overflows_twice",
+    "repeats",
     "silence",
+    "whatever_is_valid",
 ]

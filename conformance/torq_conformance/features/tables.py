@@ -42,17 +42,22 @@ WRITES = 40
 PROGRAM_BYTES = 2_000_000
 """What one program may send: far below any queue bound, so that no legal drop can look like a loss."""
 TOGETHER = 8
-"""Frames to refuse in the one write that has several."""
+"""Frames in a write that has several."""
 OFFENDERS = 8
 """Clients that send garbage in one program."""
 ABOVE_A_READ = 70_000
 """Bytes of a frame that no read holds."""
 SMALL_FRAME_SIZES = range(34, 601)
+"""Bytes of frames that are written alone."""
+MIDDLE_FRAME_SIZES = range(601, 4_200)
+"""Bytes of frames of which several are written at once."""
 BUFFER_SIZES = tuple(2**power for power in range(10, 21))
 """Bytes that buffers are made for: frames of about these sizes, and reads of exactly these, are tried."""
 SEQUENCES = (0, 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
 LONG_STREAM = 300
 """Frames of one client: more than a counter of one byte tells apart."""
+LONGER_STREAM = 2**16 + 400
+"""The same for a counter of two bytes."""
 BACKLOG_FRAMES = 400
 """Frames of 1.4 kB: more than the socket of a client that does not read holds, far fewer than its queue."""
 
@@ -107,11 +112,33 @@ def every_header(rules: Rules) -> tuple[Program, ...]:
     return _programs(rules, (*flags, *sequences, *times, *sources))
 
 
+def repeats(rules: Rules) -> tuple[Program, ...]:
+    """Frames that are equal byte for byte, each of which is forwarded: a relay remembers none (FWD-2)."""
+    bare = Frame(rules.number, sequence=1, timestamp=1)
+    full = msgspec.structs.replace(bare, tail=tlv(_free_type(rules), b"the same").hex())
+    runs = [(each,) * count for each in (bare, full) for count in (3, 1, 1)]
+    return _programs(rules, (Write(conn, run) for run in runs for conn in (0, 1)))
+
+
+def endless_stream(rules: Rules) -> tuple[Program, ...]:
+    """More frames of one client than two bytes count, and one of another (FWD-1)."""
+    stream = (Flood(0, _own(rules), LONGER_STREAM), Write(0, (_own(rules),)), Write(1, (_own(rules),)))
+    return (Program(rules.domain, (Connect(0), Connect(1), *stream)),)
+
+
+def whatever_is_valid(rules: Rules) -> tuple[Program, ...]:
+    """Every header, repeats, and a stream without an end (FWD-1)."""
+    return (*every_header(rules), *repeats(rules), *endless_stream(rules))
+
+
 def every_size(rules: Rules) -> tuple[Program, ...]:
-    """Frames of every small size, about every size of a buffer, and of the largest behind another (FWD-7)."""
+    """Frames of every size up to 4 kB, about every size of a buffer, and of the largest behind another (FWD-7)."""
     about = {size + off + header for size in BUFFER_SIZES for off in (-1, 0, 1) for header in (0, 32)}
     sizes = [*SMALL_FRAME_SIZES, *sorted(size for size in about if 600 < size <= rules.max_message_size)]
     writes = [Write(0, (_sized(rules, size),)) for size in sizes]
+    middle = range(MIDDLE_FRAME_SIZES.start, min(MIDDLE_FRAME_SIZES.stop, rules.max_message_size + 1))
+    groups = (middle[start : start + TOGETHER] for start in range(0, len(middle), TOGETHER))
+    writes += [Write(0, tuple(_sized(rules, size) for size in group)) for group in groups]
     if rules.max_message_size <= PROGRAM_BYTES:
         writes.append(Write(0, (_own(rules), _sized(rules, rules.max_message_size), _own(rules))))
     return _programs(rules, writes)

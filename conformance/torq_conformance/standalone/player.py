@@ -29,7 +29,9 @@ class Run:
         self.address = address
         self.clients: dict[str, Client] = {}
         self.sent = {name: Sent(name, *rest) for name, *rest in case.frames}  # type: ignore[arg-type] # the fields of a frame
-        self.names = {entry.data: name for name, entry in self.sent.items()}
+        self.names: dict[bytes, list[str]] = {}
+        for name, entry in self.sent.items():
+            self.names.setdefault(entry.data, []).append(name)
         self.broken: set[str] = set()
         self.late: set[tuple[str, str]] = set()
         self.pending: dict[str, tuple[bytes, int]] = {}
@@ -233,8 +235,14 @@ class Run:
                 client.joined = client.joined or self.now
             else:
                 self.now += 1
-                client.received.append((self.names.get(frame, ""), frame, self.now))
+                client.received.append((self.name_of(frame, client), frame, self.now))
         del client.buffer[:used]
+
+    def name_of(self, frame: bytes, client: Client) -> str:
+        """Which frame of the program has come: of those that are equal byte for byte the next one in their order."""
+        names = self.names.get(frame, [""])
+        got = client.order() if len(names) > 1 else []
+        return next((name for name in names if name not in got), names[-1])
 
     # --- fences
 

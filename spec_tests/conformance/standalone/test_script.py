@@ -36,6 +36,7 @@ from torq_conformance.standalone.checks import CHECKS
 
 OWN = Frame(2, (Tlv(30, 8),))
 BIG = Frame(2, (Tlv(30, 40_000),))
+EQUAL = Frame(2, sequence=1, timestamp=1)
 SECOND_IS_FOREIGN = Frame(2, (Tlv(30, 8), Tlv(40, 8)))
 PRICES = Frame(1, (Tlv(4, 8),))
 PAIR = (Connect(0), Connect(1))
@@ -54,6 +55,7 @@ CASES: list[tuple[str, str, str, tuple[Step, ...]]] = [
     ("VAL-5", "signal", "correct --mutant garbage-frames-behind-forwarded", (*PAIR, Write(0, (Raw("00" * 40), OWN)))),
     ("FRAME-3", "market_data", "legacy-market-data", (*PAIR, Write(0, (PRICES,), stop=32), Write(1, (PRICES,)), END)),
     ("FRAME-4", "market_data", "legacy-market-data", (*PAIR, Write(0, (PRICES,), stop=33))),
+    ("FWD-1", "signal", "correct --mutant repeat-ignored", (*PAIR, Write(0, (EQUAL, EQUAL)), Write(0, (EQUAL,)))),
     ("FWD-2", "signal", "correct --mutant echo-twice", (*PAIR, Write(0, (OWN,)))),
     ("FWD-3", "signal", "correct --mutant clear-flags", (*PAIR, Write(0, (Frame(2, flags=7),)))),
     ("FWD-4", "signal", "correct --mutant echo-missing", (*PAIR, Write(0, (OWN,)))),

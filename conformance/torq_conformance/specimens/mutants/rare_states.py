@@ -178,6 +178,34 @@ class LeaverEndsPartials(Relay):
             each.framer.buffer.clear()
 
 
+@mutant("repeat-ignored", "FWD-1 FWD-2", "takes a frame that equals the one before it for the same frame")
+class RepeatIgnored(Framer):
+    last = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        for frame in super().feed(data):
+            if frame != self.last:
+                yield frame
+            self.last = frame
+
+
+@mutant("deaf-after-65536", "FWD-1", "hears a connection no more when a counter of two bytes is full")
+class DeafAfter65536(Framer):
+    heard = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        for frame in super().feed(data):
+            self.heard += 1
+            if self.heard <= 0xFFFF:
+                yield frame
+
+
+@mutant("one-size-lost", "FWD-7", "loses frames of exactly 1500 bytes")
+class OneSizeLost(Judge):
+    def refusal(self, frame: bytes) -> str | None:
+        return "unlucky" if len(frame) == 1_500 else super().refusal(frame)
+
+
 @mutant("outbox-inherited", "FWD-5 CONN-6", "the next to join gets what the last who left had not read yet")
 class OutboxInherited(Relay):
     left: tuple[bytes, ...] = ()
