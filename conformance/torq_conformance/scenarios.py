@@ -180,7 +180,10 @@ REFUSED = (o.lost, o.torn, o.leaked, o.closed_unexpectedly)
 
 SCENARIOS: dict[str, Scenario] = {
     "CONN-3": Scenario(
-        (f.Traffic, f.Joins, f.Idles, f.Streams), (o.unserved, o.lost, o.closed_unexpectedly), steps=8, first=f.silence
+        (f.Traffic, f.Joins, f.Idles, f.Streams),
+        (o.unserved, o.lost, o.closed_unexpectedly),
+        steps=8,
+        first=f.silence_and_speech,
     ),
     "CONN-6": Scenario(
         (f.Traffic, f.Joins, f.Leaves, f.Interleaving), (o.lost, o.torn, o.closed_unexpectedly), needs=has(Close)

@@ -30,7 +30,7 @@ from .target import Target
 
 WITNESS = -1
 """The connection that belongs to no client of the program: it fences when nobody else can."""
-SETTLE_PATIENCE = 0.05
+SETTLE_PATIENCE = 0.25
 """Seconds to wait for the relay to have read a write; a relay that is slower only sees the write joined to the next."""
 STUCK_PATIENCE = 3.0
 """Seconds after which a write that makes no progress counts as refused by the relay."""

@@ -10,7 +10,7 @@ import msgspec
 from torq_conformance import executor, faults, features, streams, target
 from torq_conformance.checks import bench, connections, life, resources, unfinished
 from torq_conformance.profile import UNIX_SOCKET_BYTES, Profile, rules_for
-from torq_conformance.program import Idle
+from torq_conformance.program import Flood, Idle
 from torq_conformance.requirements import DOMAIN_NAMES, requirements, settings
 from torq_engine.operations.configuration import RelayConfig
 
@@ -83,8 +83,10 @@ def test_figures_of_the_notes_are_those_that_the_suite_judges_by() -> None:
     rules = rules_for(Profile(name="plain"), "signal")
     assert told("CONN-1", f"{target.START_TIMEOUT:.0f} s from its start")
     assert told("CONN-2", f"waits {bench.PATIENCE:.0f} s")
-    idle = next(step for step in features.silence(rules)[0].steps if isinstance(step, Idle))
-    assert told("CONN-3", f"{idle.milliseconds / 1000:g} s")
+    silence, speech = features.silence_and_speech(rules)
+    assert told("CONN-3", f"{next(step for step in silence.steps if isinstance(step, Idle)).milliseconds / 1000:g} s")
+    flood = next(step for step in speech.steps if isinstance(step, Flood))
+    assert told("CONN-3", f"{flood.count:,} frames".replace(",", " "))
     assert told("CONN-4", f"within {connections.MANY_SECONDS:.0f} s")
     assert told("FRAME-5", f"names {unfinished.LONGEST_PARTIAL:g} s or less")
     assert told("VAL-5", f"waits {executor.SILENCE:.0f} s")

@@ -58,7 +58,7 @@ from .tables import (
     long_stream,
     overflows_twice,
     repeats,
-    silence,
+    silence_and_speech,
     whatever_is_valid,
 )
 
@@ -118,6 +118,6 @@ __all__ = [
     "long_stream",
     "overflows_twice",
     "repeats",
-    "silence",
+    "silence_and_speech",
     "whatever_is_valid",
 ]

@@ -189,7 +189,7 @@ class RepeatIgnored(Framer):
             self.last = frame
 
 
-@mutant("deaf-after-65536", "FWD-1", "hears a connection no more when a counter of two bytes is full")
+@mutant("deaf-after-65536", "CONN-3 FWD-1", "hears a connection no more when a counter of two bytes is full")
 class DeafAfter65536(Framer):
     heard = 0
 

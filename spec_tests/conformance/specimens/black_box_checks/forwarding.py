@@ -70,7 +70,7 @@ def zero_checksum_frame(header: bytes, kind: int) -> bytes:
 @check("FWD-7", "FWD-3")
 def forwards_every_size_up_to_the_maximum(subject: Subject) -> None:
     kind, frames = TYPES[subject.domain], []
-    for size in (301, 4096, 65_503, 65_504, 65_535, 65_536, 65_537, 131_072, MAX_SIZE - 1, MAX_SIZE):
+    for size in (301, 1500, 4096, 65_503, 65_504, 65_535, 65_536, 65_537, 131_072, MAX_SIZE - 1, MAX_SIZE):
         room = size - 32
         values = [60_000] * (room // 70_000)
         rest = room - sum(value + 5 for value in values)
@@ -130,6 +130,15 @@ def any_sequence_of_any_source_is_forwarded_however_often(subject: Subject) -> N
         clients = relay.joined(2, subject.ping)
         for sender in clients:
             transmit(sender, clients, frames, b"".join(frames), subject.fence)
+
+
+@check("CONN-3", "FWD-1")
+def a_client_is_heard_however_long_it_speaks_and_repeats_itself(subject: Subject) -> None:
+    batch = b"".join(subject.valid(sequence) for sequence in range(2_000))
+    with subject.start() as relay:
+        clients = relay.joined(2, subject.ping)
+        for _ in range(33):
+            transmit(clients[0], clients, [batch], batch, subject.fence)
 
 
 @check("FWD-6", "FWD-1")
