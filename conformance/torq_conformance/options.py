@@ -135,6 +135,14 @@ def target_words(address: str | None, command_line: str | None, domain: str) -> 
     return f"--exec {shlex.quote(command_line)}" if command_line else f"--domain {domain}"
 
 
+def check_line(where: str, *, domain: str, profile: str, requirement: str) -> str:
+    """The line that judges a requirement again by its fixed check; ``where`` is what :func:`target_words` gives."""
+    words = ["torq-conformance", where]
+    words += [] if where.startswith("--domain") else [f"--domain {domain}"]
+    words += [] if profile == "reference" else [f"--profile {shlex.quote(profile)}"]
+    return " ".join((*words, f"--section {requirement}"))
+
+
 def split_names(names: tuple[str, ...]) -> list[str]:
     """The names in comma-separated, repeatable options."""
     return [name.strip() for part in names for name in part.split(",") if name.strip()]

@@ -4,10 +4,11 @@ from collections import Counter
 
 from spec_tests.conformance.histories import Chronicle
 from spec_tests.conformance.program_strategies import rules_of
+from torq_conformance.history import History
 from torq_conformance.oracles import Finding
 from torq_conformance.plan import Plan
 from torq_conformance.profile import load_profile
-from torq_conformance.program import Connect, Frame, Program, Step, Tlv, Write
+from torq_conformance.program import Act, Connect, Frame, Program, Step, Tlv, Write
 from torq_conformance.reports.build import Ending, Entry, Setting, build
 from torq_conformance.reports.model import Report
 from torq_conformance.requirements import requirements
@@ -59,6 +60,13 @@ def crash() -> Counterexample:
     chronicle.history.crash = "the relay was ended by signal SIGSEGV"
     finding = Finding("crashed", "the relay to go on serving", chronicle.history.crash)
     return Counterexample("VAL-6", Program("signal", (Connect(0),)), [finding], chronicle.history, 20, 20)
+
+
+def failed_check(requirement: str = "LIFE-1") -> Counterexample:
+    """A fixed check failed: its steps are words."""
+    finding = Finding("status", "exit status 0 after SIGTERM", "1")
+    steps = (Act("start the relay: their_relay /tmp/a.sock"), Act("send SIGTERM to the relay"))
+    return Counterexample(requirement, Program("signal", steps), [finding], History(), 5, 5)
 
 
 def results() -> list[Result]:

@@ -9,7 +9,8 @@ import click
 from ..counting import counted, failing_runs
 from ..errors import UsageError
 from ..exits import Exit
-from ..options import target_for, target_options
+from ..options import check_line, target_for, target_options, target_words
+from ..profile import built_in_profiles, load_profile
 from ..record import Record, load, runs_that_prove_a_fix
 from ..requirements import requirements
 from ..runner import replay
@@ -52,6 +53,8 @@ def command(
     but too seldom to call it fixed); 2 wrong usage or no target.
     """
     record = load(file)
+    if record.of_a_check:
+        raise UsageError(_judged_by_a_check(record, file, target_words(address, command_line, "")))
     if script is not None:
         return _write_script(record, file, script)
     if domain is not None and domain != record.program.domain:
@@ -66,6 +69,25 @@ def command(
     with target_for(address, command_line, record.program.domain) as target:
         failed, shown = replay(record.program, record.requirement, record.rules, target, count)
     return _say(record, shown, failed, needed)
+
+
+def _judged_by_a_check(record: Record, file: Path, where: str) -> str:
+    """Why a fixed check cannot be replayed, and the line that does it again on the relay named, or the recorded one."""
+    if not where.startswith("--exec"):
+        where = target_words(None, record.target, "")
+    name = record.profile.name
+    built_in = name in built_in_profiles() and load_profile(name) == record.profile
+    line = check_line(
+        where,
+        domain=record.program.domain,
+        profile=name if built_in else f"{name}.toml",
+        requirement=record.requirement,
+    )
+    theirs = "" if built_in else f" (with the file of the profile {name!r} in place of {name}.toml)"
+    return (
+        f"{file} holds no program: {record.requirement} was found broken by a fixed check, which starts relays of its "
+        f"own and stops them, so its steps can be read but not replayed; judge it again with: {line}{theirs}"
+    )
 
 
 def _say(record: Record, shown: Counterexample, failed: int, needed: int) -> int:

@@ -19,6 +19,7 @@ from ..learned_profile import probed_profile
 from ..options import (
     Duration,
     Workers,
+    check_line,
     guess_domain,
     search_options,
     split_names,
@@ -267,7 +268,11 @@ class _Run(Observer):
     def _command(self) -> str:
         """The line that repeats this run."""
         options = self._options
-        words = ["torq-conformance", self._where, f"--domain {self._plan.domain}" * ("--domain" not in self._where)]
+        words = [
+            "torq-conformance",
+            self._where,
+            f"--domain {self._plan.domain}" * (not self._where.startswith("--domain")),
+        ]
         words.append(f"--profile {shlex.quote(options.profile)}")
         words += [f"--section {shlex.quote(each)}" for each in options.include]
         words += [f"--exclude {shlex.quote(each)}" for each in options.exclude]
@@ -280,9 +285,12 @@ class _Run(Observer):
     def _again(self, keeper: FailureKeeper, shown: Counterexample) -> tuple[str, str]:
         """What to do to see a failure again, and the line for it; a fixed check is done again, not replayed."""
         if all(isinstance(step, Act) for step in shown.program.steps):
-            domain = f" --domain {self._plan.domain}" * ("--domain" not in self._where)
-            profile = f" --profile {shlex.quote(self._options.profile)}" * (self._options.profile != "reference")
-            return "again", f"torq-conformance {self._where}{domain}{profile} --section {shown.requirement}"
+            return "again", check_line(
+                self._where,
+                domain=self._plan.domain,
+                profile=self._options.profile,
+                requirement=shown.requirement,
+            )
         return "replay", f"torq-conformance replay {shlex.quote(str(keeper.path(shown.requirement)))} {self._where}"
 
     def _end(self, keeper: FailureKeeper, report: Report) -> None:

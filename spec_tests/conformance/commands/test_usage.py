@@ -162,6 +162,37 @@ def test_a_counterexample_that_cannot_be_played_is_refused(
     assert words in shown.err
 
 
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [
+        ((), "--exec 'their_relay {socket}'"),
+        (("--domain", "signal"), "--exec 'their_relay {socket}'"),
+        (("--exec", "my_relay --domain {domain} {socket}"), "--exec 'my_relay --domain {domain} {socket}'"),
+        (("--script", "out.py"), "--exec 'their_relay {socket}'"),
+    ],
+)
+@pytest.mark.parametrize("requirement", ["LIFE-1", "ISO-2"])
+def test_replay_of_a_fixed_check_names_the_command_that_judges_it_again(
+    requirement: str, given: tuple[str, ...], where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = shown_runs.failed_check(requirement)
+    path = save(shown, profile=record().profile, seed=1, target="their_relay {socket}", folder=tmp_path)
+    said = run_command(capsys, "replay", str(path), *given)
+    assert (said.code, said.out) == (2, "")
+    assert f"{requirement} was found broken by a fixed check" in said.err
+    assert said.err.endswith(f"torq-conformance {where} --domain signal --section {requirement}\n")
+
+
+def test_replay_of_a_fixed_check_asks_for_the_profile_that_it_was_judged_by(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = msgspec.structs.replace(record().profile, name="my relay", queue_frames=5)
+    path = save(shown_runs.failed_check(), profile=profile, seed=1, target="theirs {socket}", folder=tmp_path)
+    said = run_command(capsys, "replay", str(path))
+    assert said.code == 2
+    assert "--profile 'my relay.toml' --section LIFE-1 (with the file of the profile 'my relay'" in said.err
+
+
 def test_replay_asks_which_relay_is_meant_instead_of_judging_another(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
