@@ -2,6 +2,8 @@
 
 import os
 import re
+import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from spec_tests.conformance.judged_relays import judged, plan_for, relay, specimen
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.checks import CHECKS, EXTRA_CHECKS, Bench, UnsupportedCheckError
-from torq_conformance.profile import load_profile
+from torq_conformance.profile import load_profile, rules_for
 from torq_conformance.verdict import Verdict
 
 REFERENCE = load_profile("reference")
@@ -89,6 +91,53 @@ def test_frame_5_is_not_judged_where_the_profile_names_no_time_or_a_long_one() -
 )
 def test_a_fault_is_found_by_the_check_that_looks_for_it(requirement: str, fault: str, kind: str) -> None:
     assert kind in kinds(requirement, fault)
+
+
+FORGETFUL = """
+from torq_conformance.specimens.cli import main
+from torq_conformance.specimens.correct.relay import Relay
+from torq_conformance.specimens.mutants.life_cycle import mutant
+
+@mutant("forgets-a-mebibyte", "LIFE-1", "throws away on SIGTERM what waits for a client, if it is more than 1 MiB")
+class Forgetful(Relay):
+    def deliver_rest(self, deadline):
+        for connection in self.connections.values():
+            if connection.outbox.bytes > 1 << 20:
+                connection.outbox.frames.clear()
+        super().deliver_rest(deadline)
+
+main()
+"""
+
+
+def test_life_1_a_relay_that_drains_a_mebibyte_and_no_more_is_found(tmp_path: Path) -> None:
+    script = tmp_path / "forgetful.py"
+    script.write_text(FORGETFUL, "utf-8")
+    relay = f"{sys.executable} {script} correct --socket {{socket}} --domain signal"
+    assert kinds("LIFE-1", command=relay) == set()
+    assert kinds("LIFE-1", command=f"{relay} --mutant forgets-a-mebibyte") == {"lost"}
+
+
+@pytest.mark.parametrize(("frames", "size"), [(50, 67_108_864), (10_000, 100_000)])
+def test_life_1_no_more_waits_than_the_profile_promises_to_hold(frames: int, size: int) -> None:
+    profile = msgspec.structs.replace(REFERENCE, queue_frames=frames, queue_bytes=size)
+    command = specimen("correct", "signal", f"--queue-frames {frames} --queue-bytes {size}")
+    with Bench(command, profile, rules_for(profile, "signal")) as bench:
+        assert list(CHECKS["LIFE-1"](bench)) == []
+    told = re.search(r"B sends (\d+) frames of 1 537 bytes", " ".join(bench.acts))
+    assert told
+    assert 0 < int(told[1]) <= min(frames, size // 1537)
+
+
+def test_life_1_what_is_shown_is_what_is_sent() -> None:
+    with Bench(specimen("correct", "signal"), REFERENCE, rules_of("signal")) as bench:
+        assert list(CHECKS["LIFE-1"](bench)) == []
+    shown = re.findall(r"frames of ([\d ]+) bytes.*: ([0-9a-f]+)(?: \.\.\. (\d+) more)?\)", "\n".join(bench.acts))
+    for size, data, more in shown:
+        announced = 32 + int.from_bytes(bytes.fromhex(data)[24:28], "little")
+        assert announced == int(size.replace(" ", "")) == len(data) // 2 + int(more or 0)
+    assert [size for size, _, _ in shown] == ["42", "1 537"]
+    assert any("B sends 2 728 frames of 1 537 bytes (4 192 936 bytes in all)" in act for act in bench.acts)
 
 
 def test_a_failing_check_says_how_to_repeat_it_by_hand() -> None:

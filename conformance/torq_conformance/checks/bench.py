@@ -1,7 +1,7 @@
 """What fixed checks are done with: relays of their own, plain clients, and a record of what was done.
 
 Facts: each check starts relays of its own from the target's command, so nothing it does is seen by the others; it says
-what it does in words and shows the first frame in hexadecimal, so that a failure can be read and repeated by hand.
+what it does in words and shows the first frame of each size, so that a failure can be read and repeated by hand.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
+from ..counting import counted
 from ..errors import TargetError
 from ..legality import fence_type
 from ..oracles import Finding
@@ -26,6 +27,10 @@ from ..target import SpawnedTarget
 
 PATIENCE = 5.0
 """Seconds that a relay gets for what it must do at once; LIFE-2 names the figure."""
+SEEING = 8
+"""Bytes of the one TLV in the frames that show who is served."""
+SHOWN_BYTES = 64
+"""Bytes of a frame that are shown; the rest is counted."""
 KEPT_OPEN = 0.1
 """Seconds that a connection stays open to count as taken, where the profile forwards nothing."""
 
@@ -111,6 +116,7 @@ class Bench:
     acts: list[str] = field(default_factory=list)
     evidence: Counter[str] = field(default_factory=Counter)
     sequence: int = 0
+    shown: set[int] = field(default_factory=set)
     clients: list[Client] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -137,15 +143,25 @@ class Bench:
             self.act(f"start the relay: {target.command_line}")
             yield target
 
-    def frame(self, size: int = 8) -> bytes:
+    def frame(self, size: int = SEEING) -> bytes:
         """A valid frame, unlike any other of the check; ``size`` is that of its one TLV in bytes."""
         self.sequence += 1
         self.evidence["frames"] += 1
         frame = Frame(self.rules.number, (Tlv(fence_type(self.rules), size),))
         data = encode_frame(frame, conn=0, number=self.sequence, sequence=self.sequence)
-        if self.sequence == 1:
-            self.act(f"(frames are valid, like this one with another sequence and checksum: {data[:64].hex()})")
+        if size not in self.shown:
+            self.shown.add(size)
+            purpose = ", sent to see who is served," if size == SEEING else ""
+            more = f" ... {len(data) - SHOWN_BYTES} more" if len(data) > SHOWN_BYTES else ""
+            self.act(
+                f"(frames of {counted(len(data), 'byte')}{purpose} are valid, like this one with another sequence, "
+                f"timestamp, label and checksum: {data[:SHOWN_BYTES].hex()}{more})"
+            )
         return data
+
+    def size_of(self, size: int) -> int:
+        """Bytes on the wire of a frame of the check whose TLV has ``size`` bytes."""
+        return Frame(self.rules.number, (Tlv(fence_type(self.rules), size),)).size
 
     def connect(self, target: SpawnedTarget) -> Client:
         """One more client. Raises TargetError when it cannot connect."""
