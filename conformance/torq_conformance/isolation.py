@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
+from .counting import counted, grouped
 from .history import History, Peer, Sent, Stalled
 from .legality import Fate
 from .oracles import Finding
@@ -30,6 +31,11 @@ def overflowed(stall: Stalled, rules: Rules) -> bool:
         return False
     in_sockets = rules.socket_bytes / (stall.bytes / stall.frames)
     return stall.frames > rules.queue_frames + in_sockets or stall.bytes > rules.queue_bytes + rules.socket_bytes
+
+
+def bound_of(rules: Rules) -> str:
+    """How much the relay's queue for one consumer holds, in words."""
+    return f"{counted(rules.queue_frames, 'frame')} or {counted(rules.queue_bytes, 'byte')}"
 
 
 def _during(peer: Peer, stall: Stalled, history: History) -> Iterator[Sent]:
@@ -73,8 +79,10 @@ def unbounded(history: History, rules: Rules) -> Iterator[Finding]:
             if held and all(sent.number in got for sent in held):
                 yield Finding(
                     "unbounded",
-                    f"at most {rules.queue_frames} frames held for {peer.name}",
-                    f"all {len(held)} that were sent while it did not read came in the end",
+                    f"at most {bound_of(rules)} held for {peer.name}",
+                    f"all {grouped(len(held))} that were sent while it did not read came in the end",
+                    frames=(held[0].number,),
+                    conns=(peer.conn,),
                 )
 
 
@@ -83,16 +91,35 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
     for peer, stall in _overflows(history, rules):
         if rules.overflow != "drop_oldest":
             if not peer.closed:
-                yield Finding("kept", f"{peer.name} disconnected past the bound of its queue", "it stays connected")
+                yield Finding(
+                    "kept",
+                    f"{peer.name} disconnected past the bound of its queue ({bound_of(rules)})",
+                    "it stays connected",
+                    conns=(peer.conn,),
+                )
             continue
         if peer.closed:
             yield Finding(
-                "closed", f"the oldest frames for {peer.name} dropped past the bound", f"it was closed ({peer.closed})"
+                "closed",
+                f"{peer.name} to stay connected, the oldest frames dropped past the bound of its queue "
+                f"({bound_of(rules)})",
+                f"it was closed ({peer.closed})",
+                conns=(peer.conn,),
             )
             continue
-        newest = max(_during(peer, stall, history), key=lambda sent: sent.number, default=None)
-        if newest is not None and all(received.number != newest.number for received in peer.received):
-            yield Finding("dropped", f"the newest frame {newest} kept for {peer.name}", "it was dropped")
+        held = {sent.number: sent for sent in _during(peer, stall, history)}
+        came = held.keys() & {received.number for received in peer.received}
+        newest = held[max(held)] if held else None
+        if newest is not None and newest.number not in came:
+            yield Finding(
+                "dropped",
+                f"the newest frame {newest} kept for {peer.name}, and the oldest dropped past the bound of its queue "
+                f"({bound_of(rules)})",
+                f"{newest} was dropped: of {counted(len(held), 'frame')} that were sent while {peer.name} did not read "
+                f"{grouped(len(came))} came, without the newest",
+                frames=(newest.number,),
+                conns=(peer.conn,),
+            )
 
 
 def not_resumed(history: History, rules: Rules) -> Iterator[Finding]:
@@ -109,7 +136,12 @@ def not_resumed(history: History, rules: Rules) -> Iterator[Finding]:
             missing = [sent for sent in later if sent.number not in got]
             if later and missing:
                 yield Finding(
-                    "lost", f"{peer.name} to get what is sent after it reads again", f"{missing[0]} and on: nothing"
+                    "lost",
+                    f"{peer.name} to get what is sent after it reads again",
+                    f"{missing[0]} and on: nothing",
+                    conns=(peer.conn,),
                 )
             elif not got.intersection(sent.number for sent in _during(peer, stall, history)):
-                yield Finding("lost", f"{peer.name} to get the newest of what it missed", "none of it")
+                yield Finding(
+                    "lost", f"{peer.name} to get the newest of what it missed", "none of it", conns=(peer.conn,)
+                )

@@ -57,6 +57,24 @@ def narrate(program: Program, history: History) -> Iterator[str]:
             number += sum(isinstance(item, Frame) for item in step.items[4:])
         elif isinstance(step, Flood):
             number += step.count
+    resumed = stalled_to_the_end(program)
+    if resumed:
+        reads = inflected(len(resumed), "reads", "read")
+        yield f"     when all is sent, {' and '.join(map(name, resumed))} {reads} again"
+
+
+def stalled_to_the_end(program: Program) -> list[int]:
+    """The connections that the program leaves stalled; all of them read again when it is over."""
+    stalled: set[int] = set()
+    for step in program.steps:
+        match step:
+            case Stall(conn=conn):
+                stalled.add(conn)
+            case Resume(conn=conn) | Close(conn=conn) | Connect(conn=conn):
+                stalled.discard(conn)
+            case Kill():
+                stalled.clear()
+    return sorted(stalled)
 
 
 def describe_steps(program: Program) -> Iterator[str]:

@@ -17,7 +17,7 @@ import msgspec
 from .counting import inflected
 from .diagram import RELAY, Diagram, Event
 from .history import History, Peer, Sent
-from .narrate import frames_in, step_words
+from .narrate import frames_in, stalled_to_the_end, step_words
 from .oracles import Finding
 from .program import (
     Act,
@@ -46,6 +46,13 @@ MAX_COLUMNS = 6
 MAX_EVENTS = 40
 MAX_PIECES = 4
 MAX_RECEIPTS = 12
+MAX_NOTE = 80
+
+NEVER = {"unserved": "nothing at all", "kept": "never closed"}
+"""What a connection never got, by the kind of the contradiction."""
+
+Timed = tuple[float, int, Event]
+"""An event, its moment, and its place among those of the same moment."""
 
 
 def diagram_of(counterexample: Counterexample) -> Diagram:
@@ -88,16 +95,29 @@ def _events(
     program: Program, history: History, frames: set[int], peers: set[int], findings: list[Finding]
 ) -> Iterator[Event]:
     """All events in order: steps and receipts merged by the moment at which the suite saw them."""
-    timed = [*_steps(program, history, frames), *_receipts(history, frames, peers)]
-    yield from (event for _, _, event in sorted(timed, key=lambda entry: entry[:2]))
-    yield from _missing(history, findings)
-    if history.stuck:
-        yield Event("note", history.stuck, marked=True)
-    if history.crash:
-        yield Event("note", history.crash, marked=True)
+    timed = [
+        *_steps(program, history, frames),
+        *_receipts(history, frames, peers),
+        *_resumed(program, history),
+    ]
+    events = [event for _, _, event in sorted(timed, key=lambda entry: entry[:2])]
+    events += _missing(history, findings)
+    events += [Event("note", said, marked=True) for said in (history.stuck, history.crash) if said]
+    yield from events
+    if findings and not any(event.marked for event in events):
+        yield Event("note", _shortened(findings[0].seen), marked=True)
 
 
-Timed = tuple[float, int, Event]
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_NOTE else f"{text[: MAX_NOTE - 4]} ..."
+
+
+def _resumed(program: Program, history: History) -> Iterator[Timed]:
+    """Who reads again only because the program is over."""
+    for conn in stalled_to_the_end(program):
+        peer = history.peers.get(conn)
+        if peer is not None and peer.stalls and peer.stalls[-1].ended:
+            yield peer.stalls[-1].ended, 0, Event("point", "reads again, all being sent", peer.name)
 
 
 def _steps(program: Program, history: History, frames: set[int]) -> Iterator[Timed]:
@@ -274,15 +294,15 @@ def _missing(history: History, findings: list[Finding]) -> Iterator[Event]:
     labels = dict.fromkeys(
         (f"{by_number[number]} never came", connection_name(conn))
         for finding in findings
-        if finding.kind == "lost"
+        if finding.kind in ("lost", "dropped")
         for number in finding.frames
         if number in by_number
         for conn in finding.conns
     )
     labels |= dict.fromkeys(
-        ("nothing at all", connection_name(conn))
+        (NEVER[finding.kind], connection_name(conn))
         for finding in findings
-        if finding.kind == "unserved"
+        if finding.kind in NEVER
         for conn in finding.conns
     )
     yield from (Event("missing", label, name, marked=True) for label, name in labels)

@@ -2,13 +2,16 @@
 
 from collections import Counter
 
+import msgspec
+
 from spec_tests.conformance.histories import Chronicle
 from spec_tests.conformance.program_strategies import rules_of
-from torq_conformance.history import History
+from torq_conformance.history import History, Stalled
+from torq_conformance.isolation import overflow_policy_broken
 from torq_conformance.oracles import Finding
 from torq_conformance.plan import Plan
 from torq_conformance.profile import load_profile
-from torq_conformance.program import Act, Connect, Frame, Program, Step, Tlv, Write
+from torq_conformance.program import Act, Connect, Frame, Program, Resume, Stall, Step, Tlv, Write
 from torq_conformance.reports.build import Ending, Entry, Setting, build
 from torq_conformance.reports.model import Report
 from torq_conformance.requirements import requirements
@@ -60,6 +63,27 @@ def crash() -> Counterexample:
     chronicle.history.crash = "the relay was ended by signal SIGSEGV"
     finding = Finding("crashed", "the relay to go on serving", chronicle.history.crash)
     return Counterexample("VAL-6", Program("signal", (Connect(0),)), [finding], chronicle.history, 20, 20)
+
+
+def newest_dropped(queue_frames: int = 2, *, resumes: bool = False) -> Counterexample:
+    """B stops reading while A sends five frames; the queue holds fewer, and B gets the oldest of them."""
+    rules = msgspec.structs.replace(rules_of("signal"), queue_frames=queue_frames, socket_bytes=0)
+    chronicle = Chronicle(rules, 2)
+    peer = chronicle.peer(1)
+    stall = Stalled(chronicle.tick())
+    sent = [chronicle.sends(0, frame()) for _ in range(5)]
+    chronicle.gets(0, *sent)
+    stall.frames, stall.bytes = len(sent), sum(len(each.data) for each in sent)
+    stall.ended = chronicle.tick()
+    peer.stalls.append(stall)
+    chronicle.gets(1, *sent[:queue_frames])
+    for each in sent:
+        each.step = 3
+    steps: list[Step] = [Connect(0), Connect(1), Stall(1), Write(0, (frame(),) * 5)]
+    steps += [Resume(1)] if resumes else []
+    findings = list(overflow_policy_broken(chronicle.history, rules))
+    assert findings
+    return Counterexample("ISO-3", Program("signal", tuple(steps)), findings, chronicle.history, 5, 5)
 
 
 def failed_check(requirement: str = "LIFE-1") -> Counterexample:

@@ -8,10 +8,18 @@ from spec_tests.conformance import shown_runs
 from spec_tests.conformance.histories import Chronicle
 from spec_tests.conformance.program_strategies import programs
 from torq_conformance.history import History
-from torq_conformance.narrate import contradictions, describe_steps, evidence, narrate, prose, upper_bound
+from torq_conformance.narrate import (
+    contradictions,
+    describe_steps,
+    evidence,
+    narrate,
+    prose,
+    stalled_to_the_end,
+    upper_bound,
+)
 from torq_conformance.oracles import Finding, lost
 from torq_conformance.profile import load_profile, rules_for
-from torq_conformance.program import Program, connection_name
+from torq_conformance.program import Close, Connect, Kill, Program, Resume, Stall, Step, connection_name
 from torq_conformance.verdict import Counterexample, Verdict
 
 
@@ -88,6 +96,40 @@ def test_every_step_of_every_program_has_its_words(program: Program) -> None:
     assert all(step.strip() and "\n" not in step for step in steps)
     numbered = [line for line in narrate(program, History()) if line[:3].strip()]
     assert [line[5:] for line in numbered] == steps
+
+
+def test_iso_3_the_bound_of_the_queue_stands_beside_what_came() -> None:
+    assert prose(shown_runs.newest_dropped()) == (
+        "Expected was the newest frame A4 kept for B, and the oldest dropped past the bound of its queue (2 frames or "
+        "67 108 864 bytes), but A4 was dropped: of 5 frames that were sent while B did not read 2 came, without the "
+        "newest."
+    )
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_who_stalls_to_the_end_is_said_to_read_again(resumes: bool) -> None:
+    shown = shown_runs.newest_dropped(resumes=resumes)
+    lines = list(narrate(shown.program, shown.history))
+    assert ("     when all is sent, B reads again" in lines) is not resumes
+    assert ("  5  B reads again" in lines) is resumes
+
+
+@pytest.mark.parametrize(
+    ("steps", "resumed"),
+    [
+        ((Stall(0), Stall(1)), [0, 1]),
+        ((Stall(0), Resume(0), Stall(1)), [1]),
+        ((Stall(0), Resume(0), Stall(0)), [0]),
+        ((Stall(0), Close(0)), []),
+        ((Stall(0), Kill()), []),
+        ((Stall(0), Close(0), Connect(0)), []),
+        ((), []),
+    ],
+)
+def test_only_who_stands_and_was_not_resumed_reads_again_at_the_end(
+    steps: tuple[Step, ...], resumed: list[int]
+) -> None:
+    assert stalled_to_the_end(Program("signal", (Connect(0), Connect(1), *steps))) == resumed
 
 
 @pytest.mark.parametrize("count", [1, 3, 7])

@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spec_tests.conformance import shown_runs
 from spec_tests.conformance.program_strategies import programs
@@ -73,6 +74,34 @@ def test_what_the_contradiction_is_about_is_marked_and_nothing_else() -> None:
     marked = [(event.kind, event.connection, event.label) for event in diagram.events if event.marked]
     assert marked == [("send", "A", "A0"), ("missing", "B", "A0 never came")]
     assert [event.label for event in diagram.events if not event.marked] == ["connects"] * 3 + ["A0", "A0"]
+
+
+def test_iso_3_the_newest_frame_that_was_dropped_and_who_lacks_it_are_marked() -> None:
+    events = diagram_of(shown_runs.newest_dropped()).events
+    marked = [(event.kind, event.connection, event.label) for event in events if event.marked]
+    assert marked == [("send", "A", "A0 ... A4 (5 frames)"), ("missing", "B", "A4 never came")]
+    labels = [(event.connection, event.label) for event in events]
+    assert labels.index(("B", "reads again, all being sent")) < labels.index(("B", "A0"))
+    assert labels.index(("A", "A4")) < labels.index(("B", "reads again, all being sent"))
+
+
+def test_who_is_resumed_by_a_step_does_not_read_again_twice() -> None:
+    events = diagram_of(shown_runs.newest_dropped(resumes=True)).events
+    assert [event.label for event in events if "reads again" in event.label] == ["reads again"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    program=programs(),
+    kind=st.sampled_from(("lost", "kept", "delayed", "dropped", "stuck", "a kind of tomorrow")),
+    conns=st.sampled_from(((), (0,))),
+    seen=st.text(max_size=200),
+)
+def test_something_is_marked_whatever_the_contradiction_names(
+    program: Program, kind: str, conns: tuple[int, ...], seen: str
+) -> None:
+    shown = Counterexample("ISO-1", program, [Finding(kind, "something", seen, conns=conns)], echoed(program), 1, 1)
+    assert any(event.marked for event in diagram_of(shown).events)
 
 
 def test_the_drawing_as_text_reads_from_top_to_bottom() -> None:
