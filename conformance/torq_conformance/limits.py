@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 
 from . import wire
+from .counting import counted
 from .probing import Probe
 from .program import encode_frame
 
@@ -168,9 +169,17 @@ def probe_max_connections(probe: Probe) -> None:
         refused = sum(1 for _ in _ended(opened))
     served = len(opened) - refused
     if refused or stop:
-        probe.learn("max_connections", served, f"of {len(opened)} connections {refused} were closed at once{stop}")
+        probe.learn(
+            "max_connections",
+            served,
+            f"of {counted(len(opened), 'connection')} {counted(refused, 'was', 'were')} closed at once{stop}",
+        )
     else:
-        probe.learn("connections_served", served, f"{served} connections were open at once, and none was refused")
+        probe.learn(
+            "connections_served",
+            served,
+            f"{counted(served, 'connection was', 'connections were')} open at once, and none was refused",
+        )
 
 
 def _ended(opened: list[socket.socket]) -> Iterator[socket.socket]:

@@ -14,6 +14,7 @@ from itertools import pairwise
 from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES
 
 from . import wire
+from .counting import counted
 from .history import History, Peer, Received, Sent
 from .legality import Fate
 from .owed import may_overflow, must_arrive
@@ -154,20 +155,21 @@ def torn(history: History, _: Rules) -> Iterator[Finding]:
     for receiver in history.peers.values():
         if receiver.torn:
             after = ", a fence of the suite among them" if wire.FENCE_MARK in receiver.rest else ""
-            whole = f"{len(receiver.received)} whole frame{'' if len(receiver.received) == 1 else 's'}"
+            whole = counted(len(receiver.received), "whole frame")
+            rest = counted(len(receiver.rest), "byte that begins", "bytes that begin")
             yield Finding(
                 "torn",
                 f"whole frames at {receiver.name}",
-                f"behind {whole} came {len(receiver.rest)} bytes that begin no frame "
-                f"({receiver.rest[:16].hex(' ')}){after}",
+                f"behind {whole} came {rest} no frame ({receiver.rest[:16].hex(' ')}){after}",
                 frames=_ended_in(history),
                 conns=(receiver.conn,),
             )
         elif receiver.rest and receiver.open:
+            last = counted(len(receiver.rest), "byte is", "bytes are")
             yield Finding(
                 "torn",
                 f"whole frames at {receiver.name}",
-                f"the last {len(receiver.rest)} bytes are an incomplete frame ({_announced(receiver.rest)})",
+                f"the last {last} an incomplete frame ({_announced(receiver.rest)})",
                 frames=_ended_in(history),
                 conns=(receiver.conn,),
             )

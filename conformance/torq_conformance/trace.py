@@ -14,7 +14,7 @@ from itertools import accumulate, groupby
 
 import msgspec
 
-from .counting import inflected
+from .counting import counted, inflected
 from .diagram import RELAY, Diagram, Event
 from .history import History, Peer, Sent
 from .narrate import frames_in, stalled_to_the_end, step_words
@@ -201,7 +201,8 @@ def _step_events(step: object, number: int, frames: set[int], unfinished: dict[i
         case Finish(conn=conn):
             begun = unfinished.pop(conn, None)
             left = sum(item.size for item in begun.items) - begun.size if begun else 0
-            return [Event("send", f"the other {left} bytes", connection_name(conn), marked=begun is not None)]
+            rest = f"the other {counted(left, 'byte')}"
+            return [Event("send", rest, connection_name(conn), marked=begun is not None)]
         case HalfClose(conn=conn):
             return [Event("point", "ends its sending", connection_name(conn))]
         case Close(conn=conn, reset=reset):
@@ -337,10 +338,10 @@ def _abridged(events: list[Event]) -> Iterator[Event]:
     for place, event in enumerate(events):
         if place in kept:
             if skipped:
-                yield Event("note", f"... {skipped} more events ...")
+                yield Event("note", f"... {counted(skipped, 'more event')} ...")
                 skipped = 0
             yield event
         else:
             skipped += 1
     if skipped:
-        yield Event("note", f"... {skipped} more events ...")
+        yield Event("note", f"... {counted(skipped, 'more event')} ...")

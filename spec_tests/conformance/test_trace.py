@@ -173,6 +173,19 @@ def test_a_long_run_of_receipts_is_one_event_for_each_receiver() -> None:
     assert received == [("A", "A0 ... A499 (500 frames)"), ("B", "A0 ... A499 (500 frames)")]
 
 
+def test_a_single_byte_is_not_called_bytes() -> None:
+    frame = shown_runs.frame()
+    program = Program("signal", (Connect(0), Write(0, (frame,), stop=frame.size - 1), Finish(0)))
+    labels = [event.label for event in diagram_of(counterexample(program)).events]
+    assert "the other 1 byte" in labels
+    peers = {0: Peer(0, 1, rest=b"\xef"), 1: Peer(1, 2, rest=b"\x00", torn=True)}
+    seen = [finding.seen for finding in torn(History(peers=peers), rules_for(load_profile("reference"), "signal"))]
+    assert seen == [
+        "the last 1 byte is an incomplete frame (ef)",
+        "behind 0 whole frames came 1 byte that begins no frame (00)",
+    ]
+
+
 @pytest.mark.parametrize("label", ["semi;colon", "a#b", "<b>bold</b>", "two\nlines"])
 def test_mermaid_takes_any_label(label: str) -> None:
     events = diagram_of(shown_runs.lost_frame()).events

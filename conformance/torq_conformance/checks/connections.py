@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torq_protocol.constants import MAGIC_BYTES
 
+from ..counting import counted
 from ..errors import TargetError
 from ..oracles import Finding
 from ..target import SpawnedTarget
@@ -120,15 +121,15 @@ def refuses_above_its_limit(bench: Bench) -> Iterator[Finding]:
         raise UnsupportedCheckError("the profile names no max_connections to test")
     _room_for(limit)
     with bench.relay() as target:
-        bench.act(f"open {limit} connections, then one more, then see whether the {limit} are served")
+        bench.act(f"open {counted(limit, 'connection')}, then one more, then see whether the {limit} are served")
         clients = [bench.connect(target) for _ in range(limit)]
         if not bench.reaches(clients[0], clients):
-            yield Finding("lost", f"a frame at each of {limit} clients", "not all of them got it")
+            yield Finding("lost", f"a frame at each of {counted(limit, 'client')}", "not all of them got it")
             return
         if not _is_refused(bench, target):
             yield Finding("admitted", f"connection {limit + 1} to be refused", "it stays open, or waits in the backlog")
         if any(client.closed for client in clients) or not bench.reaches(clients[0], clients):
-            yield Finding("disturbed", f"the {limit} connections to go on being served", "they are not")
+            yield Finding("disturbed", f"the {counted(limit, 'connection')} to go on being served", "they are not")
 
 
 def _is_refused(bench: Bench, target: SpawnedTarget) -> bool:

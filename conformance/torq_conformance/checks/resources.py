@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torq_protocol.constants import HEADER_SIZE
 
+from ..counting import counted
 from ..oracles import Finding
 from .bench import Bench
 from .connections import MANY, MANY_SECONDS, room_for_many
@@ -97,7 +98,9 @@ def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
             growth = memory(pid) - before
             if growth > most:
                 yield Finding(
-                    "unbounded", f"at most {bound} bytes held for a consumer", f"memory grew by {growth} bytes"
+                    "unbounded",
+                    f"at most {counted(bound, 'byte')} held for a consumer",
+                    f"memory grew by {counted(growth, 'byte')}",
                 )
                 break
         bench.evidence["bytes held for a stalled consumer"] = max(0, growth)
@@ -127,4 +130,8 @@ def costs_nothing_to_claim(bench: Bench) -> Iterator[Finding]:
         bench.evidence["bytes for what headers claim"] = max(0, growth)
         most = MEMORY_SLACK + WAITING * CONNECTION_BYTES
         if growth > most:
-            yield Finding("costly", f"at most {most} bytes for {len(claims)} headers", f"memory grew by {growth} bytes")
+            yield Finding(
+                "costly",
+                f"at most {counted(most, 'byte')} for {counted(len(claims), 'header')}",
+                f"memory grew by {counted(growth, 'byte')}",
+            )

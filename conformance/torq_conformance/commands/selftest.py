@@ -92,7 +92,8 @@ def command(**given: object) -> int:
     relays = counted(len(chosen) // options.repeat, "relay")
     times = f", each {options.repeat} times" if options.repeat > 1 else ""
     click.echo(
-        f"{relays}{times}, up to {effort.max_examples} programs a requirement, seed {effort.seed}, {workers} at a time"
+        f"{relays}{times}, up to {counted(effort.max_examples, 'program')} a requirement, seed {effort.seed}, "
+        f"{workers} at a time"
     )
     done = run_selftest(chosen, effort, workers=workers, told=_tell)
     _conclude(done)
@@ -125,7 +126,7 @@ def _tell(outcome: Outcome) -> None:
         word, why = "killed", f"by {outcome.killed_by}"
     else:
         word, why = "SURVIVES", f"nothing of {', '.join(outcome.expected)} fails"
-    effort = f"({outcome.programs} programs, {outcome.seconds:.1f} s, seed {outcome.seed})"
+    effort = f"({counted(outcome.programs, 'program')}, {outcome.seconds:.1f} s, seed {outcome.seed})"
     click.echo(f"{word:<11} {outcome.name:<30} {outcome.domain:<11} {why} {effort}")
 
 
