@@ -227,6 +227,8 @@ def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: mu
         told.put(_Event("error", -1, (str(error),)))
     except KeyboardInterrupt:
         told.cancel_join_thread()  # nobody reads any more
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the work is over: an end that comes now needs no traceback
 
 
 def _next(todo: multiprocessing.Queue[_Task | None]) -> _Task | None:

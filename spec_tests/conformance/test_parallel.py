@@ -1,6 +1,9 @@
 """Workers, shards and the shared database: the same verdicts, however a run is divided."""
 
 import dataclasses
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -52,6 +55,24 @@ def test_one_requirement_is_split_over_the_workers_by_seed() -> None:
 def test_a_worker_that_cannot_start_its_relay_ends_the_run_with_the_reason() -> None:
     with pytest.raises(ConformanceError, match="no-such-relay"):
         judge_in_workers(plan_for("FWD-6", max_examples=1), "no-such-relay {socket}", 2, Heard())
+
+
+DONE = """
+import multiprocessing, os, signal
+from torq_conformance.parallel import _work
+
+if __name__ == "__main__":
+    todo, told = multiprocessing.Queue(), multiprocessing.Queue()
+    todo.put(None)
+    _work("never started", todo, told)
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pause()
+"""
+
+
+def test_a_worker_that_has_no_work_left_is_ended_without_a_traceback() -> None:
+    done = subprocess.run([sys.executable, "-c", DONE], capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "", "")
 
 
 def test_the_gravest_verdict_of_the_parts_counts_and_the_evidence_is_summed() -> None:
