@@ -245,7 +245,8 @@ class _Diff(Watcher):
             self._show(entry, found)
         self._out.print()
         for each in outcome.stale:
-            self._out.print(Text.assemble((f"{'STALE':<12}", "bold red"), f"{each.id} is accepted but does not appear"))
+            said = f"{each.id} is accepted but does not appear"
+            self._out.print(Text.assemble((f"{'STALE':<12}", "bold red"), said), soft_wrap=True)
         cut_short = any(result.cut_short for result in results)
         code = Exit.FAIL if outcome.unaccepted or (outcome.stale and not cut_short) else Exit.PASS
         code = Exit.UNKNOWN if cut_short and code is Exit.PASS else code
