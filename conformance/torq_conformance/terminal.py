@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from .counting import counted, failing_runs
+from .counting import counted, failing_runs, inflected
 from .narrate import contradictions, evidence, narrate, prose
 from .plan import Observer, Plan
 from .printable import visible
@@ -207,7 +207,8 @@ def show_last_screen(out: Console, outcome: Outcome) -> None:
     counts.append(f"({counted(programs, 'program')} in {report.seconds:.1f} s)")
     out.print(counts, soft_wrap=True)
     if report.stop_reason:
-        judged = f"{len(outcome.results)} of {counted(len(report.judgements), 'requirement')} were judged"
+        verb = inflected(len(outcome.results), "was", "were")
+        judged = f"{len(outcome.results)} of {counted(len(report.judgements), 'requirement')} {verb} judged"
         out.print(Text(f"INCOMPLETE: {visible(report.stop_reason)}; {judged}", style="bold yellow"), soft_wrap=True)
     else:
         _show_unjudged(out, outcome.results)
