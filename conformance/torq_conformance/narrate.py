@@ -279,7 +279,6 @@ _PROSE = {
     "replayed": "{expected} may come, yet {seen}",
     "reordered": "{seen}; yet {expected} is required: both cannot hold",
     "closed": "the relay owes {expected}, but {seen}",
-    "kept": "the relay has {expected}, but {seen}",
     "stuck": "the relay has to go on reading, but {seen}",
     "crashed": "the relay has to go on serving, but {seen}",
 }

@@ -98,6 +98,11 @@ def test_every_step_of_every_program_has_its_words(program: Program) -> None:
     assert [line[5:] for line in numbered] == steps
 
 
+def test_a_connection_that_is_kept_reads_as_a_sentence() -> None:
+    finding = Finding("kept", "A to be closed after its framing error", "it stays connected")
+    assert said(finding) == "Expected was A to be closed after its framing error, but it stays connected."
+
+
 def test_iso_3_the_bound_of_the_queue_stands_beside_what_came() -> None:
     assert prose(shown_runs.newest_dropped()) == (
         "Expected was the newest frame A4 kept for B, and the oldest dropped past the bound of its queue (2 frames or "
