@@ -67,7 +67,7 @@ def _features_of_frames(program: Program, writes: list[Write], floods: list[Floo
         "header-only frames": sum(not (frame.tlvs or frame.tail) for frame in frames),
         "extended TLVs": sum(any(tlv.extended or tlv.size > 255 for tlv in frame.tlvs) for frame in frames),
         "foreign domains": sum(frame.domain != own for frame in frames),
-        "wrong checksums": sum(frame.checksum not in ("good", "made-zero") for frame in frames),
+        "wrong checksums": sum(bool(frame.wrong_checksum) for frame in frames),
         "right checksums of 0": sum(frame.checksum == "made-zero" for frame in frames),
         "foreign types": sum(any(tlv.type not in own.type_range for tlv in frame.tlvs) for frame in frames),
         "malformed payloads": sum(bool(frame.tail) for frame in frames),

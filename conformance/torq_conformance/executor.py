@@ -164,16 +164,21 @@ class _Play(Faults):
         return witness.sending
 
     def _seen_hanging(self) -> str:
-        """How a relay that has served before hangs: of two new connections, one never gets the fence of the other."""
-        sender, receiver = self._open(PROBE), self._open(PROBE - 1)
-        if sender is None or receiver is None:
+        """How a relay that has served before hangs: of two new connections that both write, none gets anything."""
+        pair = [link for link in (self._open(PROBE), self._open(PROBE - 1)) if link is not None]
+        if len(pair) < 2:
             return self._history.crash
+
+        def is_served() -> bool:
+            return any(link.buffer or link.peer.joined is not None for link in pair)
+
         share = max(self.patience.hanging, LEAST_OF_HANGING)
         wait, deadline = 0.001, time.monotonic() + HANGING * share
-        while not (served := bool(receiver.buffer) or receiver.peer.joined is not None):
-            if time.monotonic() > deadline or not self._fence(sender):
+        while not (served := is_served()):
+            written = [self._fence(link) for link in pair]
+            if time.monotonic() > deadline or not all(written):
                 break
-            self._pump_until(lambda: bool(receiver.buffer) or receiver.peer.joined is not None, wait)
+            self._pump_until(is_served, wait)
             wait = min(wait * 2, 0.2)
         self.patience.hanging = Patience.after(share, met=served)
         if served:

@@ -70,6 +70,7 @@ class Peer:
     half_closed: bool = False
     indefinite: bool = False
     fenced_by: set[int] = field(default_factory=set)
+    old_fences: list[int] = field(default_factory=list)
     reads: bool = True
     stalls: list[Stalled] = field(default_factory=list)
 

@@ -69,8 +69,8 @@ def _fault(frame: Frame, rules: Rules) -> str:
         return f"its version is {frame.version}"
     if rules.strict and frame.source is not None and frame.source not in REGISTRY.source_numbers:
         return f"its source {frame.source} is unknown"
-    if rules.checksum and frame.checksum not in ("good", "made-zero"):
-        return f"its checksum is wrong ({frame.checksum})"
+    if rules.checksum and frame.wrong_checksum:
+        return f"its checksum is wrong ({frame.wrong_checksum})"
     return _payload_fault(frame, rules)
 
 

@@ -145,7 +145,8 @@ def _plainer_items(item: Item) -> Iterator[Item]:
         replace(item, flags=0),
         replace(item, sequence=None),
         replace(item, timestamp=None),
-        replace(item, checksum="good" if item.checksum != "made-zero" else item.checksum),
+        replace(item, checksum="good" if item.checksum != "made-zero" else item.checksum, bit=0),
+        replace(item, bit=0),
     ):
         if changed != item:
             yield changed

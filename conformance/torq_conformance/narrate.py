@@ -167,7 +167,7 @@ def _describe_item(item: Item, sender: str, number: int) -> str:
     if item.tail:
         facts.append(f"then the bytes {item.tail}")
     if item.checksum != "good":
-        facts.append(f"checksum {item.checksum}")
+        facts.append(f"checksum {item.wrong_checksum or item.checksum}")
     if item.version != 1:
         facts.append(f"version {item.version}")
     if item.source is not None:

@@ -254,6 +254,11 @@ def replayed(history: History, _: Rules) -> Iterator[Finding]:
                 frames=(sent.number,),
                 conns=(peer.conn,),
             )
+    for peer in history.peers.values():
+        for sequence in peer.old_fences[:1]:
+            author = connection_name(history.fences[sequence])
+            seen = f"a fence of {author}, which others had got before {peer.name} connected"
+            yield Finding("replayed", f"only frames sent after {peer.name} joined", seen, conns=(peer.conn,))
 
 
 def _ordered_numbers(peer: Peer) -> list[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 from zlib import crc32
 
 import msgspec
@@ -47,7 +47,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     all others of the run. Frames with both given, and without a value that has room for a label, are equal byte for
     byte: which of them has come is told by their order.
     ``checksum`` says what bytes 28 to 31 hold; "made-zero" is a right one: the last 4 bytes are chosen so that it is 0,
-    "one-bit" a wrong one in one bit, which follows from the frame's number.
+    "one-bit" is wrong in one ``bit`` only, of which 0 is the lowest.
     """
 
     domain: int
@@ -58,10 +58,16 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     flags: int = 0
     sequence: int | None = None
     timestamp: int | None = None
-    checksum: Literal["good", "zero", "inverted", "off-by-one", "high-bit", "one-bit", "with-field", "made-zero"] = (
-        "good"
-    )
+    checksum: Literal["good", "zero", "inverted", "off-by-one", "one-bit", "with-field", "made-zero"] = "good"
+    bit: Annotated[int, msgspec.Meta(ge=0, le=31)] = 0
     claim: int | None = None
+
+    @property
+    def wrong_checksum(self) -> str:
+        """In which way the checksum is wrong, in words; "" for a right one."""
+        if self.checksum in ("good", "made-zero"):
+            return ""
+        return f"bit {self.bit} flipped" if self.checksum == "one-bit" else self.checksum
 
     @property
     def size(self) -> int:
@@ -268,10 +274,10 @@ def encode_frame(frame: Frame, *, conn: int, number: int, sequence: int) -> byte
         len(payload) if frame.claim is None else frame.claim,
         0,
     )
-    return with_checksum(header + payload, frame.checksum, bit=number % 32)
+    return with_checksum(header + payload, frame.checksum, frame.bit)
 
 
-def with_checksum(message: bytes, checksum: str, *, bit: int = 0) -> bytes:
+def with_checksum(message: bytes, checksum: str, bit: int = 0) -> bytes:
     """The message with the checksum field filled in, rightly or in one of the wrong ways; ``bit`` is for "one-bit"."""
     value = wire.checksum(message)
     if checksum == "zero":
@@ -280,8 +286,6 @@ def with_checksum(message: bytes, checksum: str, *, bit: int = 0) -> bytes:
         value ^= 0xFFFFFFFF
     elif checksum == "off-by-one":
         value = (value + 1) & 0xFFFFFFFF
-    elif checksum == "high-bit":
-        value ^= 1 << 31
     elif checksum == "one-bit":
         value ^= 1 << bit
     elif checksum == "made-zero":

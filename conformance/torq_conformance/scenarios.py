@@ -6,7 +6,7 @@ says why.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -164,15 +164,24 @@ def joins_late(program: Program, _: History) -> bool:
 
 def overflows(program: Program, _: History) -> bool:
     """Thousands of frames were sent behind a client that did not read, whether or not the relay took them all."""
+    return max(_behind_silence(program), default=0) > 5_000
+
+
+def waits(program: Program, _: History) -> bool:
+    """More than a hundred frames were sent behind a client that did not read."""
+    return sum(_behind_silence(program)) > 100
+
+
+def _behind_silence(program: Program) -> Iterator[int]:
+    """How many frames each step sent while a client did not read."""
     silent: set[int] = set()
     for step in program.steps:
         if isinstance(step, Stall) or (isinstance(step, Connect) and not step.reads):
             silent.add(step.conn)
         elif isinstance(step, Resume):
             silent.discard(step.conn)
-        elif isinstance(step, Flood) and silent and step.count > 5_000:
-            return True
-    return False
+        elif isinstance(step, Flood | Write) and silent:
+            yield step.count if isinstance(step, Flood) else len(step.items)
 
 
 WHOLE = (o.lost, o.held_back, o.torn, o.altered, o.closed_unexpectedly)
@@ -207,7 +216,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "FWD-6": Scenario((f.HeaderOnly,), WHOLE),
     "FWD-7": Scenario((f.BigFrames,), WHOLE, steps=6, first=f.every_size),
-    "FWD-8": Scenario((f.ManyTlvs,), WHOLE),
+    "FWD-8": Scenario((f.ManyTlvs,), WHOLE, first=f.every_count),
     "FRAME-1": Scenario((f.Cuts,), (*WHOLE, o.duplicated), needs=cuts, first=f.every_cut),
     "FRAME-2": Scenario(
         (f.Batches, f.Freezes), (*WHOLE, o.duplicated), steps=6, needs=coalesces, first=f.every_full_read
@@ -274,13 +283,21 @@ SCENARIOS: dict[str, Scenario] = {
         (f.Traffic, f.Joins, f.Stalls),
         (o.lost, o.torn, o.reordered_within_sender, o.closed_unexpectedly, i.delayed),
         steps=6,
-        needs=overflows,
+        needs=waits,
         cost=10,
+        first=f.others_of_two_that_stall,
     ),
     "ISO-2": Scenario((f.Stalls,), (i.unbounded,), steps=4, needs=overflows, cost=20),
     "ISO-3": Scenario((f.Stalls,), (i.overflow_policy_broken,), steps=6, needs=overflows, cost=10),
     "ISO-4": Scenario((f.Stalls,), (o.torn, o.altered), steps=8, needs=overflows, cost=10, first=f.overflows_twice),
-    "ISO-5": Scenario((f.Stalls,), (o.reordered_within_sender, i.not_resumed), steps=6, needs=overflows, cost=10),
+    "ISO-5": Scenario(
+        (f.Stalls,),
+        (o.lost, o.reordered_within_sender, o.reordered_between_receivers, i.not_resumed),
+        steps=6,
+        needs=waits,
+        cost=10,
+        first=f.behind_a_stall,
+    ),
     "ISO-7": Scenario((f.Traffic, f.SendOnly), (o.lost, o.closed_unexpectedly), steps=6, needs=overflows, cost=10),
     "LIFE-2": Scenario(
         (f.Traffic, f.Joins, f.Kills), (o.unserved, o.lost), steps=4, needs=has(Kill), cost=10, spawned=True

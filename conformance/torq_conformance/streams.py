@@ -106,6 +106,7 @@ class Streams:
         self._poller = select.poll()
         self._by_fd: dict[int, Link] = {}
         self._known: dict[bytes, list[int]] = {}
+        self._fence_seen: dict[int, int] = {}
         self._sequence = 0
         self._tick = 0
 
@@ -221,6 +222,9 @@ class Streams:
     def _fenced(self, link: Link, frame: bytes) -> None:
         peer = link.peer
         sequence = int.from_bytes(frame[8:16], "little")
+        if self._fence_seen.setdefault(sequence, self._tick) < peer.connected:
+            peer.old_fences.append(sequence)
+            return
         link.latest_fence = max(link.latest_fence, sequence)
         conn = self._history.fences.get(sequence)
         if conn is not None:

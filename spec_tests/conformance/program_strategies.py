@@ -49,6 +49,7 @@ def frames(own_domain: int | None = None) -> st.SearchStrategy[Frame]:
         flags=st.integers(0, 255),
         timestamp=st.one_of(st.none(), st.integers(0, 2**64 - 1)),
         checksum=st.sampled_from(("good", "good", "good", "zero", "inverted", "off-by-one", "one-bit", "with-field")),
+        bit=st.integers(0, 31),
     )
 
 

@@ -41,6 +41,8 @@ from .refused import (
 )
 from .tables import (
     all_within_a_frame,
+    behind_a_stall,
+    every_count,
     every_cut,
     every_cut_around_garbage,
     every_domain,
@@ -56,6 +58,7 @@ from .tables import (
     joins_behind_a_backlog,
     large_before_small,
     long_stream,
+    others_of_two_that_stall,
     overflows_twice,
     repeats,
     silence_and_speech,
@@ -101,6 +104,8 @@ __all__ = [
     "Visitors",
     "ZeroChecksums",
     "all_within_a_frame",
+    "behind_a_stall",
+    "every_count",
     "every_cut",
     "every_cut_around_garbage",
     "every_domain",
@@ -116,6 +121,7 @@ __all__ = [
     "joins_behind_a_backlog",
     "large_before_small",
     "long_stream",
+    "others_of_two_that_stall",
     "overflows_twice",
     "repeats",
     "silence_and_speech",

@@ -49,11 +49,17 @@ ABOVE_A_READ = 70_000
 """Bytes of a frame that no read holds."""
 SMALL_FRAME_SIZES = range(34, 601)
 """Bytes of frames that are written alone."""
+TLV_COUNTS = (2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1_000, 1_024, 4_096)
+"""TLVs of a frame: about every number that a list may be made for."""
+CLIENTS = 12
+"""Clients of one program that all do the same."""
 MIDDLE_FRAME_SIZES = range(601, 4_200)
 """Bytes of frames of which several are written at once."""
 BUFFER_SIZES = tuple(2**power for power in range(10, 21))
 """Bytes that buffers are made for: frames of about these sizes, and reads of exactly these, are tried."""
 SEQUENCES = (0, 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
+SILENCE_MS = 2_500
+"""A silence longer than any that a relay may take for the end of a client."""
 LONG_STREAM = 300
 """Frames of one client: more than a counter of one byte tells apart."""
 LONGER_STREAM = 2**16 + 400
@@ -71,6 +77,10 @@ def _free_type(rules: Rules) -> int:
 
 def _own(rules: Rules, size: int = 8) -> Frame:
     return Frame(rules.number, (Tlv(_free_type(rules), size),))
+
+
+def _empty_tlvs(rules: Rules, count: int) -> tuple[Tlv, ...]:
+    return (Tlv(_free_type(rules)),) * count
 
 
 def _sized(rules: Rules, size: int) -> Frame:
@@ -94,7 +104,7 @@ def silence_and_speech(rules: Rules) -> tuple[Program, ...]:
     """A client that is silent for more than a second and then sends, and one that hardly ends (CONN-3)."""
     one = Write(0, (_own(rules),))
     speech = (Flood(0, _own(rules), LONGER_STREAM), one, Write(1, (_own(rules),)))
-    return tuple(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in ((Idle(1_150), one), speech))
+    return tuple(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in ((Idle(SILENCE_MS), one), speech))
 
 
 def long_stream(rules: Rules) -> tuple[Program, ...]:
@@ -135,7 +145,14 @@ def every_size(rules: Rules) -> tuple[Program, ...]:
     writes += [Write(0, tuple(_sized(rules, size) for size in group)) for group in groups]
     if rules.max_message_size <= PROGRAM_BYTES:
         writes.append(Write(0, (_own(rules), _sized(rules, rules.max_message_size), _own(rules))))
-    return _programs(rules, writes)
+    large = _sized(rules, min(ABOVE_A_READ, rules.max_message_size))
+    of_each = (Write(conn, (large,)) for conn in range(CLIENTS if rules.granularity == "frames" else 1))
+    return (*_programs(rules, writes), Program(rules.domain, (*map(Connect, range(CLIENTS)), *of_each)))
+
+
+def every_count(rules: Rules) -> tuple[Program, ...]:
+    """Frames with many TLVs (FWD-8)."""
+    return _programs(rules, (Write(0, (Frame(rules.number, _empty_tlvs(rules, count)),)) for count in TLV_COUNTS))
 
 
 def every_cut(rules: Rules) -> tuple[Program, ...]:
@@ -198,18 +215,23 @@ def large_before_small(rules: Rules) -> tuple[Program, ...]:
 
 
 def joins_behind_a_backlog(rules: Rules) -> tuple[Program, ...]:
-    """A client that leaves, with much unread, and one that joins after it (FWD-5)."""
+    """A client that leaves, or is closed for what it sends, with much unread, and one that joins after it (FWD-5)."""
     frame = _own(rules, 1_400)
     begins = (Connect(0), Connect(1), Write(0, (_own(rules),)), Connect(2, reads=False))
-    # Each Sync proves a thing before the next: the backlog is at the relay, and then it has seen the client leave.
-    behind = (Flood(0, frame, BACKLOG_FRAMES), Sync(), Close(2), Sync(), Connect(3), Write(0, (_own(rules),)))
-    return (Program(rules.domain, (*begins, *behind)),)
+    ends: list[Step] = [Close(2)]
+    if rules.on_framing_error == "close":
+        ends.append(Write(2, (Raw(bytes(64).hex()),)))
+    # Each Sync proves a thing before the next: the backlog is at the relay, and then it has seen the client's end.
+    joins = (Sync(), Connect(3), Write(0, (_own(rules),)))
+    return tuple(Program(rules.domain, (*begins, Flood(0, frame, BACKLOG_FRAMES), Sync(), end, *joins)) for end in ends)
 
 
 def half_closes_at_once(rules: Rules) -> tuple[Program, ...]:
-    """A client that shuts down its sending side right behind a frame (CONN-7)."""
-    at_once = (Freeze(), Write(0, (_own(rules),), settle=False), HalfClose(0), Thaw())
-    return (Program(rules.domain, (Connect(0), Connect(1), *at_once)),)
+    """A client that shuts down its sending side right behind a frame, and one that then gets large ones (CONN-7)."""
+    at_once: tuple[Step, ...] = (Freeze(), Write(0, (_own(rules),), settle=False), HalfClose(0), Thaw())
+    sizes = (8, 5_000, min(ABOVE_A_READ, rules.max_message_size - 100), 8)
+    then: tuple[Step, ...] = (HalfClose(0), *(Write(1, (_sized(rules, size + 40),)) for size in sizes))
+    return tuple(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in (at_once, then))
 
 
 def overflows_twice(rules: Rules) -> tuple[Program, ...]:
@@ -220,17 +242,49 @@ def overflows_twice(rules: Rules) -> tuple[Program, ...]:
     return (Program(rules.domain, (Connect(0), Connect(1), *round_, *round_)),)
 
 
+def others_of_two_that_stall(rules: Rules) -> tuple[Program, ...]:
+    """Frames of every size for one that reads, while two others do not (ISO-1)."""
+    sizes = (40, 1_400, 5_000, min(ABOVE_A_READ, rules.max_message_size))
+    floods = (Flood(0, _sized(rules, size), max(8, 600_000 // size)) for size in sizes)
+    steps: tuple[Step, ...] = (Stall(1), Stall(2), *floods, Write(3, (_own(rules),)), Resume(1), Resume(2))
+    return (Program(rules.domain, (*map(Connect, range(4)), *steps)),)
+
+
+def behind_a_stall(rules: Rules) -> tuple[Program, ...]:
+    """What waited for a client, from two senders; and for one that is itself within a frame (ISO-5)."""
+    frame = _own(rules, 2_000)
+
+    # With a Sync now and then those who read are not behind as well.
+    def alternating(one: int, other: int) -> tuple[Step, ...]:
+        return (*(Write(one, (frame,)), Write(other, (frame,))) * 10, Sync()) * (BACKLOG_FRAMES // 20)
+
+    within = (
+        Write(1, (_own(rules),), stop=10),
+        Stall(1),
+        Flood(0, frame, BACKLOG_FRAMES),
+        Resume(1),
+        Sync(),
+        Finish(1),
+    )
+    return (
+        Program(rules.domain, (*map(Connect, range(3)), Stall(2), *alternating(0, 1), Resume(2), Sync())),
+        Program(rules.domain, (*map(Connect, range(3)), Stall(1), *alternating(2, 0), Resume(1), Sync())),
+        Program(rules.domain, (*map(Connect, range(3)), *within)),
+    )
+
+
 # --- frames that must be refused ------------------------------------------------------------------------------------
 
 
 def _refused(rules: Rules, wrong: Sequence[Frame], spoil: Spoil) -> tuple[Program, ...]:
-    """Wrong frames alone, several between right ones; and one of them cut, large, and both."""
+    """Wrong frames alone, several between right ones; and one of them cut, large, both, and with many TLVs."""
     good = _own(rules)
     writes = [Write(0, (frame,)) for frame in wrong]
     writes.append(Write(0, (good, *wrong[:TOGETHER], good)))
     small, large = spoil(_own(rules, 40)), spoil(_sized(rules, min(ABOVE_A_READ, rules.max_message_size // 2)))
     writes += [Write(0, (small, good), cuts=(cut,)) for cut in (4, 24, 32, 36, small.size - 1)]
     writes += [Write(0, (good, large, good)), Write(0, (large, good), cuts=(32, large.size // 2))]
+    writes += [Write(0, (spoil(Frame(rules.number, _empty_tlvs(rules, count))), good)) for count in TLV_COUNTS]
     return _programs(rules, writes)
 
 
@@ -266,10 +320,10 @@ def foreign_types(rules: Rules) -> tuple[Program, ...]:
 def every_wrong_bit(rules: Rules) -> tuple[Program, ...]:
     """Checksums with one wrong bit, every one of them (VAL-1)."""
 
-    def spoil(frame: Frame) -> Frame:
-        return msgspec.structs.replace(frame, checksum="one-bit")
+    def spoil(frame: Frame, bit: int = 31) -> Frame:
+        return msgspec.structs.replace(frame, checksum="one-bit", bit=bit)
 
-    return _refused(rules, [spoil(_own(rules))] * 160, spoil)
+    return _refused(rules, [spoil(_own(rules), bit) for bit in range(32) for _ in range(5)], spoil)
 
 
 def every_reserved_byte(rules: Rules) -> tuple[Program, ...]:

@@ -45,6 +45,7 @@ class Client:
     buffer: bytearray = field(default_factory=bytearray)
     received: list[tuple[str, bytes, int]] = field(default_factory=list)
     fenced_by: set[str] = field(default_factory=set)
+    old_fences: list[str] = field(default_factory=list)
     latest_fence: int = 0
     rest: bytes = b""
     torn: bool = False

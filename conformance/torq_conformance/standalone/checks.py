@@ -80,6 +80,8 @@ def replayed(run: Run) -> Iterator[str]:
         for name in client.order():
             if first[name] < client.connected:
                 yield f"{client.name} got {name}, which others had got before {client.name} connected"
+        for author in client.old_fences[:1]:
+            yield f"{client.name} got a fence of {author}, which others had got before {client.name} connected"
 
 
 def reordered_within_sender(run: Run) -> Iterator[str]:

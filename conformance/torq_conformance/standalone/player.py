@@ -36,6 +36,7 @@ class Run:
         self.late: set[tuple[str, str]] = set()
         self.pending: dict[str, tuple[bytes, int]] = {}
         self.fences: dict[int, str] = {}
+        self.fence_seen: dict[int, int] = {}
         self.sequence = 1_000_000
         self.now = 0
         self.stuck = ""
@@ -229,8 +230,12 @@ class Run:
         for frame in frames:
             if FENCE in frame[:64]:
                 number = int.from_bytes(frame[8:16], "little")
+                author = self.fences.get(number, "nobody")
+                if self.fence_seen.setdefault(number, self.now) < client.connected:
+                    client.old_fences.append(author)
+                    continue
                 client.latest_fence = max(client.latest_fence, number)
-                client.fenced_by.add(self.fences.get(number, ""))
+                client.fenced_by.add(author)
                 self.now += 1
                 client.joined = client.joined or self.now
             else:

@@ -23,6 +23,7 @@ SECTIONS = (
     "life_cycle",
     "security",
     "rare_states",
+    "combined_states",
 )
 
 

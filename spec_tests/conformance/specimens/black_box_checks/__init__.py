@@ -4,6 +4,7 @@ A section file holds the checks of a section of the requirements and enters them
 """
 
 from spec_tests.conformance.specimens.black_box_checks import (
+    combined,
     connections,
     domains,
     forwarding,
@@ -20,6 +21,7 @@ __all__ = [
     "CHECKS",
     "Check",
     "Subject",
+    "combined",
     "connections",
     "domains",
     "forwarding",

@@ -9,7 +9,7 @@ from spec_tests.conformance.specimens.black_box_checks.subject import Subject, c
 
 @check("LIFE-1")
 def sigterm_delivers_what_was_accepted_and_exits_0(subject: Subject) -> None:
-    frames = [subject.valid(number, 1500) for number in range(600)]
+    frames = [subject.valid(number, 5_000) for number in range(600)]
     with subject.start() as relay:
         stalled, sender = relay.joined(2, subject.ping)
         flood(sender, [sender], frames)

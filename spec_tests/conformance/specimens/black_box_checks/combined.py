@@ -1,0 +1,117 @@
+"""Two states at once: blocked and within a frame, silent and then heard, late and large."""
+
+import select
+import time
+
+from spec_tests.conformance.specimens.black_box_checks.subject import (
+    Subject,
+    check,
+    flood,
+    numbers,
+    refused,
+    transmit,
+)
+from spec_tests.conformance.specimens.specimen_process import EXECUTION, SIGNAL, TYPES, Client, frame, tlv
+
+SILENCE_S = 2.2
+BACKLOG = 300
+BACKLOG_BYTES = 2_000
+
+
+def a_backlog(sender: Client, readers: list[Client], frames: list[bytes]) -> bytes:
+    """What is sent while others do not read: far more than a socket holds."""
+    flood(sender, readers, frames)
+    return b"".join(frames)
+
+
+def speak_until_heard(speaker: Client, message: bytes, hearers: list[Client], patience_s: float) -> None:
+    deadline = time.monotonic() + patience_s
+    while not all(hearer.has_something() for hearer in hearers):
+        assert time.monotonic() < deadline, "it is never served"
+        speaker.send(message)
+
+
+@check("CONN-3", "FWD-1")
+def a_client_is_heard_and_served_whoever_speaks_first(subject: Subject) -> None:
+    with subject.start() as relay:
+        silent, speaker = relay.connect(), relay.connect()
+        speak_until_heard(speaker, subject.ping, [silent, speaker], subject.patience_s)
+
+
+@check("CONN-3")
+def a_client_that_was_silent_for_long_is_heard(subject: Subject) -> None:
+    with subject.start() as relay:
+        silent, speaker = relay.connect(), relay.connect()
+        speak_until_heard(speaker, subject.ping, [silent, speaker], subject.patience_s)
+        select.select([], [], [], SILENCE_S)  # the silence is what is checked
+        silent.send(subject.fence)
+        assert speaker.receive_until(subject.fence).endswith(subject.fence)
+
+
+@check("CONN-7")
+def a_half_closed_client_gets_frames_of_every_size(subject: Subject) -> None:
+    with subject.start() as relay:
+        half, sender = relay.joined(2, subject.ping)
+        half.finish_sending()
+        frames = [subject.valid(number, size) for number, size in enumerate((12, 5_000, 60_000, 12))]
+        transmit(sender, [half, sender], frames, b"".join(frames), subject.fence)
+
+
+@check("FWD-7")
+def each_of_many_clients_gets_large_frames(subject: Subject) -> None:
+    large = frame(1, tlv(TYPES[subject.domain], bytes(60_000)) * 2, subject.domain)
+    with subject.start() as relay:
+        clients = relay.joined(12, subject.ping)
+        transmit(clients[0], clients, [large], large, subject.fence)
+
+
+@check("DOM-2", domains=(SIGNAL, EXECUTION))
+def a_foreign_type_behind_many_own_ones_reaches_nobody(subject: Subject) -> None:
+    own, foreign = tlv(TYPES[subject.domain]), tlv(100, bytes(8))
+    refused(subject, *(frame(7, own * count + foreign, subject.domain) for count in (64, 256, 1_024)))
+
+
+@check("ISO-5", "ORD-2")
+def what_waited_for_a_client_comes_in_the_order_of_all(subject: Subject) -> None:
+    with subject.start() as relay:
+        slow, one, other = relay.joined(3, subject.ping)
+        sent = []
+        for number in range(BACKLOG):
+            sender, source = ((one, 20), (other, 21))[number % 2]
+            sent.append(frame(number, tlv(TYPES[subject.domain], bytes(BACKLOG_BYTES)), subject.domain, 1, source))
+            a_backlog(sender, [one, other], sent[-1:])
+        one.send(subject.fence)
+        assert numbers(slow.receive_until(subject.fence))[:-1] == list(range(BACKLOG))
+
+
+@check("ISO-5", "FWD-1")
+def a_backlog_comes_to_a_client_that_is_within_a_frame(subject: Subject) -> None:
+    frames = [subject.valid(number, BACKLOG_BYTES) for number in range(BACKLOG)]
+    with subject.start() as relay:
+        slow, sender = relay.joined(2, subject.ping)
+        slow.send_and_see_it_read(subject.fence[:10])
+        expected = a_backlog(sender, [sender], frames)
+        assert slow.receive(len(expected)) == expected
+        slow.send(subject.fence[10:])
+        assert sender.receive_until(subject.fence) == subject.fence
+
+
+@check("ISO-1")
+def two_that_do_not_read_keep_nothing_from_a_third(subject: Subject) -> None:
+    frames = [subject.valid(number, BACKLOG_BYTES) for number in range(BACKLOG)]
+    with subject.start() as relay:
+        _, _, third, sender = relay.joined(4, subject.ping)
+        a_backlog(sender, [third, sender], frames)
+
+
+@check("FWD-5")
+def who_joins_gets_nothing_of_one_that_was_closed_with_a_backlog(subject: Subject) -> None:
+    frames = [subject.valid(number, BACKLOG_BYTES) for number in range(BACKLOG)]
+    with subject.start() as relay:
+        closed, sender = relay.joined(2, subject.ping)
+        a_backlog(sender, [sender], frames)
+        closed.send_and_see_it_read(bytes(64))
+        closed.receive_all()
+        newcomer = relay.connect()
+        speak_until_heard(sender, subject.fence, [newcomer], subject.patience_s)
+        assert newcomer.receive(len(subject.fence)) == subject.fence
