@@ -7,12 +7,14 @@ fields, so that taking the first that still fails, again and again, ends.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import msgspec
 
 from .program import Close, Connect, Flood, Frame, Item, Program, Step, Sync, Tlv, Write
 
 SMALL_SIZES = (0, 1, 8)
+Thing = TypeVar("Thing")
 
 
 def simpler_programs(program: Program) -> Iterator[Program]:
@@ -99,12 +101,9 @@ def _plainer_writes(write: Write) -> Iterator[Write]:
     count = len(write.items)
     if count > 2 and all(isinstance(item, Frame) and item.tlvs for item in write.items):
         yield replace(write, items=_two_that_weigh_the_same(write.items), cuts=(), every=0)
-    half = count // 2
-    while half >= 1:
-        for start in range(0, count, half):
-            if half < count:
-                yield replace(write, items=write.items[:start] + write.items[start + half :])
-        half //= 2
+    for items in _without_some(write.items):
+        if items:
+            yield replace(write, items=items)
     if write.every:
         for every in (write.size // 2, 32):
             if every > write.every:
@@ -125,6 +124,15 @@ def _plainer_writes(write: Write) -> Iterator[Write]:
             yield replace(write, items=(*write.items[:index], plain, *write.items[index + 1 :]))
 
 
+def _without_some(things: tuple[Thing, ...]) -> Iterator[tuple[Thing, ...]]:
+    """All but some neighbours: without all of them, without each half, each quarter ... and each one."""
+    size = len(things)
+    while size >= 1:
+        for start in range(0, len(things), size):
+            yield things[:start] + things[start + size :]
+        size //= 2
+
+
 def _two_that_weigh_the_same(items: tuple[Item, ...]) -> tuple[Item, ...]:
     """Two frames of the same domain and type with as many bytes as many smaller ones."""
     first = next(item for item in items if isinstance(item, Frame))
@@ -137,8 +145,8 @@ def _plainer_items(item: Item) -> Iterator[Item]:
     if not isinstance(item, Frame):
         return
     replace = msgspec.structs.replace
-    for index in range(len(item.tlvs)):
-        yield replace(item, tlvs=item.tlvs[:index] + item.tlvs[index + 1 :])
+    for kept in _without_some(item.tlvs):
+        yield replace(item, tlvs=kept)
     for changed in (
         replace(item, version=1),
         replace(item, source=None),

@@ -40,7 +40,7 @@ ONCE_USED_UP = 0.12
 """Share of a patience that is left each time that it was used up."""
 LEAST = 0.02
 """Share of a patience that is always kept."""
-LEAST_OF_READING = 0.2
+LEAST_OF_READING = 0.04
 """Share of the patience with reading that is always kept: a slow relay is no silent one."""
 READ_SIZE = 262_144
 

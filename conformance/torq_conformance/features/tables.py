@@ -58,8 +58,8 @@ MIDDLE_FRAME_SIZES = range(601, 4_200)
 BUFFER_SIZES = tuple(2**power for power in range(10, 21))
 """Bytes that buffers are made for: frames of about these sizes, and reads of exactly these, are tried."""
 SEQUENCES = (0, 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
-SILENCE_MS = 2_500
-"""A silence longer than any that a relay may take for the end of a client."""
+SILENCES_MS = (1_150, 2_500)
+"""Silences that a relay may take for the end of a client; the short one first, for what fails there fails sooner."""
 LONG_STREAM = 300
 """Frames of one client: more than a counter of one byte tells apart."""
 LONGER_STREAM = 2**16 + 400
@@ -103,8 +103,9 @@ def _programs(rules: Rules, writes: Iterable[Write]) -> tuple[Program, ...]:
 def silence_and_speech(rules: Rules) -> tuple[Program, ...]:
     """A client that is silent for more than a second and then sends, and one that hardly ends (CONN-3)."""
     one = Write(0, (_own(rules),))
+    silences: list[tuple[Step, ...]] = [(Idle(milliseconds), one) for milliseconds in SILENCES_MS]
     speech = (Flood(0, _own(rules), LONGER_STREAM), one, Write(1, (_own(rules),)))
-    return tuple(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in ((Idle(SILENCE_MS), one), speech))
+    return tuple(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in (*silences, speech))
 
 
 def long_stream(rules: Rules) -> tuple[Program, ...]:
