@@ -256,8 +256,9 @@ def replayed(history: History, _: Rules) -> Iterator[Finding]:
             )
     for peer in history.peers.values():
         for sequence in peer.old_fences[:1]:
-            author = connection_name(history.fences[sequence])
-            seen = f"a fence of {author}, which others had got before {peer.name} connected"
+            author = history.fences.get(sequence)
+            whose = "of an earlier program" if author is None else f"of {connection_name(author)}"
+            seen = f"a fence {whose}, which others had got before {peer.name} connected"
             yield Finding("replayed", f"only frames sent after {peer.name} joined", seen, conns=(peer.conn,))
 
 

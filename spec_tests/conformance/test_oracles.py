@@ -229,6 +229,16 @@ def test_fwd_5_a_frame_seen_before_a_connection_existed_is_replayed_to_it() -> N
     assert "before D connected" in finding.seen
 
 
+def test_fwd_5_a_fence_of_the_past_is_a_replay_whoever_wrote_it() -> None:
+    chronicle = legal()
+    chronicle.join(3)
+    chronicle.history.fences[7] = 0
+    for sequence, whose in ((7, "a fence of A"), (8, "a fence of an earlier program")):
+        chronicle.history.peers[3].old_fences = [sequence]
+        (finding,) = findings(chronicle, o.replayed)
+        assert finding.seen == f"{whose}, which others had got before D connected"
+
+
 def test_fwd_5_a_frame_in_flight_may_reach_who_joins_meanwhile() -> None:
     chronicle = Chronicle(ECHO)
     sent = chronicle.sends(0)
