@@ -76,6 +76,7 @@ class Rules(msgspec.Struct, frozen=True):
     queue_frames: int
     queue_bytes: int
     socket_bytes: int = UNIX_SOCKET_BYTES
+    max_connections: int | None = None
 
     @property
     def types(self) -> range:
@@ -123,6 +124,7 @@ def rules_for(profile: Profile, name: str) -> Rules:
         overflow=profile.overflow,
         queue_frames=profile.queue_frames,
         queue_bytes=profile.queue_bytes,
+        max_connections=profile.max_connections,
     )
 
 

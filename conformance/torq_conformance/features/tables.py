@@ -147,8 +147,9 @@ def every_size(rules: Rules) -> tuple[Program, ...]:
     if rules.max_message_size <= PROGRAM_BYTES:
         writes.append(Write(0, (_own(rules), _sized(rules, rules.max_message_size), _own(rules))))
     large = _sized(rules, min(ABOVE_A_READ, rules.max_message_size))
-    of_each = (Write(conn, (large,)) for conn in range(CLIENTS if rules.granularity == "frames" else 1))
-    return (*_programs(rules, writes), Program(rules.domain, (*map(Connect, range(CLIENTS)), *of_each)))
+    clients = range(min(CLIENTS, rules.max_connections - 1) if rules.max_connections else CLIENTS)  # one is the witness
+    of_each = (Write(conn, (large,)) for conn in (clients if rules.granularity == "frames" else clients[:1]))
+    return (*_programs(rules, writes), Program(rules.domain, (*map(Connect, clients), *of_each)))
 
 
 def every_count(rules: Rules) -> tuple[Program, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import msgspec
 import pytest
 
 from spec_tests.conformance.judged_relays import judged, plan_for, relay, specimen
@@ -121,3 +122,10 @@ def test_a_program_made_valid_has_the_same_writes_and_is_forwarded_whole() -> No
         valid = all_valid(program)
         assert {fate for fate, _ in fates_of(valid, rules).values()} == {Fate.FORWARD}
         assert [frame.size for frame in frames(valid)] == [frame.size for frame in frames(program)]
+
+
+@pytest.mark.parametrize("limit", [4, 8, 13, 1_000])
+def test_conn_5_large_frames_are_for_no_more_clients_than_may_connect(limit: int) -> None:
+    rules = msgspec.structs.replace(rules_of("signal"), max_connections=limit)
+    connected = [sum(isinstance(step, Connect) for step in program.steps) for program in f.every_size(rules)]
+    assert max(connected) == min(12, limit - 1)
