@@ -12,7 +12,7 @@ from torq_conformance import features as f
 from torq_conformance.executor import Executor
 from torq_conformance.features.tables import PROGRAM_BYTES, SEQUENCES
 from torq_conformance.legality import Fate, fates_of
-from torq_conformance.program import Frame, Program, Write
+from torq_conformance.program import Connect, Frame, Program, Write
 from torq_conformance.requirements import requirements
 from torq_conformance.scenarios import SCENARIOS, all_valid
 from torq_conformance.specimens import mutants
