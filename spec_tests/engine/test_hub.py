@@ -300,3 +300,13 @@ def test_a_connection_that_is_ended_twice_is_counted_once() -> None:
         case.hub.disconnect(case.clients[1], CloseReason.OPERATOR)
     assert case.clients[1].id not in case.hub.connections
     assert case.hub.totals().balance() == 0
+
+
+def test_dom_1_what_the_logic_does_not_forward_is_cut_out_of_a_run_of_frames() -> None:
+    outlets = [BufferedOutlet(1_024), BufferedOutlet(1_024)]
+    hub = Case.form(FrameScanner(FramePolicy(1)), HubSettings(), lambda: 0.0, lambda header: header.sequence % 3 != 0)
+    sender, receiver = (hub.join(outlet, 1_024) for outlet in outlets)
+    hub.receive(sender, b"".join(frame(sequence=n) for n in (3, 1, 2, 6, 4, 9)))
+    hub.receive(sender, frame(sequence=12))
+    assert outlets[1].stream == b"".join(frame(sequence=n) for n in (1, 2, 4))
+    assert (sender.received_frames, sender.refused_frames, receiver.delivered_frames) == (7, 4, 3)
