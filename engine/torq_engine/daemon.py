@@ -127,7 +127,11 @@ def _operating_sockets(config: RelayConfig, held: ExitStack) -> dict[str, socket
 
 
 def _end_while_starting(number: int, frame: FrameType | None) -> None:
-    """Before the loop runs there is nothing to drain; a second signal shall not disturb how all is given back."""
+    """Before the loop runs there is nothing to drain; a second signal shall not disturb how all is given back.
+
+    An exception that a finalizer happens to run into is lost: the loop, when it runs after all, ends at once then.
+    """
+    _early_signals.append(number)
     signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
     for ending in _ENDING:  # one that had come before it was blocked
         signal.signal(ending, lambda number, frame: None)

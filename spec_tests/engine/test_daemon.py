@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -48,6 +49,29 @@ def test_life_1_queue_of_a_consumer_that_reads_late_is_delivered_within_the_drai
         relay.stops_listening()
         assert receive(receiver, 8000 * 74) == b"".join(sent)
         assert relay.ends() == 0
+
+
+SIGTERM_WITHIN_A_FINALIZER = """
+import os, signal, sys
+from torq_domains import signal as relay
+from torq_engine import daemon
+class Ended:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.getpid()
+daemon._check_descriptors = lambda: Ended() and None
+sys.argv[0] = "signal_relay"
+relay.main()
+"""
+
+
+def test_life_1_a_signal_while_starting_ends_the_relay_also_where_its_exception_is_lost() -> None:
+    with short_directory() as directory:
+        words = [sys.executable, "-c", SIGTERM_WITHIN_A_FINALIZER, "--socket", str(directory / "s")]
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, check=False)
+        assert ended.returncode == 0, ended.stderr
+        assert "Exception ignored" in ended.stderr
+        assert os.listdir(directory) == []
 
 
 def test_life_1_clients_that_had_connected_by_the_signal_are_still_heard() -> None:

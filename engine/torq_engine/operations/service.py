@@ -126,8 +126,10 @@ class Service:
         for early in earlier:
             if early == signal.SIGHUP:
                 self.reload()
-            else:
+            elif early == signal.SIGUSR1:
                 self.reopen()
+            else:
+                self._end_by_signal(early)
 
     def end(self) -> None:
         """Drain and end."""
