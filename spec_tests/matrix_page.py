@@ -25,6 +25,7 @@ from pathlib import Path
 
 import msgspec
 
+from torq_conformance.counting import counted
 from torq_conformance.reports.markdown import MARKS, cell
 from torq_conformance.reports.model import FAILING, MEANINGS, VERDICT_ORDER, load_report
 from torq_conformance.requirements import requirements, sections
@@ -230,7 +231,7 @@ def _head(matrix: Matrix) -> Iterator[str]:
         f"- torq-conformance {matrix.version}, seed {matrix.seed}, up to {matrix.max_examples} programs for each "
         f"requirement, at most {matrix.time_budget} for each relay, {matrix.workers} relays at a time; "
         f"{matrix.seconds:.0f} s in all.",
-        f"- **{selftest.killed} of {len(selftest.mutants)} mutants are killed** in each of {selftest.repeat} runs.",
+        f"- **{selftest.killed} of {len(selftest.mutants)} mutants are killed** in each run ({_runs(selftest)}).",
         f"- **{len(accused(matrix))} accusations in {_right_runs(matrix)} runs of right relays.**",
         "",
         "## Relays",
@@ -271,6 +272,13 @@ def _failures(matrix: Matrix) -> Iterator[str]:
                 yield f"| {relay.name} | {name} | {cell(each.prose)} | {each.rate} |"
 
 
+def _runs(selftest: Selftest) -> str:
+    """How often the mutants were judged: some more often than others where the page was written in parts."""
+    counts = [len(rate.outcomes) for rate in selftest.mutants]
+    fewest, most = min(counts, default=0), max(counts, default=0)
+    return counted(most, "time") if fewest == most else f"{fewest} to {counted(most, 'time')}"
+
+
 def _mutants(selftest: Selftest) -> Iterator[str]:
     faults = {mutant.name: mutant.text for mutant in listed_mutants()}
     yield from (
@@ -278,8 +286,7 @@ def _mutants(selftest: Selftest) -> Iterator[str]:
         "## Mutants",
         "",
         "Each is the same small relay with one fault; a fault has to be found by a requirement that it breaks.",
-        f"Each is judged {selftest.repeat} times, with the seeds from {selftest.seed} on; programs and seconds are",
-        "medians.",
+        f"Each is judged {_runs(selftest)}, with the seeds from {selftest.seed} on; programs and seconds are medians.",
         "`torq-conformance selftest --only mutants --mutants NAME --seed SEED` shows one again.",
         "",
         "| mutant | fault | domain | killed | by | what was seen | programs | seconds |",
