@@ -34,7 +34,7 @@ def test_a_complete_page_has_no_fault() -> None:
     made = matrix(outcome("dropper"), outcome("correct", good=True, killed_by="", failed=""))
     assert found(made, ("dropper",)) == ""
     text = page(made)
-    assert "**1 of 1 mutants are killed** in each of 1 runs" in text
+    assert "**1 of 1 mutants are killed** in each run (1 time)" in text
     assert f"0 accusations in {sum(each.right for each in CANDIDATES) + 1} runs of right relays" in text
     assert "| dropper |" in text
     assert "| 1 of 1 | FWD-1 | lost: expected frame A0 at /tmp, seen it never came | 3 | 0.4 |" in text
