@@ -66,13 +66,13 @@ unit: install-dev ## The tests, on all cores, with branch coverage of engine and
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target unit-measured unit-others
 
 # Measuring makes tests half as slow again: it is done where a bound is promised; `make coverage` does it everywhere.
-unit-measured:
+unit-measured: install-dev
 	@rm -f .coverage .coverage.*
 	$(PYTEST) -n "$$(nproc)" --cov=engine/torq_engine --cov=domains/torq_domains --cov-report= $(MEASURED)
 	@$(BIN)/python -m spec_tests.coverage_table torq_engine torq_domains
 
 # Many wait for a relay and not for a core: half as many processes again as there are cores.
-unit-others:
+unit-others: install-dev
 	$(PYTEST) -n "$$(( ($$(nproc) * 3 + 1) / 2 ))" spec_tests $(addprefix --ignore=,$(MEASURED))
 
 coverage: install-dev ## The tests with branch coverage of every package, and the lines and branches that none takes

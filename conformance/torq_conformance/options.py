@@ -135,10 +135,14 @@ def target_words(address: str | None, command_line: str | None, domain: str) -> 
     return f"--exec {shlex.quote(command_line)}" if command_line else f"--domain {domain}"
 
 
+def with_domain(where: str, domain: str) -> str:
+    """The words that name a target and its domain; ``where`` is what :func:`target_words` gives."""
+    return where if where.startswith("--domain") else f"{where} --domain {domain}"
+
+
 def check_line(where: str, *, domain: str, profile: str, requirement: str) -> str:
     """The line that judges a requirement again by its fixed check; ``where`` is what :func:`target_words` gives."""
-    words = ["torq-conformance", where]
-    words += [] if where.startswith("--domain") else [f"--domain {domain}"]
+    words = ["torq-conformance", with_domain(where, domain)]
     words += [] if profile == "reference" else [f"--profile {shlex.quote(profile)}"]
     return " ".join((*words, f"--section {requirement}"))
 

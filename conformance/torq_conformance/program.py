@@ -239,6 +239,11 @@ class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     number += 1
 
     @property
+    def in_words(self) -> bool:
+        """Whether it is the account of a fixed check, which can be read and done again but not played."""
+        return bool(self.steps) and all(isinstance(step, Act) for step in self.steps)
+
+    @property
     def weight(self) -> tuple[int, int, int, int]:
         """How much there is to read: steps, items, cuts, bytes. Smaller is simpler."""
         writes = [step for step in self.steps if isinstance(step, Write)]

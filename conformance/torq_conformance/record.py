@@ -15,7 +15,7 @@ from .counting import counted
 from .errors import UsageError
 from .plan import Observer, Plan
 from .profile import Profile, Rules, rules_for
-from .program import FORMAT_VERSION, MAX_VALUE, Act, Connect, Frame, Item, Program, Write, encode_frame
+from .program import FORMAT_VERSION, MAX_VALUE, Connect, Frame, Item, Program, Write, encode_frame
 from .scenarios import SCENARIOS
 from .search import MISS_RATE
 from .verdict import Counterexample, Result
@@ -45,11 +45,6 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target: str
     format: Literal["torq-conformance counterexample"] = "torq-conformance counterexample"
     version: int = FORMAT_VERSION
-
-    @property
-    def of_a_check(self) -> bool:
-        """Whether a fixed check found it: its steps are words, and the check plays them, not the program."""
-        return bool(self.program.steps) and all(isinstance(step, Act) for step in self.program.steps)
 
     @property
     def rules(self) -> Rules:
@@ -136,7 +131,7 @@ def load(path: Path) -> Record:
         raise UsageError(f"{path} is no counterexample of this suite: {error}") from error
     if record.version != FORMAT_VERSION:
         raise UsageError(f"{path} has format version {record.version}; this suite reads {FORMAT_VERSION}")
-    if record.requirement not in SCENARIOS and not (record.of_a_check and record.requirement in CHECKS):
+    if record.requirement not in SCENARIOS and not (record.program.in_words and record.requirement in CHECKS):
         raise UsageError(f"{path}: requirement {record.requirement!r} has no oracle in this suite")
     _check_playable(record, path)
     return record

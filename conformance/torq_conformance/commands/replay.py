@@ -53,7 +53,7 @@ def command(
     but too seldom to call it fixed); 2 wrong usage or no target.
     """
     record = load(file)
-    if record.of_a_check:
+    if record.program.in_words:
         raise UsageError(_judged_by_a_check(record, file, target_words(address, command_line, "")))
     if script is not None:
         return _write_script(record, file, script)

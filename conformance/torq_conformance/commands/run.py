@@ -26,11 +26,11 @@ from ..options import (
     target_for,
     target_options,
     target_words,
+    with_domain,
 )
 from ..parallel import judge_in_workers
 from ..plan import Observer, Plan
 from ..profile import built_in_profiles, load_profile
-from ..program import Act
 from ..record import FailureKeeper
 from ..reports.build import Setting
 from ..reports.model import Report
@@ -268,11 +268,7 @@ class _Run(Observer):
     def _command(self) -> str:
         """The line that repeats this run."""
         options = self._options
-        words = [
-            "torq-conformance",
-            self._where,
-            f"--domain {self._plan.domain}" * (not self._where.startswith("--domain")),
-        ]
+        words = ["torq-conformance", with_domain(self._where, self._plan.domain)]
         words.append(f"--profile {shlex.quote(options.profile)}")
         words += [f"--section {shlex.quote(each)}" for each in options.include]
         words += [f"--exclude {shlex.quote(each)}" for each in options.exclude]
@@ -284,7 +280,7 @@ class _Run(Observer):
 
     def _again(self, keeper: FailureKeeper, shown: Counterexample) -> tuple[str, str]:
         """What to do to see a failure again, and the line for it; a fixed check is done again, not replayed."""
-        if all(isinstance(step, Act) for step in shown.program.steps):
+        if shown.program.in_words:
             return "again", check_line(
                 self._where,
                 domain=self._plan.domain,

@@ -18,12 +18,6 @@ BACKLOG = 300
 BACKLOG_BYTES = 2_000
 
 
-def a_backlog(sender: Client, readers: list[Client], frames: list[bytes]) -> bytes:
-    """What is sent while others do not read: far more than a socket holds."""
-    flood(sender, readers, frames)
-    return b"".join(frames)
-
-
 def speak_until_heard(speaker: Client, message: bytes, hearers: list[Client], patience_s: float) -> None:
     deadline = time.monotonic() + patience_s
     while not all(hearer.has_something() for hearer in hearers):
@@ -79,7 +73,7 @@ def what_waited_for_a_client_comes_in_the_order_of_all(subject: Subject) -> None
         for number in range(BACKLOG):
             sender, source = ((one, 20), (other, 21))[number % 2]
             sent.append(frame(number, tlv(TYPES[subject.domain], bytes(BACKLOG_BYTES)), subject.domain, 1, source))
-            a_backlog(sender, [one, other], sent[-1:])
+            flood(sender, [one, other], sent[-1:])
         one.send(subject.fence)
         assert numbers(slow.receive_until(subject.fence))[:-1] == list(range(BACKLOG))
 
@@ -90,7 +84,8 @@ def a_backlog_comes_to_a_client_that_is_within_a_frame(subject: Subject) -> None
     with subject.start() as relay:
         slow, sender = relay.joined(2, subject.ping)
         slow.send_and_see_it_read(subject.fence[:10])
-        expected = a_backlog(sender, [sender], frames)
+        flood(sender, [sender], frames)
+        expected = b"".join(frames)
         assert slow.receive(len(expected)) == expected
         slow.send(subject.fence[10:])
         assert sender.receive_until(subject.fence) == subject.fence
@@ -101,7 +96,7 @@ def two_that_do_not_read_keep_nothing_from_a_third(subject: Subject) -> None:
     frames = [subject.valid(number, BACKLOG_BYTES) for number in range(BACKLOG)]
     with subject.start() as relay:
         _, _, third, sender = relay.joined(4, subject.ping)
-        a_backlog(sender, [third, sender], frames)
+        flood(sender, [third, sender], frames)
 
 
 @check("FWD-5")
@@ -109,7 +104,7 @@ def who_joins_gets_nothing_of_one_that_was_closed_with_a_backlog(subject: Subjec
     frames = [subject.valid(number, BACKLOG_BYTES) for number in range(BACKLOG)]
     with subject.start() as relay:
         closed, sender = relay.joined(2, subject.ping)
-        a_backlog(sender, [sender], frames)
+        flood(sender, [sender], frames)
         closed.send_and_see_it_read(bytes(64))
         closed.receive_all()
         newcomer = relay.connect()
