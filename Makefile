@@ -22,17 +22,18 @@ $(VENV)/bin/python:
 	  { echo "Torq needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Use PYTHON=python3.12 make ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# Bytecode (--no-compile) is written by whoever first imports a module: most of what is installed, nobody imports.
 $(VENV)/.build-tools: constraints.txt | $(VENV)/bin/python
-	$(PIP) install --quiet -c constraints.txt setuptools mypy librt
+	$(PIP) install --quiet --no-compile -c constraints.txt setuptools mypy librt
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.build-tools $(BUILD_INPUTS) $(COMPILED)
-	$(PIP) install --quiet --no-build-isolation -c constraints.txt -e '.[relay,conformance]'
+	$(PIP) install --quiet --no-compile --no-build-isolation -c constraints.txt -e '.[relay,conformance]'
 	@$(BIN)/python -c 'from torq_protocol import build_info; print(build_info())'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.build-tools $(BUILD_INPUTS) $(COMPILED)
-	$(PIP) install --quiet --no-build-isolation -c constraints.txt -e '.[dev]'
+	$(PIP) install --quiet --no-compile --no-build-isolation -c constraints.txt -e '.[dev]'
 	@$(BIN)/python -c 'from torq_protocol import build_info; print(build_info())'
 	@touch $@ $(VENV)/.installed
 
@@ -71,9 +72,9 @@ unit-measured: install-dev
 	$(PYTEST) -n "$$(nproc)" --cov=engine/torq_engine --cov=domains/torq_domains --cov-report= $(MEASURED)
 	@$(BIN)/python -m spec_tests.coverage_table torq_engine torq_domains
 
-# Many wait for a relay and not for a core: half as many processes again as there are cores.
+# Many wait for a relay and not for a core: twice as many processes as there are cores.
 unit-others: install-dev
-	$(PYTEST) -n "$$(( ($$(nproc) * 3 + 1) / 2 ))" spec_tests $(addprefix --ignore=,$(MEASURED))
+	$(PYTEST) -n "$$(( $$(nproc) * 2 ))" spec_tests $(addprefix --ignore=,$(MEASURED))
 
 coverage: install-dev ## The tests with branch coverage of every package, and the lines and branches that none takes
 	@rm -f .coverage .coverage.*

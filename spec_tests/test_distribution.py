@@ -17,9 +17,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def _run(*words: str | Path, **environment: str) -> str:
+def _run(*words: str | Path, cwd: Path | None = None, **environment: str) -> str:
     result = subprocess.run(
         [str(word) for word in words],
+        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
@@ -27,6 +28,10 @@ def _run(*words: str | Path, **environment: str) -> str:
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
+
+
+def _pip(programs: Path, *words: str | Path) -> None:
+    _run(sys.executable, "-m", "pip", "--python", programs / "python", *words)
 
 
 def _source_tree(folder: Path) -> Path:
@@ -39,10 +44,18 @@ def _source_tree(folder: Path) -> Path:
     return folder
 
 
+def _built(tree: Path, folder: Path, **environment: str) -> Path:
+    """A wheel by the standard interface of builds (PEP 517), which pip and build use too."""
+    building = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
+    _run(sys.executable, "-c", building, folder, cwd=tree, **environment)
+    (wheel,) = folder.glob("torq-*.whl")
+    return wheel
+
+
 @pytest.fixture(scope="module")
 def empty_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("environment")
-    _run(sys.executable, "-m", "venv", folder)
+    _run(sys.executable, "-m", "venv", "--without-pip", folder)
     return folder / "bin"
 
 
@@ -50,7 +63,7 @@ def empty_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def programs(empty_environment: Path) -> Iterator[Path]:
     """Where the commands of a wheel are to be found; what one wheel installed is gone before the next comes."""
     yield empty_environment
-    _run(empty_environment / "python", "-m", "pip", "uninstall", "-q", "-y", "torq")
+    _pip(empty_environment, "uninstall", "-q", "-y", "torq")
     assert not [*empty_environment.glob("torq*"), *empty_environment.glob("*_relay")]
 
 
@@ -68,18 +81,10 @@ def programs(empty_environment: Path) -> Iterator[Path]:
 def test_wheel_runs_the_demo_from_an_environment_without_sources(
     programs: Path, tmp_path: Path, compile_: str, runs: str
 ) -> None:
-    tree = _source_tree(tmp_path / "tree")
-    wheels = tmp_path / "wheels"
-    _run(
-        sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", wheels, tree,
-        TORQ_COMPILE=compile_, MYPYC_OPT_LEVEL="0",
-    )  # fmt: skip
-    (wheel,) = wheels.glob("torq-*.whl")
+    wheel = _built(_source_tree(tmp_path / "tree"), tmp_path, TORQ_COMPILE=compile_, MYPYC_OPT_LEVEL="0")
     assert ("py3-none-any" in wheel.name) == (compile_ == "no")
-    _run(
-        programs / "python", "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt",
-        f"torq[relay,conformance] @ file://{wheel}",
-    )  # fmt: skip
+    wanted = f"torq[relay,conformance] @ file://{wheel}"
+    _pip(programs, "install", "-q", "--no-compile", "-c", ROOT / "constraints.txt", wanted)
     assert runs in _run(programs / "signal_relay", "--version")
     judged = _run(
         programs / "torq-conformance", "--domain", "signal", "--section", "FRAME-1,DOM-1,VAL-1",

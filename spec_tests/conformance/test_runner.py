@@ -26,7 +26,7 @@ FIRST_GENERIC = {"FRAME-1": 2, "DOM-1": 2, "FWD-7": 2, "VAL-1": 2}
 @pytest.mark.parametrize(("requirement", "steps"), FIRST_GENERIC.items())
 def test_the_first_generic_engine_fails_with_a_minimal_program(requirement: str, steps: int) -> None:
     with relay(specimen("first-generic", "signal")) as target:
-        result = judged(target, plan_for(requirement, max_examples=40, shrink_seconds=60.0))[requirement]
+        result = judged(target, plan_for(requirement, max_examples=40, shrink_seconds=10.0))[requirement]
     assert result.verdict is Verdict.FAIL
     assert result.counterexample is not None
     assert len(result.counterexample.program.steps) == steps
@@ -36,7 +36,7 @@ def test_the_first_generic_engine_fails_with_a_minimal_program(requirement: str,
 
 def test_the_legacy_market_data_relay_leaks_one_foreign_frame() -> None:
     with relay(specimen("legacy-market-data", "market_data")) as target:
-        plan = plan_for("DOM-1", "FWD-1", "FWD-7", "ORD-2", domain="market_data", shrink_seconds=60.0)
+        plan = plan_for("DOM-1", "FWD-1", "FWD-7", "ORD-2", domain="market_data", shrink_seconds=10.0)
         results = judged(target, plan)
     assert {name: result.verdict for name, result in results.items()} == {
         "DOM-1": Verdict.FAIL,
