@@ -28,12 +28,14 @@ from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES, RelayDomain
 
 from .fanout import DOMAINS
 from .relays import RelayError, connect, relay_command, resident_bytes, spawned_relay
-from .traffic import make_frame, receive_within
+from .traffic import make_frame, readable_within, receive_within
 
 _MOST_CLIENTS = 60
 _ACTS_PER_WITNESS = 20
 _GROWTH = 32_000_000
 _LIMIT = 10.0
+_SILENCE = 1.0
+_QUEUE_FRAMES = 10_000  # the fewest that the operator lets a queue hold
 
 
 @dataclass
@@ -48,9 +50,10 @@ class ChaosResult:
 class Witness:
     """A sender and a receiver that behave, and check every byte."""
 
-    def __init__(self, path: str, domain: RelayDomain) -> None:
+    def __init__(self, path: str, domain: RelayDomain, patience: float = _LIMIT) -> None:
         self._sender = connect(path)
         self._receiver = connect(path)
+        self._patience = patience
         self._domain = domain
         self._buffer = b""
         self._fences = 0
@@ -58,24 +61,34 @@ class Witness:
             sock.setblocking(False)
 
     def exchange(self) -> int:
-        """One frame through the relay; returns how many frames came with it. Raises RelayError when it does not."""
-        self._fences += 1
-        fence = make_frame(self._domain, HEADER_SIZE, (1 << 62) + self._fences)
-        self._sender.send(fence)
-        seen = 0
-        limit = time.monotonic() + _LIMIT
+        """One frame through the relay; returns how many frames came with it. Raises RelayError when it does not.
+
+        While others flood, the queue of a witness that does not get to read may overflow (ISO-3), and the oldest frame
+        there is its own: after as many frames as a queue holds it is sent again.
+        """
+        fence = self._send_fence()
+        seen = since_fence = 0
+        limit = time.monotonic() + self._patience
         while time.monotonic() < limit:
-            self._buffer += receive_within(self._receiver, 1 << 20, _LIMIT)
+            if since_fence >= _QUEUE_FRAMES and not readable_within(self._receiver, _SILENCE):
+                fence, since_fence = self._send_fence(), 0
+            self._buffer += receive_within(self._receiver, 1 << 20, self._patience)
             while (frame := self._next()) is not None:
-                seen += 1
+                seen, since_fence = seen + 1, since_fence + 1
                 if frame == fence:
                     self._forget_echo()
                     return seen
-        raise RelayError(f"the witness's frame did not arrive within {_LIMIT:.0f} s")
+        raise RelayError(f"the witness's frame did not arrive within {self._patience:.0f} s")
 
     def close(self) -> None:
         self._sender.close()
         self._receiver.close()
+
+    def _send_fence(self) -> bytes:
+        self._fences += 1
+        fence = make_frame(self._domain, HEADER_SIZE, (1 << 62) + self._fences)
+        self._sender.send(fence)
+        return fence
 
     def _next(self) -> bytes | None:
         if len(self._buffer) < HEADER_SIZE:
@@ -203,7 +216,7 @@ class Operator:
     def reload(self) -> None:
         chosen = [
             f"echo = {self._random.choice(('true', 'false'))}",
-            f"queue_frames = {self._random.choice((10_000, 20_000))}",
+            f"queue_frames = {self._random.choice((_QUEUE_FRAMES, 2 * _QUEUE_FRAMES))}",
             f'on_framing_error = "{self._random.choice(("close", "resync"))}"',
             f"partial_frame_timeout = {self._random.choice((0, 0.5, 30))}",
             f"read_bytes = {self._random.choice((4096, 262_144))}",

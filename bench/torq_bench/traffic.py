@@ -145,11 +145,16 @@ def _await_joined(sender: socket.socket, receivers: list[socket.socket], frame: 
     _swallow(sender)
 
 
-def receive_within(sock: socket.socket, most: int, seconds: float = _SILENCE) -> bytes:
-    """Some bytes of a non-blocking socket; raises RelayError when none come in time."""
+def readable_within(sock: socket.socket, seconds: float) -> bool:
+    """Whether there is something to read, now or within so many seconds."""
     poll = select.poll()
     poll.register(sock, select.POLLIN)
-    if not poll.poll(seconds * 1000):
+    return bool(poll.poll(seconds * 1000))
+
+
+def receive_within(sock: socket.socket, most: int, seconds: float = _SILENCE) -> bytes:
+    """Some bytes of a non-blocking socket; raises RelayError when none come in time."""
+    if not readable_within(sock, seconds):
         raise RelayError(f"a receiver got nothing within {seconds:.0f} s")
     data = sock.recv(most)
     if not data:
