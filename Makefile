@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 BUILD_INPUTS := pyproject.toml setup.py constraints.txt
 
+# Tests start hundreds of processes: without bytecode each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Sources that are compiled: an edited one must be compiled again, or its old compiled form would still be running.
 COMPILED := $(shell sed -n 's/^ *"\([a-z_]*\/torq_[a-z_]*\/[a-z_]*\.py\)",$$/\1/p' setup.py)
 
