@@ -26,6 +26,7 @@ from .options import target_for
 from .plan import Observer, Plan
 from .requirements import Requirement
 from .runner import judge_all
+from .scenarios import SCENARIOS
 from .target import SpawnedTarget
 from .verdict import Counterexample, Result, Verdict
 
@@ -86,7 +87,7 @@ def judge_in_workers(plan: Plan, command_line: str, workers: int, observer: Obse
     context = multiprocessing.get_context("spawn")
     todo: multiprocessing.Queue[_Task | None] = context.Queue()
     told: multiprocessing.Queue[_Event] = context.Queue()
-    for item in (*tasks, *(None,) * workers):
+    for item in (*sorted(tasks, key=_cost, reverse=True), *(None,) * workers):
         todo.put(item)
     pool = _start(context, min(workers, len(tasks)), (command_line, todo, told))
     try:
@@ -117,6 +118,12 @@ def _tasks(plan: Plan, workers: int) -> list[_Task]:
         for index, requirement in enumerate(plan.requirements)
         for part in range(parts)
     ]
+
+
+def _cost(task: _Task) -> int:
+    """What is begun last should be short: while it runs, the other workers have nothing to do."""
+    scenario = SCENARIOS.get(task.plan.requirements[0].id)
+    return scenario.cost if scenario else 0
 
 
 def _start(context: SpawnContext, count: int, arguments: tuple[object, ...]) -> list[BaseProcess]:

@@ -132,14 +132,22 @@ def test_a_database_that_is_not_there_is_a_wrong_option() -> None:
         open_database("redis://127.0.0.1:1/0")
 
 
-@pytest.mark.parametrize(("requirements", "expected"), [(0, 1), (1, 1), (7, 1), (8, 2), (48, 4)])
+@pytest.mark.parametrize(
+    ("cores", "requirements", "expected"),
+    [(16, 0, 1), (16, 1, 1), (16, 7, 1), (16, 8, 2), (16, 48, 4), (2, 48, 3), (1, 48, 2), (1, 7, 1)],
+)
 def test_workers_are_chosen_by_cores_and_work(
-    requirements: int, expected: int, monkeypatch: pytest.MonkeyPatch
+    cores: int, requirements: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
     assert workers_for(requirements) == expected
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
-    assert workers_for(requirements) == 1
+
+
+def test_the_requirements_that_take_longest_are_judged_first() -> None:
+    heard = Heard()
+    plan = plan_for("CONN-1", "FWD-1", "LIFE-2", max_examples=1)
+    judge_in_workers(plan, specimen("correct", "signal"), 1, heard)
+    assert heard.started_ids == ["LIFE-2", "FWD-1", "CONN-1"]
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", ""])
