@@ -15,10 +15,12 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import active_children
+from pathlib import Path
 from statistics import median_high
 from types import FrameType
 
@@ -287,6 +289,8 @@ def judge_case(case: Case) -> Outcome:
                     break
     except ConformanceError as problem:
         error = str(problem).partition("\n")[0]
+    except Exception as problem:  # what goes wrong in one case must not lose what the others have shown
+        error = f"a fault of the suite itself: {_where(problem)}"
     failed = {result.requirement.id: _shown(result) for result in results if _broken(result)}
     return Outcome(
         name=case.name,
@@ -300,6 +304,13 @@ def judge_case(case: Case) -> Outcome:
         error=error,
         seed=case.effort.seed,
     )
+
+
+def _where(problem: Exception) -> str:
+    """What was raised, and the line that raised it."""
+    *_, last = traceback.extract_tb(problem.__traceback__)
+    raised = traceback.format_exception_only(problem)[-1].strip()
+    return f"{raised} ({Path(last.filename).name}, line {last.lineno})"
 
 
 def _plan(case: Case, name: str) -> Plan:

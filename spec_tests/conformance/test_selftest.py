@@ -46,6 +46,16 @@ def test_a_relay_that_does_not_start_is_no_kill() -> None:
     assert not outcome.as_it_should
 
 
+def test_a_fault_of_the_suite_in_one_case_is_told_and_is_no_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("fence 7")
+
+    monkeypatch.setattr("torq_conformance.selftest.judge_all", broken)
+    outcome = judge_case(case("drop-header-only"))
+    assert outcome.error.startswith("a fault of the suite itself: KeyError: 'fence 7' (test_selftest.py, line ")
+    assert not outcome.as_it_should
+
+
 def test_every_domain_has_a_right_relay_and_every_mutant_a_domain() -> None:
     right, faulty = list(right_cases(Effort(1))), list(mutant_cases(listed_mutants(), Effort(1)))
     assert {each.domain for each in right} == {"market_data", "signal", "execution"}
