@@ -164,8 +164,9 @@ def _plainer_items(item: Item) -> Iterator[Item]:
 
 
 def _plainer_tlvs(tlv: Tlv) -> Iterator[Tlv]:
-    for size in (*SMALL_SIZES, tlv.size // 2, tlv.size - 1):
-        if 0 <= size < tlv.size:
+    steps = (tlv.size >> shift for shift in range(1, tlv.size.bit_length()))
+    for size in (*SMALL_SIZES, *(tlv.size - step for step in steps)):
+        if size < tlv.size:
             yield Tlv(tlv.type, size, tlv.extended)
     if tlv.extended:
         yield Tlv(tlv.type, tlv.size)

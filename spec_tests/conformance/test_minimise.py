@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from itertools import islice
 
+import pytest
 from hypothesis import given, settings
 
 from spec_tests.conformance.program_strategies import programs
@@ -77,6 +78,20 @@ def test_a_cut_shrinks_to_one_cut_at_the_first_byte() -> None:
     assert len(found.steps) == 2
     assert isinstance(write := found.steps[1], Write)
     assert len(write.pieces()) == 2
+
+
+@pytest.mark.parametrize("least", [1, 9, 255, 1_000, 4_095, 40_000, 65_535])
+def test_a_threshold_of_size_is_found_in_a_few_attempts(least: int) -> None:
+    attempts = 0
+
+    def fails(program: Program) -> bool:
+        nonlocal attempts
+        attempts += 1
+        return any(tlv.size >= least for _, _, _, frame in program.frames() for tlv in frame.tlvs)
+
+    found = smallest(Program("signal", (Connect(0), Write(0, (Frame(2, (Tlv(30, 65_535, extended=True),)),)))), fails)
+    assert [tlv.size for _, _, _, frame in found.frames() for tlv in frame.tlvs] == [least]
+    assert attempts < 200
 
 
 def test_a_fault_in_what_is_sent_after_a_reset_keeps_the_close_but_not_the_reset() -> None:
