@@ -5,7 +5,7 @@ Facts:
   then, otherwise it is written within 50 ms, so that many reads share one write;
 - one record tells of all frames of one read: 0.6 us a frame instead of 3;
 - what cannot be recorded is not forwarded: while the disk refuses, senders are closed (reason ``internal``), and
-  writing is tried again;
+  writing is tried again; what happens to connections meanwhile is held, up to a bound, and then counted;
 - at start, records behind the seal are taken over if they follow it; a torn last line is cut off and told.
 """
 
@@ -50,6 +50,7 @@ _FRAME = Struct("<6xBxQ8xII")
 _LABELS = {int(kind): kind.label for kind in ErrorKind}
 _BY_LOGIC = "refused-by-logic"
 _BUFFER = 65_536
+_MOST_HELD = 16 * 1024 * 1024
 _WRITE_INTERVAL = 0.05
 _RETRY_INTERVAL = 1.0
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -83,6 +84,7 @@ class AuditLog:
         self._relay = relay
         self._hash = GENESIS
         self._buffer = bytearray()
+        self._left_out = 0
         self._file = -1
         self._number = 1
         self._size = 0
@@ -102,8 +104,11 @@ class AuditLog:
             raise
 
     def event(self, name: str, fields: dict[str, object]) -> None:
-        """Record something that is no frame."""
-        self._append(f'"event":"{name}"' + "".join(f',"{key}":{json.dumps(value)}' for key, value in fields.items()))
+        """Record something that is no frame; while the disk refuses, what comes behind 16 MiB is only counted."""
+        if len(self._buffer) >= _MOST_HELD:
+            self._left_out += 1
+        else:
+            self._append_event(name, fields)
 
     def frames(self, connection: int, user: int, receivers: int, entries: list[str]) -> None:
         """Record the frames of one read; raises :class:`AuditError` when nothing can be recorded just now."""
@@ -123,10 +128,11 @@ class AuditLog:
         """Write what was recorded, force it to disk when that is due, and seal it."""
         self._scheduled = False
         try:
-            while self._buffer:
-                written = os.write(self._file, self._buffer)
-                del self._buffer[:written]
-                self._size += written
+            self._write()
+            if self._left_out:
+                self._append_event("left-out", {"events": self._left_out})
+                self._left_out = 0
+                self._write()
             fsync = self.settings.fsync
             if fsync == "always" or (
                 fsync == "interval" and time.monotonic() - self._synced >= self.settings.fsync_interval
@@ -154,7 +160,7 @@ class AuditLog:
         if self._file < 0:
             return
         self.later = None
-        self.event("stopped", {})
+        self._append_event("stopped", {})
         self.flush()
         if self.settings.fsync != "never":
             with suppress(OSError):
@@ -168,6 +174,9 @@ class AuditLog:
                 os.close(descriptor)
         self._file = self._seal_file = -1
 
+    def _append_event(self, name: str, fields: dict[str, object]) -> None:
+        self._append(f'"event":"{name}"' + "".join(f',"{key}":{json.dumps(value)}' for key, value in fields.items()))
+
     def _append(self, members: str) -> None:
         self.records += 1
         body = f'{{"n":{self.records},"time_ns":{time.time_ns()},{members}'
@@ -177,6 +186,12 @@ class AuditLog:
             self.flush()
         elif not self._scheduled:
             self._schedule(_WRITE_INTERVAL)
+
+    def _write(self) -> None:
+        while self._buffer:
+            written = os.write(self._file, self._buffer)
+            del self._buffer[:written]
+            self._size += written
 
     def _schedule(self, delay: float) -> None:
         if self.later is not None and not self._scheduled:

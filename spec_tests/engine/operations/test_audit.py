@@ -106,6 +106,30 @@ async def test_sec_3_what_cannot_be_recorded_is_not_forwarded_and_recording_resu
         assert await receiver.frames(1) == [frame(domain=EXECUTION, sequence=3)]
 
 
+def test_sec_3_while_the_disk_refuses_a_bounded_part_is_held_and_the_rest_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    log = AuditLog(tmp_path, "execution", AuditSettings())
+    monkeypatch.setattr("torq_engine.operations.audit._MOST_HELD", 4_000)
+    with monkeypatch.context() as patched:
+        patched.setattr("torq_engine.operations.audit.os.write", full)
+        for connection in range(500):
+            log.event("joined", {"connection": connection})
+            log.flush()
+    log.close()
+    assert check(tmp_path).problems == []
+    written = records(tmp_path)
+    held = [record["connection"] for record in written if record["event"] == "joined"]
+    assert held == list(range(len(held)))
+    assert [(record["event"], record.get("events")) for record in written[-2:]] == [
+        ("stopped", None),
+        ("left-out", 500 - len(held)),
+    ]
+
+
 def restarted(path: Path) -> None:
     """Run another relay there, for one frame."""
     with daemon("execution", path=path) as again:
