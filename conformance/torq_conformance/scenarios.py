@@ -187,6 +187,12 @@ def _behind_silence(program: Program) -> Iterator[int]:
 WHOLE = (o.lost, o.held_back, o.torn, o.altered, o.closed_unexpectedly)
 REFUSED = (o.lost, o.torn, o.leaked, o.closed_unexpectedly)
 
+
+def _all(*tables: First) -> First:
+    """The programs of several tables."""
+    return lambda rules: tuple(program for table in tables for program in table(rules))
+
+
 SCENARIOS: dict[str, Scenario] = {
     "CONN-3": Scenario(
         (f.Traffic, f.Joins, f.Idles, f.Streams),
@@ -208,7 +214,7 @@ SCENARIOS: dict[str, Scenario] = {
         (o.unserved, o.lost, o.held_back),
         first=f.whatever_is_valid,
     ),
-    "FWD-2": Scenario((f.Traffic, f.Rush, f.Joins), (o.duplicated,), first=f.repeats),
+    "FWD-2": Scenario((f.Traffic, f.Rush, f.Joins), (o.duplicated,), first=_all(f.repeats, f.ends_of_short_writes)),
     "FWD-3": Scenario((f.UnusualHeaders,), (o.lost, o.altered), first=f.every_header),
     "FWD-4": Scenario((f.Traffic, f.Joins, f.Streams), (o.echo_lost, o.echoed_wrongly), first=f.long_stream),
     "FWD-5": Scenario(
@@ -278,7 +284,7 @@ SCENARIOS: dict[str, Scenario] = {
         needs=breaks_framing,
         first=f.every_cut_around_garbage,
     ),
-    "VAL-6": Scenario((f.Traffic, f.Hostility, f.Malformed), (o.unserved, o.lost), steps=8),
+    "VAL-6": Scenario((f.Traffic, f.Hostility, f.Malformed), (o.unserved, o.lost), steps=8, first=f.garbage_of_many),
     "ISO-1": Scenario(
         (f.Traffic, f.Joins, f.Stalls),
         (o.lost, o.torn, o.reordered_within_sender, o.closed_unexpectedly, i.delayed),
@@ -296,7 +302,7 @@ SCENARIOS: dict[str, Scenario] = {
         steps=6,
         needs=waits,
         cost=10,
-        first=f.behind_a_stall,
+        first=_all(f.behind_a_stall, f.ends_of_short_writes),
     ),
     "ISO-7": Scenario((f.Traffic, f.SendOnly), (o.lost, o.closed_unexpectedly), steps=6, needs=overflows, cost=10),
     "LIFE-2": Scenario(

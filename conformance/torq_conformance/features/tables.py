@@ -6,7 +6,11 @@ and none waits for anything but a silent client.
 
 from __future__ import annotations
 
+import math
+import socket
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import cache
 
 import msgspec
 
@@ -37,6 +41,8 @@ from ..program import (
 from ..wire import tlv
 from .refused import FOREIGN_TYPES, garbage
 
+HOSTILE = 6
+"""Clients that write garbage at once."""
 WRITES = 40
 """Writes of one program."""
 PROGRAM_BYTES = 2_000_000
@@ -64,6 +70,10 @@ LONG_STREAM = 300
 """Frames of one client: more than a counter of one byte tells apart."""
 LONGER_STREAM = 2**16 + 400
 """The same for a counter of two bytes."""
+SHORT_WRITES = 600_000
+"""Bytes for a client that does not read, in frames that end where the kernel may cut a write short."""
+FAR_TOO_MUCH = 1 << 22
+"""Bytes that no socket takes at once."""
 BACKLOG_FRAMES = 400
 """Frames of 1.4 kB: more than the socket of a client that does not read holds, far fewer than its queue."""
 
@@ -275,6 +285,35 @@ def behind_a_stall(rules: Rules) -> tuple[Program, ...]:
     )
 
 
+@cache
+def _taken_at_once() -> int:
+    """Bytes of which a Unix socket of this kernel takes all or none: where a write ends that is cut short."""
+    writer, reader = socket.socketpair()
+    with writer, reader:
+        writer.setblocking(False)
+        whole, again = writer.send(bytes(FAR_TOO_MUCH)), 0
+        while not again and reader.recv(1_024):  # until there is room for the next part
+            with suppress(BlockingIOError):
+                again = writer.send(bytes(FAR_TOO_MUCH))
+        return math.gcd(whole, again)
+
+
+def ends_of_short_writes(rules: Rules) -> tuple[Program, ...]:
+    """Frames behind a stall that are whole wherever the kernel cuts a write short (FWD-2, ISO-5)."""
+    sizes = (_taken_at_once() // part for part in (64, 32, 16) if _taken_at_once() % part == 0)
+    return tuple(
+        Program(
+            rules.domain,
+            (
+                *(Connect(0), Connect(1), Stall(1)),
+                *(Flood(0, _sized(rules, size), SHORT_WRITES // size), Resume(1), Sync()),
+            ),
+        )
+        for size in sizes
+        if 64 <= size <= rules.max_message_size
+    )
+
+
 # --- frames that must be refused ------------------------------------------------------------------------------------
 
 
@@ -357,6 +396,15 @@ def every_strange_field(rules: Rules) -> tuple[Program, ...]:
 
 
 # --- bytes that are no frame ----------------------------------------------------------------------------------------
+
+
+def garbage_of_many(rules: Rules) -> tuple[Program, ...]:
+    """Garbage of several clients at once, and a frame behind it: what each costs the relay adds up (VAL-6)."""
+    most = min(HOSTILE, rules.max_connections - 3) if rules.max_connections else HOSTILE  # sender, receiver, witness
+    hostile = range(2, 2 + max(1, most))
+    joins = (Connect(0), Connect(1), *map(Connect, hostile))
+    writes = (Write(conn, (Raw(bytes(64).hex()),)) for conn in hostile)
+    return (Program(rules.domain, (*joins, *writes, Write(0, (_own(rules),)))),)
 
 
 def every_cut_around_garbage(rules: Rules) -> tuple[Program, ...]:

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 
 from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.judging import Judge, Tlv
+from torq_conformance.specimens.correct.outbox import FRAMES_A_WRITE, Outbox
 from torq_conformance.specimens.correct.relay import Connection, Relay
 from torq_conformance.specimens.correct.settings import Settings
 from torq_conformance.specimens.mutants.table import mutant
@@ -109,6 +111,34 @@ class OutboxOfAClosedInherited(Relay):
             self.deliver(connection, frame)
         self.left = ()
         self.write(connection)
+
+
+class ShortWrite(Outbox):
+    """Does something wrong where the kernel cuts a write short between two frames."""
+
+    def advance(self, taken: int) -> None:
+        batch, waiting = list(islice(self.frames, FRAMES_A_WRITE)), len(self.frames)
+        short = taken < sum(map(len, batch)) - self.written
+        super().advance(taken)
+        if short and not self.written:
+            self.cut_short(batch[waiting - len(self.frames) - 1])
+
+    def cut_short(self, last: bytes) -> None:
+        """`last` is the last frame that was written."""
+        raise NotImplementedError
+
+
+@mutant("short-write-repeats", "FWD-2", "repeats a frame behind which a write to a slow client was cut short")
+class ShortWriteRepeats(ShortWrite):
+    def cut_short(self, last: bytes) -> None:
+        self.frames.appendleft(last)
+        self.bytes += len(last)
+
+
+@mutant("short-write-loses", "ISO-5 FWD-1", "loses the frame before which a write to a slow client was cut short")
+class ShortWriteLoses(ShortWrite):
+    def cut_short(self, last: bytes) -> None:
+        self.bytes -= len(self.frames.popleft())
 
 
 @mutant("large-backlog-discarded", "LIFE-1", "throws away on SIGTERM what waits for a client if it is above 1 MiB")

@@ -1,7 +1,10 @@
 """Two states at once: blocked and within a frame, silent and then heard, late and large."""
 
+import math
 import select
+import socket
 import time
+from contextlib import suppress
 
 from spec_tests.conformance.specimens.black_box_checks.subject import (
     Subject,
@@ -89,6 +92,32 @@ def a_backlog_comes_to_a_client_that_is_within_a_frame(subject: Subject) -> None
         assert slow.receive(len(expected)) == expected
         slow.send(subject.fence[10:])
         assert sender.receive_until(subject.fence) == subject.fence
+
+
+def taken_at_once() -> int:
+    """Bytes of which a Unix socket takes all or none: where it cuts a write short."""
+    writer, reader = socket.socketpair()
+    with writer, reader:
+        writer.setblocking(False)
+        whole, again = writer.send(bytes(1 << 22)), 0
+        while not again and reader.recv(1_024):  # until there is room for the next part
+            with suppress(BlockingIOError):
+                again = writer.send(bytes(1 << 22))
+        return math.gcd(whole, again)
+
+
+@check("FWD-2", "ISO-5", "FWD-1")
+def what_ends_where_a_write_is_cut_short_comes_once(subject: Subject) -> None:
+    size = taken_at_once() // 32
+    frames = [subject.valid(number, size - 34 if size - 34 < 256 else size - 37) for number in range(600_000 // size)]
+    assert {len(frame) for frame in frames} == {size}
+    with subject.start() as relay:
+        slow, sender = relay.joined(2, subject.ping)
+        flood(sender, [sender], frames)
+        expected = b"".join(frames)
+        assert slow.receive(len(expected)) == expected
+        sender.send(subject.fence)
+        assert slow.receive_until(subject.fence) == subject.fence
 
 
 @check("ISO-1")
