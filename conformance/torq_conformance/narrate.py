@@ -37,13 +37,18 @@ from .program import connection_name as name
 from .verdict import Counterexample, Result, Verdict
 
 SHOWN_BYTES = 48
+MAX_NAMES = 6
+"""Clients that are named; more are counted."""
 DOMAINS = {1: "market data", 2: "signal", 3: "execution", 4: "system"}
 
 
 def narrate(program: Program, history: History) -> Iterator[str]:
-    """The steps of a program, numbered from 1, with the bytes of what was sent."""
+    """The steps of a program, numbered from 1, with the bytes of what was sent; who else is connected stands first."""
     number = 0
     sent = history.by_number()
+    beside = witness_words(program)
+    if beside:
+        yield f"     {beside}"
     for position, step in enumerate(program.steps):
         yield f"{position + 1:>3}  {_describe(step, number)}"
         if isinstance(step, Write):
@@ -60,7 +65,23 @@ def narrate(program: Program, history: History) -> Iterator[str]:
     resumed = stalled_to_the_end(program)
     if resumed:
         reads = inflected(len(resumed), "reads", "read")
-        yield f"     when all is sent, {' and '.join(map(name, resumed))} {reads} again"
+        yield f"     when all is sent, {_listed([name(conn) for conn in resumed])} {reads} again"
+
+
+def witness_words(program: Program) -> str:
+    """The connection that no step names, for whoever repeats them by hand; empty for a fixed check, which has none."""
+    if program.in_words:
+        return ""
+    names = [name(conn) for conn in dict.fromkeys(step.conn for step in program.steps if isinstance(step, Connect))]
+    beside = f"the {len(names)} that follow" if len(names) > MAX_NAMES else _listed(names)
+    client = f"one more client beside {beside}" if names else "a client"
+    stays = "stays (and comes again after a kill)" if any(isinstance(step, Kill) for step in program.steps) else "stays"
+    return f"first the suite's witness connects, {client}: it {stays}, reads everything and sends nothing but fences"
+
+
+def _listed(names: list[str]) -> str:
+    """Names as a sentence has them: ``A``, ``A and B``, ``A, B and C``."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def stalled_to_the_end(program: Program) -> list[int]:
@@ -225,11 +246,11 @@ def prose(counterexample: Counterexample) -> str:
     same = [finding for finding in findings if finding.kind == first.kind]
     if first.kind == "lost":
         return _prose_of_losses(same, counterexample.history)
-    expected = first.expected
-    for noted, told in _TOLD.get(first.kind, ()):
-        expected = expected.replace(noted, told, 1)
     seen = re.sub(r" \((?:[0-9a-f]{2} ){3,}[0-9a-f]{2}\)", "", first.seen)
-    return _sentence(_PROSE.get(first.kind, _PLAIN).format(expected=expected, seen=seen))
+    for noted, told, sentence in _TOLD.get(first.kind, ()):
+        if noted in first.expected:
+            return _sentence(sentence.format(expected=first.expected.replace(noted, told, 1), seen=seen))
+    return _sentence(_PROSE.get(first.kind, _PLAIN).format(expected=first.expected, seen=seen))
 
 
 def evidence(result: Result) -> str:
@@ -267,28 +288,32 @@ def percent(share: float) -> str:
     return f"{float(f'{share * 100:.2g}'):g} %"
 
 
-_PLAIN = "expected was {expected}, but {seen}"
+_PLAIN = "the suite expected {expected}, but saw this: {seen}"
+"""A whole sentence whatever was seen, be it a clause or no more than a figure."""
+_CLAUSE = "the suite expected {expected}, but {seen}"
+_YET = "{expected}; yet {seen}"
 _PROSE = {
-    "unserved": "the relay accepted the connection and owed {expected}, but {seen}",
-    "duplicated": "{expected} was due, but {seen}",
-    "altered": "{expected} was due, but in what came {seen}",
-    "torn": "{expected} were due, but {seen}: what comes can no longer be cut into frames",
-    "mixed": "{expected}, but what came holds {seen}",
-    "leaked": "{expected}; yet {seen}",
+    "torn": "the suite expected {expected}, but {seen}: what comes can no longer be cut into frames",
     "echoed": "echo is off, so {expected} may come, yet {seen}",
     "replayed": "{expected} may come, yet {seen}",
     "reordered": "{seen}; yet {expected} is required: both cannot hold",
-    "closed": "the relay owes {expected}, but {seen}",
-    "stuck": "the relay has to go on reading, but {seen}",
-    "crashed": "the relay has to go on serving, but {seen}",
+    "status": "the suite expected {expected}, but it was {seen}",
+    "left behind": "the suite expected {expected}, but there is {seen}",
+    **dict.fromkeys(("duplicated", "altered", "held back", "kept", "closed", "dropped", "stuck", "crashed"), _CLAUSE),
 }
-
-
+"""The sentence for each kind of finding: what is filled in has no full stop and begins with a small letter."""
 _TOLD = {
-    "mixed": ((" apart at ", " were to stay apart at "),),
-    "leaked": ((" nowhere,", " was to reach nobody,"), ("nothing of frame", "nobody was to get anything of frame")),
+    "unserved": ((" to get ", " was to get ", "the relay accepted the connection, and {expected}, but {seen}"),),
+    "mixed": ((" apart at ", " were to stay apart at ", "{expected}, but what came holds {seen}"),),
+    "leaked": (
+        (" nowhere,", " was to reach nobody,", _YET),
+        (" nowhere", " was to reach nobody", _YET),
+        ("nothing of frame", "nobody was to get anything of frame", _YET),
+    ),
+    "reordered": ((" before ", " was to come before ", _YET),),
+    "held back": ((" at ", " was due at ", "{expected}, but {seen}"),),
 }
-"""How the notes of a finding read as part of a sentence."""
+"""Where what was expected has a part of these: that part made a verb, and the sentence for it."""
 
 
 def _prose_of_losses(findings: list[Finding], history: History) -> str:
@@ -302,7 +327,7 @@ def _prose_of_losses(findings: list[Finding], history: History) -> str:
     proof = first.proof
     others = len({number for finding in findings for number in finding.frames}) - 1
     more = f"; {counted(others, 'more frame is', 'more frames are')} lost as well" if others else ""
-    never = f"{' and '.join(receivers)} never got {frame}"
+    never = f"{_listed(receivers)} never got {frame}"
     if proof.startswith("nothing that "):
         after = proof.removeprefix("nothing that ").removesuffix(" arrived either")
         return _sentence(f"{never}, nor anything that {after}{more}")

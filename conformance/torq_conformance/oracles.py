@@ -132,14 +132,14 @@ def _name_alteration(history: History, receiver: Peer, received: Received) -> Fi
         return Finding(
             "altered",
             f"{receiver.name} to get frames that were sent",
-            f"{len(received.data)} bytes that nobody sent",
+            f"{len(received.data)} bytes came that nobody sent",
             conns=(receiver.conn,),
         )
     places = [i for i, (old, new) in enumerate(zip(original.data, received.data, strict=False)) if old != new]
     where = (
         f"byte {places[0]} is {received.data[places[0]]:#04x}, not {original.data[places[0]]:#04x}"
         if places
-        else f"{len(received.data)} bytes instead of {len(original.data)}"
+        else f"{len(received.data)} bytes came instead of {len(original.data)}"
     )
     return Finding(
         "altered",
@@ -213,7 +213,7 @@ def leaked(history: History, _: Rules) -> Iterator[Finding]:
         if sent.fate is not Fate.FORWARD:
             expected, seen = f"frame {sent} nowhere, because {sent.why}", f"it came to {receiver.name}"
         elif not sent.whole:
-            expected, seen = f"nothing of frame {sent}, which was never sent whole", f"at {receiver.name}"
+            expected, seen = f"nothing of frame {sent}, which was never sent whole", f"it came to {receiver.name}"
         else:
             continue
         yield Finding("leaked", expected, seen, frames=(sent.number,), conns=(receiver.conn,))
@@ -250,7 +250,7 @@ def replayed(history: History, _: Rules) -> Iterator[Finding]:
             yield Finding(
                 "replayed",
                 f"only frames sent after {peer.name} joined",
-                f"frame {sent}, which others had got before {peer.name} connected",
+                f"frame {sent}, which others had got before {peer.name} connected, came as well",
                 frames=(sent.number,),
                 conns=(peer.conn,),
             )
@@ -258,7 +258,7 @@ def replayed(history: History, _: Rules) -> Iterator[Finding]:
         for sequence in peer.old_fences[:1]:
             author = history.fences.get(sequence)
             whose = "of an earlier program" if author is None else f"of {connection_name(author)}"
-            seen = f"a fence {whose}, which others had got before {peer.name} connected"
+            seen = f"a fence {whose}, which others had got before {peer.name} connected, came as well"
             yield Finding("replayed", f"only frames sent after {peer.name} joined", seen, conns=(peer.conn,))
 
 
@@ -277,7 +277,7 @@ def reordered_within_sender(history: History, _: Rules) -> Iterator[Finding]:
             if before is not None and before.number > sent.number:
                 yield Finding(
                     "reordered",
-                    f"{sent} before {before} at {receiver.name}: {connection_name(sent.conn)} sent them so",
+                    f"{sent} before {before} at {receiver.name}, because {connection_name(sent.conn)} sent them so",
                     f"{before} came first",
                     frames=(sent.number, before.number),
                     conns=(receiver.conn,),
@@ -326,8 +326,8 @@ def causality_broken(history: History, _: Rules) -> Iterator[Finding]:
                 if cause is not None and place is not None and place < cause[0]:
                     yield Finding(
                         "reordered",
-                        f"{by_number[cause[1]]} before {sent} at {receiver.name}: "
-                        f"{author.name} had got the one before it sent the other",
+                        f"{by_number[cause[1]]} before {sent} at {receiver.name}, "
+                        f"because {author.name} had got the one before it sent the other",
                         f"{sent} came first",
                         frames=(cause[1], sent.number),
                         conns=(receiver.conn,),

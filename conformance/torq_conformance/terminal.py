@@ -38,6 +38,9 @@ COLOURS = {
 CONCLUSION_COLOURS = {"PASS": "bold green", "FAIL": "bold red"}
 INDENT = 5
 MAX_STEP_LINES = 60
+OUT_OF_TIME = "the time budget"
+NOT_EXERCISED = "no program exercised it"
+"""What a reason says where more time, or else more programs, would judge more."""
 
 
 def console() -> Console:
@@ -233,8 +236,10 @@ def _show_unjudged(out: Console, results: list[Result]) -> None:
             reasons.setdefault(result.reason, []).append(result.requirement.id)
     for reason, identifiers in reasons.items():
         out.print(Text(f"not judged ({reason}): {' '.join(identifiers)}", style="yellow"), soft_wrap=True)
-    if any("budget" in reason or "exercise" in reason for reason in reasons):
-        out.print(Text("next: give more --time-budget or --max-examples", style="dim"), soft_wrap=True)
+    if any(OUT_OF_TIME in reason for reason in reasons):
+        out.print(Text("next: give more --time-budget", style="dim"), soft_wrap=True)
+    elif any(NOT_EXERCISED in reason for reason in reasons):
+        out.print(Text("next: give more --max-examples", style="dim"), soft_wrap=True)
 
 
 def _show_thin(out: Console, report: Report) -> None:
@@ -242,4 +247,6 @@ def _show_thin(out: Console, report: Report) -> None:
     thin = [f"{each.id} ({', '.join(cell.words for cell in each.thin)})" for each in report.thin]
     if thin:
         out.print(Text(f"thin: {'; '.join(thin)}", style="yellow"), soft_wrap=True)
-        out.print(Text("next: --max-examples fills what is thin", style="dim"), soft_wrap=True)
+        ended = any(OUT_OF_TIME in each.reason for each in report.judgements)
+        more = "--time-budget" if ended else "--max-examples"
+        out.print(Text(f"next: more {more} fills what is thin", style="dim"), soft_wrap=True)

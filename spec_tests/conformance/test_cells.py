@@ -63,6 +63,7 @@ def test_thin_cells_are_named_on_the_last_screen() -> None:
     with out.capture() as captured:
         show_last_screen(out, Outcome([], report, lambda _: []))
     assert "thin: FRAME-2 (freezes: 3 in 100 programs)" in captured.get()
+    assert "next: more --max-examples fills what is thin" in captured.get()
 
 
 def test_thin_cells_are_named_in_every_report() -> None:

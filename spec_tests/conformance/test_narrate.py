@@ -16,10 +16,11 @@ from torq_conformance.narrate import (
     prose,
     stalled_to_the_end,
     upper_bound,
+    witness_words,
 )
-from torq_conformance.oracles import Finding, lost
+from torq_conformance.oracles import Finding, lost, reordered_within_sender, replayed
 from torq_conformance.profile import load_profile, rules_for
-from torq_conformance.program import Close, Connect, Kill, Program, Resume, Stall, Step, connection_name
+from torq_conformance.program import Act, Close, Connect, Kill, Program, Resume, Stall, Step, connection_name
 from torq_conformance.verdict import Counterexample, Verdict
 
 
@@ -58,6 +59,7 @@ def test_a_relay_that_forwards_nothing_is_not_called_a_contradiction_of_fences()
 
 def test_losses_of_one_frame_are_one_sentence() -> None:
     assert said_of_losses("B", "C").startswith("B and C never got A0, nor anything")
+    assert said_of_losses("A", "B", "C").startswith("A, B and C never got A0, nor anything")
 
 
 def test_a_leak_says_why_the_frame_had_to_be_refused() -> None:
@@ -100,15 +102,102 @@ def test_every_step_of_every_program_has_its_words(program: Program) -> None:
 
 def test_a_connection_that_is_kept_reads_as_a_sentence() -> None:
     finding = Finding("kept", "A to be closed after its framing error", "it stays connected")
-    assert said(finding) == "Expected was A to be closed after its framing error, but it stays connected."
+    assert said(finding) == "The suite expected A to be closed after its framing error, but it stays connected."
+
+
+def test_fwd_5_a_replay_reads_as_a_sentence() -> None:
+    chronicle = Chronicle(rules_for(load_profile("reference"), "signal"))
+    old = chronicle.sends(0)
+    chronicle.gets(1, old)
+    chronicle.join(2)
+    chronicle.gets(2, old)
+    assert said(*replayed(chronicle.history, chronicle.rules)) == (
+        "Only frames sent after C joined may come, yet frame A0, which others had got before C connected, came as well."
+    )
+
+
+def test_ord_1_two_frames_of_one_sender_exchanged_read_as_a_sentence() -> None:
+    chronicle = Chronicle(rules_for(load_profile("reference"), "signal"))
+    one, two = chronicle.sends(1), chronicle.sends(1)
+    chronicle.gets(0, two, one)
+    assert said(*reordered_within_sender(chronicle.history, chronicle.rules)) == (
+        "B0 was to come before B1 at A, because B sent them so; yet B1 came first."
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "seen", "sentence"),
+    [
+        ("unserved", "A to get what others send", "it got nothing at all",
+         "The relay accepted the connection, and A was to get what others send, but it got nothing at all."),
+        ("held back", "frame A0 of step 2 at B, although nothing follows it", "it came only when a fence followed",
+         "Frame A0 of step 2 was due at B, although nothing follows it, but it came only when a fence followed."),
+        ("duplicated", "frame A0 once at B", "it came 2 times",
+         "The suite expected frame A0 once at B, but it came 2 times."),
+        ("altered", "frame A0 byte for byte at B", "31 bytes came instead of 32",
+         "The suite expected frame A0 byte for byte at B, but 31 bytes came instead of 32."),
+        ("altered", "B to get frames that were sent", "32 bytes came that nobody sent",
+         "The suite expected B to get frames that were sent, but 32 bytes came that nobody sent."),
+        ("torn", "whole frames at A", "behind 1 whole frame came 5 bytes that begin no frame (be ad de 02 01)",
+         "The suite expected whole frames at A, but behind 1 whole frame came 5 bytes that begin no frame: "
+         "what comes can no longer be cut into frames."),
+        ("mixed", "bytes of each sender apart at B", "64 bytes in which those of A and C mix",
+         "Bytes of each sender were to stay apart at B, but what came holds 64 bytes in which those of A and C mix."),
+        ("leaked", "nothing of frame A0, which was never sent whole", "it came to B",
+         "Nobody was to get anything of frame A0, which was never sent whole; yet it came to B."),
+        ("leaked", "a frame for execution, sent to signal, nowhere", "it came there",
+         "A frame for execution, sent to signal, was to reach nobody; yet it came there."),
+        ("leaked", "7 descriptors again after 50 guests", "57",
+         "The suite expected 7 descriptors again after 50 guests, but saw this: 57."),
+        ("echoed", "no frame of its own at A", "A0 came back",
+         "Echo is off, so no frame of its own at A may come, yet A0 came back."),
+        ("reordered", "A0 before B1 at C, because B had got the one before it sent the other", "B1 came first",
+         "A0 was to come before B1 at C, because B had got the one before it sent the other; yet B1 came first."),
+        ("closed", "A to stay connected", "the relay closed it (reset)",
+         "The suite expected A to stay connected, but the relay closed it (reset)."),
+        ("stuck", "the relay to end after SIGTERM", "it still runs, although its backlog was read",
+         "The suite expected the relay to end after SIGTERM, but it still runs, although its backlog was read."),
+        ("crashed", "the relay to go on serving", "the relay was ended by signal SIGSEGV",
+         "The suite expected the relay to go on serving, but the relay was ended by signal SIGSEGV."),
+        ("status", "exit status 0 after SIGTERM", "1", "The suite expected exit status 0 after SIGTERM, but it was 1."),
+        ("left behind", "no socket file after SIGTERM", "/tmp/a.sock",
+         "The suite expected no socket file after SIGTERM, but there is /tmp/a.sock."),
+        ("lost", "B to get the newest of what it missed", "none of it",
+         "The suite expected B to get the newest of what it missed, but saw this: none of it."),
+        ("delayed", "traffic as fast as before", "12 ms for what took 1.0 ms before",
+         "The suite expected traffic as fast as before, but saw this: 12 ms for what took 1.0 ms before."),
+    ],
+)  # fmt: skip
+def test_each_kind_of_finding_is_a_whole_sentence(kind: str, expected: str, seen: str, sentence: str) -> None:
+    assert said(Finding(kind, expected, seen)) == sentence
 
 
 def test_iso_3_the_bound_of_the_queue_stands_beside_what_came() -> None:
     assert prose(shown_runs.newest_dropped()) == (
-        "Expected was the newest frame A4 kept for B, and the oldest dropped past the bound of its queue (2 frames or "
-        "67 108 864 bytes), but A4 was dropped: of 5 frames that were sent while B did not read 2 came, without the "
+        "The suite expected the newest frame A4 kept for B, and the oldest dropped past the bound of its queue (2 frames "
+        "or 67 108 864 bytes), but A4 was dropped: of 5 frames that were sent while B did not read 2 came, without the "
         "newest."
     )
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ((Connect(0), Connect(1)), "one more client beside A and B: it stays, reads"),
+        ((Connect(0), Close(0), Connect(0)), "one more client beside A: it stays, reads"),
+        (tuple(map(Connect, range(40))), "one more client beside the 40 that follow: it stays, reads"),
+        ((Connect(0), Kill()), "one more client beside A: it stays (and comes again after a kill), reads"),
+        ((), "a client: it stays, reads"),
+    ],
+)
+def test_the_witness_stands_before_the_first_step(steps: tuple[Step, ...], words: str) -> None:
+    first, *rest = narrate(Program("signal", steps), History())
+    assert first.startswith(f"     first the suite's witness connects, {words} everything")
+    assert not any("witness" in line for line in rest)
+
+
+def test_a_fixed_check_has_no_witness() -> None:
+    assert witness_words(Program("signal", (Act("send SIGTERM to the relay"),))) == ""
 
 
 @pytest.mark.parametrize("resumes", [False, True])

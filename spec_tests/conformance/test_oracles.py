@@ -153,8 +153,8 @@ def test_fwd_3_a_shorter_frame_and_one_that_nobody_sent_are_altered() -> None:
     chronicle.gets_bytes(1, sent.data[:-1])
     chronicle.gets_bytes(2, sent.data[:8] + b"\xff" * 8 + sent.data[16:])
     short, strange = findings(chronicle, o.altered)
-    assert f"{len(sent.data) - 1} bytes instead of {len(sent.data)}" in short.seen
-    assert "bytes that nobody sent" in strange.seen
+    assert short.seen == f"{len(sent.data) - 1} bytes came instead of {len(sent.data)}"
+    assert strange.seen == f"{len(sent.data)} bytes came that nobody sent"
 
 
 def test_frame_4_bytes_that_begin_no_frame_are_torn() -> None:
@@ -236,7 +236,7 @@ def test_fwd_5_a_fence_of_the_past_is_a_replay_whoever_wrote_it() -> None:
     for sequence, whose in ((7, "a fence of A"), (8, "a fence of an earlier program")):
         chronicle.history.peers[3].old_fences = [sequence]
         (finding,) = findings(chronicle, o.replayed)
-        assert finding.seen == f"{whose}, which others had got before D connected"
+        assert finding.seen == f"{whose}, which others had got before D connected, came as well"
 
 
 def test_fwd_5_a_frame_in_flight_may_reach_who_joins_meanwhile() -> None:
@@ -253,7 +253,7 @@ def test_ord_1_frames_of_one_sender_in_another_order() -> None:
     chronicle.gets(0, one, two)
     chronicle.gets(1, two, one)
     (finding,) = findings(chronicle, o.reordered_within_sender)
-    assert "at B: A sent them so" in finding.expected
+    assert "at B, because A sent them so" in finding.expected
     assert finding.seen == "A1 came first"
 
 
@@ -285,7 +285,7 @@ def test_ord_3_an_answer_that_comes_before_its_question() -> None:
     answer = chronicle.sends(1)
     chronicle.gets(2, answer, question)
     (finding,) = findings(chronicle, o.causality_broken)
-    assert "B had got the one before it sent the other" in finding.expected
+    assert "at C, because B had got the one before it sent the other" in finding.expected
 
 
 def test_ord_3_frames_that_know_nothing_of_each_other_may_come_in_any_order() -> None:

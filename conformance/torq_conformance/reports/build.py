@@ -96,7 +96,7 @@ def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending
         sections={judgement.section: titles[judgement.section] for judgement in judgements},
         judgements=judgements,
         minor=REPORT_MINOR,
-        conclusion=conclusion(judgements, ending.exit_code, ending.reason, left_out),
+        conclusion=conclusion(judgements, ending.exit_code, ending.reason, left_out, not_binding(plan)),
         problems=ending.problems,
         left_out=tuple(requirement.id for requirement in left_out),
         departures=departures(plan),
@@ -110,6 +110,11 @@ def not_asked(plan: Plan) -> list[Requirement]:
     asked = {requirement.id for requirement in plan.requirements}
     binding = (each for each in requirements().values() if each.binds(plan.domain) and each.level != "FIGURE")
     return [requirement for requirement in binding if requirement.id not in asked]
+
+
+def not_binding(plan: Plan) -> frozenset[str]:
+    """The ids that a run was asked about by name although they bind relays of other domains only."""
+    return frozenset(requirement.id for requirement in plan.requirements if not requirement.binds(plan.domain))
 
 
 def departures(plan: Plan) -> dict[str, str]:

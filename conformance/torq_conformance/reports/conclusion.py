@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from ..exits import Exit
 from ..requirements import Requirement
@@ -25,22 +25,31 @@ NOTHING_FAILS = "nothing was judged"
 
 
 def conclusion(
-    judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str = "", left_out: Sequence[Requirement] = ()
+    judgements: Sequence[Judgement],
+    exit_code: int | None,
+    stop_reason: str = "",
+    left_out: Sequence[Requirement] = (),
+    unbound: Collection[str] = (),
 ) -> str:
     """Pass or fail, how many requirements of each level hold, fail and could not be judged, and the exit code.
 
-    ``exit_code`` is None while the run goes on; ``left_out`` is what binds the relay, and the run was not asked about.
+    ``exit_code`` is None while the run goes on; ``left_out`` is what binds the relay, and the run was not asked about;
+    ``unbound`` are the ids that the run was asked about although they do not bind the relay: they are counted apart, so
+    that what was judged and what was left out make the same total in every run of a domain.
     """
     head = _head(judgements, exit_code, stop_reason)
     unknown = "were not judged" if head.startswith("INCOMPLETE") else "could not be judged"
     parts = []
     for level in LEVELS:
-        verdicts = Counter[str](each.verdict for each in judgements if each.level == level)
+        verdicts = Counter[str](each.verdict for each in judgements if each.level == level and each.id not in unbound)
         if verdicts:
             parts.append(f"of {verdicts.total()} {level} {', '.join(_counts(verdicts, unknown))}")
-    missing = [f"{count} {level}" for level, count in Counter(each.level for each in left_out).items()]
+    missing = Counter[str](each.level for each in left_out)
     if missing:
-        parts.append(f"{' and '.join(missing)} left out of the run")
+        parts.append(f"{_by_level(missing)} left out of the run")
+    foreign = Counter[str](each.level for each in judgements if each.id in unbound)
+    if foreign:
+        parts.append(f"{_by_level(foreign)} {'binds' if foreign.total() == 1 else 'bind'} other domains only")
     if exit_code is not None:
         parts.append(f"exit code {int(exit_code)}: {_meaning(judgements, Exit(exit_code))}")
     return f"{head}: {'; '.join(parts)}."
@@ -66,6 +75,10 @@ def _counts(verdicts: Counter[str], unknown: str) -> Iterator[str]:
         yield _agreeing(verdicts["EXPECTED-FAIL"], "fails as listed", "fail as listed")
     if verdicts["UNSUPPORTED"]:
         yield _agreeing(verdicts["UNSUPPORTED"], "is unsupported", "are unsupported")
+
+
+def _by_level(counts: Counter[str]) -> str:
+    return " and ".join(f"{count} {level}" for level, count in counts.items())
 
 
 def _agreeing(count: int, one: str, more: str) -> str:

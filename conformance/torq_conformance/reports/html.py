@@ -12,6 +12,7 @@ from html import escape
 from itertools import groupby
 
 from ..counting import counted, grouped
+from ..narrate import witness_words
 from ..printable import visible
 from .model import MEANINGS, VERDICT_ORDER, Failure, Judgement, Report
 from .style import SCRIPT, STYLE
@@ -169,6 +170,7 @@ def _failure(judgement: Judgement, failure: Failure) -> Iterator[str]:
     yield f'<p class="contradiction"><b>{words(failure.prose)}</b> {rate}</p>'
     if failure.diagram.shows_more_than_words:
         yield f'<div class="scroll">{svg(failure.diagram, visible(failure.prose))}</div>'
+        yield from _beside(failure)
     if failure.diagram.hidden_connections:
         yield f"<p>{counted(failure.diagram.hidden_connections, 'more connection')} not drawn.</p>"
     yield f"<p>Again: {_copied(failure.replay)}</p>"
@@ -182,6 +184,13 @@ def _failure(judgement: Judgement, failure: Failure) -> Iterator[str]:
     if failure.last_output:
         yield _folded("what is left of the relay", failure.last_output)
     yield f'<p class="stable">{failure.id}</p></article>'
+
+
+def _beside(failure: Failure) -> Iterator[str]:
+    """Who is connected and not drawn: without it nobody repeats by hand what needs one connection more."""
+    beside = witness_words(failure.program)
+    if beside:
+        yield f"<p>Not drawn: {words(beside)}.</p>"
 
 
 def _folded(title: str, text: str, *, unfold: bool = False) -> str:

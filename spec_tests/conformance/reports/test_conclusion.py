@@ -1,6 +1,7 @@
 """The one sentence: every requirement is counted once, and it says no more than the verdicts do."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -131,6 +132,22 @@ def test_what_is_left_out_stands_in_every_report_and_a_whole_run_leaves_out_noth
     assert "left out" not in whole.conclusion
 
 
+def test_what_does_not_bind_the_domain_is_neither_judged_nor_left_out() -> None:
+    known = requirements()
+    foreign = known["SEC-3"]
+    assert foreign.level == "MUST"
+    assert not foreign.binds("signal")
+    binding = Counter(each.level for each in known.values() if each.binds("signal") and each.level != "FIGURE")
+    whole = [name for name, each in known.items() if each.level != "FIGURE" and each.binds("signal")]
+    for names in ([foreign.id], [foreign.id, "FWD-1"], ["FWD-1"], whole):
+        plan = shown_runs.plan(names)
+        entries = [Entry(each, 0.0, Result(each, Verdict.UNSUPPORTED, "why")) for each in plan.requirements]
+        text = build(plan, shown_runs.setting(), entries, Ending(1.0, complete=True, exit_code=3)).conclusion
+        counts = re.findall(r"(?<=of )\d+(?= MUST)|\d+(?= MUST (?:and|left))", text)
+        assert sum(map(int, counts)) == binding["MUST"], text
+        assert ("1 MUST binds other domains only" in text) is (foreign.id in names)
+
+
 def ended(problems: tuple[str, ...] = ()) -> Report:
     results = judged(MUST="PASS UNKNOWN", SHOULD="PASS")
     entries = [Entry(result.requirement, 0.0, result) for result in results]
@@ -153,6 +170,38 @@ def test_every_report_begins_with_it_and_the_terminal_ends_with_it() -> None:
     assert [suite.findtext("system-out", "").splitlines()[:1] for suite in suites] == [
         [report.conclusion], *([] for _ in suites[1:]),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reasons", "advice"),
+    [
+        (["the time budget was used up"], ["next: give more --time-budget"]),
+        (["no program exercised it; the time budget ended the search"], ["next: give more --time-budget"]),
+        (["no program exercised it"], ["next: give more --max-examples"]),
+        (["no program exercised it", "the time budget was used up"], ["next: give more --time-budget"]),
+        (["the relay serves no connection"], []),
+        (["no program of this version exercises it"], []),
+    ],
+)
+def test_what_would_judge_more_is_told_and_nothing_else(reasons: list[str], advice: list[str]) -> None:
+    results = [Result(each, Verdict.UNKNOWN, reason) for each, reason in zip(MUSTS, reasons, strict=False)]
+    assert [line for line in last_screen(results) if line.startswith("next:")] == advice
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"), [("", "--max-examples"), ("the time budget ended the search", "--time-budget")]
+)
+def test_what_is_thin_because_the_time_ended_needs_more_time(reason: str, advice: str) -> None:
+    thin = Result(requirements()["FRAME-2"], Verdict.PASS, reason, exercised=2)
+    thin.evidence["programs"] = 100
+    assert f"next: more {advice} fills what is thin" in last_screen([thin])
+
+
+def last_screen(results: list[Result]) -> list[str]:
+    out = Console(width=200)
+    with out.capture() as captured:
+        show_last_screen(out, Outcome(results, shown_runs.report(shown=results), lambda _: []))
+    return captured.get().splitlines()
 
 
 def test_what_the_list_of_expected_failures_has_against_a_run_stands_in_every_report() -> None:

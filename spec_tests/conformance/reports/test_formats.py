@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -24,6 +25,7 @@ from torq_conformance.reports.junit import junit
 from torq_conformance.reports.markdown import markdown
 from torq_conformance.reports.model import Report, load_report
 from torq_conformance.reports.schema import SCHEMAS, schema
+from torq_conformance.requirements import requirements
 from torq_conformance.verdict import Result, Verdict
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[3] / "docs" / "schemas"
@@ -214,6 +216,19 @@ def test_a_profile_that_promises_less_is_seen_in_every_report() -> None:
     assert f"<dt>it departs in</dt><dd>{said}</dd>" in page(report)
     assert f"- the profile departs in: {said}" in markdown(report).splitlines()
     assert '<property name="departs in checksum" value="false, by default true" />' in junit(report).decode()
+
+
+def test_every_report_names_the_client_that_no_step_and_no_picture_shows() -> None:
+    report = shown_runs.report()
+    words = (
+        "first the suite's witness connects, one more client beside A, B and C: it stays, reads everything and sends"
+    )
+    assert f"\n     {words} nothing but fences\n" in markdown(report)
+    assert f"<p>Not drawn: {escape(words)} nothing but fences.</p>" in page(report)
+    assert words in junit(report).decode()
+    failed = Result(requirements()["LIFE-1"], Verdict.FAIL, counterexample=shown_runs.failed_check())
+    checked = shown_runs.report(shown=[failed])
+    assert "witness" not in page(checked)
 
 
 def test_markdown_holds_a_row_for_each_requirement_and_a_diagram_for_each_failure() -> None:
