@@ -4,7 +4,7 @@ Facts:
 - a stall begins when all that was sent before it has arrived, so that only what is sent during it can legally be
   dropped, and only once more waits than the relay's queue may hold (ISO-2);
 - a flood is paced by fences: a part is sent when those who read have got the one before, so that none of them can be
-  taken for a slow consumer;
+  taken for a slow consumer; where the one before does not come, the flood ends;
 - a relay's process can be stopped or killed only where the suite has started it; elsewhere these steps do nothing.
 """
 
@@ -23,7 +23,7 @@ import msgspec
 from torq_protocol.constants import HEADER_SIZE
 
 from .errors import TargetError
-from .fences import Fences
+from .fences import Fences, Quiet
 from .history import Sent, Stalled
 from .legality import fate_of
 from .program import (
@@ -130,14 +130,30 @@ class Faults(Fences):
             if not self._send_part(link, step, position, numbers[start : start + each]):
                 return
             if paced:
-                for other in self._links.values():
-                    other.peer.fenced_by.discard(step.conn)
-                self._fence(link)
-                paced = self._pump_until(lambda: not self._unproven([link]), PART_PATIENCE * self.patience.forwarding)
-                if not paced:
-                    self._fell_silent()
+                paced = self._part_has_come(link)
                 stalled = any(not other.reading for other in self._links.values())
                 self._history.delays.append((stalled, time.monotonic() - begun))
+                if not paced:
+                    self._fell_silent()
+                    if self._rules.overflow != "backpressure":
+                        return
+
+    def _part_has_come(self, sender: Link) -> bool:
+        """Wait until those who read have got what was sent; False when nothing comes any more.
+
+        Without this nothing more may be sent, for they would become slow consumers through no fault of theirs; only
+        backpressure drops nothing of theirs, and has to end by itself.
+        """
+        for link in self._links.values():
+            link.peer.fenced_by.discard(sender.peer.conn)
+        quiet, wait = Quiet(PART_PATIENCE * self.patience.forwarding, self._arrived), 0.2
+        while self._unproven([sender]):
+            if quiet.over():
+                return False
+            self._fence(sender)
+            self._pump_until(lambda: not self._unproven([sender]), wait)
+            wait = min(wait * 2, 0.5)
+        return True
 
     def _send_part(self, link: Link, step: Flood, position: int, numbers: list[int]) -> bool:
         fate, why = fate_of(step.frame, self._rules)

@@ -11,7 +11,7 @@ Facts:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from . import wire
@@ -23,8 +23,28 @@ JOIN_PATIENCE = 2.0
 """Seconds that a relay may take to serve a new connection."""
 LEAST_OF_JOINING = 0.1
 """Share of them that it always gets: some wait 100 ms before they serve."""
+MOST_OF_SLOWNESS = 5.0
+"""Times as long as a silent relay that one gets which still forwards what it was sent."""
 QUIET = 0.03
 """Seconds of silence that end a run where the profile forwards nothing."""
+
+
+class Quiet:
+    """Waits for so many seconds in which nothing new arrives: who is slow is not silent, and has some times as long."""
+
+    def __init__(self, seconds: float, arrived: Callable[[], int]) -> None:
+        self._seconds = seconds
+        self._arrived = arrived
+        self._seen = arrived()
+        self._deadline = time.monotonic() + seconds
+        self._limit = time.monotonic() + seconds * MOST_OF_SLOWNESS
+
+    def over(self) -> bool:
+        """Whether nothing has arrived for so long, or too little for far longer."""
+        now, arrived = time.monotonic(), self._arrived()
+        if arrived > self._seen:
+            self._seen, self._deadline = arrived, min(now + self._seconds, self._limit)
+        return now > self._deadline
 
 
 class Fences(Streams):
@@ -96,6 +116,10 @@ class Fences(Streams):
         """Whether every open receiver has seen a fence of each of these senders."""
         return not self._unproven(senders)
 
+    def _arrived(self) -> int:
+        """How many frames of the program have come to those who read."""
+        return sum(len(link.got) for link in self._receivers())
+
     def _fence_round(self, *, patience: float) -> bool:
         """Let every sender write fences until every receiver has seen one of each; False when that never happens."""
         self._thaw()
@@ -104,10 +128,10 @@ class Fences(Streams):
             return True
         for link in self._links.values():
             link.peer.fenced_by.clear()
-        deadline = time.monotonic() + patience
+        quiet = Quiet(patience, self._arrived)
         wait = 0.02
         while missing := self._unproven(self._senders()):
-            if time.monotonic() > deadline:
+            if quiet.over():
                 return False
             fencing = [link for link in self._senders() if link.peer.conn in missing]
             for link in fencing:

@@ -13,6 +13,7 @@ from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance import isolation as i
 from torq_conformance import oracles as o
 from torq_conformance.faults import encoded_flood
+from torq_conformance.fences import Quiet
 from torq_conformance.history import Stalled
 from torq_conformance.minimise import simpler_programs
 from torq_conformance.program import (
@@ -206,3 +207,25 @@ def test_a_flood_holds_the_frames_that_a_program_names(tlvs: list[Tlv], tail: st
     numbers = [first, first + 1, first + 2]
     one_by_one = [encode_frame(step.frame, conn=conn, number=n, sequence=70 + n - first) for n in numbers]
     assert list(encoded_flood(step, numbers, 70)) == one_by_one
+
+
+def test_a_flood_ends_where_the_relay_falls_silent_so_that_nobody_becomes_slow_by_it() -> None:
+    with relay(specimen("correct", "signal", "--mutant hang-after-200")) as target:
+        history = played(target, Connect(0), Connect(1), Flood(0, Frame(2, (Tlv(30, 1_000),)), 3_000))
+    assert 200 <= len(history.sent) < 500
+
+
+def test_who_still_forwards_is_slow_and_not_silent_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, arrived = 0.0, 0
+    monkeypatch.setattr("torq_conformance.fences.time.monotonic", lambda: now)
+    quiet = Quiet(2.0, lambda: arrived)
+    for now in (1.9, 3.8, 5.7, 7.6, 9.5):
+        arrived += 1
+        assert not quiet.over()
+    now, arrived = 10.1, arrived + 1
+    assert quiet.over()
+    now, silent = 20.0, Quiet(2.0, lambda: arrived)
+    now = 21.9
+    assert not silent.over()
+    now = 22.1
+    assert silent.over()
