@@ -34,6 +34,7 @@ from .program import (
     Write,
 )
 from .program import connection_name as name
+from .streams import WITNESS
 from .verdict import Counterexample, Result, Verdict
 
 SHOWN_BYTES = 48
@@ -76,7 +77,8 @@ def witness_words(program: Program) -> str:
     beside = f"the {len(names)} that follow" if len(names) > MAX_NAMES else _listed(names)
     client = f"one more client beside {beside}" if names else "a client"
     stays = "stays (and comes again after a kill)" if any(isinstance(step, Kill) for step in program.steps) else "stays"
-    return f"first the suite's witness connects, {client}: it {stays}, reads everything and sends nothing but fences"
+    does = f"{stays}, reads everything and sends nothing but fences"
+    return f"first the suite's witness {name(WITNESS)} connects, {client}: it {does}"
 
 
 def _listed(names: list[str]) -> str:

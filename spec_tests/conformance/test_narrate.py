@@ -174,9 +174,9 @@ def test_each_kind_of_finding_is_a_whole_sentence(kind: str, expected: str, seen
 
 def test_iso_3_the_bound_of_the_queue_stands_beside_what_came() -> None:
     assert prose(shown_runs.newest_dropped()) == (
-        "The suite expected the newest frame A4 kept for B, and the oldest dropped past the bound of its queue (2 frames "
-        "or 67 108 864 bytes), but A4 was dropped: of 5 frames that were sent while B did not read 2 came, without the "
-        "newest."
+        "The suite expected the newest frame A4 kept for B, and the oldest dropped past the bound of its queue "
+        "(2 frames or 67 108 864 bytes), but A4 was dropped: of 5 frames that were sent while B did not read 2 "
+        "came, without the newest."
     )
 
 
@@ -192,7 +192,7 @@ def test_iso_3_the_bound_of_the_queue_stands_beside_what_came() -> None:
 )
 def test_the_witness_stands_before_the_first_step(steps: tuple[Step, ...], words: str) -> None:
     first, *rest = narrate(Program("signal", steps), History())
-    assert first.startswith(f"     first the suite's witness connects, {words} everything")
+    assert first.startswith(f"     first the suite's witness W connects, {words} everything")
     assert not any("witness" in line for line in rest)
 
 

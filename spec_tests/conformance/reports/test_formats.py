@@ -220,11 +220,9 @@ def test_a_profile_that_promises_less_is_seen_in_every_report() -> None:
 
 def test_every_report_names_the_client_that_no_step_and_no_picture_shows() -> None:
     report = shown_runs.report()
-    words = (
-        "first the suite's witness connects, one more client beside A, B and C: it stays, reads everything and sends"
-    )
-    assert f"\n     {words} nothing but fences\n" in markdown(report)
-    assert f"<p>Not drawn: {escape(words)} nothing but fences.</p>" in page(report)
+    words = "first the suite's witness W connects, one more client beside A, B and C: it stays, reads everything and"
+    assert f"\n     {words} sends nothing but fences\n" in markdown(report)
+    assert f"<p>Not drawn: {escape(words)} sends nothing but fences.</p>" in page(report)
     assert words in junit(report).decode()
     failed = Result(requirements()["LIFE-1"], Verdict.FAIL, counterexample=shown_runs.failed_check())
     checked = shown_runs.report(shown=[failed])
