@@ -216,16 +216,16 @@ def test_a_flood_ends_where_the_relay_falls_silent_so_that_nobody_becomes_slow_b
 
 
 def test_who_still_forwards_is_slow_and_not_silent_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, arrived = 0.0, 0
-    monkeypatch.setattr("torq_conformance.fences.time.monotonic", lambda: now)
-    quiet = Quiet(2.0, lambda: arrived)
-    for now in (1.9, 3.8, 5.7, 7.6, 9.5):
-        arrived += 1
-        assert not quiet.over()
-    now, arrived = 10.1, arrived + 1
-    assert quiet.over()
-    now, silent = 20.0, Quiet(2.0, lambda: arrived)
-    now = 21.9
-    assert not silent.over()
-    now = 22.1
-    assert silent.over()
+    seen = {"now": 0.0, "arrived": 0.0}
+    monkeypatch.setattr("torq_conformance.fences.time.monotonic", lambda: seen["now"])
+
+    def is_over(quiet: Quiet, now: float, arrived: int) -> bool:
+        seen.update(now=now, arrived=arrived)
+        return quiet.over()
+
+    slow = Quiet(2.0, lambda: int(seen["arrived"]))
+    assert not any(is_over(slow, 1.9 * turn, turn) for turn in range(1, 6))
+    assert is_over(slow, 10.1, 6)
+    silent = Quiet(2.0, lambda: int(seen["arrived"]))
+    assert not is_over(silent, 12.0, 6)
+    assert is_over(silent, 12.2, 6)
