@@ -201,13 +201,16 @@ SCENARIOS: dict[str, Scenario] = {
         first=f.silence_and_speech,
     ),
     "CONN-6": Scenario(
-        (f.Traffic, f.Joins, f.Leaves, f.Interleaving), (o.lost, o.torn, o.closed_unexpectedly), needs=has(Close)
+        (f.Traffic, f.Joins, f.Leaves, f.Interleaving),
+        (o.lost, o.torn, o.closed_unexpectedly),
+        needs=has(Close),
+        first=f.leaves_within_what_others_do,
     ),
     "CONN-7": Scenario(
         (f.Traffic, f.Joins, f.HalfCloses),
         (o.lost, o.closed_unexpectedly),
         needs=has(HalfClose),
-        first=f.half_closes_at_once,
+        first=f.half_closes,
     ),
     "FWD-1": Scenario(
         (f.Traffic, f.Joins, f.Visitors, f.Streams, f.ZeroChecksums),

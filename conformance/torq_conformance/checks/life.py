@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..counting import counted, grouped
 from ..oracles import Finding
@@ -26,35 +28,36 @@ AT_ONCE = 2.0
 
 
 def drains(bench: Bench) -> Iterator[Finding]:
-    """LIFE-1: SIGTERM while a consumer has a backlog; a second one while it drains."""
+    """LIFE-1: SIGTERM while two consumers have a backlog, one of them half-closed; a second one while it drains."""
     size = bench.size_of(VALUE)
     count = _backlog(bench.rules, size)
     with bench.relay() as target:
         bench.act(
-            f"three clients connect; A does not read, B sends {counted(count, 'frame')} of {counted(size, 'byte')} "
-            f"({counted(count * size, 'byte')} in all), C reads them"
+            "four clients connect; A and D do not read, D shuts down its sending side, "
+            f"B sends {counted(count, 'frame')} of {counted(size, 'byte')} ({counted(count * size, 'byte')} in all), "
+            "C reads them"
         )
-        slow, sender, reader = bench.joined(target, 3)
+        slow, sender, reader, half = bench.joined(target, 4)
+        if "CONN-7" not in bench.profile.not_promised:
+            half.sock.shutdown(socket.SHUT_WR)
         frames = [bench.frame(VALUE) for _ in range(count)]
         if not _flood(sender, reader, frames):
             yield Finding("lost", "the sender's frames at somebody who reads", "they did not come")
             return
         path = target.address.path
-        bench.act("send SIGTERM to the relay; A reads until it is closed; B and C leave; wait for the relay's end")
+        bench.act(
+            "send SIGTERM to the relay; A and D read until they are closed; B and C leave; wait for the relay's end"
+        )
+        behind = {"A": slow} if _hung_up(half) else {"A": slow, "D": half}
+        if len(behind) == 1:
+            bench.leave_out("what waits for a half-closed client: the relay closes such a one at once (CONN-7)")
         os.kill(pid_of(target), signal.SIGTERM)
-        _read_backlog(slow, frames[-1])
-        if not slow.closed:
-            yield Finding("kept", "the consumer to be closed after its backlog", "it is still open")
-        missing = len(set(frames) - _whole_frames(slow, bench.rules))
-        if missing:
-            yield Finding(
-                "lost",
-                f"each of {counted(count, 'accepted frame')} delivered after SIGTERM",
-                f"{grouped(missing)} never came",
-            )
+        _read_backlogs(tuple(behind.values()), frames[-1])
+        for name, client in behind.items():
+            yield from _not_drained(name, client, frames, bench.rules)
         sender.close()
         reader.close()
-        patience = PATIENCE if slow.closed else 0.5
+        patience = PATIENCE if all(client.closed for client in behind.values()) else 0.5
         ended = target.wait(patience)
         if ended is None:
             yield Finding("stuck", "the relay to end after SIGTERM", "it still runs, although its backlog was read")
@@ -76,16 +79,35 @@ def _whole_frames(client: Client, rules: Rules) -> set[bytes]:
     return set(decode(client.buffer, rules.max_message_size)[0])
 
 
-def _read_backlog(slow: Client, last: bytes) -> None:
-    """Read until the relay closes: some seconds for the backlog, and some more when it has come."""
+def _hung_up(client: Client) -> bool:
+    """Whether the relay has closed a client, whatever that has still to read."""
+    poller = select.poll()
+    poller.register(client.sock, 0)
+    return bool(poller.poll(0))
+
+
+def _not_drained(name: str, client: Client, frames: list[bytes], rules: Rules) -> Iterator[Finding]:
+    """What a consumer with a backlog lacks after SIGTERM: its end, or frames."""
+    if not client.closed:
+        yield Finding("kept", f"{name} to be closed after its backlog", "it is still open")
+    missing = len(set(frames) - _whole_frames(client, rules))
+    if missing:
+        owed = f"each of {counted(len(frames), 'accepted frame')} delivered to {name} after SIGTERM"
+        yield Finding("lost", owed, f"{grouped(missing)} never came")
+
+
+def _read_backlogs(clients: Sequence[Client], last: bytes) -> None:
+    """Read until the relay closes: some seconds for the backlogs, and some more when they have come."""
     deadline = time.monotonic() + PATIENCE * 2
-    whole = False
-    while not slow.closed and time.monotonic() < deadline:
-        seen = max(0, len(slow.buffer) - len(last))
-        slow.read(min(0.1, deadline - time.monotonic()))
-        if not whole and slow.buffer.find(last, seen) >= 0:
-            whole = True
-            deadline = min(deadline, time.monotonic() + PATIENCE)
+    waiting = set(clients)
+    while (left := [client for client in clients if not client.closed]) and time.monotonic() < deadline:
+        for client in left:
+            seen = max(0, len(client.buffer) - len(last))
+            client.read(min(0.1 / len(left), deadline - time.monotonic()))
+            if client in waiting and client.buffer.find(last, seen) >= 0:
+                waiting.remove(client)
+                if not waiting:
+                    deadline = min(deadline, time.monotonic() + PATIENCE)
 
 
 def _flood(sender: Client, reader: Client, frames: list[bytes]) -> bool:

@@ -16,6 +16,15 @@ from .clients import (
     Silences,
     Visitors,
 )
+from .combined import (
+    behind_a_stall,
+    ends_of_short_writes,
+    half_closes,
+    joins_behind_a_backlog,
+    leaves_within_what_others_do,
+    others_of_two_that_stall,
+    overflows_twice,
+)
 from .faults import Floods, Freezes, Kills, SendOnly, Stalls
 from .frames import (
     Batches,
@@ -41,8 +50,6 @@ from .refused import (
 )
 from .tables import (
     all_within_a_frame,
-    behind_a_stall,
-    ends_of_short_writes,
     every_count,
     every_cut,
     every_cut_around_garbage,
@@ -56,12 +63,8 @@ from .tables import (
     every_wrong_bit,
     foreign_types,
     garbage_of_many,
-    half_closes_at_once,
-    joins_behind_a_backlog,
     large_before_small,
     long_stream,
-    others_of_two_that_stall,
-    overflows_twice,
     repeats,
     silence_and_speech,
     whatever_is_valid,
@@ -121,9 +124,10 @@ __all__ = [
     "every_wrong_bit",
     "foreign_types",
     "garbage_of_many",
-    "half_closes_at_once",
+    "half_closes",
     "joins_behind_a_backlog",
     "large_before_small",
+    "leaves_within_what_others_do",
     "long_stream",
     "others_of_two_that_stall",
     "overflows_twice",

@@ -6,11 +6,7 @@ and none waits for anything but a silent client.
 
 from __future__ import annotations
 
-import math
-import socket
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from functools import cache
 
 import msgspec
 
@@ -18,21 +14,16 @@ from ..legality import FIXED_SIZES
 from ..machine import sized_frame
 from ..profile import Rules
 from ..program import (
-    Close,
     Connect,
     Finish,
     Flood,
     Frame,
     Freeze,
-    HalfClose,
     Idle,
     Item,
     Program,
     Raw,
-    Resume,
-    Stall,
     Step,
-    Sync,
     Thaw,
     Tlv,
     Write,
@@ -70,31 +61,25 @@ LONG_STREAM = 300
 """Frames of one client: more than a counter of one byte tells apart."""
 LONGER_STREAM = 2**16 + 400
 """The same for a counter of two bytes."""
-SHORT_WRITES = 600_000
-"""Bytes for a client that does not read, in frames that end where the kernel may cut a write short."""
-FAR_TOO_MUCH = 1 << 22
-"""Bytes that no socket takes at once."""
-BACKLOG_FRAMES = 400
-"""Frames of 1.4 kB: more than the socket of a client that does not read holds, far fewer than its queue."""
 
 Spoil = Callable[[Frame], Frame]
 
 
-def _free_type(rules: Rules) -> int:
+def free_type(rules: Rules) -> int:
     """A type of the relay's range whose size no rule fixes."""
     return next(number for number in rules.types if number not in FIXED_SIZES)
 
 
-def _own(rules: Rules, size: int = 8) -> Frame:
-    return Frame(rules.number, (Tlv(_free_type(rules), size),))
+def own(rules: Rules, size: int = 8) -> Frame:
+    return Frame(rules.number, (Tlv(free_type(rules), size),))
 
 
 def _empty_tlvs(rules: Rules, count: int) -> tuple[Tlv, ...]:
-    return (Tlv(_free_type(rules)),) * count
+    return (Tlv(free_type(rules)),) * count
 
 
-def _sized(rules: Rules, size: int) -> Frame:
-    return sized_frame(rules.number, _free_type(rules), size)
+def sized(rules: Rules, size: int) -> Frame:
+    return sized_frame(rules.number, free_type(rules), size)
 
 
 def _programs(rules: Rules, writes: Iterable[Write]) -> tuple[Program, ...]:
@@ -111,23 +96,23 @@ def _programs(rules: Rules, writes: Iterable[Write]) -> tuple[Program, ...]:
 
 
 def silence_and_speech(rules: Rules) -> tuple[Program, ...]:
-    """A client that is silent for more than a second and then sends, and one that hardly ends (CONN-3)."""
-    one = Write(0, (_own(rules),))
-    silences: list[tuple[Step, ...]] = [(Idle(milliseconds), one) for milliseconds in SILENCES_MS]
-    speech = (Flood(0, _own(rules), LONGER_STREAM), one, Write(1, (_own(rules),)))
+    """Clients that are silent for more than a second, before or after they speak, and one that hardly ends (CONN-3)."""
+    one, other = Write(0, (own(rules),)), Write(1, (own(rules),))
+    silences: list[tuple[Step, ...]] = [(other, Idle(milliseconds), one, other) for milliseconds in SILENCES_MS]
+    speech = (Flood(0, own(rules), LONGER_STREAM), one, other)
     return tuple(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in (*silences, speech))
 
 
 def long_stream(rules: Rules) -> tuple[Program, ...]:
     """Many frames of one client (FWD-1)."""
-    writes = (Write(0, (_own(rules),), settle=False),) * LONG_STREAM
+    writes = (Write(0, (own(rules),), settle=False),) * LONG_STREAM
     return (Program(rules.domain, (Connect(0), Connect(1), *writes)),)
 
 
 def every_header(rules: Rules) -> tuple[Program, ...]:
     """Every value of the flags, and the edges of sequence and timestamp, each twice and of two clients (FWD-3)."""
     frame = msgspec.structs.replace
-    one = _own(rules)
+    one = own(rules)
     flags = [Write(0, (frame(one, flags=value),)) for value in range(256)]
     sequences = [Write(conn, (frame(one, sequence=value),)) for value in SEQUENCES for conn in (0, 0, 1)]
     times = [Write(conn, (frame(one, timestamp=value),)) for value in SEQUENCES for conn in (0, 0, 1)]
@@ -136,9 +121,16 @@ def every_header(rules: Rules) -> tuple[Program, ...]:
 
 
 def repeats(rules: Rules) -> tuple[Program, ...]:
-    """Frames that are equal byte for byte, each of which is forwarded: a relay remembers none (FWD-2)."""
-    same = Frame(rules.number, tail=tlv(_free_type(rules), b"the same").hex(), sequence=1, timestamp=1)
-    return _programs(rules, (Write(conn, (same,) * count) for count in (3, 1, 1) for conn in (0, 1)))
+    """Frames that are equal byte for byte, each of which is forwarded: a relay remembers none (FWD-2).
+
+    Those of two senders too, where senders get their own back: elsewhere theirs could not be told from the others'.
+    """
+    same = Frame(rules.number, tail=tlv(free_type(rules), b"the same").hex(), sequence=1, timestamp=1)
+    writes = [Write(conn, (same,) * count) for count in (3, 1, 1) for conn in (0, 1)]
+    if rules.echo:
+        of_both = msgspec.structs.replace(same, source=20)
+        writes += [Write(conn, (of_both,)) for conn in (0, 1, 1, 0, 0, 1)]
+    return _programs(rules, writes)
 
 
 def whatever_is_valid(rules: Rules) -> tuple[Program, ...]:
@@ -150,13 +142,13 @@ def every_size(rules: Rules) -> tuple[Program, ...]:
     """Frames of every size up to 4 kB, about every size of a buffer, and of the largest behind another (FWD-7)."""
     about = {size + off + header for size in BUFFER_SIZES for off in (-1, 0, 1) for header in (0, 32)}
     sizes = [*SMALL_FRAME_SIZES, *sorted(size for size in about if 600 < size <= rules.max_message_size)]
-    writes = [Write(0, (_sized(rules, size),)) for size in sizes]
+    writes = [Write(0, (sized(rules, size),)) for size in sizes]
     middle = range(MIDDLE_FRAME_SIZES.start, min(MIDDLE_FRAME_SIZES.stop, rules.max_message_size + 1))
     groups = (middle[start : start + TOGETHER] for start in range(0, len(middle), TOGETHER))
-    writes += [Write(0, tuple(_sized(rules, size) for size in group)) for group in groups]
+    writes += [Write(0, tuple(sized(rules, size) for size in group)) for group in groups]
     if rules.max_message_size <= PROGRAM_BYTES:
-        writes.append(Write(0, (_own(rules), _sized(rules, rules.max_message_size), _own(rules))))
-    large = _sized(rules, min(ABOVE_A_READ, rules.max_message_size))
+        writes.append(Write(0, (own(rules), sized(rules, rules.max_message_size), own(rules))))
+    large = sized(rules, min(ABOVE_A_READ, rules.max_message_size))
     clients = range(min(CLIENTS, rules.max_connections - 1) if rules.max_connections else CLIENTS)  # one is the witness
     of_each = (Write(conn, (large,)) for conn in (clients if rules.granularity == "frames" else clients[:1]))
     return (*_programs(rules, writes), Program(rules.domain, (*map(Connect, clients), *of_each)))
@@ -169,9 +161,9 @@ def every_count(rules: Rules) -> tuple[Program, ...]:
 
 def every_cut(rules: Rules) -> tuple[Program, ...]:
     """A frame for every byte that it can be cut at; one with frames in its payload, cut where they begin (FRAME-1)."""
-    frame = _own(rules)
+    frame = own(rules)
     inner = encode_frame(frame, conn=0, number=0, sequence=0)
-    outer = Frame(rules.number, frame.tlvs, tail=tlv(_free_type(rules), inner + inner).hex())
+    outer = Frame(rules.number, frame.tlvs, tail=tlv(free_type(rules), inner + inner).hex())
     begins = outer.size - 2 * len(inner)
     cuts = (begins - 1, begins, begins + 1, begins + 4, begins + 32, begins + len(inner))
     return _programs(
@@ -193,7 +185,7 @@ def every_full_read(rules: Rules) -> tuple[Program, ...]:
                 Connect(0),
                 Connect(1),
                 Freeze(),
-                Write(0, (_sized(rules, 64),) * (size // 64), settle=False),
+                Write(0, (sized(rules, 64),) * (size // 64), settle=False),
                 Thaw(),
             ),
         )
@@ -210,7 +202,7 @@ def all_within_a_frame(rules: Rules) -> tuple[Program, ...]:
             rules.domain,
             (
                 *map(Connect, clients),
-                *(Write(conn, (_own(rules),), stop=5 + 8 * conn) for conn in clients),
+                *(Write(conn, (own(rules),), stop=5 + 8 * conn) for conn in clients),
                 Connect(5),
                 *(Finish(conn) for conn in (3, 0, 4, 1, 2)),
             ),
@@ -220,98 +212,10 @@ def all_within_a_frame(rules: Rules) -> tuple[Program, ...]:
 
 def large_before_small(rules: Rules) -> tuple[Program, ...]:
     """Frames that no read holds, with small ones close behind them (ORD-1)."""
-    large, small = _sized(rules, min(ABOVE_A_READ, rules.max_message_size)), _own(rules)
+    large, small = sized(rules, min(ABOVE_A_READ, rules.max_message_size)), own(rules)
     together = Write(0, (large, small, large, small))
     apart = (Write(0, (large,), settle=False), Write(0, (small,), settle=False))
     return _programs(rules, (together, *apart, *apart))
-
-
-def joins_behind_a_backlog(rules: Rules) -> tuple[Program, ...]:
-    """A client that leaves, or is closed for what it sends, with much unread, and one that joins after it (FWD-5)."""
-    frame = _own(rules, 1_400)
-    begins = (Connect(0), Connect(1), Write(0, (_own(rules),)), Connect(2, reads=False))
-    ends: list[Step] = [Close(2)]
-    if rules.on_framing_error == "close":
-        ends.append(Write(2, (Raw(bytes(64).hex()),)))
-    # Each Sync proves a thing before the next: the backlog is at the relay, and then it has seen the client's end.
-    joins = (Sync(), Connect(3), Write(0, (_own(rules),)))
-    return tuple(Program(rules.domain, (*begins, Flood(0, frame, BACKLOG_FRAMES), Sync(), end, *joins)) for end in ends)
-
-
-def half_closes_at_once(rules: Rules) -> tuple[Program, ...]:
-    """A client that shuts down its sending side right behind a frame, and one that then gets large ones (CONN-7)."""
-    at_once: tuple[Step, ...] = (Freeze(), Write(0, (_own(rules),), settle=False), HalfClose(0), Thaw())
-    sizes = (8, 5_000, min(ABOVE_A_READ, rules.max_message_size - 100), 8)
-    then: tuple[Step, ...] = (HalfClose(0), *(Write(1, (_sized(rules, size + 40),)) for size in sizes))
-    return tuple(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in (at_once, then))
-
-
-def overflows_twice(rules: Rules) -> tuple[Program, ...]:
-    """A queue that overflows while a large frame is partly sent, is emptied, and does so again (ISO-4)."""
-    small, large = _own(rules, 200), _own(rules, 60_000)
-    count = rules.queue_frames + rules.socket_bytes // small.size + 500
-    round_: tuple[Step, ...] = (Stall(1), Flood(0, large, 8), Flood(0, small, count), Resume(1), Sync())
-    return (Program(rules.domain, (Connect(0), Connect(1), *round_, *round_)),)
-
-
-def others_of_two_that_stall(rules: Rules) -> tuple[Program, ...]:
-    """Frames of every size for one that reads, while two others do not (ISO-1)."""
-    sizes = (40, 1_400, 5_000, min(ABOVE_A_READ, rules.max_message_size))
-    floods = (Flood(0, _sized(rules, size), min(1_000, max(8, 600_000 // size))) for size in sizes)
-    steps: tuple[Step, ...] = (Stall(1), Stall(2), *floods, Write(3, (_own(rules),)), Resume(1), Resume(2))
-    return (Program(rules.domain, (*map(Connect, range(4)), *steps)),)
-
-
-def behind_a_stall(rules: Rules) -> tuple[Program, ...]:
-    """What waited for a client, from two senders; and for one that is itself within a frame (ISO-5)."""
-    frame = _own(rules, 2_000)
-
-    # With a Sync now and then those who read are not behind as well.
-    def alternating(one: int, other: int) -> tuple[Step, ...]:
-        return (*(Write(one, (frame,)), Write(other, (frame,))) * 10, Sync()) * (BACKLOG_FRAMES // 20)
-
-    within = (
-        Write(1, (_own(rules),), stop=10),
-        Stall(1),
-        Flood(0, frame, BACKLOG_FRAMES),
-        Resume(1),
-        Sync(),
-        Finish(1),
-    )
-    return (
-        Program(rules.domain, (*map(Connect, range(3)), Stall(2), *alternating(0, 1), Resume(2), Sync())),
-        Program(rules.domain, (*map(Connect, range(3)), Stall(1), *alternating(2, 0), Resume(1), Sync())),
-        Program(rules.domain, (*map(Connect, range(3)), *within)),
-    )
-
-
-@cache
-def _taken_at_once() -> int:
-    """Bytes of which a Unix socket of this kernel takes all or none: where a write ends that is cut short."""
-    writer, reader = socket.socketpair()
-    with writer, reader:
-        writer.setblocking(False)
-        whole, again = writer.send(bytes(FAR_TOO_MUCH)), 0
-        while not again and reader.recv(1_024):  # until there is room for the next part
-            with suppress(BlockingIOError):
-                again = writer.send(bytes(FAR_TOO_MUCH))
-        return math.gcd(whole, again)
-
-
-def ends_of_short_writes(rules: Rules) -> tuple[Program, ...]:
-    """Frames behind a stall that are whole wherever the kernel cuts a write short (FWD-2, ISO-5)."""
-    sizes = (_taken_at_once() // part for part in (64, 32, 16) if _taken_at_once() % part == 0)
-    return tuple(
-        Program(
-            rules.domain,
-            (
-                *(Connect(0), Connect(1), Stall(1)),
-                *(Flood(0, _sized(rules, size), SHORT_WRITES // size), Resume(1), Sync()),
-            ),
-        )
-        for size in sizes
-        if 64 <= size <= rules.max_message_size
-    )
 
 
 # --- frames that must be refused ------------------------------------------------------------------------------------
@@ -319,10 +223,10 @@ def ends_of_short_writes(rules: Rules) -> tuple[Program, ...]:
 
 def _refused(rules: Rules, wrong: Sequence[Frame], spoil: Spoil) -> tuple[Program, ...]:
     """Wrong frames alone, several between right ones; and one of them cut, large, both, and with many TLVs."""
-    good = _own(rules)
+    good = own(rules)
     writes = [Write(0, (frame,)) for frame in wrong]
     writes.append(Write(0, (good, *wrong[:TOGETHER], good)))
-    small, large = spoil(_own(rules, 40)), spoil(_sized(rules, min(ABOVE_A_READ, rules.max_message_size // 2)))
+    small, large = spoil(own(rules, 40)), spoil(sized(rules, min(ABOVE_A_READ, rules.max_message_size // 2)))
     writes += [Write(0, (small, good), cuts=(cut,)) for cut in (4, 24, 32, 36, small.size - 1)]
     writes += [Write(0, (good, large, good)), Write(0, (large, good), cuts=(32, large.size // 2))]
     writes += [Write(0, (spoil(Frame(rules.number, _empty_tlvs(rules, count))), good)) for count in TLV_COUNTS]
@@ -336,7 +240,7 @@ def every_domain(rules: Rules) -> tuple[Program, ...]:
         return msgspec.structs.replace(frame, domain=domain)
 
     others = [number for number in range(256) if number != rules.number]
-    return _refused(rules, [spoil(_own(rules), number) for number in others], spoil)
+    return _refused(rules, [spoil(own(rules), number) for number in others], spoil)
 
 
 def every_type(rules: Rules) -> tuple[Program, ...]:
@@ -355,7 +259,7 @@ def foreign_types(rules: Rules) -> tuple[Program, ...]:
     def spoil(frame: Frame, number: int = 100) -> Frame:
         return msgspec.structs.replace(frame, tlvs=(*frame.tlvs, Tlv(number, 8)))
 
-    return _refused(rules, [spoil(_own(rules), number) for number in FOREIGN_TYPES if number not in rules.types], spoil)
+    return _refused(rules, [spoil(own(rules), number) for number in FOREIGN_TYPES if number not in rules.types], spoil)
 
 
 def every_wrong_bit(rules: Rules) -> tuple[Program, ...]:
@@ -364,17 +268,17 @@ def every_wrong_bit(rules: Rules) -> tuple[Program, ...]:
     def spoil(frame: Frame, bit: int = 31) -> Frame:
         return msgspec.structs.replace(frame, checksum="one-bit", bit=bit)
 
-    return _refused(rules, [spoil(_own(rules), bit) for bit in range(32)], spoil)
+    return _refused(rules, [spoil(own(rules), bit) for bit in range(32)], spoil)
 
 
 def every_reserved_byte(rules: Rules) -> tuple[Program, ...]:
     """Every wrong value of the reserved byte in an extended TLV (VAL-3)."""
-    free = _free_type(rules)
+    free = free_type(rules)
 
     def spoil(frame: Frame, reserved: int = 2) -> Frame:
         return msgspec.structs.replace(frame, tail=bytes((255, reserved, free, 4, 0, 1, 2, 3, 4)).hex())
 
-    return _refused(rules, [spoil(_own(rules), value) for value in range(1, 256)], spoil)
+    return _refused(rules, [spoil(own(rules), value) for value in range(1, 256)], spoil)
 
 
 def every_strange_field(rules: Rules) -> tuple[Program, ...]:
@@ -383,8 +287,8 @@ def every_strange_field(rules: Rules) -> tuple[Program, ...]:
     def spoil(frame: Frame) -> Frame:
         return msgspec.structs.replace(frame, version=2)
 
-    strange = [msgspec.structs.replace(_own(rules), version=value) for value in range(256)]
-    strange += [msgspec.structs.replace(_own(rules), source=value) for value in range(256)]
+    strange = [msgspec.structs.replace(own(rules), version=value) for value in range(256)]
+    strange += [msgspec.structs.replace(own(rules), source=value) for value in range(256)]
     strange += [
         Frame(rules.number, (Tlv(number, FIXED_SIZES[number] + growth, extended),))
         for number in rules.types
@@ -404,16 +308,24 @@ def garbage_of_many(rules: Rules) -> tuple[Program, ...]:
     hostile = range(2, 2 + max(1, most))
     joins = (Connect(0), Connect(1), *map(Connect, hostile))
     writes = (Write(conn, (Raw(bytes(64).hex()),)) for conn in hostile)
-    return (Program(rules.domain, (*joins, *writes, Write(0, (_own(rules),)))),)
+    return (Program(rules.domain, (*joins, *writes, Write(0, (own(rules),)))),)
 
 
 def every_cut_around_garbage(rules: Rules) -> tuple[Program, ...]:
-    """A frame, bytes that begin none, and a frame, cut at every byte; each from a client of its own (VAL-5)."""
-    own = _own(rules, 6)
+    """A frame, bytes that begin none, and a frame, cut at every byte; each from a client of its own (VAL-5).
+
+    And headers of every kind of foreign domain that announce too much: their size is looked at first (DOM-1).
+    """
+    good = own(rules, 6)
     writes: list[tuple[tuple[Item, ...], int]] = []
-    for item in (Raw(b"no frame".hex()), garbage(rules, _free_type(rules))[4]):
-        items: tuple[Item, ...] = (own, item, own)
+    for item in (Raw(b"no frame".hex()), garbage(rules, free_type(rules))[4]):
+        items: tuple[Item, ...] = (good, item, good)
         writes += ((items, cut) for cut in range(sum(each.size for each in items)))
+    foreign = [number for number in (0, 1, 2, 3, 255) if number != rules.number]
+    for claim in (rules.max_message_size - 31, 2**32 - 1):
+        for domain in foreign:
+            too_large = msgspec.structs.replace(good, domain=domain, claim=claim)
+            writes.append(((good, too_large, good), good.size + 32))
     return tuple(
         Program(
             rules.domain,

@@ -1,11 +1,13 @@
 """Faults of any section that show only where two states meet: blocked and within a frame, late and large."""
 
+import socket
 import time
 from collections.abc import Iterator
 from itertools import islice
 
 from torq_conformance.specimens.correct.doorway import Doorway
-from torq_conformance.specimens.correct.judging import Judge, Tlv
+from torq_conformance.specimens.correct.framing import MAGIC, Framer
+from torq_conformance.specimens.correct.judging import RULES, Judge, Tlv
 from torq_conformance.specimens.correct.outbox import FRAMES_A_WRITE, Outbox
 from torq_conformance.specimens.correct.relay import Connection, Relay
 from torq_conformance.specimens.correct.settings import Settings
@@ -16,6 +18,9 @@ SOURCE = 6  # its byte in a header
 LATE_S = 2.0
 MEGABYTE = 1 << 20
 CHECKED_TLVS = 64
+SILENT_AGAIN_S = 0.4
+SMALL_QUEUE = 100
+DOMAIN = 4  # its byte in a header
 
 
 @mutant("mute-until-it-speaks", "CONN-3 FWD-1", "a client gets nothing before it has sent something")
@@ -148,3 +153,96 @@ class LargeBacklogDiscarded(Relay):
             if connection.outbox.bytes > MEGABYTE:
                 connection.outbox.frames.clear()
         super().deliver_rest(deadline)
+
+
+@mutant("foreign-oversized-awaited", "VAL-5 DOM-1", "waits for a too large frame of another domain")
+class ForeignOversizedAwaited(Framer):
+    def fault(self, start: int) -> bool:
+        if not super().fault(start):
+            return False
+        if self.frame_size(start) is None or not self.buffer.startswith(MAGIC, start):
+            return True
+        return self.buffer[start + DOMAIN] == RULES[self.settings.domain].domain
+
+
+@mutant("silent-again-loses-one", "CONN-3 FWD-1", "loses the next frame of who was silent for 0.4 s after speaking")
+class SilentAgainLosesOne(Relay):
+    def __init__(self, settings: Settings, doorway: Doorway) -> None:
+        super().__init__(settings, doorway)
+        self.spoke: dict[Connection, float] = {}
+
+    def forward(self, sender: Connection, frame: bytes) -> None:
+        now = time.monotonic()
+        before = self.spoke.get(sender, now)
+        self.spoke[sender] = now
+        if now - before < SILENT_AGAIN_S:
+            super().forward(sender, frame)
+
+
+@mutant("repeat-of-another-lost", "FWD-1", "loses a frame that is equal to the last one of another sender")
+class RepeatOfAnotherLost(Relay):
+    def __init__(self, settings: Settings, doorway: Doorway) -> None:
+        super().__init__(settings, doorway)
+        self.last: dict[Connection, bytes] = {}
+
+    def forward(self, sender: Connection, frame: bytes) -> None:
+        repeats = any(last == frame and other is not sender for other, last in self.last.items())
+        self.last[sender] = frame
+        if not repeats:
+            super().forward(sender, frame)
+
+
+@mutant("partly-sent-begins-again", "CONN-6 ISO-4", "begins a partly sent frame again when another client leaves")
+class PartlySentBeginsAgain(Relay):
+    def closed(self, connection: Connection) -> None:
+        for other in self.connections.values():
+            other.outbox.bytes += other.outbox.written
+            other.outbox.written = 0
+
+
+@mutant(
+    "last-large-misses-youngest",
+    "CONN-7 FWD-1",
+    "the youngest of three misses the last large frames of who half-closes",
+)
+class LastLargeMissesYoungest(Relay):
+    def receivers(self, sender: Connection) -> list[Connection]:
+        receivers = super().receivers(sender)
+        try:
+            ended = not sender.sock.recv(1, socket.MSG_PEEK)
+        except OSError:
+            ended = False
+        self.missing = receivers[-1] if ended and len(self.connections) > 2 else None
+        return receivers
+
+    def deliver(self, receiver: Connection, frame: bytes) -> None:
+        if receiver is not self.missing or len(frame) <= 4_096:
+            super().deliver(receiver, frame)
+
+
+@mutant("header-only-overtakes", "ISO-5 ORD-2", "a header-only frame overtakes one that waits for a blocked client")
+class HeaderOnlyOvertakes(Relay):
+    def deliver(self, receiver: Connection, frame: bytes) -> None:
+        super().deliver(receiver, frame)
+        frames = receiver.outbox.frames
+        if receiver.outbox.blocked and len(frame) == 32 and len(frames) > 2 and frames[-2][SOURCE] != frame[SOURCE]:
+            frames[-1], frames[-2] = frames[-2], frames[-1]
+
+
+@mutant("half-closed-has-a-small-queue", "CONN-7 ISO-5", "keeps 100 frames at most for a half-closed client")
+class HalfClosedHasASmallQueue(Relay):
+    def deliver(self, receiver: Connection, frame: bytes) -> None:
+        super().deliver(receiver, frame)
+        outbox = receiver.outbox
+        if not receiver.sending and outbox.blocked and len(outbox.frames) > SMALL_QUEUE:
+            outbox.bytes -= len(outbox.frames[1])
+            del outbox.frames[1]
+
+
+@mutant("half-closed-backlog-discarded", "LIFE-1", "throws away on SIGTERM what waits for half-closed clients")
+class HalfClosedBacklogDiscarded(Relay):
+    def drain(self) -> None:
+        for connection in self.connections.values():
+            if not connection.sending:
+                connection.outbox.frames.clear()
+        super().drain()

@@ -2,11 +2,13 @@
 
 import math
 import select
+import signal
 import socket
 import time
 from contextlib import suppress
 
 from spec_tests.conformance.specimens.black_box_checks.subject import (
+    MAX_SIZE,
     Subject,
     check,
     flood,
@@ -17,6 +19,7 @@ from spec_tests.conformance.specimens.black_box_checks.subject import (
 from spec_tests.conformance.specimens.specimen_process import EXECUTION, SIGNAL, TYPES, Client, frame, tlv
 
 SILENCE_S = 2.2
+SILENCE_AFTER_SPEECH_S = 0.5
 BACKLOG = 300
 BACKLOG_BYTES = 2_000
 
@@ -139,3 +142,102 @@ def who_joins_gets_nothing_of_one_that_was_closed_with_a_backlog(subject: Subjec
         newcomer = relay.connect()
         speak_until_heard(sender, subject.fence, [newcomer], subject.patience_s)
         assert newcomer.receive(len(subject.fence)) == subject.fence
+
+
+@check("VAL-5", "DOM-1")
+def a_too_large_frame_of_another_domain_is_a_framing_error(subject: Subject) -> None:
+    for domain in (subject.domain % 3 + 1, 0, 255):
+        for payload in (MAX_SIZE - 31, 2**32 - 1):
+            header = bytearray(frame(1, domain=domain))
+            header[24:28] = payload.to_bytes(4, "little")
+            with subject.start() as relay:
+                offender, other = relay.joined(2, subject.ping)
+                offender.send(bytes(header))
+                assert offender.receive_all() == b""
+                other.send(subject.fence)
+                assert other.receive_until(subject.fence) == subject.fence
+
+
+@check("CONN-3", "FWD-1")
+def a_client_that_falls_silent_after_it_spoke_is_heard_again(subject: Subject) -> None:
+    with subject.start() as relay:
+        speaker, other = relay.joined(2, subject.ping)
+        transmit(speaker, [speaker, other], [subject.valid(1)], subject.valid(1), subject.fence)
+        select.select([], [], [], SILENCE_AFTER_SPEECH_S)  # the silence is what is checked
+        transmit(speaker, [speaker, other], [subject.valid(2)], subject.valid(2), subject.fence)
+
+
+@check("FWD-1", "FWD-2")
+def what_another_has_just_sent_is_forwarded_once_more(subject: Subject) -> None:
+    same = subject.valid(7)
+    with subject.start() as relay:
+        clients = relay.joined(3, subject.ping)
+        for sender in (*clients, *reversed(clients)):
+            sender.send_and_see_it_read(same)
+        clients[0].send(subject.fence)
+        for client in clients:
+            assert client.receive_until(subject.fence) == same * 6 + subject.fence
+
+
+@check("CONN-6", "ISO-4")
+def a_partly_sent_frame_goes_on_where_it_was_when_another_leaves(subject: Subject) -> None:
+    frames = [frame(number, tlv(TYPES[subject.domain], bytes(60_000)) * 5, subject.domain) for number in range(3)]
+    with subject.start() as relay:
+        slow, sender, leaving = relay.joined(3, subject.ping)
+        flood(sender, [sender, leaving], frames)
+        leaving.close()
+        transmit(
+            sender, [sender], [subject.valid(1), subject.valid(2)], subject.valid(1) + subject.valid(2), subject.fence
+        )
+        expected = b"".join(frames) + subject.valid(1) + subject.valid(2) + subject.fence
+        assert slow.receive(len(expected)) == expected
+
+
+@check("CONN-7", "FWD-1")
+def the_last_frames_of_a_client_that_half_closes_reach_everybody(subject: Subject) -> None:
+    frames = [subject.valid(number, size) for number, size in enumerate((12, 5_000, 30_000, 5_000))]
+    with subject.start() as relay:
+        sender, *others = relay.joined(4, subject.ping)
+        relay.process.send_signal(signal.SIGSTOP)  # so that the relay finds the end right behind the frames
+        sender.send(b"".join(frames))
+        sender.finish_sending()
+        relay.process.send_signal(signal.SIGCONT)
+        expected = b"".join(frames)
+        for client in (sender, *others):
+            assert client.receive(len(expected)) == expected
+        transmit(others[0], others, [], b"", subject.fence)
+
+
+@check("ISO-5", "ORD-2")
+def a_header_only_frame_overtakes_nothing_that_waits(subject: Subject) -> None:
+    with subject.start() as relay:
+        slow, one, other = relay.joined(3, subject.ping)
+        for number in range(BACKLOG):
+            large = frame(2 * number, tlv(TYPES[subject.domain], bytes(BACKLOG_BYTES)), subject.domain, 1, 20)
+            flood(one, [one, other], [large])
+            flood(other, [one, other], [frame(2 * number + 1, b"", subject.domain, 1, 21)])
+        one.send(subject.fence)
+        assert numbers(slow.receive_until(subject.fence))[:-1] == list(range(2 * BACKLOG))
+
+
+@check("CONN-7", "ISO-5")
+def a_half_closed_client_that_does_not_read_has_a_queue_as_all(subject: Subject) -> None:
+    frames = [subject.valid(number, 200) for number in range(3_000)]
+    with subject.start() as relay:
+        half, sender = relay.joined(2, subject.ping)
+        half.finish_sending()
+        flood(sender, [sender], frames)
+        expected = b"".join(frames)
+        assert half.receive(len(expected)) == expected
+
+
+@check("LIFE-1", "CONN-7")
+def sigterm_delivers_what_waits_for_a_half_closed_client(subject: Subject) -> None:
+    frames = [subject.valid(number, BACKLOG_BYTES) for number in range(BACKLOG)]
+    with subject.start() as relay:
+        half, sender = relay.joined(2, subject.ping)
+        half.finish_sending()
+        flood(sender, [sender], frames)
+        relay.process.send_signal(signal.SIGTERM)
+        assert half.receive_all() == b"".join(frames)
+        assert relay.process.wait(subject.patience_s) == 0

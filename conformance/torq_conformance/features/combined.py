@@ -1,0 +1,159 @@
+"""Programs that every run begins with, of states that seldom meet: behind and half-closed, partly sent and left.
+
+Facts: as in :mod:`.tables`; only that of ISO-4 overflows a queue.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+from contextlib import suppress
+from functools import cache
+
+from ..profile import Rules
+from ..program import (
+    Close,
+    Connect,
+    Finish,
+    Flood,
+    Frame,
+    Freeze,
+    HalfClose,
+    Program,
+    Raw,
+    Resume,
+    Stall,
+    Step,
+    Sync,
+    Thaw,
+    Write,
+)
+from .tables import ABOVE_A_READ, own, sized
+
+SHORT_WRITES = 600_000
+"""Bytes for a client that does not read, in frames that end where the kernel may cut a write short."""
+FAR_TOO_MUCH = 1 << 22
+"""Bytes that no socket takes at once."""
+BACKLOG_FRAMES = 400
+"""Frames of 1.4 kB: more than the socket of a client that does not read holds, far fewer than its queue."""
+SMALL_BACKLOG_FRAMES = 2_500
+"""The same of frames of 0.2 kB."""
+PARTLY_SENT = 300_000
+"""Bytes of a frame that no socket holds whole."""
+
+
+def joins_behind_a_backlog(rules: Rules) -> tuple[Program, ...]:
+    """A client that leaves, or is closed for what it sends, with much unread, and one that joins after it (FWD-5)."""
+    frame = own(rules, 1_400)
+    begins = (Connect(0), Connect(1), Write(0, (own(rules),)), Connect(2, reads=False))
+    ends: list[Step] = [Close(2)]
+    if rules.on_framing_error == "close":
+        ends.append(Write(2, (Raw(bytes(64).hex()),)))
+    # Each Sync proves a thing before the next: the backlog is at the relay, and then it has seen the client's end.
+    joins = (Sync(), Connect(3), Write(0, (own(rules),)))
+    return tuple(Program(rules.domain, (*begins, Flood(0, frame, BACKLOG_FRAMES), Sync(), end, *joins)) for end in ends)
+
+
+def half_closes(rules: Rules) -> tuple[Program, ...]:
+    """A client that shuts down its sending side right behind a frame, one that then gets large ones (CONN-7).
+
+    And two that do not read either: one that had shut it down before, one that does so when much waits for it.
+    """
+    large = min(ABOVE_A_READ, rules.max_message_size - 100)
+    behind = tuple(Write(0, (sized(rules, size + 40),), settle=False) for size in (8, min(5_000, large), large // 2, 8))
+    at_once: tuple[Step, ...] = (Freeze(), Write(0, (own(rules),), settle=False), HalfClose(0), Thaw())
+    large_at_once: tuple[Step, ...] = (Connect(2), Connect(3), Freeze(), *behind[:-1], HalfClose(0), Thaw())
+    then: tuple[Step, ...] = (HalfClose(0), *(Write(1, (sized(rules, size + 40),)) for size in (8, 5_000, large, 8)))
+    small = own(rules, 200)
+    flood = Flood(1, small, min(SMALL_BACKLOG_FRAMES, rules.queue_frames))
+    unread = (Connect(2), HalfClose(0), Stall(0), Stall(2), flood, HalfClose(2), flood, Resume(0), Resume(2), Sync())
+    played = (at_once, large_at_once, then, unread)
+    return tuple(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in played)
+
+
+def leaves_within_what_others_do(rules: Rules) -> tuple[Program, ...]:
+    """Clients that leave, in every way, while another has got, or sent, a part of a frame (CONN-6)."""
+    large = sized(rules, min(PARTLY_SENT, rules.max_message_size))
+    count = PARTLY_SENT * 3 // large.size
+    ends: tuple[tuple[Step, ...], ...] = (
+        (Close(2),),
+        (Close(2, reset=True),),
+        (Write(2, (own(rules),), stop=10), Close(2)),
+    )
+    got: tuple[Step, ...] = (*map(Connect, range(3)), Stall(1), Flood(0, large, count), Sync())
+    sent: tuple[Step, ...] = (*map(Connect, range(3)), Write(0, (own(rules),), stop=10), Write(1, (large,), stop=5_000))
+    return tuple(
+        Program(rules.domain, (*begins, *end, Sync(), *then))
+        for begins, then in ((got, (Resume(1), Sync())), (sent, (Finish(1), Finish(0))))
+        for end in ends
+    )
+
+
+def overflows_twice(rules: Rules) -> tuple[Program, ...]:
+    """A queue that overflows while a large frame is partly sent, is emptied, and does so again (ISO-4)."""
+    small, large = own(rules, 200), own(rules, 60_000)
+    count = rules.queue_frames + rules.socket_bytes // small.size + 500
+    round_: tuple[Step, ...] = (Stall(1), Flood(0, large, 8), Flood(0, small, count), Resume(1), Sync())
+    return (Program(rules.domain, (Connect(0), Connect(1), *round_, *round_)),)
+
+
+def others_of_two_that_stall(rules: Rules) -> tuple[Program, ...]:
+    """Frames of every size for one that reads, while two others do not (ISO-1)."""
+    sizes = (40, 1_400, 5_000, min(ABOVE_A_READ, rules.max_message_size))
+    floods = (Flood(0, sized(rules, size), min(1_000, max(8, 600_000 // size))) for size in sizes)
+    steps: tuple[Step, ...] = (Stall(1), Stall(2), *floods, Write(3, (own(rules),)), Resume(1), Resume(2))
+    return (Program(rules.domain, (*map(Connect, range(4)), *steps)),)
+
+
+def behind_a_stall(rules: Rules) -> tuple[Program, ...]:
+    """What waited for a client, of two senders, large and small; and for one that is itself within a frame (ISO-5)."""
+    frame, header_only = own(rules, 2_000), Frame(rules.number)
+
+    # With a Sync now and then those who read are not behind as well.
+    def alternating(one: int, other: int) -> tuple[Step, ...]:
+        large = (Write(one, (frame,)), Write(other, (frame,)))
+        small = (Write(one, (frame,)), Write(other, (header_only,)), Write(other, (frame,)), Write(one, (header_only,)))
+        return (*large * 8, *small, Sync()) * (BACKLOG_FRAMES // 20)
+
+    within = (
+        Write(1, (own(rules),), stop=10),
+        Stall(1),
+        Flood(0, frame, BACKLOG_FRAMES),
+        Resume(1),
+        Sync(),
+        Finish(1),
+    )
+    return (
+        Program(rules.domain, (*map(Connect, range(3)), Stall(2), *alternating(0, 1), Resume(2), Sync())),
+        Program(rules.domain, (*map(Connect, range(3)), Stall(1), *alternating(2, 0), Resume(1), Sync())),
+        Program(rules.domain, (*map(Connect, range(3)), *within)),
+    )
+
+
+@cache
+def _taken_at_once() -> int:
+    """Bytes of which a Unix socket of this kernel takes all or none: where a write ends that is cut short."""
+    writer, reader = socket.socketpair()
+    with writer, reader:
+        writer.setblocking(False)
+        whole, again = writer.send(bytes(FAR_TOO_MUCH)), 0
+        while not again and reader.recv(1_024):  # until there is room for the next part
+            with suppress(BlockingIOError):
+                again = writer.send(bytes(FAR_TOO_MUCH))
+        return math.gcd(whole, again)
+
+
+def ends_of_short_writes(rules: Rules) -> tuple[Program, ...]:
+    """Frames behind a stall that are whole wherever the kernel cuts a write short (FWD-2, ISO-5)."""
+    sizes = (_taken_at_once() // part for part in (64, 32, 16) if _taken_at_once() % part == 0)
+    return tuple(
+        Program(
+            rules.domain,
+            (
+                *(Connect(0), Connect(1), Stall(1)),
+                *(Flood(0, sized(rules, size), SHORT_WRITES // size), Resume(1), Sync()),
+            ),
+        )
+        for size in sizes
+        if 64 <= size <= rules.max_message_size
+    )
