@@ -12,7 +12,7 @@ from torq_conformance import features as f
 from torq_conformance.executor import Executor
 from torq_conformance.features.tables import PROGRAM_BYTES, SEQUENCES
 from torq_conformance.legality import Fate, fates_of
-from torq_conformance.program import Connect, Frame, Program
+from torq_conformance.program import Connect, Frame, Idle, Program, Write
 from torq_conformance.requirements import requirements
 from torq_conformance.scenarios import SCENARIOS, all_valid
 from torq_conformance.specimens import mutants
@@ -109,6 +109,32 @@ def test_fwd_7_about_every_size_of_a_buffer_a_frame_is_in_its_table() -> None:
     sizes = {frame.size for frame in frames(*f.every_size(rules_of("signal")))}
     assert {34, 301, 4_095, 4_096, 4_097, 65_536, 65_568, 131_072, 1_048_575, 1_048_576} <= sizes
     assert max(sizes) == 1_048_576
+
+
+def test_val_5_headers_of_other_domains_that_announce_too_much_are_in_its_table() -> None:
+    rules = rules_of("signal")
+    too_large = [frame for frame in frames(*f.every_cut_around_garbage(rules)) if (frame.claim or 0) > 1_000_000]
+    assert {frame.domain for frame in too_large} == {0, 1, 2, 3, 255}
+
+
+def test_conn_3_each_silence_is_of_one_that_never_spoke_and_of_one_that_did() -> None:
+    *silences, _ = f.silence_and_speech(rules_of("signal"))
+    for program in silences:
+        kinds = [(type(step), getattr(step, "conn", None)) for step in program.steps]
+        idle = kinds.index((Idle, None))
+        assert (Write, 1) in kinds[:idle]
+        assert (Write, 0) not in kinds[:idle]
+        assert {(Write, 0), (Write, 1)} <= set(kinds[idle:])
+
+
+def test_fwd_2_equal_frames_accuse_no_relay_that_gives_senders_nothing_back() -> None:
+    rules = msgspec.structs.replace(rules_of("signal"), echo=False)
+    with relay(specimen("correct", "signal", "--no-echo")) as target:
+        executor = Executor(target, rules)
+        for program in f.repeats(rules):
+            history = executor.play(program)
+            assert SCENARIOS["FWD-1"].judge(history, rules) == []
+            assert SCENARIOS["FWD-4"].judge(history, rules) == []
 
 
 @pytest.mark.parametrize("name", ["DOM-1", "DOM-2", "VAL-1", "VAL-3"])
