@@ -302,6 +302,7 @@ _PROSE = {
     "status": "the suite expected {expected}, but it was {seen}",
     "left behind": "the suite expected {expected}, but there is {seen}",
     **dict.fromkeys(("duplicated", "altered", "held back", "kept", "closed", "dropped", "stuck", "crashed"), _CLAUSE),
+    **dict.fromkeys(("stolen", "silent", "started", "open", "admitted", "disturbed", "down", "unbounded"), _CLAUSE),
 }
 """The sentence for each kind of finding: what is filled in has no full stop and begins with a small letter."""
 _TOLD = {
