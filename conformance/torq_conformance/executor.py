@@ -246,9 +246,10 @@ class _Play(Vitals):
         self._await_closing()
         missing = self._await_the_last() if self._rules.forwards else []
         concluded = self._fence_round(patience=SILENCE * self.patience.forwarding)
-        if not concluded:
+        if concluded:
+            self._read_the_unread()
+        else:
             self._fell_silent()
-        self._resume_all()
         if concluded and self._rules.forwards:
             witness = self._links[WITNESS]
             if witness.sending:

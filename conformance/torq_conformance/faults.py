@@ -109,13 +109,15 @@ class Faults(Fences):
         self._watch(link)
 
     def _resume_all(self) -> None:
-        """Let everybody read again who ever will; see who of the others has been closed."""
-        for conn, link in self._links.items():
-            if link.peer.reads:
-                self._resume(conn)
-            else:
-                while link.peer.open and self._read(link):
-                    pass
+        """Let everybody read again who ever will."""
+        for conn in self._links:
+            self._resume(conn)
+
+    def _read_the_unread(self) -> None:
+        """See which of those that never read have been closed; a relay that was not done would see a slow reader."""
+        for link in self._links.values():
+            while not link.peer.reads and link.peer.open and self._read(link):
+                pass
 
     # --- floods --------------------------------------------------------------------------------------------------
 
