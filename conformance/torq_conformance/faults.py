@@ -23,7 +23,7 @@ import msgspec
 from torq_protocol.constants import HEADER_SIZE
 
 from .errors import TargetError
-from .fences import Fences, Quiet
+from .fences import Fences, ProgressTimeout
 from .history import Sent, Stalled
 from .legality import fate_of
 from .program import (
@@ -148,9 +148,9 @@ class Faults(Fences):
         """
         for link in self._links.values():
             link.peer.fenced_by.discard(sender.peer.conn)
-        quiet, wait = Quiet(PART_PATIENCE * self.patience.forwarding, self._arrived), 0.2
+        timeout, wait = ProgressTimeout(PART_PATIENCE * self.patience.forwarding, self._arrived), 0.2
         while self._unproven([sender]):
-            if quiet.over():
+            if timeout.expired():
                 return False
             self._fence(sender)
             self._pump_until(lambda: not self._unproven([sender]), wait)

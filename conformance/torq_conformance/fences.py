@@ -29,8 +29,8 @@ QUIET = 0.03
 """Seconds of silence that end a run where the profile forwards nothing."""
 
 
-class Quiet:
-    """Waits for so many seconds in which nothing new arrives: who is slow is not silent, and has some times as long."""
+class ProgressTimeout:
+    """Expires after so many seconds in which nothing new arrived, or after some times as many: slow is not silent."""
 
     def __init__(self, seconds: float, arrived: Callable[[], int]) -> None:
         self._seconds = seconds
@@ -39,7 +39,7 @@ class Quiet:
         self._deadline = time.monotonic() + seconds
         self._limit = time.monotonic() + seconds * MOST_OF_SLOWNESS
 
-    def over(self) -> bool:
+    def expired(self) -> bool:
         """Whether nothing has arrived for so long, or too little for far longer."""
         now, arrived = time.monotonic(), self._arrived()
         if arrived > self._seen:
@@ -128,10 +128,10 @@ class Fences(Streams):
             return True
         for link in self._links.values():
             link.peer.fenced_by.clear()
-        quiet = Quiet(patience, self._arrived)
+        timeout = ProgressTimeout(patience, self._arrived)
         wait = 0.02
         while missing := self._unproven(self._senders()):
-            if quiet.over():
+            if timeout.expired():
                 return False
             fencing = [link for link in self._senders() if link.peer.conn in missing]
             for link in fencing:

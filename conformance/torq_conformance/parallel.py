@@ -121,7 +121,7 @@ def _tasks(plan: Plan, workers: int) -> list[_Task]:
 
 
 def _cost(task: _Task) -> int:
-    """What is begun last should be short: while it runs, the other workers have nothing to do."""
+    """About how long a task takes: the longest is begun first, for beside the last one the other workers are idle."""
     scenario = SCENARIOS.get(task.plan.requirements[0].id)
     return scenario.cost if scenario else 0
 

@@ -13,7 +13,7 @@ from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance import isolation as i
 from torq_conformance import oracles as o
 from torq_conformance.faults import encoded_flood
-from torq_conformance.fences import Quiet
+from torq_conformance.fences import ProgressTimeout
 from torq_conformance.history import Stalled
 from torq_conformance.minimise import simpler_programs
 from torq_conformance.program import (
@@ -219,13 +219,13 @@ def test_who_still_forwards_is_slow_and_not_silent_but_not_for_ever(monkeypatch:
     seen = {"now": 0.0, "arrived": 0.0}
     monkeypatch.setattr("torq_conformance.fences.time.monotonic", lambda: seen["now"])
 
-    def is_over(quiet: Quiet, now: float, arrived: int) -> bool:
+    def is_over(timeout: ProgressTimeout, now: float, arrived: int) -> bool:
         seen.update(now=now, arrived=arrived)
-        return quiet.over()
+        return timeout.expired()
 
-    slow = Quiet(2.0, lambda: int(seen["arrived"]))
+    slow = ProgressTimeout(2.0, lambda: int(seen["arrived"]))
     assert not any(is_over(slow, 1.9 * turn, turn) for turn in range(1, 6))
     assert is_over(slow, 10.1, 6)
-    silent = Quiet(2.0, lambda: int(seen["arrived"]))
+    silent = ProgressTimeout(2.0, lambda: int(seen["arrived"]))
     assert not is_over(silent, 12.0, 6)
     assert is_over(silent, 12.2, 6)

@@ -32,25 +32,25 @@ def drains(bench: Bench) -> Iterator[Finding]:
     size = bench.size_of(VALUE)
     count = _backlog(bench.rules, size)
     with bench.relay() as target:
+        halves = "CONN-7" not in bench.profile.not_promised
         bench.act(
-            "four clients connect; A and D do not read, D shuts down its sending side, "
+            f"four clients connect; A and D do not read, {'D shuts down its sending side, ' * halves}"
             f"B sends {counted(count, 'frame')} of {counted(size, 'byte')} ({counted(count * size, 'byte')} in all), "
             "C reads them"
         )
         slow, sender, reader, half = bench.joined(target, 4)
-        if "CONN-7" not in bench.profile.not_promised:
+        if halves:
             half.sock.shutdown(socket.SHUT_WR)
         frames = [bench.frame(VALUE) for _ in range(count)]
         if not _flood(sender, reader, frames):
             yield Finding("lost", "the sender's frames at somebody who reads", "they did not come")
             return
         path = target.address.path
-        bench.act(
-            "send SIGTERM to the relay; A and D read until they are closed; B and C leave; wait for the relay's end"
-        )
         behind = {"A": slow} if _hung_up(half) else {"A": slow, "D": half}
         if len(behind) == 1:
             bench.leave_out("what waits for a half-closed client: the relay closes such a one at once (CONN-7)")
+        reads = "A reads until it is closed" if len(behind) == 1 else "A and D read until they are closed"
+        bench.act(f"send SIGTERM to the relay; {reads}; B and C leave; wait for the relay's end")
         os.kill(pid_of(target), signal.SIGTERM)
         _read_backlogs(tuple(behind.values()), frames[-1])
         for name, client in behind.items():

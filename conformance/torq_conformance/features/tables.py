@@ -1,7 +1,7 @@
 """Programs that every run begins with: whole tables of small differences, and states too rare to be left to chance.
 
-Facts: each program is small, so that what fails in it is soon made smaller still; only that of ISO-4 overflows a queue,
-and none waits for anything but a silent client.
+Facts: each program is small, so that what fails in it is soon made smaller still; none overflows a queue, and none
+waits for anything but a silent client.
 """
 
 from __future__ import annotations
