@@ -87,7 +87,7 @@ def judge_in_workers(plan: Plan, command_line: str, workers: int, observer: Obse
     context = multiprocessing.get_context("spawn")
     todo: multiprocessing.Queue[_Task | None] = context.Queue()
     told: multiprocessing.Queue[_Event] = context.Queue()
-    for item in (*sorted(tasks, key=_cost, reverse=True), *(None,) * workers):
+    for item in (*sorted(tasks, key=_precedence, reverse=True), *(None,) * workers):
         todo.put(item)
     pool = _start(context, min(workers, len(tasks)), (command_line, todo, told))
     try:
@@ -120,10 +120,13 @@ def _tasks(plan: Plan, workers: int) -> list[_Task]:
     ]
 
 
-def _cost(task: _Task) -> int:
-    """About how long a task takes: the longest is begun first, for beside the last one the other workers are idle."""
+def _precedence(task: _Task) -> float:
+    """Fixed checks come first: they are short, and what others use up of the budget shall not leave them out.
+
+    Then comes what takes longest, for beside the last task the other workers are idle.
+    """
     scenario = SCENARIOS.get(task.plan.requirements[0].id)
-    return scenario.cost if scenario else 0
+    return scenario.cost if scenario else math.inf
 
 
 def _start(context: SpawnContext, count: int, arguments: tuple[object, ...]) -> list[BaseProcess]:

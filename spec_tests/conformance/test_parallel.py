@@ -143,11 +143,11 @@ def test_workers_are_chosen_by_cores_and_work(
     assert workers_for(requirements) == expected
 
 
-def test_the_requirements_that_take_longest_are_judged_first() -> None:
+def test_fixed_checks_are_judged_first_and_then_what_takes_longest() -> None:
     heard = Heard()
-    plan = plan_for("CONN-1", "FWD-1", "LIFE-2", max_examples=1)
+    plan = plan_for("FWD-1", "CONN-1", "LIFE-2", max_examples=1)
     judge_in_workers(plan, specimen("correct", "signal"), 1, heard)
-    assert heard.started_ids == ["LIFE-2", "FWD-1", "CONN-1"]
+    assert heard.started_ids == ["CONN-1", "LIFE-2", "FWD-1"]
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", ""])
