@@ -1,21 +1,21 @@
 """Plays a program against a relay over real sockets, in one thread, and records what was seen.
 
-The play stands on four layers: :mod:`.streams` (sockets), :mod:`.fences` (proofs of what has arrived), :mod:`.faults`
-(clients and relays that misbehave) and :mod:`.vitals` (whether the relay is alive).
+The play stands on five layers: :mod:`.streams` (sockets), :mod:`.fences` (proofs of what has arrived), :mod:`.faults`
+(clients and relays that misbehave), :mod:`.vitals` (whether the relay is alive) and :mod:`.ending` (what may still
+come).
 """
 
 from __future__ import annotations
 
 import select
 import socket
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 
 from . import wire
+from .ending import Ending
 from .history import History, Sent
 from .legality import BEHIND_AN_ERROR, Fate, fate_of
-from .owed import must_arrive
 from .profile import Rules
 from .program import (
     Close,
@@ -33,16 +33,6 @@ from .program import (
 )
 from .streams import SETTLE_PATIENCE, WITNESS, Link, Patience
 from .target import Target
-from .vitals import Vitals
-
-SILENCE = 2.0
-"""Seconds without any fence after which a relay counts as forwarding nothing more to a connection."""
-HOLDING_PATIENCE = 1.0
-"""Seconds that a relay gets to forward the last frame of each client before anything of that client's follows it."""
-LEAST_SERVED = 4
-"""Times that a relay must have served the witness meanwhile: one that is merely slow does not hold anything back."""
-ORPHAN_PATIENCE = 0.3
-"""Seconds that a relay gets to forward what is still missing after it has served everybody else."""
 
 
 class Executor:
@@ -74,7 +64,7 @@ class Executor:
             self._patience = Patience(holding=self._patience.holding, holds_back=self._patience.holds_back)
 
 
-class _Play(Vitals):
+class _Play(Ending):
     """One run of one program."""
 
     def run(self) -> History:
@@ -238,94 +228,6 @@ class _Play(Vitals):
             entry.tick = self._tick
             entry.whole = complete
             entry.certain = complete and link.sending
-
-    def _conclude(self) -> None:
-        """The end of what was broken, the closing fences, and one more, behind which even a doubled frame has come."""
-        self._thaw()
-        self._resume_all()
-        self._await_closing()
-        missing = self._await_the_last() if self._rules.forwards else []
-        concluded = self._fence_round(patience=SILENCE * self.patience.forwarding)
-        if concluded:
-            self._read_the_unread()
-        else:
-            self._fell_silent()
-        if concluded and self._rules.forwards:
-            witness = self._links[WITNESS]
-            if witness.sending:
-                for link in self._links.values():
-                    link.peer.fenced_by.discard(WITNESS)
-                self._fence(witness)
-                self._pump_until(lambda: self._proven([witness]), 0.05)
-                for link in self._receivers():
-                    link.peer.fenced_by.add(WITNESS)
-        if self._rules.forwards:
-            self._await_stragglers()
-        self._history.late = {(link.peer.conn, sent.number) for link, sent in missing if sent.number in link.got}
-        self.patience.holds_back = self.patience.holds_back or bool(self._history.late)
-
-    def _await_closing(self) -> None:
-        """Wait for the end of the connections that the relay has to close, for the bytes they sent begin no frame."""
-        if self._rules.on_framing_error != "close":
-            return
-        broken = [self._links[conn].peer for conn in self._history.broken if conn in self._links]
-        if any(peer.open for peer in broken):
-            share = self.patience.closing
-            met = self._pump_until(lambda: not any(peer.open for peer in broken), SILENCE * share)
-            self.patience.closing = Patience.after(share, met=met)
-
-    def _await_stragglers(self) -> None:
-        """Wait for what no fence proves lost: frames of senders that have left or were closed, and overtaken ones."""
-        if self._await(self._owed(), 0.0):
-            share = min(self.patience.orphans, self.patience.forwarding)
-            missing = self._await(self._owed(), ORPHAN_PATIENCE * share)
-            self.patience.orphans = Patience.after(share, met=not missing)
-
-    def _await_the_last(self) -> list[tuple[Link, Sent]]:
-        """Wait for the last frame of each client; where it is missing although the relay serves the witness meanwhile.
-
-        The fences behind it would push out what a relay holds back until more comes.
-        """
-        share, wait = min(self.patience.holding, self.patience.forwarding), 0.02
-        if share < 1.0 and not self.patience.holds_back:  # it loses frames: what it holds back cannot be told apart
-            return []
-        last = list({sent.conn: sent for sent in self._owed()}.values())
-        missing = self._await(last, 0.01)
-        deadline, served = time.monotonic() + HOLDING_PATIENCE * share, 0
-        while missing and (served < LEAST_SERVED or time.monotonic() < deadline) and self._serves_the_witness(deadline):
-            served += 1
-            missing = self._await(last, wait)
-            wait = min(wait * 2, 0.3)
-        if missing:
-            self.patience.holding = Patience.after(share, met=False)
-        return missing if served >= LEAST_SERVED else []
-
-    def _serves_the_witness(self, deadline: float) -> bool:
-        """Whether a new fence of the witness comes to every receiver by a deadline, or shortly after it."""
-        witness = self._links[WITNESS]
-        for link in self._links.values():
-            link.peer.fenced_by.discard(WITNESS)
-        left = max(0.1, deadline - time.monotonic())
-        return self._fence(witness) and self._pump_until(lambda: self._proven([witness]), left)
-
-    def _owed(self) -> list[Sent]:
-        """The frames that somebody may be owed."""
-        return [sent for sent in self._history.sent if sent.certain and sent.fate is Fate.FORWARD]
-
-    def _await(self, frames: Iterable[Sent], seconds: float) -> list[tuple[Link, Sent]]:
-        """Wait until frames have come to all who must get them; those that have not, and to whom."""
-        owed = [
-            (link, sent)
-            for sent in frames
-            for link in self._receivers()
-            if sent.number not in link.got and must_arrive(sent, link.peer, self._history, self._rules)
-        ]
-
-        def missing() -> list[tuple[Link, Sent]]:
-            return [(link, sent) for link, sent in owed if link.peer.open and sent.number not in link.got]
-
-        self._pump_until(lambda: not missing(), seconds)
-        return missing()
 
 
 def _frames_of(step: Step) -> int:

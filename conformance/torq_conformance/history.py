@@ -92,7 +92,8 @@ class History:
     ``fences`` names the connection that wrote each fence, by sequence; ``broken`` the connections that sent bytes which
     begin no frame. ``delays`` are the seconds that each part of a flood took to reach those who read, and whether
     somebody was stalled meanwhile. ``remains`` is what is left of a dead relay: its last output, the last bytes of each
-    connection. ``late`` are the frames, as (receiver, number), that came only when something followed them.
+    connection. ``late`` are the frames, as (receiver, number), that came only when something followed them, with the
+    one who sent that.
     """
 
     sent: list[Sent] = field(default_factory=list)
@@ -103,7 +104,7 @@ class History:
     stuck: str = ""
     crash: str = ""
     remains: list[str] = field(default_factory=list)
-    late: set[tuple[int, int]] = field(default_factory=set)
+    late: dict[tuple[int, int], str] = field(default_factory=dict)
 
     def by_number(self) -> dict[int, Sent]:
         """The frames by their place in the program."""

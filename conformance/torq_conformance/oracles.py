@@ -85,9 +85,10 @@ def lost(history: History, rules: Rules) -> Iterator[Finding]:
 def held_back(history: History, _: Rules) -> Iterator[Finding]:
     """A frame that came only when something followed it: a relay that waits for more may wait for ever."""
     for receiver, _received, sent in _recognised(history):
-        if (receiver.conn, sent.number) in history.late:
+        follower = history.late.get((receiver.conn, sent.number))
+        if follower is not None:
             owed = f"frame {sent} of step {sent.step + 1} at {receiver.name}, although nothing follows it"
-            seen = "it came only when a fence followed"
+            seen = f"it came only when a fence of {follower} followed"
             yield Finding("held back", owed, seen, frames=(sent.number,), conns=(receiver.conn,))
 
 

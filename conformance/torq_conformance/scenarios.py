@@ -163,25 +163,27 @@ def joins_late(program: Program, _: History) -> bool:
 
 
 def overflows(program: Program, _: History) -> bool:
-    """Thousands of frames were sent behind a client that did not read, whether or not the relay took them all."""
-    return max(_behind_silence(program), default=0) > 5_000
+    """Far more was sent behind a client that did not read than sockets hold, whether or not the relay took it all."""
+    return any(count > 5_000 or size > 1 << 22 for count, size in _behind_silence(program))
 
 
 def waits(program: Program, _: History) -> bool:
     """More than a hundred frames were sent behind a client that did not read."""
-    return sum(_behind_silence(program)) > 100
+    return sum(count for count, _ in _behind_silence(program)) > 100
 
 
-def _behind_silence(program: Program) -> Iterator[int]:
-    """How many frames each step sent while a client did not read."""
+def _behind_silence(program: Program) -> Iterator[tuple[int, int]]:
+    """How many frames, and bytes, each step sent while a client did not read."""
     silent: set[int] = set()
     for step in program.steps:
         if isinstance(step, Stall) or (isinstance(step, Connect) and not step.reads):
             silent.add(step.conn)
         elif isinstance(step, Resume):
             silent.discard(step.conn)
-        elif isinstance(step, Flood | Write) and silent:
-            yield step.count if isinstance(step, Flood) else len(step.items)
+        elif isinstance(step, Flood) and silent:
+            yield step.count, step.count * step.frame.size
+        elif isinstance(step, Write) and silent:
+            yield len(step.items), step.size
 
 
 WHOLE = (o.lost, o.held_back, o.torn, o.altered, o.closed_unexpectedly)
@@ -296,8 +298,10 @@ SCENARIOS: dict[str, Scenario] = {
         cost=10,
         first=f.others_of_two_that_stall,
     ),
-    "ISO-2": Scenario((f.Stalls,), (i.unbounded,), steps=4, needs=overflows, cost=20),
-    "ISO-3": Scenario((f.Stalls,), (i.overflow_policy_broken,), steps=6, needs=overflows, cost=10),
+    "ISO-2": Scenario((f.Stalls,), (i.unbounded,), steps=4, needs=overflows, cost=20, first=f.overflows_in_bytes),
+    "ISO-3": Scenario(
+        (f.Stalls,), (i.overflow_policy_broken,), steps=6, needs=overflows, cost=10, first=f.overflows_in_bytes
+    ),
     "ISO-4": Scenario((f.Stalls,), (o.torn, o.altered), steps=8, needs=overflows, cost=10, first=f.overflows_twice),
     "ISO-5": Scenario(
         (f.Stalls,),

@@ -89,13 +89,22 @@ class Target:
     @property
     def doing(self) -> str:
         """What the relay's process is doing, as the rest of a sentence; "" where the suite does not see it."""
+        return {"R": "is computing", "S": "waits", "D": "waits for the disk", "T": "is stopped"}.get(self._state, "")
+
+    @property
+    def busy(self) -> bool:
+        """Whether the relay's process is known to be doing something, and not to wait."""
+        return self._state in ("R", "D")
+
+    @property
+    def _state(self) -> str:
+        """The state of the relay's process as the kernel tells it; "" where the suite does not see it."""
         if self.pid is None:
             return ""
         try:
-            state = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+            return Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
         except OSError:
             return ""
-        return {"R": "is computing", "S": "waits", "D": "waits for the disk", "T": "is stopped"}.get(state, "")
 
     def last_output(self, lines: int = 20) -> str:
         """What the relay printed last, as text to put behind a message; "" where the suite does not see it."""

@@ -179,4 +179,4 @@ def test_fwd_6_a_relay_that_loses_the_last_frame_does_not_hold_it_back() -> None
     with relay(specimen("correct", "signal", "--mutant", "drop-header-only")) as target:
         history = played(target, Connect(0), Connect(1), Write(0, (OWN, Frame(2))))
     assert {finding.kind for finding in found("FWD-6", history)} == {"lost"}
-    assert history.late == set()
+    assert history.late == {}

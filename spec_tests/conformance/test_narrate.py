@@ -130,8 +130,8 @@ def test_ord_1_two_frames_of_one_sender_exchanged_read_as_a_sentence() -> None:
     [
         ("unserved", "A to get what others send", "it got nothing at all",
          "The relay accepted the connection, and A was to get what others send, but it got nothing at all."),
-        ("held back", "frame A0 of step 2 at B, although nothing follows it", "it came only when a fence followed",
-         "Frame A0 of step 2 was due at B, although nothing follows it, but it came only when a fence followed."),
+        ("held back", "frame A0 of step 2 at B, although nothing follows it", "it came only when a fence of B followed",
+         "Frame A0 of step 2 was due at B, although nothing follows it, but it came only when a fence of B followed."),
         ("duplicated", "frame A0 once at B", "it came 2 times",
          "The suite expected frame A0 once at B, but it came 2 times."),
         ("altered", "frame A0 byte for byte at B", "31 bytes came instead of 32",

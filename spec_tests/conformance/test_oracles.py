@@ -108,11 +108,12 @@ def test_val_5_what_stands_before_a_framing_error_must_come_to_all_but_its_sende
 def test_fwd_1_a_frame_that_comes_only_when_something_follows_is_held_back() -> None:
     chronicle = legal()
     sent = chronicle.sends(0)
-    chronicle.history.late.add((1, sent.number))
+    chronicle.history.late[1, sent.number] = "another client"
     assert kinds(chronicle, o.held_back) == []
     chronicle.all_get(sent)
     (finding,) = findings(chronicle, o.held_back)
     assert (finding.kind, finding.conns) == ("held back", (1,))
+    assert finding.seen == "it came only when a fence of another client followed"
 
 
 def test_conn_7_what_a_client_sent_before_it_half_closed_must_come_to_all_and_to_itself() -> None:

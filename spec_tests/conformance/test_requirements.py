@@ -7,7 +7,7 @@ from typing import get_args, get_type_hints
 
 import msgspec
 
-from torq_conformance import executor, faults, features, streams, target
+from torq_conformance import ending, faults, features, streams, target
 from torq_conformance.checks import bench, connections, life, resources, unfinished
 from torq_conformance.profile import UNIX_SOCKET_BYTES, Profile, rules_for
 from torq_conformance.program import Flood, Idle
@@ -87,9 +87,11 @@ def test_figures_of_the_notes_are_those_that_the_suite_judges_by() -> None:
     assert told("CONN-3", f"{next(step for step in silence.steps if isinstance(step, Idle)).milliseconds / 1000:g} s")
     flood = next(step for step in speech.steps if isinstance(step, Flood))
     assert told("CONN-3", f"{flood.count:,} frames".replace(",", " "))
+    assert told("FWD-1", f"waits {ending.HOLDING_PATIENCE:.0f} s for the last frame")
+    assert told("FWD-1", f"up to {ending.HOLDING_PATIENCE * ending.MOST_OF_COMPUTING:.0f} s while")
     assert told("CONN-4", f"within {connections.MANY_SECONDS:.0f} s")
     assert told("FRAME-5", f"names {unfinished.LONGEST_PARTIAL:g} s or less")
-    assert told("VAL-5", f"waits {executor.SILENCE:.0f} s")
+    assert told("VAL-5", f"waits {ending.SILENCE:.0f} s")
     assert told("LIFE-1", f"within {bench.PATIENCE:.0f} s after the backlog")
     assert told("LIFE-1", f"within {life.AT_ONCE:.0f} s after a second signal")
     assert told("ISO-1", f"before {min(streams.STUCK_PATIENCE, faults.PART_PATIENCE):.0f} s")

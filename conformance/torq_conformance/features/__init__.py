@@ -23,6 +23,7 @@ from .combined import (
     joins_behind_a_backlog,
     leaves_within_what_others_do,
     others_of_two_that_stall,
+    overflows_in_bytes,
     overflows_twice,
 )
 from .faults import Floods, Freezes, Kills, SendOnly, Stalls
@@ -130,6 +131,7 @@ __all__ = [
     "leaves_within_what_others_do",
     "long_stream",
     "others_of_two_that_stall",
+    "overflows_in_bytes",
     "overflows_twice",
     "repeats",
     "silence_and_speech",

@@ -40,6 +40,10 @@ SMALL_BACKLOG_FRAMES = 2_500
 """The same of frames of 0.2 kB."""
 PARTLY_SENT = 300_000
 """Bytes of a frame that no socket holds whole."""
+MOST_TO_HOLD = 1 << 28
+"""Bytes of a queue above which it is not overflowed: the suite has to hold as many."""
+MANY_CLIENTS = 7
+"""Clients of a program about one of them: with the witness more than lists of two, four or six are made for."""
 
 
 def joins_behind_a_backlog(rules: Rules) -> tuple[Program, ...]:
@@ -62,7 +66,8 @@ def half_closes(rules: Rules) -> tuple[Program, ...]:
     large = min(ABOVE_A_READ, rules.max_message_size - 100)
     behind = tuple(Write(0, (sized(rules, size + 40),), settle=False) for size in (8, min(5_000, large), large // 2, 8))
     at_once: tuple[Step, ...] = (Freeze(), Write(0, (own(rules),), settle=False), HalfClose(0), Thaw())
-    large_at_once: tuple[Step, ...] = (Connect(2), Connect(3), Freeze(), *behind[:-1], HalfClose(0), Thaw())
+    many = map(Connect, range(2, MANY_CLIENTS))
+    large_at_once: tuple[Step, ...] = (*many, Freeze(), *behind[:-1], HalfClose(0), Thaw())
     then: tuple[Step, ...] = (HalfClose(0), *(Write(1, (sized(rules, size + 40),)) for size in (8, 5_000, large, 8)))
     small = own(rules, 200)
     flood = Flood(1, small, min(SMALL_BACKLOG_FRAMES, rules.queue_frames))
@@ -95,6 +100,16 @@ def overflows_twice(rules: Rules) -> tuple[Program, ...]:
     count = rules.queue_frames + rules.socket_bytes // small.size + 500
     round_: tuple[Step, ...] = (Stall(1), Flood(0, large, 8), Flood(0, small, count), Resume(1), Sync())
     return (Program(rules.domain, (Connect(0), Connect(1), *round_, *round_)),)
+
+
+def overflows_in_bytes(rules: Rules) -> tuple[Program, ...]:
+    """A queue that overflows of a few of the largest frames (ISO-2, ISO-3)."""
+    large = sized(rules, rules.max_message_size)
+    bound = rules.queue_bytes + rules.socket_bytes
+    if bound > MOST_TO_HOLD or bound // large.size > rules.queue_frames:
+        return ()
+    flood = Flood(0, large, bound // large.size + 3)
+    return (Program(rules.domain, (Connect(0), Connect(1), Stall(1), flood, Resume(1), Sync())),)
 
 
 def others_of_two_that_stall(rules: Rules) -> tuple[Program, ...]:

@@ -97,10 +97,12 @@ def _programs(rules: Rules, writes: Iterable[Write]) -> tuple[Program, ...]:
 
 def silence_and_speech(rules: Rules) -> tuple[Program, ...]:
     """Clients that are silent for more than a second, before or after they speak, and one that hardly ends (CONN-3)."""
-    one, other = Write(0, (own(rules),)), Write(1, (own(rules),))
-    silences: list[tuple[Step, ...]] = [(other, Idle(milliseconds), one, other) for milliseconds in SILENCES_MS]
+    one, other, third = (Write(conn, (own(rules),)) for conn in range(3))
+    silences: list[tuple[Step, ...]] = [
+        (one, third, Idle(milliseconds), other, one, third) for milliseconds in SILENCES_MS
+    ]
     speech = (Flood(0, own(rules), LONGER_STREAM), one, other)
-    return tuple(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in (*silences, speech))
+    return tuple(Program(rules.domain, (*map(Connect, range(3)), *steps)) for steps in (*silences, speech))
 
 
 def long_stream(rules: Rules) -> tuple[Program, ...]:
@@ -133,9 +135,19 @@ def repeats(rules: Rules) -> tuple[Program, ...]:
     return _programs(rules, writes)
 
 
+def every_end(rules: Rules) -> tuple[Program, ...]:
+    """A last frame of each kind behind one of another client, of each kind: nothing follows it (FWD-1)."""
+    kinds = (Frame(rules.number), own(rules), sized(rules, min(ABOVE_A_READ, rules.max_message_size)))
+    return tuple(
+        Program(rules.domain, (Connect(0), Connect(1), Write(0, (before,)), Write(1, (last,))))
+        for before in kinds
+        for last in kinds
+    )
+
+
 def whatever_is_valid(rules: Rules) -> tuple[Program, ...]:
-    """Every header, and repeats (FWD-1)."""
-    return (*every_header(rules), *repeats(rules))
+    """Every header, repeats, and every end (FWD-1)."""
+    return (*every_header(rules), *repeats(rules), *every_end(rules))
 
 
 def every_size(rules: Rules) -> tuple[Program, ...]:

@@ -21,13 +21,13 @@ from torq_conformance.target import SpawnedTarget
 from torq_conformance.verdict import Verdict
 
 mutants.load()
-SLOW = ("CONN-3", "ISO-4")  # a silence of more than a second, and floods
+SLOW = ("CONN-3", "ISO-2", "ISO-3", "ISO-4")  # a silence of more than a second, and floods
 TABLES = [name for name, scenario in SCENARIOS.items() if scenario.first and name not in SLOW]
 CAUGHT_BY_TABLES = [row for row in TABLE.values() if row.part.__module__.endswith(("rare_states", "combined_states"))]
 BY_A_TABLE = [
     (row.name, row.catches[0])
     for row in CAUGHT_BY_TABLES
-    if row.catches[0] in (*TABLES, "CONN-3") and "signal" in row.domains
+    if row.catches[0] in (*TABLES, "CONN-3", "ISO-3") and "signal" in row.domains
 ]
 
 
@@ -122,9 +122,25 @@ def test_conn_3_each_silence_is_of_one_that_never_spoke_and_of_one_that_did() ->
     for program in silences:
         kinds = [(type(step), getattr(step, "conn", None)) for step in program.steps]
         idle = kinds.index((Idle, None))
-        assert (Write, 1) in kinds[:idle]
-        assert (Write, 0) not in kinds[:idle]
-        assert {(Write, 0), (Write, 1)} <= set(kinds[idle:])
+        assert {(Write, 0), (Write, 2)} <= set(kinds[:idle])
+        assert (Write, 1) not in kinds[:idle]
+        assert {(Write, 0), (Write, 1), (Write, 2)} <= set(kinds[idle:])
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "disconnect", "backpressure"])
+def test_iso_3_a_queue_that_overflows_in_bytes_accuses_no_right_relay(policy: str) -> None:
+    rules = msgspec.structs.replace(rules_of("signal"), overflow=policy, queue_bytes=2_000_000)
+    with relay(specimen("correct", "signal", "--overflow", policy, "--queue-bytes", "2000000")) as target:
+        executor = Executor(target, rules)
+        for name in ("ISO-2", "ISO-3"):
+            (program,) = f.overflows_in_bytes(rules)
+            history = executor.play(program)
+            assert SCENARIOS[name].exercised(program, history)
+            assert SCENARIOS[name].judge(history, rules) == []
+
+
+def test_iso_3_a_queue_that_is_too_large_to_fill_is_not_filled() -> None:
+    assert f.overflows_in_bytes(msgspec.structs.replace(rules_of("signal"), queue_bytes=1 << 40)) == ()
 
 
 def test_fwd_2_equal_frames_accuse_no_relay_that_gives_senders_nothing_back() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from torq_conformance.specimens.correct.doorway import Doorway
-from torq_conformance.specimens.correct.framing import MAGIC, Framer
+from torq_conformance.specimens.correct.framing import HEADER_BYTES, MAGIC, Framer
 from torq_conformance.specimens.correct.judging import RULES, Judge, Tlv
 from torq_conformance.specimens.correct.outbox import FRAMES_A_WRITE, Outbox
 from torq_conformance.specimens.correct.relay import Connection, Relay
@@ -19,6 +19,7 @@ LATE_S = 2.0
 MEGABYTE = 1 << 20
 CHECKED_TLVS = 64
 SILENT_AGAIN_S = 0.4
+LONG_SILENCE_S = 1.2
 SMALL_QUEUE = 100
 DOMAIN = 4  # its byte in a header
 
@@ -179,6 +180,57 @@ class SilentAgainLosesOne(Relay):
             super().forward(sender, frame)
 
 
+@mutant("younger-miss-after-silence", "CONN-3 FWD-1", "after 1.2 s of silence the next frame misses younger clients")
+class YoungerMissAfterSilence(SilentAgainLosesOne):
+    elders: int | None = None
+
+    def forward(self, sender: Connection, frame: bytes) -> None:
+        now = time.monotonic()
+        silent = now - self.spoke.get(sender, now) > LONG_SILENCE_S
+        self.spoke[sender] = now
+        self.elders = sender.number if silent else None
+        Relay.forward(self, sender, frame)
+
+    def deliver(self, receiver: Connection, frame: bytes) -> None:
+        if self.elders is None or receiver.number <= self.elders:
+            super().deliver(receiver, frame)
+
+
+@mutant("held-until-anybody-sends", "FWD-1", "holds a header-only frame behind one of another until anybody sends")
+class HeldUntilAnybodySends(Relay):
+    last: Connection | None = None
+    kept: tuple[Connection, bytes] | None = None
+
+    def received(self, connection: Connection, data: bytes) -> None:
+        if self.kept is not None:
+            kept, self.kept = self.kept, None
+            super().forward(*kept)
+        super().received(connection, data)
+
+    def forward(self, sender: Connection, frame: bytes) -> None:
+        if len(frame) == HEADER_BYTES and self.last not in (None, sender):
+            self.kept = (sender, frame)
+        else:
+            super().forward(sender, frame)
+        self.last = sender
+
+
+@mutant("newest-dropped-by-bytes", "ISO-3", "drops the newest frame where the bound in bytes is hit, not the oldest")
+class NewestDroppedByBytes(Outbox):
+    full = False
+
+    def drop_oldest(self, frame: bytes) -> None:
+        if self.bytes + len(frame) <= self.settings.queue_bytes:
+            super().drop_oldest(frame)
+        else:
+            self.full = True
+
+    def put(self, frame: bytes) -> None:
+        if not self.full:
+            super().put(frame)
+        self.full = False
+
+
 @mutant("repeat-of-another-lost", "FWD-1", "loses a frame that is equal to the last one of another sender")
 class RepeatOfAnotherLost(Relay):
     def __init__(self, settings: Settings, doorway: Doorway) -> None:
@@ -206,13 +258,15 @@ class PartlySentBeginsAgain(Relay):
     "the youngest of three misses the last large frames of who half-closes",
 )
 class LastLargeMissesYoungest(Relay):
+    least_clients = 3
+
     def receivers(self, sender: Connection) -> list[Connection]:
         receivers = super().receivers(sender)
         try:
             ended = not sender.sock.recv(1, socket.MSG_PEEK)
         except OSError:
             ended = False
-        self.missing = receivers[-1] if ended and len(self.connections) > 2 else None
+        self.missing = receivers[-1] if ended and len(self.connections) >= self.least_clients else None
         return receivers
 
     def deliver(self, receiver: Connection, frame: bytes) -> None:
@@ -220,12 +274,24 @@ class LastLargeMissesYoungest(Relay):
             super().deliver(receiver, frame)
 
 
+@mutant(
+    "sixth-misses-last-large", "CONN-7 FWD-1", "the youngest of six misses the last large frames of who half-closes"
+)
+class SixthMissesLastLarge(LastLargeMissesYoungest):
+    least_clients = 6
+
+
 @mutant("header-only-overtakes", "ISO-5 ORD-2", "a header-only frame overtakes one that waits for a blocked client")
 class HeaderOnlyOvertakes(Relay):
     def deliver(self, receiver: Connection, frame: bytes) -> None:
         super().deliver(receiver, frame)
         frames = receiver.outbox.frames
-        if receiver.outbox.blocked and len(frame) == 32 and len(frames) > 2 and frames[-2][SOURCE] != frame[SOURCE]:
+        if (
+            receiver.outbox.blocked
+            and len(frame) == HEADER_BYTES
+            and len(frames) > 2
+            and frames[-2][SOURCE] != frame[SOURCE]
+        ):
             frames[-1], frames[-2] = frames[-2], frames[-1]
 
 

@@ -19,7 +19,7 @@ from spec_tests.conformance.specimens.black_box_checks.subject import (
 from spec_tests.conformance.specimens.specimen_process import EXECUTION, SIGNAL, TYPES, Client, frame, tlv
 
 SILENCE_S = 2.2
-SILENCE_AFTER_SPEECH_S = 0.5
+SILENCE_AFTER_SPEECH_S = 1.3
 BACKLOG = 300
 BACKLOG_BYTES = 2_000
 
@@ -197,7 +197,7 @@ def a_partly_sent_frame_goes_on_where_it_was_when_another_leaves(subject: Subjec
 def the_last_frames_of_a_client_that_half_closes_reach_everybody(subject: Subject) -> None:
     frames = [subject.valid(number, size) for number, size in enumerate((12, 5_000, 30_000, 5_000))]
     with subject.start() as relay:
-        sender, *others = relay.joined(4, subject.ping)
+        sender, *others = relay.joined(7, subject.ping)
         relay.process.send_signal(signal.SIGSTOP)  # so that the relay finds the end right behind the frames
         sender.send(b"".join(frames))
         sender.finish_sending()

@@ -38,6 +38,17 @@ def memory_for_a_stalled_consumer_is_bounded(subject: Subject) -> None:
 
 
 @check("ISO-3")
+def the_oldest_are_lost_where_the_bound_in_bytes_is_hit_too(subject: Subject) -> None:
+    frames = [subject.valid(number, 60_000) for number in range(20)]
+    with subject.start("--queue-bytes", "300000") as relay:
+        stalled, other, sender = relay.joined(3, subject.ping)
+        flood(sender, [other, sender], frames)
+        seen = numbers(stalled.receive_until(frames[-1]))
+        assert seen[-4:] == list(range(16, 20))
+        assert len(seen) < 20
+
+
+@check("ISO-3")
 def the_overflow_policy_is_the_one_that_was_set(subject: Subject) -> None:
     frames = [subject.valid(number, 1500) for number in range(600)]
     limits = ("--queue-frames", "100", "--stall-timeout", "0.1")
