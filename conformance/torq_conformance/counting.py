@@ -18,8 +18,13 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{grouped(count)} {inflected(count, noun, plural)}"
 
 
-def failing_runs(failures: int, runs: int) -> str:
-    """A rate in words: ``58 of 60 runs fail``, ``1 of 1 run fails``; what was not played again was seen once."""
+def failing_runs(failures: int, runs: int, served_before: str = "") -> str:
+    """A rate in words: ``58 of 60 runs fail``, ``1 of 1 run fails``; what was not played again was seen once.
+
+    ``served_before`` is what the relay had served when it was first seen, for failures that need a history.
+    """
+    if served_before and failures != runs:
+        return f"{failing_runs(failures, runs)}; first seen when the relay had served {served_before}"
     if not runs:
         return "seen once, not confirmed"
     if not failures:

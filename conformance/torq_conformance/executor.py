@@ -53,6 +53,7 @@ class Executor:
         finally:
             play.close()
             self._served = play.served
+            self._target.count(play.connections)
             if not play.silent:
                 self._patience.forwarding = 1.0
 

@@ -33,7 +33,10 @@ class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A program that showed a requirement broken, the profile it was judged by, and how often it failed."""
+    """A program that showed a requirement broken, the profile it was judged by, and how often it failed.
+
+    ``served_before`` is what the relay had served when it first did.
+    """
 
     requirement: str
     profile: Profile
@@ -43,6 +46,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runs: int
     seed: int
     target: str
+    served_before: str = ""
     format: Literal["torq-conformance counterexample"] = "torq-conformance counterexample"
     version: int = FORMAT_VERSION
 
@@ -63,6 +67,7 @@ def save(counterexample: Counterexample, *, profile: Profile, seed: int, target:
         runs=counterexample.runs,
         seed=seed,
         target=target,
+        served_before=counterexample.served_before,
     )
     path = path_of(counterexample.requirement, counterexample.program.domain, profile, folder)
     beside = path.with_name(f".{path.name}")

@@ -108,4 +108,4 @@ def _describe(result: Result) -> str:
     if shown is None:
         return f"{head}\n{result.reason}"
     lines = (*narrate(shown.program, shown.history), *contradictions(shown))
-    return "\n".join((head, *lines, f"     rate       {failing_runs(shown.failures, shown.runs)}"))
+    return "\n".join((head, *lines, f"     rate       {failing_runs(shown.failures, shown.runs, shown.served_before)}"))

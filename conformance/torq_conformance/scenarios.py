@@ -225,7 +225,7 @@ SCENARIOS: dict[str, Scenario] = {
     "FWD-5": Scenario(
         (f.Traffic, f.LateJoins, f.Silences), (o.replayed, o.torn), needs=joins_late, first=f.joins_behind_a_backlog
     ),
-    "FWD-6": Scenario((f.HeaderOnly,), WHOLE),
+    "FWD-6": Scenario((f.HeaderOnly,), WHOLE, first=f.header_only_ends),
     "FWD-7": Scenario((f.BigFrames,), WHOLE, steps=6, first=f.every_size),
     "FWD-8": Scenario((f.ManyTlvs,), WHOLE, first=f.every_count),
     "FRAME-1": Scenario((f.Cuts,), (*WHOLE, o.duplicated), needs=cuts, first=f.every_cut),

@@ -72,6 +72,7 @@ class Search:
         self._best: Counterexample | None = None
         self._runs_per_candidate = 1
         self._shrink_deadline = math.inf
+        self._first_seen_after = ""
 
     def run(self) -> Result:
         """Search until the programs or the time are used up, or one fails. Raises TargetError without a relay."""
@@ -143,6 +144,7 @@ class Search:
             raise _Found
 
     def _play(self, program: Program) -> Counterexample | None:
+        served_before = self._target.served
         try:
             history = self._executor.play(program)
         except TargetError as error:
@@ -159,7 +161,9 @@ class Search:
         if findings and self._belongs_elsewhere(program, findings):
             self._result.evidence["programs that failed for another reason"] += 1
             findings = []
-        return Counterexample(self._requirement.id, program, findings, history) if findings else None
+        if not findings:
+            return None
+        return Counterexample(self._requirement.id, program, findings, history, served_before=served_before)
 
     def _belongs_elsewhere(self, program: Program, findings: list[Finding]) -> bool:
         """Whether the program fails without what the requirement is about as well."""
@@ -176,6 +180,7 @@ class Search:
     def _found(self, counterexample: Counterexample) -> None:
         """The first failure: measure how often it shows, and set the effort of shrinking by that."""
         self._best = counterexample
+        self._first_seen_after = counterexample.served_before
         self._observer.failed(counterexample)
         failures = runs = 0
         until = time.monotonic() + self._plan.confirm_seconds
@@ -222,6 +227,7 @@ class Search:
     def _stamp(self, best: Counterexample) -> None:
         """Play the final program on a fresh relay, often enough to say how often it fails."""
         best = self._best or best
+        best.served_before = self._first_seen_after
         if self._target.restartable:
             self._executor.restart(patient=True)
         until = time.monotonic() + self._plan.confirm_seconds

@@ -115,6 +115,11 @@ class Streams:
         for link in self._links.values():
             link.sock.close()
 
+    @property
+    def connections(self) -> int:
+        """How many have been opened, that of the witness among them."""
+        return len(self._links)
+
     def _open(self, conn: int) -> Link | None:
         """Connect a client, or the witness; None when the relay takes it not, which the history says then."""
         try:

@@ -27,6 +27,7 @@ import msgspec
 
 from . import interruption
 from .address import Address
+from .counting import counted
 from .errors import TargetError, UsageError
 from .profile import Rules
 
@@ -41,6 +42,17 @@ class Target:
 
     def __init__(self, address: Address) -> None:
         self.address = address
+        self._programs = self._connections = 0
+
+    @property
+    def served(self) -> str:
+        """What the suite has played on this relay, in words."""
+        return f"{counted(self._programs, 'program')} with {counted(self._connections, 'connection')}"
+
+    def count(self, connections: int) -> None:
+        """One more program has been played, with so many connections."""
+        self._programs += 1
+        self._connections += connections
 
     @property
     def description(self) -> str:
@@ -194,6 +206,7 @@ class SpawnedTarget(Target):
 
     def start_again(self) -> None:
         """Start the relay at the address that it has. Raises TargetError when it does not come to accept there."""
+        self._programs = self._connections = 0
         with interruption.deferred():
             self._process = self._launch()
         self._wait_until_it_accepts()

@@ -182,7 +182,7 @@ def _detail(out: Console, line: str) -> None:
 
 
 def _rate(shown: Counterexample) -> str:
-    return failing_runs(shown.failures, shown.runs)
+    return failing_runs(shown.failures, shown.runs, shown.served_before)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,10 @@ class Verdict(Enum):
 
 @dataclass(slots=True)
 class Counterexample:
-    """The smallest failing program found, what it shows, and how often it does."""
+    """The smallest failing program found, what it shows, and how often it does.
+
+    ``served_before`` is, in words, what the relay had served when a program of this failure first failed.
+    """
 
     requirement: str
     program: Program
@@ -34,6 +37,7 @@ class Counterexample:
     history: History
     failures: int = 0
     runs: int = 0
+    served_before: str = ""
 
     @property
     def deterministic(self) -> bool:

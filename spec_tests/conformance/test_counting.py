@@ -46,6 +46,14 @@ def test_a_rate_reads_as_a_sentence(failures: int, runs: int, text: str) -> None
     assert failing_runs(failures, runs) == text
 
 
+def test_a_failure_that_needs_a_history_tells_it_and_one_that_needs_none_does_not() -> None:
+    served = "103 programs with 412 connections"
+    assert failing_runs(0, 60, served) == (
+        "seen once, then in 0 of 60 runs; first seen when the relay had served 103 programs with 412 connections"
+    )
+    assert failing_runs(20, 20, served) == "20 of 20 runs fail"
+
+
 @pytest.mark.parametrize(("frames", "text"), [(1, "1 frame"), (2, "2 frames"), (1_234_567, "1 234 567 frames")])
 def test_the_evidence_and_the_reports_count_in_the_right_number(frames: int, text: str) -> None:
     result = Result(shown_runs.results()[1].requirement, Verdict.PASS, exercised=1)

@@ -1,5 +1,6 @@
 """Whole runs: the originals fail what is known of them, the reference relays nothing, each with its evidence."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -65,6 +66,7 @@ def test_a_random_loss_is_flaky_with_its_rate() -> None:
     assert result.verdict in (Verdict.FLAKY, Verdict.FAIL)
     assert result.counterexample is not None
     assert 0 < result.counterexample.failures <= result.counterexample.runs
+    assert re.fullmatch(r"\d+ programs? with \d+ connections?", result.counterexample.served_before)
 
 
 def test_a_crash_fails_its_requirement_and_the_run_goes_on() -> None:

@@ -21,7 +21,7 @@ from ..equivalence import sentence
 from ..errors import UsageError
 from ..exits import Exit
 from ..lifecycle import life_cycle_differences, observe
-from ..narrate import describe_steps
+from ..narrate import narrate
 from ..options import guess_domain, search_options, target_for
 from ..profile import domain_named
 from ..program import Program
@@ -283,8 +283,8 @@ class _Diff(Watcher):
         if entry.reason:
             out.print(Text(f"     accepted because: {entry.reason}"), soft_wrap=True)
         if found is not None:
-            for number, line in enumerate(describe_steps(found.program), 1):
-                out.print(Text(f"{number:>3}  {line}"), soft_wrap=True)
+            for line in narrate(found.program, found.history_a):
+                out.print(Text(line), soft_wrap=True)
         out.print(Text(f"     relay A    {entry.in_a}\n     relay B    {entry.in_b}"), soft_wrap=True)
         if found is None:
             return

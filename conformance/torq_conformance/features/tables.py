@@ -7,6 +7,7 @@ waits for anything but a silent client.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 
 import msgspec
 
@@ -135,14 +136,25 @@ def repeats(rules: Rules) -> tuple[Program, ...]:
     return _programs(rules, writes)
 
 
-def every_end(rules: Rules) -> tuple[Program, ...]:
-    """A last frame of each kind behind one of another client, of each kind: nothing follows it (FWD-1)."""
-    kinds = (Frame(rules.number), own(rules), sized(rules, min(ABOVE_A_READ, rules.max_message_size)))
+def _ends(rules: Rules, before: Iterable[Frame], last: Iterable[Frame]) -> tuple[Program, ...]:
+    """A last frame of each kind behind one of another client, of each kind: nothing follows it."""
     return tuple(
-        Program(rules.domain, (Connect(0), Connect(1), Write(0, (before,)), Write(1, (last,))))
-        for before in kinds
-        for last in kinds
+        Program(rules.domain, (Connect(0), Connect(1), Write(0, (one,)), Write(1, (other,))))
+        for one, other in product(before, last)
     )
+
+
+def every_end(rules: Rules) -> tuple[Program, ...]:
+    """A small or a large frame as the last (FWD-1)."""
+    kinds = (own(rules), sized(rules, min(ABOVE_A_READ, rules.max_message_size)))
+    return _ends(rules, kinds, kinds)
+
+
+def header_only_ends(rules: Rules) -> tuple[Program, ...]:
+    """A header-only frame as the last, or the last but one (FWD-6)."""
+    header_only = Frame(rules.number)
+    kinds = (own(rules), sized(rules, min(ABOVE_A_READ, rules.max_message_size)))
+    return (*_ends(rules, (header_only, *kinds), (header_only,)), *_ends(rules, (header_only,), kinds))
 
 
 def whatever_is_valid(rules: Rules) -> tuple[Program, ...]:

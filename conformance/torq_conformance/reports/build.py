@@ -201,6 +201,7 @@ def _failure(shown: Counterexample, setting: Setting) -> Failure:
         file=_printable(setting.file_of(shown.requirement)),
         replay=_printable(setting.replay_of(shown)),
         last_output="\n".join(shown.history.remains),
+        served_before=shown.served_before,
     )
 
 

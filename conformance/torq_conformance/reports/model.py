@@ -65,11 +65,12 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     replay: str
     last_output: str = ""
+    served_before: str = ""
 
     @property
     def rate(self) -> str:
         """How often it fails, in words."""
-        return failing_runs(self.failures, self.runs)
+        return failing_runs(self.failures, self.runs, self.served_before)
 
 
 class ThinCell(msgspec.Struct, frozen=True):

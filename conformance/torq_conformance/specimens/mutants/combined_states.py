@@ -196,7 +196,7 @@ class YoungerMissAfterSilence(SilentAgainLosesOne):
             super().deliver(receiver, frame)
 
 
-@mutant("held-until-anybody-sends", "FWD-1", "holds a header-only frame behind one of another until anybody sends")
+@mutant("held-until-anybody-sends", "FWD-6", "holds a header-only frame behind one of another until anybody sends")
 class HeldUntilAnybodySends(Relay):
     last: Connection | None = None
     kept: tuple[Connection, bytes] | None = None
