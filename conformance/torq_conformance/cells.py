@@ -11,7 +11,22 @@ from collections.abc import Iterable, Mapping
 
 from torq_protocol.constants import RelayDomain
 
-from .program import Close, Connect, Flood, Frame, Freeze, HalfClose, Idle, Kill, Program, Raw, Stall, Sync, Write
+from .program import (
+    Buffer,
+    Close,
+    Connect,
+    Flood,
+    Frame,
+    Freeze,
+    HalfClose,
+    Idle,
+    Kill,
+    Program,
+    Raw,
+    Stall,
+    Sync,
+    Write,
+)
 
 THIN_SHARE = 0.1
 """The share of its programs below which a cell is thin."""
@@ -48,6 +63,7 @@ def features_of(program: Program) -> dict[str, int]:
         "joins mid-stream": sum(isinstance(step, Connect) for step in program.steps[first:]),
         "half-closes": kinds[HalfClose],
         "leaves": kinds[Close],
+        "tiny buffers": kinds[Buffer],
         "stalls": kinds[Stall] + sum(isinstance(step, Connect) and not step.reads for step in program.steps),
         "floods": kinds[Flood],
         "silences": kinds[Idle],

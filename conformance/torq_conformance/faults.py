@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import struct
 import time
 from abc import abstractmethod
@@ -30,6 +31,7 @@ from .program import (
     EDGE_BYTES,
     EPOCH_NS,
     Act,
+    Buffer,
     Flood,
     Frame,
     Freeze,
@@ -51,7 +53,7 @@ PART_PATIENCE = 3.0
 SEQUENCE_AND_TIME = struct.Struct("<QQ")
 """Bytes 8 to 23 of a header."""
 
-FaultStep = Stall | Sip | Resume | Flood | Freeze | Thaw | Kill | Act
+FaultStep = Buffer | Stall | Sip | Resume | Flood | Freeze | Thaw | Kill | Act
 
 
 class Faults(Fences):
@@ -65,6 +67,8 @@ class Faults(Fences):
     def play_fault(self, step: FaultStep, position: int, numbers: list[int]) -> None:
         """Play one such step; ``numbers`` are those of the frames that it sends."""
         match step:
+            case Buffer(conn=conn, size=size):
+                self._set_buffer(conn, size)
             case Stall(conn=conn):
                 self._stall(conn)
             case Sip(conn=conn, size=size):
@@ -83,6 +87,11 @@ class Faults(Fences):
                 self._kill()
             case Act():
                 pass
+
+    def _set_buffer(self, conn: int, size: int) -> None:
+        link = self._links.get(conn)
+        if link is not None and link.peer.open and not link.peer.left:
+            link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
 
     # --- readers -------------------------------------------------------------------------------------------------
 

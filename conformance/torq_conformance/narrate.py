@@ -12,6 +12,7 @@ from .history import History
 from .oracles import Finding
 from .program import (
     Act,
+    Buffer,
     Close,
     Connect,
     Finish,
@@ -131,6 +132,8 @@ def _describe(step: object, number: int) -> str:
             return f"{name(conn)} {'resets' if reset else 'closes'} its connection"
         case Idle(milliseconds=milliseconds):
             return f"nobody sends for {milliseconds} ms"
+        case Buffer(conn=conn, size=size):
+            return f"{name(conn)} gets a send buffer of {counted(size, 'byte')} (SO_SNDBUF)"
         case Stall(conn=conn):
             return f"{name(conn)} stops reading"
         case Sip(conn=conn, size=size):

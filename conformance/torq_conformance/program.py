@@ -153,6 +153,13 @@ class Idle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="idle"):
     milliseconds: int
 
 
+class Buffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="buffer"):
+    """The send buffer of a connection becomes ``size`` bytes, or the kernel's least: large writes arrive in pieces."""
+
+    conn: int
+    size: int
+
+
 class Stall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="stall"):
     """A connection stops reading."""
 
@@ -206,6 +213,7 @@ Step = (
     | HalfClose
     | Close
     | Idle
+    | Buffer
     | Stall
     | Sip
     | Resume

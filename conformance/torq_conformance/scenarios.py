@@ -226,11 +226,11 @@ SCENARIOS: dict[str, Scenario] = {
         (f.Traffic, f.LateJoins, f.Silences), (o.replayed, o.torn), needs=joins_late, first=f.joins_behind_a_backlog
     ),
     "FWD-6": Scenario((f.HeaderOnly,), WHOLE, first=f.header_only_ends),
-    "FWD-7": Scenario((f.BigFrames,), WHOLE, steps=6, first=f.every_size),
+    "FWD-7": Scenario((f.BigFrames, f.TinyBuffers), WHOLE, steps=6, first=f.every_size),
     "FWD-8": Scenario((f.ManyTlvs,), WHOLE, first=f.every_count),
     "FRAME-1": Scenario((f.Cuts,), (*WHOLE, o.duplicated), needs=cuts, first=f.every_cut),
     "FRAME-2": Scenario(
-        (f.Batches, f.Freezes), (*WHOLE, o.duplicated), steps=6, needs=coalesces, first=f.every_full_read
+        (f.Batches, f.Freezes, f.TinyBuffers), (*WHOLE, o.duplicated), steps=6, needs=coalesces, first=f.every_full_read
     ),
     "FRAME-3": Scenario(
         (f.Traffic, f.Joins, f.Interleaving),

@@ -21,6 +21,7 @@ from .errors import UsageError
 from .legality import fates_of, fence_type
 from .narrate import describe_steps, frames_in
 from .program import (
+    Buffer,
     Close,
     Connect,
     Finish,
@@ -97,7 +98,7 @@ def _checks(record: Record) -> tuple[str, ...]:
     return tuple(checks)
 
 
-_PLAYED = (Connect, Write, Finish, Sync, HalfClose, Close, Idle)
+_PLAYED = (Connect, Write, Finish, Sync, HalfClose, Close, Idle, Buffer)
 
 
 def _head(record: Record, name: str) -> Iterator[str]:
@@ -212,6 +213,8 @@ def _step(step: Step, number: int) -> str:
             return f"('leave', {connection_name(conn)!r}, {reset})"
         case Idle(milliseconds=milliseconds):
             return f"('idle', {milliseconds})"
+        case Buffer(conn=conn, size=size):
+            return f"('buffer', {connection_name(conn)!r}, {size})"
         case _:
             raise UsageError(f"no script can play this step: {type(step).__name__.lower()}")
 

@@ -21,6 +21,7 @@ from .narrate import frames_in, stalled_to_the_end, step_words
 from .oracles import Finding
 from .program import (
     Act,
+    Buffer,
     Close,
     Connect,
     Finish,
@@ -182,6 +183,8 @@ def _step_events(step: object, number: int, frames: set[int], unfinished: dict[i
             return [
                 Event("send", f"{who}{number} ... {who}{number + count - 1}", who, marked=not flood.isdisjoint(frames))
             ]
+        case Buffer(conn=conn, size=size):
+            return [Event("point", f"send buffer {size}", connection_name(conn))]
         case Stall(conn=conn):
             return [Event("point", "stops reading", connection_name(conn))]
         case Sip(conn=conn, size=size):

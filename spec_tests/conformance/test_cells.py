@@ -53,7 +53,7 @@ def test_every_cell_is_one_that_the_evidence_counts() -> None:
 
 def framed(**evidence: int) -> Result:
     result = Result(requirements()["FRAME-2"], Verdict.PASS, exercised=evidence.pop("exercised", 100))
-    result.evidence.update({"programs": 100, "coalesced writes": 100, **evidence})
+    result.evidence.update({"programs": 100, "coalesced writes": 100, "tiny buffers": 100, **evidence})
     return result
 
 

@@ -17,6 +17,7 @@ from torq_conformance.fences import ProgressTimeout
 from torq_conformance.history import Stalled
 from torq_conformance.minimise import simpler_programs
 from torq_conformance.program import (
+    Buffer,
     Connect,
     Flood,
     Frame,
@@ -55,6 +56,15 @@ SMALL_QUEUE = msgspec.structs.replace(rules_of("signal"), queue_frames=3)
 def correct() -> Iterator[SpawnedTarget]:
     with relay(specimen("correct", "signal")) as target:
         yield target
+
+
+def test_fwd_7_what_a_tiny_buffer_sends_is_read_in_pieces() -> None:
+    large = Frame(2, (Tlv(30, 35_000, extended=True),) * 2)
+    written: tuple[Step, ...] = (Connect(0), Connect(1), Write(0, (large,)))
+    with relay(specimen("correct", "signal", "--mutant", "many-reads-lose-large")) as target:
+        assert found("FWD-7", played(target, *written)) == []
+        lost = found("FWD-7", played(target, *written[:2], Buffer(0, 1), written[2]))
+    assert {finding.kind for finding in lost} == {"lost"}
 
 
 def test_a_stalled_reader_gets_what_its_queue_holds_once_it_reads_again(correct: SpawnedTarget) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from ..machine import KINDS, MAX_PROGRAM_BYTES, PICK, SHAPE, SIZES, SMALL_SIZES, ProgramMachine, Shape, sized_frame
-from ..program import Frame, Item, Tlv, Write
+from ..program import Buffer, Frame, Item, Tlv, Write
 
 EDGE_CUTS = (4, 24, 28, 31, 32, 33, 34, 37, 300, 1040)
 """Byte offsets of cuts: the edges of the header's fields, of the header, of the first TLV, of an edge size."""
@@ -15,6 +15,8 @@ ANY_TLV = st.sampled_from([(kind, size, extended) for extended in (False, True) 
 """One TLV: kind, size of the value in bytes, whether in the extended form."""
 BIG_SIZES = (65_536, 65_503, 65_504, 65_535, 65_537, 65_540, 65_572, 100_000, 131_072, 262_144)
 """Frame sizes in bytes around and above a read buffer."""
+TINY_BUFFERS = (1, 5_000, 20_000)
+"""Bytes of send buffers: the kernel makes about 4 kB of the first, and a frame of 64 KiB comes in 15 to 30 reads."""
 LABEL = 8
 """Bytes of a value that hold the label of any frame."""
 MORE_THAN_A_READ = (885, 1_300)
@@ -215,6 +217,22 @@ class BigFrames(ProgramMachine):
     def ensure(self) -> None:
         if not any(frame.size > 65_536 for frame in self.frames()):
             self.send_big(self.lucky_pick(), self.luck.choice([size for size in BIG_SIZES if size > 65_536]))
+        super().ensure()
+
+
+class TinyBuffers(ProgramMachine):
+    """Clients whose send buffer is as small as the kernel allows, or a little larger: large frames come in pieces."""
+
+    cells = ("tiny buffers",)
+
+    @rule(pick=PICK, size=st.sampled_from(TINY_BUFFERS))
+    def have_a_tiny_buffer(self, pick: int, size: int) -> None:
+        if (conn := self.big_writer(pick)) is not None:
+            self.steps.append(Buffer(conn, size))
+
+    def ensure(self) -> None:
+        if self.lacks("tiny buffers"):  # of one of the two first clients, before it writes anything
+            self.steps.insert(2, Buffer(self.luck.randrange(2), min(TINY_BUFFERS)))
         super().ensure()
 
 

@@ -15,6 +15,7 @@ from ..legality import FIXED_SIZES
 from ..machine import sized_frame
 from ..profile import Rules
 from ..program import (
+    Buffer,
     Connect,
     Finish,
     Flood,
@@ -55,6 +56,8 @@ MIDDLE_FRAME_SIZES = range(601, 4_200)
 """Bytes of frames of which several are written at once."""
 BUFFER_SIZES = tuple(2**power for power in range(10, 21))
 """Bytes that buffers are made for: frames of about these sizes, and reads of exactly these, are tried."""
+LEAST_BUFFER = 1
+"""Bytes of a send buffer that asks for the kernel's least, some 4 kB."""
 SEQUENCES = (0, 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
 SILENCES_MS = (1_150, 2_500)
 """Silences that a relay may take for the end of a client; the short one first, for what fails there fails sooner."""
@@ -163,7 +166,7 @@ def whatever_is_valid(rules: Rules) -> tuple[Program, ...]:
 
 
 def every_size(rules: Rules) -> tuple[Program, ...]:
-    """Frames of every size up to 4 kB, about every size of a buffer, and of the largest behind another (FWD-7)."""
+    """Frames of every size up to 4 kB, about every size of a buffer, the largest, and large ones in pieces (FWD-7)."""
     about = {size + off + header for size in BUFFER_SIZES for off in (-1, 0, 1) for header in (0, 32)}
     sizes = [*SMALL_FRAME_SIZES, *sorted(size for size in about if 600 < size <= rules.max_message_size)]
     writes = [Write(0, (sized(rules, size),)) for size in sizes]
@@ -175,7 +178,12 @@ def every_size(rules: Rules) -> tuple[Program, ...]:
     large = sized(rules, min(ABOVE_A_READ, rules.max_message_size))
     clients = range(min(CLIENTS, rules.max_connections - 1) if rules.max_connections else CLIENTS)  # one is the witness
     of_each = (Write(conn, (large,)) for conn in (clients if rules.granularity == "frames" else clients[:1]))
-    return (*_programs(rules, writes), Program(rules.domain, (*map(Connect, clients), *of_each)))
+    in_pieces = (Connect(0), Connect(1), Buffer(0, LEAST_BUFFER), Write(0, (own(rules), large, own(rules))))
+    return (
+        *_programs(rules, writes),
+        Program(rules.domain, (*map(Connect, clients), *of_each)),
+        Program(rules.domain, in_pieces),
+    )
 
 
 def every_count(rules: Rules) -> tuple[Program, ...]:

@@ -164,6 +164,12 @@ class Run:
         """Everybody is silent for a while: that is the step, and decides nothing."""
         self.pump_until(lambda: False, milliseconds / 1000)
 
+    def buffer(self, name: str, size: int) -> None:
+        """Give a client a send buffer of some bytes: what it writes arrives in pieces."""
+        client = self.clients.get(name)
+        if client is not None and client.open:
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+
     # --- bytes in and out
 
     def send(self, client: Client, data: bytes) -> int:

@@ -14,6 +14,7 @@ from spec_tests.conformance.judged_relays import relay
 from torq_conformance.errors import UsageError
 from torq_conformance.profile import load_profile
 from torq_conformance.program import (
+    Buffer,
     Close,
     Connect,
     Finish,
@@ -36,6 +37,7 @@ from torq_conformance.standalone.checks import CHECKS
 
 OWN = Frame(2, (Tlv(30, 8),))
 BIG = Frame(2, (Tlv(30, 40_000),))
+BIG_TWICE = Frame(2, (Tlv(30, 40_000),) * 2)
 EQUAL = Frame(2, sequence=1, timestamp=1)
 SECOND_IS_FOREIGN = Frame(2, (Tlv(30, 8), Tlv(40, 8)))
 PRICES = Frame(1, (Tlv(4, 8),))
@@ -63,6 +65,7 @@ CASES: list[tuple[str, str, str, tuple[Step, ...]]] = [
     ("ORD-1", "signal", "correct --mutant swap-in-batch", (*PAIR, Write(0, (OWN, OWN)))),
     ("DOM-2", "signal", "correct --mutant first-tlv-only", (*PAIR, Write(0, (SECOND_IS_FOREIGN,)))),
     ("CONN-7", "signal", "correct --mutant half-close-closes", (*PAIR, HalfClose(0), Write(1, (OWN,)))),
+    ("FWD-7", "signal", "correct --mutant many-reads-lose-large", (*PAIR, Buffer(0, 1), Write(0, (BIG_TWICE,)))),
     ("CONN-6", "signal", "correct --mutant partial-at-end", (*PAIR, *LEAVES_INSIDE_A_FRAME, Write(0, (OWN,)))),
 ]  # fmt: skip
 

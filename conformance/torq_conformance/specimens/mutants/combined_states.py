@@ -72,6 +72,22 @@ class TenthMissesLarge(Relay):
             super().deliver(receiver, frame)
 
 
+@mutant("many-reads-lose-large", "FWD-7", "loses a frame of 64 to 128 KiB that comes in more than 8 reads")
+class ManyReadsLoseLarge(Relay):
+    def __init__(self, settings: Settings, doorway: Doorway) -> None:
+        super().__init__(settings, doorway)
+        self.reads: dict[Connection, int] = {}
+
+    def received(self, connection: Connection, data: bytes) -> None:
+        within = len(connection.framer.buffer) > 0
+        self.reads[connection] = self.reads.get(connection, 0) + 1 if within else 1
+        super().received(connection, data)
+
+    def forward(self, sender: Connection, frame: bytes) -> None:
+        if not LARGE < len(frame) < 2 * LARGE or self.reads[sender] <= 8:
+            super().forward(sender, frame)
+
+
 @mutant("types-unchecked-from-the-65th", "DOM-2 VAL-4", "looks at the first 64 TLVs only", domains="signal execution")
 class TypesUncheckedFromThe65th(Judge):
     def tlvs(self, frame: bytes) -> Iterator[Tlv]:

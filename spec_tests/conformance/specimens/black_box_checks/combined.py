@@ -65,6 +65,15 @@ def each_of_many_clients_gets_large_frames(subject: Subject) -> None:
         transmit(clients[0], clients, [large], large, subject.fence)
 
 
+@check("FWD-7")
+def a_large_frame_comes_in_as_many_reads_as_it_likes(subject: Subject) -> None:
+    large = frame(1, tlv(TYPES[subject.domain], bytes(60_000)) * 2, subject.domain)
+    with subject.start() as relay:
+        sender, other = relay.joined(2, subject.ping)
+        pieces = [large[at : at + 4_000] for at in range(0, len(large), 4_000)]
+        transmit(sender, [sender, other], pieces, large, subject.fence)
+
+
 @check("DOM-2", domains=(SIGNAL, EXECUTION))
 def a_foreign_type_behind_many_own_ones_reaches_nobody(subject: Subject) -> None:
     own, foreign = tlv(TYPES[subject.domain]), tlv(100, bytes(8))
