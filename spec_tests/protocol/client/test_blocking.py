@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spec_tests.engine.relays import short_directory
 from spec_tests.protocol.client.fake_relays import (
     LIMIT,
-    FakeRelay,
     cut,
     fake_relay,
     in_thread,
@@ -31,19 +26,12 @@ from torq_protocol.client import (
     ClientSettings,
     ClientState,
     ClosedError,
-    Connected,
-    ConnectError,
     ConnectionLostError,
     Event,
     GapSeen,
-    Lost,
-    Reconnected,
     Refused,
     SendTimeoutError,
-    StreamEndedError,
     TornStreamError,
-    UnsafeDirectoryError,
-    connect_blocking,
 )
 
 ONCE = ClientSettings(reconnect=False)
@@ -107,13 +95,6 @@ def test_with_resync_a_client_finds_the_next_message_and_tells_what_it_passed() 
         with pytest.raises(TornStreamError, match="torn at offset 77, in the message that begins at 57"):
             client.receive()
         assert [event.refusal.start for event in events if isinstance(event, Refused)] == [0]
-
-
-def test_a_relay_whose_queue_of_connections_is_full_is_said_to_be() -> None:
-    with fake_relay() as relay:
-        relay.listener.listen(0)
-        with connect_blocking(relay.path), pytest.raises(ConnectError, match="queue of connections is full"):
-            connect_blocking(relay.path)
 
 
 def test_an_oversize_announcement_is_refused_before_its_bytes_come() -> None:
@@ -200,103 +181,6 @@ def test_conn_7_after_ending_its_sending_a_client_goes_on_receiving() -> None:
         assert client.receive().header.sequence == 2
         with pytest.raises(ClosedError, match="sending was ended"):
             client.send(signal(3))
-
-
-def test_a_new_connection_of_a_client_that_ended_its_sending_has_ended_it_too() -> None:
-    with fake_relay() as relay, pair(relay) as (client, connection):
-        client.end_sending()
-        connection.close()
-
-        def serve() -> None:
-            second = relay.accept()
-            assert read_all(second) == b""
-            second.sendall(signal(5))
-
-        with in_thread(serve):
-            assert client.receive().header.sequence == 5
-
-
-def test_a_relay_that_closes_between_messages_ends_the_loop() -> None:
-    with fake_relay() as relay, pair(relay, settings=ONCE) as (client, connection):
-        connection.sendall(signal(1))
-        connection.shutdown(socket.SHUT_WR)
-        assert [message.header.sequence for message in client] == [1]
-        assert client.state is ClientState.DISCONNECTED
-        with pytest.raises(StreamEndedError, match="offset 50"):
-            client.receive()
-        with pytest.raises(StreamEndedError):
-            client.send(signal(2))
-
-
-def test_a_torn_stream_is_replaced_and_told_when_reconnecting() -> None:
-    events: list[Event] = []
-    with fake_relay() as relay, pair(relay, on_event=events.append) as (client, connection):
-        connection.sendall(signal(1) + signal(2)[:40])
-        connection.close()
-
-        def serve() -> None:
-            relay.accept().sendall(signal(3))
-
-        with in_thread(serve):
-            assert [client.receive().header.sequence, client.receive().header.sequence] == [1, 3]
-        connected, lost, again = events
-        assert isinstance(connected, Connected)
-        assert isinstance(lost, Lost)
-        assert isinstance(lost.error, TornStreamError)
-        assert (lost.error.offset, lost.error.fault.stream_offset) == (50, 90)
-        assert isinstance(again, Reconnected)
-        assert again.attempts == 1
-        assert client.reconnects == 1
-
-
-def test_a_relay_that_closes_at_once_each_time_is_tried_ever_more_slowly() -> None:
-    seconds: list[float] = []
-    with fake_relay() as relay:
-
-        def serve() -> None:
-            for _ in range(5):
-                relay.accept().close()
-            relay.accept().sendall(signal(1))
-
-        def note(event: Event) -> None:
-            if isinstance(event, Reconnected):
-                seconds.append(event.seconds)
-
-        with in_thread(serve), connect_blocking(relay.path, on_event=note) as client:
-            assert client.receive().header.sequence == 1
-        assert len(seconds) == 5
-        assert all(later > 0.02 * 2**step * 0.5 for step, later in enumerate(seconds)), seconds
-
-
-def test_giving_up_says_how_often_and_why() -> None:
-    impatient = ClientSettings(give_up_after_seconds=0.1)
-    with fake_relay() as relay, pair(relay, settings=impatient) as (client, connection):
-        relay.listener.close()
-        connection.close()
-        os.unlink(relay.path)
-        with pytest.raises(ConnectError, match="no such socket") as caught:
-            client.receive()
-        assert caught.value.attempts >= 1
-        with pytest.raises(ConnectError):
-            client.send(signal(1))
-
-
-def test_receiving_in_short_steps_still_reconnects() -> None:
-    with fake_relay() as relay, pair(relay) as (client, connection):
-        connection.close()
-
-        def serve() -> None:
-            relay.accept().sendall(signal(1))
-
-        with in_thread(serve):
-            for _ in range(10_000):
-                try:
-                    assert client.receive(0.001).header.sequence == 1
-                    break
-                except TimeoutError:
-                    continue
-            else:
-                raise AssertionError("never reconnected")
 
 
 def test_gaps_are_told_before_the_message_that_shows_them_with_what_to_ask_for() -> None:
@@ -398,95 +282,6 @@ def test_a_second_receiver_is_refused() -> None:
             with pytest.raises(RuntimeError, match="another thread"):
                 client.receive()
             client.close()
-
-
-def test_messages_that_had_arrived_outlive_a_connection_that_a_sender_finds_broken() -> None:
-    with fake_relay() as relay, pair(relay) as (client, connection):
-        connection.sendall(signal(1))
-        assert client.receive().header.sequence == 1
-        connection.sendall(signal(2) + signal(3))
-        connection.close()
-        with in_thread(lambda: relay.accept().sendall(signal(4))):
-            client.send(signal(9))
-            assert [client.receive().header.sequence for _ in range(3)] == [2, 3, 4]
-
-
-def test_nobody_there_is_said_with_what_to_do() -> None:
-    with short_directory() as directory:
-        with pytest.raises(ConnectError, match="no such socket; is the relay running"):
-            connect_blocking(directory / "s")
-        relay = FakeRelay(directory / "s")
-        relay.close()
-        with pytest.raises(ConnectError, match="nobody listens there"):
-            connect_blocking(directory / "s")
-
-
-def test_a_client_can_wait_for_a_relay_that_starts_later() -> None:
-    with short_directory() as directory:
-        relays: list[FakeRelay] = []
-
-        def start() -> None:
-            relays.append(FakeRelay(directory / "s"))
-            relays[0].accept()
-
-        with in_thread(start), connect_blocking(directory / "s", settings=ClientSettings(wait_for_relay_seconds=LIMIT)):
-            pass
-        relays[0].close()
-
-
-def test_the_client_works_over_tcp() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        with connect_blocking(f"tcp:127.0.0.1:{port}", settings=ONCE) as client:
-            connection, _ = listener.accept()
-            with connection:
-                client.send(signal(1))
-                client.end_sending()
-                data = read_all(connection)
-                connection.sendall(data)
-            assert [message.to_bytes() for message in client] == [data]
-    with pytest.raises(ConnectError, match="nobody listens there"):
-        connect_blocking(f"tcp:127.0.0.1:{port}")
-
-
-class TestDirectory:
-    """Nothing is connected to where somebody else could have put the socket."""
-
-    checked = ClientSettings(check_directory=True)
-
-    def connect(self, path: Path) -> BlockingRelay:
-        return connect_blocking(path, settings=self.checked)
-
-    def test_a_directory_of_our_own_is_fine(self) -> None:
-        with fake_relay() as relay, pair(relay, settings=self.checked) as (client, connection):
-            connection.sendall(signal(1))
-            assert client.receive().header.sequence == 1
-
-    @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702, 0o1777])
-    def test_a_directory_that_others_may_write_to_is_refused(self, mode: int) -> None:
-        with fake_relay() as relay:
-            relay.path.parent.chmod(mode)
-            with pytest.raises(UnsafeDirectoryError, match=r"others may write to it.*chmod go-w"):
-                self.connect(relay.path)
-
-    def test_a_link_to_a_directory_is_refused(self, tmp_path: Path) -> None:
-        with fake_relay() as relay:
-            (tmp_path / "link").symlink_to(relay.path.parent)
-            with pytest.raises(UnsafeDirectoryError, match="without a link"):
-                self.connect(tmp_path / "link" / relay.path.name)
-
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
-    def test_a_directory_of_another_user_is_refused_unless_that_user_is_trusted(self) -> None:
-        with fake_relay() as relay:
-            os.chown(relay.path.parent, 12_345, -1)
-            with pytest.raises(UnsafeDirectoryError, match=r"belongs to user 12345.*trusted_owners"):
-                self.connect(relay.path)
-            trusting = replace(self.checked, trusted_owners=frozenset({12_345}))
-            connect_blocking(relay.path, settings=trusting).close()
-
-    def test_a_missing_directory_is_a_relay_that_is_not_there(self, tmp_path: Path) -> None:
-        with pytest.raises(ConnectError, match="no such socket"):
-            self.connect(tmp_path / "none" / "s")
 
 
 def test_a_connection_reset_is_told_with_what_had_arrived() -> None:
