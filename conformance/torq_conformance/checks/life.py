@@ -45,7 +45,6 @@ def drains(bench: Bench) -> Iterator[Finding]:
         if not _flood(sender, reader, frames):
             yield Finding("lost", "the sender's frames at somebody who reads", "they did not come")
             return
-        path = target.address.path
         behind = {"A": slow} if _hung_up(half) else {"A": slow, "D": half}
         if len(behind) == 1:
             bench.leave_out("what waits for a half-closed client: the relay closes such a one at once (CONN-7)")
@@ -57,15 +56,9 @@ def drains(bench: Bench) -> Iterator[Finding]:
             yield from _not_drained(name, client, frames, bench.rules)
         sender.close()
         reader.close()
-        patience = PATIENCE if all(client.closed for client in behind.values()) else 0.5
-        ended = target.wait(patience)
-        if ended is None:
-            yield Finding("stuck", "the relay to end after SIGTERM", "it still runs, although its backlog was read")
+        yield from _not_ended(target, PATIENCE if all(client.closed for client in behind.values()) else 0.5)
+        if target.wait(0.0) is None:
             return
-        if ended != 0:
-            yield Finding("status", "exit status 0 after SIGTERM", f"{ended}")
-        if path and os.path.exists(path):
-            yield Finding("left behind", "no socket file after SIGTERM", path)
     yield from _second_signal(bench, frames)
 
 
@@ -94,6 +87,18 @@ def _not_drained(name: str, client: Client, frames: list[bytes], rules: Rules) -
     if missing:
         owed = f"each of {counted(len(frames), 'accepted frame')} delivered to {name} after SIGTERM"
         yield Finding("lost", owed, f"{grouped(missing)} never came")
+
+
+def _not_ended(target: SpawnedTarget, seconds: float) -> Iterator[Finding]:
+    """What is wrong with the end of a relay whose backlogs were read: none in some seconds, its status, its socket."""
+    ended, path = target.wait(seconds), target.address.path
+    if ended is None:
+        yield Finding("stuck", "the relay to end after SIGTERM", "it still runs, although its backlog was read")
+        return
+    if ended != 0:
+        yield Finding("status", "exit status 0 after SIGTERM", f"{ended}")
+    if path and os.path.exists(path):
+        yield Finding("left behind", "no socket file after SIGTERM", path)
 
 
 def _read_backlogs(clients: Sequence[Client], last: bytes) -> None:
