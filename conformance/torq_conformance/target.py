@@ -29,6 +29,7 @@ from . import interruption
 from .address import Address
 from .counting import counted
 from .errors import TargetError, UsageError
+from .processes import doing, is_busy
 from .profile import Rules
 
 START_TIMEOUT = 10.0
@@ -101,22 +102,12 @@ class Target:
     @property
     def doing(self) -> str:
         """What the relay's process is doing, as the rest of a sentence; "" where the suite does not see it."""
-        return {"R": "is computing", "S": "waits", "D": "waits for the disk", "T": "is stopped"}.get(self._state, "")
+        return doing(self.pid) if self.pid is not None else ""
 
     @property
     def busy(self) -> bool:
-        """Whether the relay's process is known to be doing something, and not to wait."""
-        return self._state in ("R", "D")
-
-    @property
-    def _state(self) -> str:
-        """The state of the relay's process as the kernel tells it; "" where the suite does not see it."""
-        if self.pid is None:
-            return ""
-        try:
-            return Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
-        except OSError:
-            return ""
+        """Whether the relay, with all that it has started, is known to be doing something, and not to wait."""
+        return self.pid is not None and is_busy(self.pid)
 
     def last_output(self, lines: int = 20) -> str:
         """What the relay printed last, as text to put behind a message; "" where the suite does not see it."""

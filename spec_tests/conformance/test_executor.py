@@ -164,19 +164,3 @@ def test_val_5_a_frame_lost_before_or_forwarded_behind_garbage_is_found(fault: s
     with relay(specimen("correct", "signal", "--mutant", fault)) as target:
         history = played(target, Connect(0), Connect(1), Write(0, (OWN, Raw(b"no frame".hex()), OWN)))
     assert {finding.kind for finding in found("VAL-5", history)} == {"lost" if "loses" in fault else "leaked"}
-
-
-def test_fwd_6_a_frame_that_only_a_fence_pushes_out_is_held_back() -> None:
-    with relay(specimen("correct", "signal", "--mutant", "header-only-held")) as target:
-        executor = Executor(target, rules_of("signal"))
-        program = Program("signal", (Connect(0), Connect(1), Write(0, (OWN, Frame(2)))))
-        for _ in range(3):  # the relay is known then, and gets less patience
-            history = executor.play(program)
-            assert {(finding.kind, finding.frames) for finding in found("FWD-6", history)} == {("held back", (1,))}
-
-
-def test_fwd_6_a_relay_that_loses_the_last_frame_does_not_hold_it_back() -> None:
-    with relay(specimen("correct", "signal", "--mutant", "drop-header-only")) as target:
-        history = played(target, Connect(0), Connect(1), Write(0, (OWN, Frame(2))))
-    assert {finding.kind for finding in found("FWD-6", history)} == {"lost"}
-    assert history.late == {}
