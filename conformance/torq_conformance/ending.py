@@ -65,6 +65,8 @@ class Ending(Vitals):
                     link.peer.fenced_by.add(WITNESS)
         if self._rules.forwards:
             self._await_stragglers()
+        for _ in self._links:
+            self._pump(0)  # such as the end of one that nothing was due to any more
         for link, sent in missing:
             if sent.number in link.got:
                 self._history.late.setdefault((link.peer.conn, sent.number), "its sender")
@@ -138,10 +140,9 @@ class Ending(Vitals):
 
     def _begin_fence_of_the_witness(self) -> bool:
         """Write a new fence of the witness; False when it can write none."""
-        witness = self._links[WITNESS]
-        for link in self._links.values():
-            link.peer.fenced_by.discard(WITNESS)
-        return self._fence(witness)
+        self._keep_a_witness()
+        self._void_fences([WITNESS])
+        return self._fence(self._links[WITNESS])
 
     def _serves_the_witness(self, deadline: float) -> bool:
         """Whether a new fence of the witness comes to every receiver by a deadline, or shortly after it."""

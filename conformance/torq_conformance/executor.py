@@ -164,7 +164,8 @@ class _Play(Ending):
             return
         if step.size < len(data):
             link.unfinished = (data[step.size :], [entry for end, entry in sent if end > step.size])
-        self._account(len(sent), len(data))
+        refused = [len(entry.data) for _, entry in sent if entry.fate is Fate.REFUSE]
+        self._account(link, len(sent) - len(refused), len(data) - sum(refused))
         written = 0
         for start, stop in step.pieces():
             written += self._send_all(link, memoryview(data)[start:stop])

@@ -26,7 +26,7 @@ from torq_protocol.constants import HEADER_SIZE
 from .errors import TargetError
 from .fences import Fences, ProgressTimeout
 from .history import Sent, Stalled
-from .legality import fate_of
+from .legality import Fate, fate_of
 from .program import (
     EDGE_BYTES,
     EPOCH_NS,
@@ -137,26 +137,25 @@ class Faults(Fences):
         each = max(1, PART_BYTES // step.frame.size)
         paced = self._rules.forwards
         for start in range(0, len(numbers), each):
-            begun = time.monotonic()
-            if not self._send_part(link, step, position, numbers[start : start + each]):
+            begun, part = time.monotonic(), numbers[start : start + each]
+            if not self._send_part(link, step, position, part):
                 return
             if paced:
                 paced = self._part_has_come(link)
-                stalled = any(not other.reading for other in self._links.values())
-                self._history.delays.append((stalled, time.monotonic() - begun))
-                if not paced:
-                    self._fell_silent()
-                    if self._rules.overflow != "backpressure":
-                        return
+                stalled = [other.peer.stalls[-1] for other in self._links.values() if not other.reading]
+                self._history.delays.append((bool(stalled), time.monotonic() - begun))
+                for stall in stalled if paced else ():
+                    stall.forwarded_frames += len(part)
+                    stall.forwarded_bytes += len(part) * step.frame.size
+                if not (paced or self._goes_on_unpaced(link)):
+                    return
 
     def _part_has_come(self, sender: Link) -> bool:
         """Wait until those who read have got what was sent; False when nothing comes any more.
 
-        Without this nothing more may be sent, for they would become slow consumers through no fault of theirs; only
-        backpressure drops nothing of theirs, and has to end by itself.
+        Without this nothing more may be sent, for they would become slow consumers through no fault of theirs.
         """
-        for link in self._links.values():
-            link.peer.fenced_by.discard(sender.peer.conn)
+        self._void_fences([sender.peer.conn])
         timeout, wait = ProgressTimeout(PART_PATIENCE * self.patience.forwarding, self._arrived), 0.2
         while self._unproven([sender]):
             if timeout.expired():
@@ -164,7 +163,13 @@ class Faults(Fences):
             self._fence(sender)
             self._pump_until(lambda: not self._unproven([sender]), wait)
             wait = min(wait * 2, 0.5)
-        return True
+        return sender.sending
+
+    def _goes_on_unpaced(self, sender: Link) -> bool:
+        """Whether a flood goes on though nothing comes: backpressure drops nothing, and has to end by itself."""
+        if sender.sending:
+            self._fell_silent()
+        return sender.sending and self._rules.overflow == "backpressure"
 
     def _send_part(self, link: Link, step: Flood, position: int, numbers: list[int]) -> bool:
         fate, why = fate_of(step.frame, self._rules)
@@ -176,7 +181,8 @@ class Faults(Fences):
             entries.append(Sent(number, position, step.conn, step.frame, data, fate, why, begun))
         self._history.sent += entries
         whole = b"".join(entry.data for entry in entries)
-        self._account(len(entries), len(whole))
+        if fate is Fate.FORWARD:
+            self._account(link, len(entries), len(whole))
         complete = self._send_all(link, memoryview(whole)) == len(whole)
         self._tick += 1
         for entry in entries:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from . import wire
+from .history import Stalled
 from .legality import fence_type
 from .program import fence_frame
 from .streams import SETTLE_PATIENCE, WITNESS, Link, Patience, Streams
@@ -56,7 +57,7 @@ class Fences(Streams):
         share = max(self.patience.joining, LEAST_OF_JOINING)
         deadline = time.monotonic() + JOIN_PATIENCE * share
         while link.peer.joined is None and link.peer.open and time.monotonic() < deadline:
-            if not self._fence(self._links[WITNESS]):
+            if not self._fence(self._keep_a_witness()):
                 break
             self._pump_until(lambda: link.peer.joined is not None or not link.peer.open, patience)
             patience = min(patience * 2, 0.2)
@@ -75,15 +76,48 @@ class Fences(Streams):
         data = fence_frame(
             domain=self._rules.number, tlv_type=fence_type(self._rules), conn=link.peer.conn, sequence=sequence
         )
-        self._account(1, len(data))
+        self._account(link, 1, len(data))
         return self._send_all(link, memoryview(data)) == len(data)
 
-    def _account(self, frames: int, size: int) -> None:
-        """Some frames were sent: whoever is stalled has them waiting."""
+    def _account(self, sender: Link, frames: int, size: int) -> None:
+        """Frames are sent that are forwarded: whoever is stalled has them waiting, whoever reads may fall behind."""
         for link in self._links.values():
-            if not link.reading and link.peer.stalls:
+            if link is sender and not self._rules.echo:
+                continue
+            link.awaited_frames = max(0, link.awaited_frames) + frames
+            link.awaited_bytes = max(0, link.awaited_bytes) + size
+            if link.reading:
+                self._see_whether_behind(link)
+            elif link.peer.stalls:
                 link.peer.stalls[-1].frames += frames
                 link.peer.stalls[-1].bytes += size
+
+    def _see_whether_behind(self, link: Link) -> None:
+        """Whether more is under way to one that reads than its queue holds: then it may lose frames all the same."""
+        frames, size = link.awaited_frames, link.awaited_bytes
+        if frames <= self._rules.queue_frames and size <= self._rules.queue_bytes:
+            if link.behind is not None:
+                link.behind.ended, link.behind = self._tick, None
+            return
+        if link.behind is None:
+            link.behind = Stalled(self._tick, reading=True)
+            link.peer.stalls.append(link.behind)
+        link.behind.frames, link.behind.bytes = max(link.behind.frames, frames), max(link.behind.bytes, size)
+
+    def _keep_a_witness(self) -> Link:
+        """The witness; another where it was itself a consumer that the relay may disconnect."""
+        link = self._links[WITNESS]
+        if link.peer.closed and link.peer.stalls and self._rules.overflow != "drop_oldest":
+            link.sock.close()
+            link = self._open(WITNESS) or link
+        return link
+
+    def _void_fences(self, conns: Iterable[int]) -> None:
+        """Let only fences that are still to be written prove anything of these senders: older ones may be under way."""
+        for conn in conns:
+            self._void[conn] = self._sequence
+            for link in self._links.values():
+                link.peer.fenced_by.discard(conn)
 
     def _senders(self) -> list[Link]:
         """Who can write a fence; the witness last, behind what the clients may still have under way."""
@@ -102,15 +136,21 @@ class Fences(Streams):
         ]
 
     def _unproven(self, senders: Iterable[Link]) -> set[int]:
-        """Senders whose fence some open receiver has not seen."""
+        """Senders whose fence some open receiver has not seen; where none is due one, not even the witness."""
         receivers = self._receivers()
         return {
             sender.peer.conn
             for sender in senders
             if sender.sending
-            for receiver in receivers
-            if sender.peer.conn not in receiver.peer.fenced_by and (self._rules.echo or sender is not receiver)
+            for receiver in self._due(sender, receivers)
+            if sender.peer.conn not in receiver.peer.fenced_by
         }
+
+    def _due(self, sender: Link, receivers: list[Link]) -> list[Link]:
+        """Who must get what a sender writes: the receivers, else the witness."""
+        due = [receiver for receiver in receivers if self._rules.echo or sender is not receiver]
+        witness = self._links[WITNESS]
+        return due or [witness] * (witness is not sender and witness.peer.open and witness.peer.joined is not None)
 
     def _proven(self, senders: Iterable[Link]) -> bool:
         """Whether every open receiver has seen a fence of each of these senders."""
@@ -126,8 +166,8 @@ class Fences(Streams):
         if not self._rules.forwards:
             self._pump_for(QUIET)
             return True
-        for link in self._links.values():
-            link.peer.fenced_by.clear()
+        self._keep_a_witness()
+        self._void_fences(self._links)
         timeout = ProgressTimeout(patience, self._arrived)
         wait = 0.02
         while missing := self._unproven(self._senders()):

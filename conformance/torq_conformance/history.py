@@ -43,12 +43,19 @@ class Received:
 
 @dataclass(slots=True)
 class Stalled:
-    """A time in which a connection did not read: its moments, and what others (and it) sent meanwhile."""
+    """A time in which a connection did not read: its moments, and what others (and it) sent meanwhile.
+
+    ``forwarded_frames`` and ``forwarded_bytes`` are what the relay had certainly dealt with before the end. Where it
+    was ``reading``, it read, but more was under way to it than its queue holds.
+    """
 
     begun: int
     ended: int = 0
     frames: int = 0
     bytes: int = 0
+    forwarded_frames: int = 0
+    forwarded_bytes: int = 0
+    reading: bool = False
 
 
 @dataclass(slots=True)

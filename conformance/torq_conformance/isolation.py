@@ -26,11 +26,17 @@ ENOUGH_PARTS = 4
 
 
 def overflowed(stall: Stalled, rules: Rules) -> bool:
-    """Whether more waited during a stall than the relay's queue holds, for certain."""
-    if not stall.frames:
+    """Whether more waited during a stall than the relay's queue holds, for certain.
+
+    Under backpressure it may take no more than that, so there what was sent counts.
+    """
+    sent_counts = rules.overflow == "backpressure" and not stall.reading
+    frames = stall.frames if sent_counts else stall.forwarded_frames
+    size = stall.bytes if sent_counts else stall.forwarded_bytes
+    if not frames:
         return False
-    in_sockets = rules.socket_bytes / (stall.bytes / stall.frames)
-    return stall.frames > rules.queue_frames + in_sockets or stall.bytes > rules.queue_bytes + rules.socket_bytes
+    in_sockets = rules.socket_bytes / (size / frames)
+    return frames > rules.queue_frames + in_sockets or size > rules.queue_bytes + rules.socket_bytes
 
 
 def bound_of(rules: Rules) -> str:

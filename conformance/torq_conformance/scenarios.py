@@ -37,7 +37,7 @@ from .program import (
 
 Feature = type[ProgramMachine]
 Control = Callable[[Program], Program]
-Need = Callable[[Program, History], bool]
+Need = Callable[[Program, History, Rules], bool]
 First = Callable[[Rules], tuple[Program, ...]]
 
 
@@ -62,13 +62,13 @@ class Scenario:
     spawned: bool = False
     first: First | None = None
 
-    def exercised(self, program: Program, history: History) -> bool:
+    def exercised(self, program: Program, history: History, rules: Rules) -> bool:
         """Whether the run tested the requirement: frames were sent, somebody was served, and ``needs`` holds."""
         served = any(peer.joined is not None for peer in history.peers.values())
         return (
             bool(history.sent)
             and (served or o.unserved in self.oracles)
-            and (self.needs is None or self.needs(program, history))
+            and (self.needs is None or self.needs(program, history, rules))
         )
 
     @property
@@ -111,17 +111,17 @@ def _writes(program: Program) -> list[Write]:
     return [step for step in program.steps if isinstance(step, Write)]
 
 
-def cuts(program: Program, _: History) -> bool:
+def cuts(program: Program, _: History, __: Rules) -> bool:
     """A write was cut."""
     return any(len(write.pieces()) > 1 for write in _writes(program))
 
 
-def coalesces(program: Program, _: History) -> bool:
+def coalesces(program: Program, _: History, __: Rules) -> bool:
     """Several frames went out in one write."""
     return any(len(write.items) > 1 for write in _writes(program))
 
 
-def interleaves(program: Program, _: History) -> bool:
+def interleaves(program: Program, _: History, __: Rules) -> bool:
     """A frame was begun, another client wrote, and the frame was finished."""
     begun: dict[int, bool] = {}
     for step in program.steps:
@@ -134,7 +134,7 @@ def interleaves(program: Program, _: History) -> bool:
     return False
 
 
-def leaves_open(program: Program, _: History) -> bool:
+def leaves_open(program: Program, _: History, __: Rules) -> bool:
     """A frame was begun and never finished."""
     return any(write.stop is not None for write in _writes(program)) and not any(
         isinstance(step, Finish) for step in program.steps
@@ -143,31 +143,31 @@ def leaves_open(program: Program, _: History) -> bool:
 
 def has(kind: type[Step]) -> Need:
     """A step of some kind was played."""
-    return lambda program, _: any(isinstance(step, kind) for step in program.steps)
+    return lambda program, _, __: any(isinstance(step, kind) for step in program.steps)
 
 
 def fate(wanted: Fate) -> Need:
     """A frame of some fate was sent."""
-    return lambda _, history: any(sent.fate is wanted for sent in history.sent)
+    return lambda _, history, __: any(sent.fate is wanted for sent in history.sent)
 
 
-def breaks_framing(_: Program, history: History) -> bool:
+def breaks_framing(_: Program, history: History, __: Rules) -> bool:
     """A client sent what begins no frame."""
     return bool(history.broken)
 
 
-def joins_late(program: Program, _: History) -> bool:
+def joins_late(program: Program, _: History, __: Rules) -> bool:
     """A client connected after frames had been sent."""
     kinds = [type(step) for step in program.steps]
     return Write in kinds and Connect in kinds[kinds.index(Write) :]
 
 
-def overflows(program: Program, _: History) -> bool:
-    """Far more was sent behind a client that did not read than sockets hold, whether or not the relay took it all."""
-    return any(count > 5_000 or size > 1 << 22 for count, size in _behind_silence(program))
+def overflows(program: Program, _: History, rules: Rules) -> bool:
+    """More was sent behind a client that did not read than its queue holds, whether or not the relay took it all."""
+    return any(count > rules.queue_frames or size > rules.queue_bytes for count, size in _behind_silence(program))
 
 
-def waits(program: Program, _: History) -> bool:
+def waits(program: Program, _: History, __: Rules) -> bool:
     """More than a hundred frames were sent behind a client that did not read."""
     return sum(count for count, _ in _behind_silence(program)) > 100
 

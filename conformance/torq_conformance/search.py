@@ -154,7 +154,7 @@ class Search:
         if history.crash or self._target.crash():
             history.crash = history.crash or self._target.crash()
             self._executor.restart(patient=False)
-        exercised = self._scenario.exercised(program, history)
+        exercised = self._scenario.exercised(program, history, self._rules)
         if self._best is None and exercised:
             self._result.exercised += 1
         findings = self._scenario.judge(history, self._rules) if exercised or history.crash else []

@@ -59,6 +59,8 @@ GOOD_ARGUMENTS: tuple[tuple[str, ...], ...] = (
     ("--overflow", "backpressure"),
     ("--on-framing-error", "resync"),
     ("--max-connections", "8"),
+    ("--queue-frames", "50", "--queue-bytes", "100000"),
+    ("--queue-frames", "50", "--queue-bytes", "100000", "--overflow", "disconnect"),
 )
 """The settings under which the relay known to be right is judged."""
 

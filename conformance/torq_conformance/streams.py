@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from . import wire
 from .errors import TargetError
-from .history import History, Peer, Received, Sent
+from .history import History, Peer, Received, Sent, Stalled
 from .profile import Rules
 from .program import Program
 from .target import Target
@@ -73,7 +73,8 @@ class Patience:
 class Link:
     """A socket of a run with its receive buffer; ``reading`` and ``sending`` say what its client still does.
 
-    ``got`` are the numbers of the frames of the program that have come.
+    ``got`` are the numbers of the frames of the program that have come; ``awaited_frames`` and ``awaited_bytes`` are at
+    most what is under way to it, and ``behind`` is the time in which that is more than its queue holds.
     """
 
     def __init__(self, sock: socket.socket, peer: Peer) -> None:
@@ -84,6 +85,9 @@ class Link:
         self.reading = True
         self.latest_fence = 0
         self.got: set[int] = set()
+        self.awaited_frames = 0
+        self.awaited_bytes = 0
+        self.behind: Stalled | None = None
         self.unfinished: tuple[bytes, list[Sent]] | None = None
 
 
@@ -107,6 +111,8 @@ class Streams:
         self._by_fd: dict[int, Link] = {}
         self._known: dict[bytes, list[int]] = {}
         self._fence_seen: dict[int, int] = {}
+        self._void: dict[int, int] = {}
+        """The last sequence of each sender whose fences prove nothing any more."""
         self._sequence = 0
         self._tick = 0
 
@@ -205,6 +211,7 @@ class Streams:
         if not peer.torn:
             frames, used, peer.torn = wire.decode(link.buffer, self._rules.max_message_size)
             for frame in frames:
+                link.awaited_frames -= 1
                 if wire.FENCE_MARK in frame[:64]:
                     self._fenced(link, frame)
                 else:
@@ -216,6 +223,7 @@ class Streams:
             del link.buffer[:used]
             if used:
                 peer.rest_at = self._tick
+                link.awaited_bytes -= used
 
     def _number_of(self, frame: bytes, link: Link) -> int | None:
         """Which frame of the program has come: of those that are equal byte for byte the next one in their order."""
@@ -232,7 +240,7 @@ class Streams:
             return
         link.latest_fence = max(link.latest_fence, sequence)
         conn = self._history.fences.get(sequence)
-        if conn is not None:
+        if conn is not None and sequence > self._void.get(conn, 0):
             peer.fenced_by.add(conn)
         if peer.joined is None:
             self._tick += 1

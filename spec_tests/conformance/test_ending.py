@@ -4,13 +4,15 @@ import shlex
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from spec_tests.conformance.judged_relays import found, played, relay, specimen
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.ending import HOLDING_PATIENCE
 from torq_conformance.executor import Executor
-from torq_conformance.program import Connect, Frame, Program, Tlv, Write
+from torq_conformance.program import Connect, Flood, Frame, Program, Tlv, Write
+from torq_conformance.scenarios import SCENARIOS
 
 OWN = Frame(2, (Tlv(30, 8),))
 LATE = """
@@ -18,7 +20,7 @@ import select, socket, sys, time
 listener, clients, waiting = socket.socket(socket.AF_UNIX), [], []
 listener.bind(sys.argv[1])
 listener.listen()
-computes, seconds = sys.argv[2] == "computes", float(sys.argv[3])
+how, seconds = sys.argv[2], float(sys.argv[3])
 def forward(data):
     for client in clients:
         client.sendall(data)
@@ -29,9 +31,9 @@ while True:
             clients.append(listener.accept()[0])
         elif not (data := sock.recv(65536)):
             clients.remove(sock)
-        elif len(data) > 32:
+        elif how != "delays" and len(data) > 32:
             forward(data)
-        elif computes:
+        elif how == "computes":
             until = time.monotonic() + seconds
             while time.monotonic() < until:
                 pass
@@ -41,7 +43,14 @@ while True:
     while waiting and waiting[0][0] <= time.monotonic():
         forward(waiting.pop(0)[1])
 """
-"""A relay that is slow with header-only frames: it computes meanwhile, or lets the others pass."""
+"""A relay that is slow with header-only frames: it computes meanwhile, or lets the others pass; or slow with all."""
+
+
+def late_relay(folder: Path, how: str, seconds: float) -> str:
+    """The command of a slow relay."""
+    script = folder / "late.py"
+    script.write_text(LATE)
+    return f"{shlex.join([sys.executable, str(script)])} {{socket}} {how} {seconds}"
 
 
 def test_fwd_6_a_frame_that_only_a_fence_pushes_out_is_held_back() -> None:
@@ -72,10 +81,30 @@ def test_fwd_6_a_frame_that_anybody_pushes_out_is_held_back_too() -> None:
 
 @pytest.mark.parametrize("how", ["computes", "waits"])
 def test_fwd_1_a_relay_that_is_merely_slow_holds_nothing_back(how: str, tmp_path: Path) -> None:
-    script = tmp_path / "late.py"
-    script.write_text(LATE)
-    late = str(HOLDING_PATIENCE * 1.3)
-    with relay(f"{shlex.join([sys.executable, str(script)])} {{socket}} {how} {late}") as target:
+    with relay(late_relay(tmp_path, how, HOLDING_PATIENCE * 1.3)) as target:
         history = played(target, Connect(0), Connect(1), Write(0, (Frame(2),)))
     assert [received.number for received in history.peers[1].received] == [0]
     assert found("FWD-6", history) == []
+
+
+def test_a_fence_that_was_under_way_before_proves_nothing(tmp_path: Path) -> None:
+    late = 0.3  # so long that each part of a flood is followed by several fences
+    large = Frame(2, (Tlv(30, 20_000),))
+    with relay(late_relay(tmp_path, "delays", late)) as target:
+        history = played(target, Connect(0), Connect(1), Flood(0, large, 8))
+    assert len(history.delays) == 4
+    assert all(seconds >= late for _, seconds in history.delays)
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "disconnect"])
+def test_iso_3_what_a_small_queue_loses_of_a_reader_is_held_against_no_relay(policy: str) -> None:
+    rules = msgspec.structs.replace(rules_of("signal"), overflow=policy, queue_frames=20, queue_bytes=50_000)
+    small = ("--overflow", policy, "--queue-frames", "20", "--queue-bytes", "50000")
+    much = tuple(Write(0, (Frame(2, (Tlv(30, size),)),) * 10, settle=False) for size in (40_000, 8, 8, 60_000))
+    with relay(specimen("correct", "signal", *small)) as target:
+        executor = Executor(target, rules)
+        for _ in range(5):
+            history = executor.play(Program("signal", (Connect(0), Connect(1), *much)))
+            for name in ("FWD-1", "FWD-7", "ISO-1", "ISO-2", "ISO-3"):
+                assert SCENARIOS[name].judge(history, rules) == []
+            assert any(stall.reading for peer in history.peers.values() for stall in peer.stalls)

@@ -146,7 +146,8 @@ def test_a_flood_shrinks_to_the_hundred() -> None:
 def stalled(frames: int, *, ended: bool = True) -> Chronicle:
     """C does not read while A sends some frames that everybody else gets."""
     chronicle = Chronicle(SMALL_QUEUE)
-    stall = Stalled(chronicle.tick(), frames=frames * 10_000, bytes=frames * 10_000 * 500)
+    waiting = (frames * 10_000, frames * 10_000 * 500)
+    stall = Stalled(chronicle.tick(), 0, *waiting, *waiting)
     chronicle.peer(2).stalls.append(stall)
     for _ in range(frames):
         sent = chronicle.sends(0)
@@ -154,6 +155,15 @@ def stalled(frames: int, *, ended: bool = True) -> Chronicle:
         chronicle.gets(1, sent)
     stall.ended = chronicle.tick() if ended else 0
     return chronicle
+
+
+def test_iso_2_what_the_relay_may_not_have_dealt_with_yet_overflows_nothing_for_certain() -> None:
+    chronicle = stalled(5)
+    (stall,) = chronicle.peer(2).stalls
+    stall.forwarded_frames = stall.forwarded_bytes = 0
+    for sent in list(chronicle.history.sent):
+        chronicle.gets(2, sent)
+    assert kinds(chronicle, i.unbounded, i.overflow_policy_broken) == []
 
 
 def kinds(chronicle: Chronicle, *oracles: o.Oracle) -> list[str]:

@@ -101,7 +101,7 @@ def shows(requirement: str, program: Program, domain: str) -> bool:
     """Whether a program holds what its requirement needs, as far as that can be seen before it is played."""
     history = History(sent=[_sent(entry, domain) for entry in program.frames()], broken=_broken(program, domain))
     needs = SCENARIOS[requirement].needs
-    return needs is None or needs(program, history)
+    return needs is None or needs(program, history, rules_of(domain))
 
 
 def _sent(entry: tuple[int, int, int, Frame], domain: str) -> Sent:

@@ -34,6 +34,7 @@ class Run:
             self.names.setdefault(entry.data, []).append(name)
         self.broken: set[str] = set()
         self.late: set[tuple[str, str]] = set()
+        self.void: dict[str, int] = {}
         self.pending: dict[str, tuple[bytes, int]] = {}
         self.fences: dict[int, str] = {}
         self.fence_seen: dict[int, int] = {}
@@ -241,7 +242,8 @@ class Run:
                     client.old_fences.append(author)
                     continue
                 client.latest_fence = max(client.latest_fence, number)
-                client.fenced_by.add(author)
+                if number > self.void.get(author, 0):
+                    client.fenced_by.add(author)
                 self.now += 1
                 client.joined = client.joined or self.now
             else:
@@ -281,6 +283,7 @@ class Run:
         if not self.case.forwards:
             self.pump_until(lambda: False, 0.03)
             return True
+        self.void = dict.fromkeys(self.clients, self.sequence)  # what is under way from before proves nothing
         for client in self.clients.values():
             client.fenced_by.clear()
         deadline, wait = time.monotonic() + patience, 0.02
@@ -306,6 +309,7 @@ class Run:
         self.late = {(client.name, entry.name) for client, entry in self.lacking() if entry in last.values()}
         witness = self.clients[WITNESS]
         if self.fence_round(2.0) and self.case.forwards and witness.sending:
+            self.void[WITNESS] = self.sequence
             for client in self.clients.values():
                 client.fenced_by.discard(WITNESS)
             self.fence(witness)
