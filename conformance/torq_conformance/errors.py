@@ -11,5 +11,9 @@ class UsageError(ConformanceError):
     """A wrong option, file or name: exit code 2."""
 
 
+class CutShortError(ConformanceError):
+    """A program was not played to its end, because the time for it was over."""
+
+
 class TargetError(ConformanceError):
     """The target cannot be reached or started: exit code 2."""

@@ -7,6 +7,7 @@ come).
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 from collections.abc import Iterator
@@ -43,11 +44,17 @@ class Executor:
         self._rules = rules
         self._patience = patience or Patience()
         self._served = False
+        self.deadline = math.inf
+        """The moment (of the monotonic clock) at which a flood is given up."""
 
     def play(self, program: Program) -> History:
-        """Run a program to its end. Raises TargetError when the relay cannot be reached at all."""
+        """Run a program to its end.
+
+        Raises TargetError when the relay cannot be reached at all, CutShortError when its deadline ends a flood.
+        """
         play = _Play(self._target, self._rules, program, self._patience)
         play.served = self._served
+        play.deadline = self.deadline
         try:
             return play.run()
         finally:

@@ -23,7 +23,7 @@ import msgspec
 
 from torq_protocol.constants import HEADER_SIZE
 
-from .errors import TargetError
+from .errors import CutShortError, TargetError
 from .fences import Fences, ProgressTimeout
 from .history import Sent, Stalled
 from .legality import Fate, fate_of
@@ -138,6 +138,8 @@ class Faults(Fences):
         paced = self._rules.forwards
         for start in range(0, len(numbers), each):
             begun, part = time.monotonic(), numbers[start : start + each]
+            if begun > self.deadline:
+                raise CutShortError(f"the time was over after {start} of {len(numbers)} frames of a flood")
             if not self._send_part(link, step, position, part):
                 return
             if paced:

@@ -8,7 +8,8 @@ Facts:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from statistics import median
 
 from .counting import counted, grouped
@@ -19,6 +20,8 @@ from .profile import Rules
 
 DELAY_FLOOR = 0.03
 """Seconds below which no delay is called one."""
+DELAY_FLOOR_UNCOMPARED = 0.2
+"""The same where nothing was sent after the stall: a machine that has become busy looks like a delay."""
 DELAY_FACTOR = 8.0
 """How many times slower the others' traffic must become behind a stalled consumer to count as delayed."""
 ENOUGH_PARTS = 4
@@ -64,16 +67,24 @@ def delayed(history: History, rules: Rules) -> Iterator[Finding]:
     """Traffic of the others that became slow while a consumer did not read."""
     if rules.overflow == "backpressure":
         return
-    free = [seconds for stalled, seconds in history.delays if not stalled]
     behind = [seconds for stalled, seconds in history.delays if stalled]
-    if min(len(free), len(behind)) >= ENOUGH_PARTS:
-        before, after = median(free), median(behind[-max(ENOUGH_PARTS, len(behind) // 3) :])
-        if after > max(DELAY_FLOOR, before * DELAY_FACTOR):
-            yield Finding(
-                "delayed",
-                "traffic of the others as fast as without the stalled consumer",
-                f"{after * 1000:.0f} ms for what took {before * 1000:.1f} ms before",
-            )
+    places = [place for place, (stalled, _) in enumerate(history.delays) if stalled]
+    if len(behind) < ENOUGH_PARTS:
+        return
+    free = [seconds for stalled, seconds in history.delays[: places[0]] if not stalled]
+    again = [seconds for stalled, seconds in history.delays[places[-1] :] if not stalled]
+    if len(free) < ENOUGH_PARTS:
+        return
+    compared = len(again) >= ENOUGH_PARTS
+    usual = max(median(free), median(again) if compared else 0.0)
+    slow = median(behind[-max(ENOUGH_PARTS, len(behind) // 3) :])
+    if slow > max(DELAY_FLOOR if compared else DELAY_FLOOR_UNCOMPARED, usual * DELAY_FACTOR):
+        sides = "before and after" if compared else "before"
+        yield Finding(
+            "delayed",
+            "traffic of the others as fast as without the stalled consumer",
+            f"{slow * 1000:.0f} ms for what took {usual * 1000:.1f} ms {sides}",
+        )
 
 
 def unbounded(history: History, rules: Rules) -> Iterator[Finding]:
@@ -114,6 +125,7 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
             )
             continue
         held = {sent.number: sent for sent in _during(peer, stall, history)}
+        kept = _certainly_kept(held.values(), rules)
         came = held.keys() & {received.number for received in peer.received}
         newest = held[max(held)] if held else None
         if newest is not None and newest.number not in came:
@@ -126,6 +138,22 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
                 frames=(newest.number,),
                 conns=(peer.conn,),
             )
+        elif missing := kept - came:
+            yield Finding(
+                "dropped",
+                f"at least the newest {grouped(len(kept))} frames kept for {peer.name}, half of what its queue holds "
+                f"({bound_of(rules)})",
+                f"{held[min(missing)]} and {grouped(len(missing) - 1)} more of them never came",
+                frames=(min(missing),),
+                conns=(peer.conn,),
+            )
+
+
+def _certainly_kept(held: Iterable[Sent], rules: Rules) -> set[int]:
+    """The newest frames that fill half of a queue: however many a relay drops at once, these it must keep."""
+    newest = sorted(held, key=lambda sent: sent.number, reverse=True)[: rules.queue_frames // 2]
+    sizes = accumulate(len(sent.data) for sent in newest)
+    return {sent.number for sent, size in zip(newest, sizes, strict=True) if size <= rules.queue_bytes // 2}
 
 
 def not_resumed(history: History, rules: Rules) -> Iterator[Finding]:

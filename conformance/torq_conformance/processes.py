@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 WORDS = {"R": "is computing", "S": "waits", "D": "waits for the disk", "T": "is stopped"}
 """The states of a process as the rest of a sentence."""
 BUSY = ("R", "D")
+ENDED = ("", "Z", "X")
 
 
 def doing(pid: int) -> str:
@@ -18,6 +20,18 @@ def doing(pid: int) -> str:
 def is_busy(pid: int) -> bool:
     """Whether any thread of a process, or of one that it has started, is known to be doing something."""
     return any(_state(task) in BUSY for task in _tasks(pid))
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it has started, as far as the kernel tells."""
+    return list(dict.fromkeys((pid, *(int(task.parent.parent.name) for task in _tasks(pid)))))
+
+
+def await_end(pids: Iterable[int], seconds: float) -> None:
+    """Wait until none of some processes runs any more, or some seconds are over."""
+    deadline = time.monotonic() + seconds
+    while any(_state(Path(f"/proc/{pid}")) not in ENDED for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def _tasks(pid: int) -> Iterator[Path]:

@@ -24,7 +24,7 @@ Domain = Literal["market_data", "signal", "execution"]
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The settings of spec/relay.md that a target runs with. Sizes in bytes, ``partial_frame_timeout`` in seconds.
+    """The settings of spec/relay.md that a target runs with. Sizes in bytes, timeouts in seconds.
 
     ``max_connections`` and ``partial_frame_timeout`` are None where the relay sets no such limit.
 
@@ -49,6 +49,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     queue_frames: int = 10_000
     queue_bytes: int = 64 * 1024 * 1024
     partial_frame_timeout: float | None = None
+    drain_timeout: float = 5.0
     not_promised: dict[str, str] = {}
 
 

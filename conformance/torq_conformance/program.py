@@ -39,6 +39,10 @@ class Tlv(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
         return self.size + (5 if self.extended or self.size > 255 else 2)
 
 
+Checksum = Literal["good", "zero", "inverted", "off-by-one", "one-bit", "with-field", "made-zero", "payload-flipped"]
+"""What the checksum of a frame is: right, right and zero, or wrong in one of these ways."""
+
+
 class Frame(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag="frame"):
     """One message. The fields after ``tlvs`` are the ways in which it can be wrong, or merely unusual.
 
@@ -58,7 +62,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     flags: int = 0
     sequence: int | None = None
     timestamp: int | None = None
-    checksum: Literal["good", "zero", "inverted", "off-by-one", "one-bit", "with-field", "made-zero"] = "good"
+    checksum: Checksum = "good"
     bit: Annotated[int, msgspec.Meta(ge=0, le=31)] = 0
     claim: int | None = None
 
@@ -67,6 +71,8 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
         """In which way the checksum is wrong, in words; "" for a right one."""
         if self.checksum in ("good", "made-zero"):
             return ""
+        if self.checksum == "payload-flipped":
+            return "right for another payload, of which one bit is flipped"
         return f"bit {self.bit} flipped" if self.checksum == "one-bit" else self.checksum
 
     @property
@@ -305,6 +311,8 @@ def with_checksum(message: bytes, checksum: str, bit: int = 0) -> bytes:
         return wire.with_zero_checksum(message)
     elif checksum == "with-field":
         value = crc32(message)
+    elif checksum == "payload-flipped":
+        message = message[:-1] + bytes((message[-1] ^ 1,))
     return message[:CHECKSUM_OFFSET] + value.to_bytes(4, "little") + message[HEADER_SIZE:]
 
 

@@ -167,9 +167,10 @@ def overflows(program: Program, _: History, rules: Rules) -> bool:
     return any(count > rules.queue_frames or size > rules.queue_bytes for count, size in _behind_silence(program))
 
 
-def waits(program: Program, _: History, __: Rules) -> bool:
-    """More than a hundred frames were sent behind a client that did not read."""
-    return sum(count for count, _ in _behind_silence(program)) > 100
+def waits(program: Program, _: History, rules: Rules) -> bool:
+    """More than a hundred frames were sent behind a client that did not read, or more bytes than its socket holds."""
+    sent = list(_behind_silence(program))
+    return sum(count for count, _ in sent) > 100 or sum(size for _, size in sent) > rules.socket_bytes
 
 
 def _behind_silence(program: Program) -> Iterator[tuple[int, int]]:
@@ -206,7 +207,7 @@ SCENARIOS: dict[str, Scenario] = {
         (f.Traffic, f.Joins, f.Leaves, f.Interleaving),
         (o.lost, o.torn, o.closed_unexpectedly),
         needs=has(Close),
-        first=f.leaves_within_what_others_do,
+        first=_all(f.leaves_within_what_others_do, f.leaves_at_once, f.leaves_frames_behind),
     ),
     "CONN-7": Scenario(
         (f.Traffic, f.Joins, f.HalfCloses),
@@ -291,7 +292,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "VAL-6": Scenario((f.Traffic, f.Hostility, f.Malformed), (o.unserved, o.lost), steps=8, first=f.garbage_of_many),
     "ISO-1": Scenario(
-        (f.Traffic, f.Joins, f.Stalls),
+        (f.Traffic, f.Joins, f.ComparedStalls),
         (o.lost, o.torn, o.reordered_within_sender, o.closed_unexpectedly, i.delayed),
         steps=6,
         needs=waits,
@@ -309,7 +310,7 @@ SCENARIOS: dict[str, Scenario] = {
         steps=6,
         needs=waits,
         cost=10,
-        first=_all(f.behind_a_stall, f.ends_of_short_writes),
+        first=_all(f.behind_a_stall, f.ends_of_short_writes, f.fills_to_the_brim),
     ),
     "ISO-7": Scenario((f.Traffic, f.SendOnly), (o.lost, o.closed_unexpectedly), steps=6, needs=overflows, cost=10),
     "LIFE-2": Scenario(

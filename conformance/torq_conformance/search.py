@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis.stateful import run_state_machine_as_test
 
 from .cells import features_of
-from .errors import TargetError
+from .errors import CutShortError, TargetError
 from .executor import Executor
 from .history import History
 from .minimise import simpler_programs
@@ -69,6 +69,7 @@ class Search:
         self._executor = Executor(target, self._rules)
         self._deadline = time.monotonic() + seconds
         self._result = Result(requirement, Verdict.PASS)
+        self._executor.deadline = self._deadline
         self._best: Counterexample | None = None
         self._runs_per_candidate = 1
         self._shrink_deadline = math.inf
@@ -147,6 +148,8 @@ class Search:
         served_before = self._target.served
         try:
             history = self._executor.play(program)
+        except CutShortError:
+            raise _OutOfTime from None
         except TargetError as error:
             if not self._target.restartable:
                 raise
@@ -180,6 +183,7 @@ class Search:
     def _found(self, counterexample: Counterexample) -> None:
         """The first failure: measure how often it shows, and set the effort of shrinking by that."""
         self._best = counterexample
+        self._executor.deadline = math.inf
         self._first_seen_after = counterexample.served_before
         self._observer.failed(counterexample)
         failures = runs = 0

@@ -50,6 +50,7 @@ SETTINGS: dict[str, tuple[str, type[int] | type[float] | type[str]]] = {
     "--queue-bytes": ("queue_bytes", int),
     "--max-message-size": ("max_message_size", int),
     "--partial-frame-timeout": ("partial_frame_timeout", float),
+    "--drain-timeout": ("drain_timeout", float),
 }
 """What a specimen's option says about its profile."""
 GOOD_ARGUMENTS: tuple[tuple[str, ...], ...] = (

@@ -12,6 +12,7 @@ from __future__ import annotations
 import array
 import contextlib
 import fcntl
+import math
 import os
 import select
 import signal
@@ -95,6 +96,8 @@ class Streams:
     """The connections of one run of one program, and the bytes that go through them."""
 
     frozen = False
+    deadline = math.inf
+    """When a flood is given up."""
     silent = False
     """Whether the relay has used up a patience in this run."""
     served = False

@@ -29,7 +29,7 @@ from . import interruption
 from .address import Address
 from .counting import counted
 from .errors import TargetError, UsageError
-from .processes import doing, is_busy
+from .processes import await_end, doing, family, is_busy
 from .profile import Rules
 
 START_TIMEOUT = 10.0
@@ -285,9 +285,11 @@ class SpawnedTarget(Target):
     def _kill(self) -> None:
         """End the relay without asking: one that hangs would not hear."""
         if self._process is not None:
+            started = family(self._process.pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            await_end(started, STOP_TIMEOUT)  # a wrapper ends before the relay that it has started
 
     def crash(self, seconds: float = 0.0) -> str:
         if self._process is None:
@@ -331,6 +333,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     group = process.pid
+    started = family(group)
     for number, patience in ((signal.SIGTERM, STOP_TIMEOUT), (signal.SIGKILL, None)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
@@ -342,6 +345,7 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
         break
+    await_end(started, STOP_TIMEOUT)
 
 
 def _free_port() -> int:

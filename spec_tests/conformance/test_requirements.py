@@ -104,5 +104,5 @@ def test_figures_of_the_notes_are_those_that_the_suite_judges_by() -> None:
 
 def test_a_setting_without_profile_belongs_to_the_relay() -> None:
     own = [setting for setting in settings() if not setting.profile]
-    assert [setting.name for setting in own] == ["drain_timeout", "stall_timeout"]
+    assert [setting.name for setting in own] == ["stall_timeout"]
     assert all(setting.serves for setting in own)

@@ -5,6 +5,7 @@ Facts: levels are compared between equal moments, after warming up, so that cach
 
 from .bench import Bench, Check, UnsupportedCheckError
 from .connections import (
+    answers_the_only_client,
     leaves_a_live_relay_alone,
     refuses_above_its_limit,
     serves_a_thousand,
@@ -32,5 +33,9 @@ CHECKS: dict[str, Check] = {
     "SEC-1": keeps_others_out,
 }
 """The check of each requirement that programs cannot judge."""
-EXTRA_CHECKS: dict[str, Check] = {"ISO-2": bounds_its_memory, "VAL-6": costs_nothing_to_claim}
+EXTRA_CHECKS: dict[str, Check] = {
+    "FWD-4": answers_the_only_client,
+    "ISO-2": bounds_its_memory,
+    "VAL-6": costs_nothing_to_claim,
+}
 """Checks besides the programs of a requirement."""

@@ -22,7 +22,7 @@ from ..errors import TargetError
 from ..legality import fence_type
 from ..oracles import Finding
 from ..profile import Profile, Rules
-from ..program import Frame, Tlv, encode_frame
+from ..program import MAX_VALUE, Frame, Tlv, encode_frame
 from ..target import SpawnedTarget
 
 PATIENCE = 5.0
@@ -159,6 +159,20 @@ class Bench:
             )
         return data
 
+    def refused(self, size: int) -> bytes:
+        """A frame with so many bytes of values that the relay must refuse; b"" where it looks at neither reason."""
+        rules = self.rules
+        tlvs = (Tlv(fence_type(rules), min(size, MAX_VALUE)),) * max(1, size // MAX_VALUE)
+        if rules.domain_filter:
+            frame = Frame(rules.number % 3 + 1, tlvs)
+        elif rules.checksum:
+            frame = Frame(rules.number, tlvs, checksum="inverted")
+        else:
+            return b""
+        self.sequence += 1
+        self.evidence["refused frames"] += 1
+        return encode_frame(frame, conn=0, number=self.sequence, sequence=self.sequence)
+
     def size_of(self, size: int) -> int:
         """Bytes on the wire of a frame of the check whose TLV has ``size`` bytes."""
         return Frame(self.rules.number, (Tlv(fence_type(self.rules), size),)).size
@@ -186,7 +200,9 @@ class Bench:
         witness.close()
         return clients
 
-    def reaches(self, sender: Client, receivers: list[Client], seconds: float = PATIENCE) -> bool:
+    def reaches(
+        self, sender: Client, receivers: list[Client], seconds: float = PATIENCE, *, size: int = SEEING
+    ) -> bool:
         """Whether a frame of the sender reaches every receiver; sent again, because joining takes its time.
 
         Where the profile forwards nothing: whether the frame is taken, and nobody closed.
@@ -198,7 +214,7 @@ class Bench:
         hopeless = time.monotonic() + PATIENCE
         wait = 0.01
         while left and time.monotonic() < min(deadline, hopeless):
-            frame = self.frame()
+            frame = self.frame(size)
             if not sender.send(frame):
                 return False
             sender.read()

@@ -19,6 +19,10 @@ MANY = 1000
 """Connections of CONN-4 and RES-1."""
 SENDING = (0, 63, 64, 127, 128, 255, 256, 384, 511, 512, 640, 768, 896)
 """Places of those among them that send: a relay's tables are likeliest to end, or to wrap, beside one."""
+ALONE = 3
+"""Frames of a client that is alone."""
+LARGER = 2_000
+"""Bytes of the one TLV in the last frame for all of them: frames of that size may be kept once for all."""
 MANY_SECONDS = 20.0
 """Seconds in which as many connections must be served."""
 RESERVED_DESCRIPTORS = 100
@@ -72,6 +76,19 @@ def leaves_a_live_relay_alone(bench: Bench) -> Iterator[Finding]:
             yield Finding("stolen", "new clients to reach the relay that was first", "they do not")
 
 
+def answers_the_only_client(bench: Bench) -> Iterator[Finding]:
+    """FWD-4: echo for a client beside which there is no other."""
+    if not bench.rules.echo:
+        return
+    with bench.relay() as target:
+        bench.act("connect one client and no other; it sends frames")
+        client = bench.connect(target)
+        for _ in range(ALONE):  # when the first one comes, another that found the relay up may not quite be gone
+            if not bench.reaches(client, [client]):
+                yield Finding("lost", "each of its own frames at the only client", "one never came")
+                return
+
+
 def _reaches_the_first(bench: Bench, target: SpawnedTarget, client: Client) -> bool:
     try:
         return bench.reaches(bench.connect(target), [client])
@@ -83,11 +100,15 @@ def serves_a_thousand(bench: Bench) -> Iterator[Finding]:
     """CONN-4: 1000 connections at once, each receiving."""
     room_for_many(bench)
     with bench.relay() as target:
-        bench.act(f"open {MANY} connections; then the last of them, and those at {SENDING}, each send a frame")
+        bench.act(
+            f"open {MANY} connections; then the last of them, and those at {SENDING}, each send a frame, and the last "
+            "one a larger one"
+        )
         clients = [bench.connect(target) for _ in range(MANY)]
         try:
             senders = [clients[-1], *(clients[place] for place in SENDING)]
             served = all(bench.reaches(sender, clients, MANY_SECONDS) for sender in senders)
+            served = served and bench.reaches(clients[-1], clients, MANY_SECONDS, size=LARGER)
             closed = sum(client.closed for client in clients)
             if not served:
                 missing = sum(not client.gets(MAGIC_BYTES, 0.0) for client in clients)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from ..counting import counted, grouped
+from ..errors import TargetError
 from ..oracles import Finding
 from ..profile import Rules
 from ..target import SpawnedTarget
@@ -23,6 +24,12 @@ VALUE = 1500
 """Bytes of the one TLV in each of their frames."""
 PART = 30
 """Frames that are sent before the reader has to have them."""
+WITHIN = 10
+"""Bytes of a frame that a consumer has begun when the relay gets SIGTERM."""
+LEAST_DRAIN = 2.0
+"""Seconds of a drain_timeout below which no backlog has to be delivered for certain."""
+MOST_DRAIN = 10.0
+"""Seconds of a drain_timeout above which the suite does not wait for it."""
 AT_ONCE = 2.0
 """Seconds that a second signal leaves a relay."""
 
@@ -34,11 +41,14 @@ def drains(bench: Bench) -> Iterator[Finding]:
     with bench.relay() as target:
         halves = "CONN-7" not in bench.profile.not_promised
         bench.act(
-            f"four clients connect; A and D do not read, {'D shuts down its sending side, ' * halves}"
+            f"four clients connect; A and D do not read, A sends the first {WITHIN} bytes of a frame, "
+            f"{'D shuts down its sending side, ' * halves}"
             f"B sends {counted(count, 'frame')} of {counted(size, 'byte')} ({counted(count * size, 'byte')} in all), "
             "C reads them"
         )
         slow, sender, reader, half = bench.joined(target, 4)
+        slow.send(bench.frame(VALUE)[:WITHIN])
+        slow.is_taken()
         if halves:
             half.sock.shutdown(socket.SHUT_WR)
         frames = [bench.frame(VALUE) for _ in range(count)]
@@ -49,17 +59,18 @@ def drains(bench: Bench) -> Iterator[Finding]:
         if len(behind) == 1:
             bench.leave_out("what waits for a half-closed client: the relay closes such a one at once (CONN-7)")
         reads = "A reads until it is closed" if len(behind) == 1 else "A and D read until they are closed"
-        bench.act(f"send SIGTERM to the relay; {reads}; B and C leave; wait for the relay's end")
+        bench.act(f"send SIGTERM to the relay; {reads}; B leaves, C stays; wait for the relay's end")
         os.kill(pid_of(target), signal.SIGTERM)
         _read_backlogs(tuple(behind.values()), frames[-1])
         for name, client in behind.items():
-            yield from _not_drained(name, client, frames, bench.rules)
+            yield from _not_drained(name, client, frames, bench)
         sender.close()
-        reader.close()
         yield from _not_ended(target, PATIENCE if all(client.closed for client in behind.values()) else 0.5)
         if target.wait(0.0) is None:
             return
     yield from _second_signal(bench, frames)
+    yield from _nobody_reads(bench, frames)
+    yield from _successor(bench)
 
 
 def _backlog(rules: Rules, size: int) -> int:
@@ -79,11 +90,14 @@ def _hung_up(client: Client) -> bool:
     return bool(poller.poll(0))
 
 
-def _not_drained(name: str, client: Client, frames: list[bytes], rules: Rules) -> Iterator[Finding]:
+def _not_drained(name: str, client: Client, frames: list[bytes], bench: Bench) -> Iterator[Finding]:
     """What a consumer with a backlog lacks after SIGTERM: its end, or frames."""
     if not client.closed:
         yield Finding("kept", f"{name} to be closed after its backlog", "it is still open")
-    missing = len(set(frames) - _whole_frames(client, rules))
+    if bench.profile.drain_timeout < LEAST_DRAIN:
+        bench.leave_out(f"what waits for consumers: a drain_timeout of {bench.profile.drain_timeout:g} s ends that")
+        return
+    missing = len(set(frames) - _whole_frames(client, bench.rules))
     if missing:
         owed = f"each of {counted(len(frames), 'accepted frame')} delivered to {name} after SIGTERM"
         yield Finding("lost", owed, f"{grouped(missing)} never came")
@@ -150,3 +164,40 @@ def _accepts(target: SpawnedTarget) -> bool:
     except OSError:
         return False
     return True
+
+
+def _nobody_reads(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
+    """One SIGTERM while nobody reads a backlog: it ends all the same, when its drain_timeout is over."""
+    drain = bench.profile.drain_timeout
+    if drain > MOST_DRAIN:
+        bench.leave_out(f"whether it ends when nobody reads: its drain_timeout is {drain:g} s")
+        return
+    with bench.relay() as target:
+        bench.act("the same with nobody to read the backlog; wait for the relay's end")
+        _, sender, reader = bench.joined(target, 3)
+        if not _flood(sender, reader, frames):
+            return
+        os.kill(pid_of(target), signal.SIGTERM)
+        if target.wait(drain + PATIENCE) is None:
+            seen = f"it still runs {drain + PATIENCE:.0f} s after SIGTERM"
+            yield Finding("stuck", f"the relay to end after a drain_timeout of {drain:g} s", seen)
+
+
+def _successor(bench: Bench) -> Iterator[Finding]:
+    """SIGTERM to a relay at whose path another one serves by now: what stands there is not its own."""
+    with bench.relay() as target:
+        path = target.address.path
+        second = SpawnedTarget(bench.command, bench.rules.domain, folder=target.folder)
+        second.address = target.address
+        bench.act("remove its socket file, start the same command again at that path, and send SIGTERM to the first")
+        os.unlink(path)
+        try:
+            second.start_again()
+            os.kill(pid_of(target), signal.SIGTERM)
+            target.wait(PATIENCE)
+            if not _accepts(second):
+                yield Finding("stolen", "the socket of its successor to stay", f"nobody answers at {path}")
+        except TargetError:
+            bench.leave_out("the socket of a successor: none starts while this relay lives")
+        finally:
+            second.stop()

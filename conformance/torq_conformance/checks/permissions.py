@@ -13,6 +13,8 @@ from ..target import SpawnedTarget
 from .bench import Bench, UnsupportedCheckError
 from .levels import pid_of
 
+WRITABLE = (0o777, 0o1777, 0o757, 0o702)
+"""Modes of directories that others may write to, in each way."""
 STRANGERS = (65_534, 65_533, 65_532)
 """Numbers of users one of which neither the suite nor the relay is."""
 
@@ -22,6 +24,9 @@ def keeps_others_out(bench: Bench) -> Iterator[Finding]:
     with bench.relay() as target:
         if not target.address.path:
             raise UnsupportedCheckError("needs a relay on a Unix socket ({socket})")
+        mode = stat.S_IMODE(os.stat(target.address.path).st_mode)
+        if mode & 0o006:
+            yield Finding("open", "a socket closed to other users, in a directory that is", f"its mode is {mode:04o}")
         bench.act("end it, and start it on a path whose directory does not exist; look at the modes of both (ls -la)")
         try:
             target.move(Path("private"))
@@ -34,12 +39,14 @@ def keeps_others_out(bench: Bench) -> Iterator[Finding]:
             if mode & forbidden:
                 yield Finding("open", f"a {what} closed to other users", f"its mode is {mode:04o}")
         owners = {os.geteuid(), Path(f"/proc/{pid_of(target)}").stat().st_uid}
-        bench.act("end it, make the directory writable by others (chmod 777), and start it there again")
-        target.end()
-        path.parent.chmod(0o777)
-        if _starts(target):
-            yield Finding("started", "no start in a directory that others may write to", "it starts and serves")
+        for mode in WRITABLE:
+            bench.act(f"end it, make the directory writable by others (chmod {mode:o}), and start it there again")
             target.end()
+            path.parent.chmod(mode)
+            if _starts(target):
+                owed = f"no start in a directory of mode {mode:04o}, which others may write to"
+                yield Finding("started", owed, "it starts and serves")
+                target.end()
         stranger = next(uid for uid in STRANGERS if uid not in owners)
         bench.act(
             f"end it, give the directory to another user alone (chmod 700, chown {stranger}), start it there again"

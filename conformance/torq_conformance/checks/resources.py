@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from itertools import chain, repeat
 
 from torq_protocol.constants import HEADER_SIZE
 
 from ..counting import counted
+from ..features.queues import MOST_TO_HOLD
 from ..oracles import Finding
-from .bench import Bench
+from .bench import Bench, Client
 from .connections import MANY, MANY_SECONDS, room_for_many
 from .levels import descriptors, memory, peak_memory, pid_of, settles, threads
 
@@ -18,6 +21,16 @@ MEMORY_SLACK = 24_000_000
 """Bytes that a relay may take besides what its queue holds."""
 IMPOSSIBLE_CLAIMS = (2**32 - 1, 2**31, 2**29)
 """Payload sizes in bytes above any limit that a header may announce."""
+REFUSED = 10
+"""Frames of each guest that are refused."""
+REFUSED_BYTES = 10_000
+"""Bytes of the one TLV in each of them."""
+GREAT = 60
+"""Connections that each send a frame of the largest size."""
+SMALL_AT_ONCE = 100
+"""Small frames of one write, with which a queue is filled before large ones come."""
+MOST_SMALL = 20_000
+"""So many of them at most."""
 WAITING = 64
 """Connections that announce the largest payload allowed and send nothing of it."""
 
@@ -28,16 +41,21 @@ def gives_back(bench: Bench) -> Iterator[Finding]:
         pid = pid_of(target)
         stays = bench.joined(target, 1)[0]
         rounds, each, frames = 3, 40, 40
-        bench.act(f"{rounds} times: {each} clients come, send {frames} frames, read, and leave; compare the levels")
+        bench.act(
+            f"{rounds} times: {each} clients come, send {frames} frames and {REFUSED} that are refused, and leave: a "
+            "fifth of them each having read all, after a half-close, after garbage, within a frame, and without having "
+            "read; compare the levels"
+        )
         levels: list[tuple[int, int, int]] = []
         for _ in range(rounds + 1):
-            for _ in range(each):
+            for number in range(each):
                 guest = bench.connect(target)
+                refused = b"".join(bench.refused(REFUSED_BYTES) for _ in range(REFUSED))
                 traffic = b"".join(bench.frame(1000) for _ in range(frames))
-                if not guest.send(traffic) or not bench.reaches(guest, [stays]):
+                if not guest.send(traffic + refused) or not bench.reaches(guest, [stays]):
                     yield Finding("lost", "guests to be served", "a guest's frame did not arrive")
                     return
-                guest.close()
+                _leave(bench, guest, number % 5)
             held = settles(lambda: descriptors(pid), levels[0][0] if levels else 0, 1.0 if levels else 0.3)
             levels.append((held, settles(lambda: threads(pid), levels[0][1] if levels else 0, 0.3), memory(pid)))
         first, last, guests = levels[0], levels[-1], rounds * each
@@ -51,6 +69,23 @@ def gives_back(bench: Bench) -> Iterator[Finding]:
                 f"the memory of {first[2] >> 10} KiB again after {guests} guests and {guests * frames} frames",
                 f"{growth >> 10} KiB more, growing",
             )
+
+
+def _leave(bench: Bench, guest: Client, way: int) -> None:
+    """Leave in one of five ways; without having read, which is a reset, when the number is none of the others."""
+    if way in (0, 1):
+        while guest.read():
+            guest.buffer.clear()
+    if way == 1:
+        guest.sock.shutdown(socket.SHUT_WR)
+        guest.is_taken()
+    elif way == 2 and bench.rules.on_framing_error == "close":
+        guest.send(bytes(64))
+        guest.is_closed()
+    elif way == 3:
+        guest.send(bench.frame()[:20])
+        guest.is_taken()
+    guest.close()
 
 
 def costs_little(bench: Bench) -> Iterator[Finding]:
@@ -76,22 +111,57 @@ def costs_little(bench: Bench) -> Iterator[Finding]:
         finally:
             for client in clients:
                 client.close()
+    yield from _keeps_no_buffers(bench)
+
+
+def _keeps_no_buffers(bench: Bench) -> Iterator[Finding]:
+    """RES-1: connections that are idle again after a frame of the largest size; it is refused to spare the others."""
+    large = bench.refused(bench.rules.max_message_size - HEADER_SIZE)
+    limit = bench.profile.max_connections
+    if not large or (limit is not None and limit < GREAT + 2):
+        return
+    with bench.relay() as target:
+        pid = pid_of(target)
+        bench.joined(target, 1)
+        before = memory(pid)
+        bench.act(f"open {GREAT} connections that each send a frame of {len(large)} bytes, which is refused, and stay")
+        clients = [bench.connect(target) for _ in range(GREAT)]
+        for client in clients:
+            client.send(large)
+            client.is_taken()
+        if not bench.reaches(clients[0], [clients[-1]]):
+            yield Finding("lost", f"{GREAT} connections to be served", "the last one is not")
+            return
+        most = MEMORY_SLACK + GREAT * CONNECTION_BYTES
+        growth = settles(lambda: memory(pid) - before, most)
+        bench.evidence["bytes kept after the largest frames"] = max(0, growth)
+        if growth > most:
+            owed = f"at most {counted(most, 'byte')} for {GREAT} connections that are idle again"
+            yield Finding("costly", owed, f"memory grew by {counted(growth, 'byte')}")
 
 
 def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
     """ISO-2: memory held for a consumer that does not read, in bytes."""
     bound = bench.rules.queue_bytes
+    if bound > MOST_TO_HOLD:
+        bench.leave_out(f"memory held in a queue of {counted(bound, 'byte')}: the suite fills {MOST_TO_HOLD} at most")
+        return
     most = bound + bound // 4 + MEMORY_SLACK
     with bench.relay() as target:
         pid = pid_of(target)
         stalled, sender = bench.joined(target, 2)
         part = b"".join(bench.frame(60_000) for _ in range(3))
         count = (most + MEMORY_SLACK // 2) // len(part)
-        bench.act(f"a client does not read; another sends {count * len(part) >> 20} MiB in frames of 60 kB and reads")
+        few = min(bench.rules.queue_frames * 9 // 10, MOST_SMALL) // SMALL_AT_ONCE
+        bench.act(
+            f"a client does not read; another sends {counted(few * SMALL_AT_ONCE, 'small frame')}, then "
+            f"{count * len(part) >> 20} MiB in frames of 60 kB, and reads"
+        )
         before = memory(pid)
         growth = 0
-        for _ in range(count):
-            if not sender.send(part, 10.0):
+        small = (b"".join(bench.frame() for _ in range(SMALL_AT_ONCE)) for _ in range(few))
+        for each in chain(small, repeat(part, count)):
+            if not sender.send(each, 10.0):
                 break
             while sender.read():
                 sender.buffer.clear()

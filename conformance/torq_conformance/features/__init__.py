@@ -21,12 +21,12 @@ from .combined import (
     ends_of_short_writes,
     half_closes,
     joins_behind_a_backlog,
+    leaves_at_once,
+    leaves_frames_behind,
     leaves_within_what_others_do,
     others_of_two_that_stall,
-    overflows_in_bytes,
-    overflows_twice,
 )
-from .faults import Floods, Freezes, Kills, SendOnly, Stalls
+from .faults import ComparedStalls, Floods, Freezes, Kills, SendOnly, Stalls
 from .frames import (
     Batches,
     BigFrames,
@@ -40,6 +40,7 @@ from .frames import (
     UnusualHeaders,
     ZeroChecksums,
 )
+from .queues import fills_to_the_brim, overflows_in_bytes, overflows_twice
 from .refused import (
     Checksums,
     EdgeTypes,
@@ -50,21 +51,23 @@ from .refused import (
     Malformed,
     Strictness,
 )
-from .tables import (
-    all_within_a_frame,
-    every_count,
-    every_cut,
+from .refused_tables import (
     every_cut_around_garbage,
     every_domain,
-    every_full_read,
-    every_header,
     every_reserved_byte,
-    every_size,
     every_strange_field,
     every_type,
     every_wrong_bit,
     foreign_types,
     garbage_of_many,
+)
+from .tables import (
+    all_within_a_frame,
+    every_count,
+    every_cut,
+    every_full_read,
+    every_header,
+    every_size,
     header_only_ends,
     large_before_small,
     long_stream,
@@ -80,6 +83,7 @@ __all__ = [
     "Batches",
     "BigFrames",
     "Checksums",
+    "ComparedStalls",
     "Cuts",
     "EdgeTypes",
     "Floods",
@@ -126,12 +130,15 @@ __all__ = [
     "every_strange_field",
     "every_type",
     "every_wrong_bit",
+    "fills_to_the_brim",
     "foreign_types",
     "garbage_of_many",
     "half_closes",
     "header_only_ends",
     "joins_behind_a_backlog",
     "large_before_small",
+    "leaves_at_once",
+    "leaves_frames_behind",
     "leaves_within_what_others_do",
     "long_stream",
     "others_of_two_that_stall",

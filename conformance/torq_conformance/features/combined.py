@@ -1,6 +1,6 @@
 """Programs that every run begins with, of states that seldom meet: behind and half-closed, partly sent and left.
 
-Facts: as in :mod:`.tables`; only that of ISO-4 overflows a queue.
+Facts: as in :mod:`.tables`; none overflows a queue.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ SMALL_BACKLOG_FRAMES = 2_500
 """The same of frames of 0.2 kB."""
 PARTLY_SENT = 300_000
 """Bytes of a frame that no socket holds whole."""
-MOST_TO_HOLD = 1 << 28
-"""Bytes of a queue above which it is not overflowed: the suite has to hold as many."""
+MUCH = 15
+"""Frames of a client that leaves behind them: of 10 kB, more than one read holds and no more than a socket does."""
+COMPARED = 1_300
+"""Frames of 0.2 kB while nobody is stalled: parts enough of a flood to compare others with."""
 MANY_CLIENTS = 7
 """Clients of a program about one of them: with the witness more than lists of two, four or six are made for."""
 
@@ -61,7 +63,8 @@ def joins_behind_a_backlog(rules: Rules) -> tuple[Program, ...]:
 def half_closes(rules: Rules) -> tuple[Program, ...]:
     """A client that shuts down its sending side right behind a frame, one that then gets large ones (CONN-7).
 
-    And two that do not read either: one that had shut it down before, one that does so when much waits for it.
+    And two that do not read either: one that had shut it down before, one that does so when much waits for it; and one
+    that shuts it down within a frame.
     """
     large = min(ABOVE_A_READ, rules.max_message_size - 100)
     behind = tuple(Write(0, (sized(rules, size + 40),), settle=False) for size in (8, min(5_000, large), large // 2, 8))
@@ -72,7 +75,8 @@ def half_closes(rules: Rules) -> tuple[Program, ...]:
     small = own(rules, 200)
     flood = Flood(1, small, min(SMALL_BACKLOG_FRAMES, rules.queue_frames))
     unread = (Connect(2), HalfClose(0), Stall(0), Stall(2), flood, HalfClose(2), flood, Resume(0), Resume(2), Sync())
-    played = (at_once, large_at_once, then, unread)
+    within: tuple[Step, ...] = (Write(0, (small,), stop=20), HalfClose(0), Write(1, (small,)))
+    played = (at_once, large_at_once, then, unread, within)
     return tuple(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in played)
 
 
@@ -94,34 +98,44 @@ def leaves_within_what_others_do(rules: Rules) -> tuple[Program, ...]:
     )
 
 
-def overflows_twice(rules: Rules) -> tuple[Program, ...]:
-    """A queue that overflows while a large frame is partly sent, is emptied, and does so again (ISO-4)."""
-    small, large = own(rules, 200), own(rules, 60_000)
-    count = rules.queue_frames + rules.socket_bytes // small.size + 500
-    round_: tuple[Step, ...] = (Stall(1), Flood(0, large, 8), Flood(0, small, count), Resume(1), Sync())
-    return (Program(rules.domain, (Connect(0), Connect(1), *round_, *round_)),)
+def leaves_at_once(rules: Rules) -> tuple[Program, ...]:
+    """Clients that send and leave, of which the relay finds all at once; or that leave in two steps (CONN-6)."""
+    small, large = own(rules), own(rules, 10_000)
+    begins = (Connect(0), Connect(1))
+    visits = [(Connect(conn, reads=False), Write(conn, (small,), settle=False), Close(conn)) for conn in (2, 3, 4)]
+    at_once: tuple[Step, ...] = (Freeze(), *(step for visit in visits for step in visit), Thaw())
+    one_by_one: tuple[Step, ...] = tuple(step for visit in visits for step in (*visit, Sync()))
+    much: tuple[Step, ...] = (Connect(2), Freeze(), *(Write(2, (large,), settle=False),) * MUCH, Close(2), Thaw())
+    two_steps = [
+        (Connect(2), Connect(3), HalfClose(conn), Sync(), Close(conn), Write(3, (small,)), Write(3, (small,)))
+        for conn in range(3)
+    ]
+    return tuple(Program(rules.domain, (*begins, *steps)) for steps in (at_once, one_by_one, much, *two_steps))
 
 
-def overflows_in_bytes(rules: Rules) -> tuple[Program, ...]:
-    """A queue that overflows of a few of the largest frames (ISO-2, ISO-3)."""
-    large = sized(rules, rules.max_message_size)
-    bound = rules.queue_bytes + rules.socket_bytes
-    if bound > MOST_TO_HOLD or bound // large.size > rules.queue_frames:
-        return ()
-    flood = Flood(0, large, bound // large.size + 3)
-    return (Program(rules.domain, (Connect(0), Connect(1), Stall(1), flood, Resume(1), Sync())),)
+def leaves_frames_behind(rules: Rules) -> tuple[Program, ...]:
+    """Frames that wait for a blocked client when their sender leaves, or is closed for what it sends (CONN-6)."""
+    waits = (Connect(0), Connect(1), Connect(2), Stall(1), Flood(0, own(rules, 60_000), 10))
+    garbage = Write(2, (Raw(bytes(64).hex()),))
+    ends: list[tuple[Step, ...]] = [(Close(2), Sync())]
+    if rules.on_framing_error == "close":
+        ends.append((garbage, Sync(), Close(2)))
+    last = Write(2, (own(rules),) * MUCH)
+    return tuple(Program(rules.domain, (*waits, last, *end, Resume(1), Sync())) for end in ends)
 
 
 def others_of_two_that_stall(rules: Rules) -> tuple[Program, ...]:
-    """Frames of every size for one that reads, while two others do not (ISO-1)."""
+    """Frames of every size for one that reads, while two others do not, and before and after that (ISO-1)."""
     sizes = (40, 1_400, 5_000, min(ABOVE_A_READ, rules.max_message_size))
     floods = (Flood(0, sized(rules, size), min(1_000, max(8, 600_000 // size))) for size in sizes)
-    steps: tuple[Step, ...] = (Stall(1), Stall(2), *floods, Write(3, (own(rules),)), Resume(1), Resume(2))
+    peace = Flood(0, own(rules, 200), COMPARED)
+    ends = (Write(3, (own(rules),)), Resume(1), Resume(2), Sync(), peace)
+    steps: tuple[Step, ...] = (peace, Stall(1), Stall(2), *floods, *ends)
     return (Program(rules.domain, (*map(Connect, range(4)), *steps)),)
 
 
 def behind_a_stall(rules: Rules) -> tuple[Program, ...]:
-    """What waited for a client, of two senders, large and small; and for one that is itself within a frame (ISO-5)."""
+    """What waited for a client, of two senders, small, larger and huge; and for one within a frame itself (ISO-5)."""
     frame, header_only = own(rules, 2_000), Frame(rules.number)
 
     # With a Sync now and then those who read are not behind as well.
@@ -130,6 +144,8 @@ def behind_a_stall(rules: Rules) -> tuple[Program, ...]:
         small = (Write(one, (frame,)), Write(other, (header_only,)), Write(other, (frame,)), Write(one, (header_only,)))
         return (*large * 8, *small, Sync()) * (BACKLOG_FRAMES // 20)
 
+    huge = sized(rules, min(PARTLY_SENT // 3, rules.max_message_size))
+    far_apart: tuple[Step, ...] = (Write(0, (huge,)), Write(1, (own(rules),))) * 10
     within = (
         Write(1, (own(rules),), stop=10),
         Stall(1),
@@ -142,6 +158,7 @@ def behind_a_stall(rules: Rules) -> tuple[Program, ...]:
         Program(rules.domain, (*map(Connect, range(3)), Stall(2), *alternating(0, 1), Resume(2), Sync())),
         Program(rules.domain, (*map(Connect, range(3)), Stall(1), *alternating(2, 0), Resume(1), Sync())),
         Program(rules.domain, (*map(Connect, range(3)), *within)),
+        Program(rules.domain, (*map(Connect, range(3)), Stall(2), *far_apart, Resume(2), Sync())),
     )
 
 

@@ -108,6 +108,16 @@ class Stalls(Floods):
         super().ensure()
 
 
+class ComparedStalls(Stalls):
+    """Stalls, and a flood behind them that nobody is slow for: what was slow meanwhile is compared with both sides."""
+
+    def ensure(self) -> None:
+        super().ensure()
+        if not self.stalled:
+            self.steps.append(Sync())
+            self.flood(self.open[0], size=FLOOD_SIZES[0], count=PEACE_FRAMES)
+
+
 class SendOnly(Floods):
     """Clients that send and never read."""
 

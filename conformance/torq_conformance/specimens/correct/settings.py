@@ -13,7 +13,7 @@ class Settings(NamedTuple):
     on_framing_error: str = "close"  # or "resync"
     overflow: str = "drop_oldest"  # or "disconnect", "backpressure"
     queue_frames: int = 10_000
-    queue_bytes: int = 16_777_216
+    queue_bytes: int = 67_108_864
     stall_s: float = 1.0  # how long backpressure may last before the slow consumer is disconnected
     partial_frame_timeout_s: float = 0.0  # how long an incomplete frame may stand; 0: for ever
     drain_timeout_s: float = 5.0

@@ -1,0 +1,65 @@
+"""Programs that every run begins with, of queues that overflow, or nearly (ISO-2 to ISO-5).
+
+Facts: a consumer reads before it stalls, so that the relay has seen it do so (ISO-7); what a queue holds is bounded in
+frames and in bytes, and below both bounds nothing may be missing.
+"""
+
+from __future__ import annotations
+
+from ..profile import Rules
+from ..program import Connect, Flood, Frame, Program, Resume, Stall, Step, Sync
+from .tables import own, sized
+
+READ_BEFORE = 2_400
+"""Frames of 0.2 kB that a consumer reads first: more than twice what its socket holds."""
+MOST_TO_HOLD = 1 << 28
+"""Bytes of a queue above which it is not filled: the suite has to hold as many."""
+MOST_FRAMES = 50_000
+"""The same in frames: they take too long."""
+
+
+def _bytes_beyond(rules: Rules) -> int:
+    """Bytes that overflow the queue of a consumer that does not read, for certain."""
+    return rules.queue_bytes + rules.socket_bytes
+
+
+def _program(rules: Rules, *steps: Step) -> Program:
+    read_before = Flood(0, own(rules, 200), READ_BEFORE)
+    return Program(rules.domain, (Connect(0), Connect(1), read_before, Stall(1), *steps, Resume(1), Sync()))
+
+
+def overflows_in_bytes(rules: Rules) -> tuple[Program, ...]:
+    """A queue that overflows of a few of the largest frames (ISO-2, ISO-3)."""
+    large = sized(rules, rules.max_message_size)
+    count = _bytes_beyond(rules) // large.size
+    if _bytes_beyond(rules) > MOST_TO_HOLD or count > rules.queue_frames:
+        return ()
+    return (_program(rules, Flood(0, large, count + 3)),)
+
+
+def _below_the_bounds(rules: Rules, frame: Frame) -> Flood:
+    """As many frames as stay below both bounds, with some room for the fences of the suite."""
+    return Flood(0, frame, max(1, min(rules.queue_frames * 8 // 10, rules.queue_bytes * 8 // 10 // frame.size)))
+
+
+def fills_to_the_brim(rules: Rules) -> tuple[Program, ...]:
+    """A queue that is filled to just below its bounds, in frames, in bytes, and again after an overflow (ISO-5)."""
+    small, large = own(rules, 200), sized(rules, rules.max_message_size)
+    programs = []
+    if rules.queue_frames <= MOST_FRAMES and rules.queue_bytes <= MOST_TO_HOLD:
+        nearly = _below_the_bounds(rules, small)
+        programs.append(_program(rules, nearly))
+        if rules.overflow == "drop_oldest":
+            beyond = Flood(0, small, rules.queue_frames * 3 // 2 + rules.socket_bytes // small.size + 500)
+            programs.append(_program(rules, beyond, Resume(1), Sync(), Stall(1), nearly))
+    if rules.queue_bytes <= MOST_TO_HOLD:
+        programs.append(_program(rules, _below_the_bounds(rules, large)))
+    return tuple(programs)
+
+
+def overflows_twice(rules: Rules) -> tuple[Program, ...]:
+    """A queue that overflows while a large frame is partly sent, is emptied, and does so again (ISO-4)."""
+    small, large = own(rules, 200), own(rules, 60_000)
+    count = rules.queue_frames + rules.socket_bytes // small.size + 500
+    round_: tuple[Step, ...] = (Stall(1), Flood(0, large, 8), Flood(0, small, count), Resume(1), Sync())
+    return (Program(rules.domain, (Connect(0), Connect(1), *round_, *round_)),)
