@@ -76,7 +76,8 @@ class Ending(Vitals):
         """Wait for the end of the connections that the relay has to close, for the bytes they sent begin no frame."""
         if self._rules.on_framing_error != "close":
             return
-        broken = [self._links[conn].peer for conn in self._history.broken if conn in self._links]
+        links = [self._links[conn] for conn in self._history.broken if conn in self._links]
+        broken = [link.peer for link in links if link.reading]  # who does not read sees no end
         if any(peer.open for peer in broken):
             share = self.patience.closing
             met = self._pump_until(lambda: not any(peer.open for peer in broken), SILENCE * share)
@@ -146,9 +147,14 @@ class Ending(Vitals):
 
     def _serves_the_witness(self, deadline: float) -> bool:
         """Whether a new fence of the witness comes to every receiver by a deadline, or shortly after it."""
-        left = max(0.1, deadline - time.monotonic())
-        witness = [self._links[WITNESS]]
-        return self._begin_fence_of_the_witness() and self._pump_until(lambda: self._proven(witness), left)
+        until, wait = max(time.monotonic() + 0.1, deadline), 0.02
+        self._void_fences([WITNESS])
+        while not self._proven([self._keep_a_witness()]):
+            if time.monotonic() > until or not self._fence(self._links[WITNESS]):
+                return False
+            self._pump_until(lambda: self._proven([self._links[WITNESS]]), wait)
+            wait = min(wait * 2, 0.3)
+        return True
 
     def _owed(self) -> list[Sent]:
         """The frames that somebody may be owed."""

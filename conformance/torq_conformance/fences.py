@@ -53,7 +53,7 @@ class Fences(Streams):
 
     def _join(self, link: Link) -> None:
         """Fence from the witness until the new connection is served, in short waits that grow."""
-        patience = 0.001
+        patience, first = 0.001, self._sequence + 1
         share = max(self.patience.joining, LEAST_OF_JOINING)
         deadline = time.monotonic() + JOIN_PATIENCE * share
         while link.peer.joined is None and link.peer.open and time.monotonic() < deadline:
@@ -62,6 +62,8 @@ class Fences(Streams):
             self._pump_until(lambda: link.peer.joined is not None or not link.peer.open, patience)
             patience = min(patience * 2, 0.2)
         met = link.peer.joined is not None
+        others_are = any(other.latest_fence >= first for other in self._links.values() if other is not link)
+        link.peer.passed_over = share == 1.0 and not met and link.peer.open and others_are
         self.patience.joining = Patience.after(share, met=met)
         if not met and link.peer.open:
             self._fell_silent()
@@ -136,21 +138,15 @@ class Fences(Streams):
         ]
 
     def _unproven(self, senders: Iterable[Link]) -> set[int]:
-        """Senders whose fence some open receiver has not seen; where none is due one, not even the witness."""
+        """Senders whose fence some open receiver has not seen."""
         receivers = self._receivers()
         return {
             sender.peer.conn
             for sender in senders
             if sender.sending
-            for receiver in self._due(sender, receivers)
-            if sender.peer.conn not in receiver.peer.fenced_by
+            for receiver in receivers
+            if sender.peer.conn not in receiver.peer.fenced_by and (self._rules.echo or sender is not receiver)
         }
-
-    def _due(self, sender: Link, receivers: list[Link]) -> list[Link]:
-        """Who must get what a sender writes: the receivers, else the witness."""
-        due = [receiver for receiver in receivers if self._rules.echo or sender is not receiver]
-        witness = self._links[WITNESS]
-        return due or [witness] * (witness is not sender and witness.peer.open and witness.peer.joined is not None)
 
     def _proven(self, senders: Iterable[Link]) -> bool:
         """Whether every open receiver has seen a fence of each of these senders."""

@@ -61,12 +61,13 @@ class Stalled:
 @dataclass(slots=True)
 class Peer:
     """One connection of the program as the suite saw it; ``rest_at`` is the moment at which the bytes behind its last
-    whole frame began to come.
+    whole frame began to come. ``passed_over`` says that others were served, and it was not, for as long as it may take.
     """
 
     conn: int
     connected: int
     joined: int | None = None
+    passed_over: bool = False
     received: list[Received] = field(default_factory=list)
     rest: bytes = b""
     rest_at: int = 0

@@ -172,7 +172,7 @@ def not_resumed(history: History, rules: Rules) -> Iterator[Finding]:
                 yield Finding(
                     "lost",
                     f"{peer.name} to get what is sent after it reads again",
-                    f"{missing[0]} and on: nothing",
+                    f"{missing[0]} never came",
                     conns=(peer.conn,),
                 )
             elif not got.intersection(sent.number for sent in _during(peer, stall, history)):

@@ -101,6 +101,9 @@ def unserved(history: History, rules: Rules) -> Iterator[Finding]:
             yield Finding(
                 "unserved", f"{peer.name} to get what others send", "it got nothing at all", conns=(peer.conn,)
             )
+        elif peer.passed_over:
+            seen = "it got nothing while others did, before it had sent something itself"
+            yield Finding("unserved", f"{peer.name} to get what others send", seen, conns=(peer.conn,))
 
 
 def duplicated(history: History, _: Rules) -> Iterator[Finding]:

@@ -74,6 +74,7 @@ def newest_dropped(queue_frames: int = 2, *, resumes: bool = False) -> Counterex
     sent = [chronicle.sends(0, frame()) for _ in range(5)]
     chronicle.gets(0, *sent)
     stall.frames, stall.bytes = len(sent), sum(len(each.data) for each in sent)
+    stall.forwarded_frames, stall.forwarded_bytes = stall.frames, stall.bytes
     stall.ended = chronicle.tick()
     peer.stalls.append(stall)
     chronicle.gets(1, *sent[:queue_frames])

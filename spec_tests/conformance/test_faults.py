@@ -210,9 +210,24 @@ def test_iso_1_traffic_that_becomes_slow_behind_a_stalled_reader_is_delayed() ->
     chronicle.history.delays = [(False, 0.001)] * 6 + [(True, 0.001)] * 4
     assert kinds(chronicle, i.delayed) == []
     chronicle.history.delays += [(True, 0.05)] * 8
+    assert kinds(chronicle, i.delayed) == []  # the machine may have become busy: nothing was sent after the stall
+    chronicle.history.delays += [(False, 0.05)] * 6
+    assert kinds(chronicle, i.delayed) == []
+    chronicle.history.delays[-6:] = [(False, 0.001)] * 6
     assert kinds(chronicle, i.delayed) == ["delayed"]
     chronicle.history.delays = [(False, 0.04)] * 6 + [(True, 0.05)] * 8
     assert kinds(chronicle, i.delayed) == []
+
+
+def test_iso_3_half_of_what_a_queue_holds_is_kept_however_many_are_dropped_at_once() -> None:
+    rules = msgspec.structs.replace(SMALL_QUEUE, queue_frames=4)
+    chronicle = stalled(6)
+    oldest, *_, last_but_one, newest = chronicle.history.sent
+    chronicle.gets(2, oldest, newest)
+    (finding,) = i.overflow_policy_broken(chronicle.history, rules)
+    assert (finding.kind, finding.frames) == ("dropped", (last_but_one.number,))
+    chronicle.gets(2, last_but_one)
+    assert list(i.overflow_policy_broken(chronicle.history, rules)) == []
 
 
 @given(

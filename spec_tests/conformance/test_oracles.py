@@ -105,6 +105,12 @@ def test_val_5_what_stands_before_a_framing_error_must_come_to_all_but_its_sende
     assert kinds(chronicle, o.lost) == ["lost", "lost"]
 
 
+def test_conn_3_who_is_served_only_once_it_has_spoken_is_unserved() -> None:
+    chronicle = legal()
+    chronicle.peer(1).passed_over = True
+    assert kinds(chronicle, o.unserved) == ["unserved"]
+
+
 def test_fwd_1_a_frame_that_comes_only_when_something_follows_is_held_back() -> None:
     chronicle = legal()
     sent = chronicle.sends(0)

@@ -145,15 +145,15 @@ def _ends(rules: Rules, before: Iterable[Frame], last: Iterable[Frame]) -> tuple
 
 
 def every_end(rules: Rules) -> tuple[Program, ...]:
-    """A small or a large frame as the last (FWD-1)."""
-    kinds = (own(rules), sized(rules, min(ABOVE_A_READ, rules.max_message_size)))
+    """A small or a larger frame as the last (FWD-1)."""
+    kinds = (own(rules), own(rules, 5_000))
     return _ends(rules, kinds, kinds)
 
 
 def header_only_ends(rules: Rules) -> tuple[Program, ...]:
     """A header-only frame as the last, or the last but one (FWD-6)."""
     header_only = Frame(rules.number)
-    kinds = (own(rules), sized(rules, min(ABOVE_A_READ, rules.max_message_size)))
+    kinds = (own(rules), own(rules, 5_000))
     return (*_ends(rules, (header_only, *kinds), (header_only,)), *_ends(rules, (header_only,), kinds))
 
 
