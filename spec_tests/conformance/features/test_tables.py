@@ -24,7 +24,8 @@ mutants.load()
 SLOW = ("CONN-3", "ISO-2", "ISO-3", "ISO-4")  # a silence of more than a second, and floods
 FILLING = ("ISO-1", "ISO-5")  # queues, up to their bounds
 TABLES = [name for name, scenario in SCENARIOS.items() if scenario.first and name not in SLOW]
-CAUGHT_BY_TABLES = [row for row in TABLE.values() if row.part.__module__.endswith(("rare_states", "combined_states"))]
+STATES = ("rare_states", "combined_states", "long_acquaintance")
+CAUGHT_BY_TABLES = [row for row in TABLE.values() if row.part.__module__.rpartition(".")[2] in STATES]
 BY_A_TABLE = [
     (row.name, row.catches[0])
     for row in CAUGHT_BY_TABLES

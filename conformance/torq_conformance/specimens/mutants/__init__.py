@@ -24,6 +24,7 @@ SECTIONS = (
     "security",
     "rare_states",
     "combined_states",
+    "long_acquaintance",
 )
 
 

@@ -240,6 +240,71 @@ def a_half_closed_client_that_does_not_read_has_a_queue_as_all(subject: Subject)
         assert half.receive(len(expected)) == expected
 
 
+@check("VAL-1", domains=(SIGNAL, EXECUTION))
+def a_wrong_checksum_reaches_nobody_however_many_right_ones_came_before(subject: Subject) -> None:
+    good = [subject.valid(number) for number in range(300)]
+    wrong = [bytes((*one[:28], one[28] ^ 1, *one[29:])) for one in good[:40]]
+    with subject.start() as relay:
+        sender, other = relay.joined(2, subject.ping)
+        transmit(sender, [sender, other], [b"".join(good)], b"".join(good), subject.fence)
+        transmit(sender, [sender, other], [b"".join(wrong)], b"", subject.fence)
+
+
+@check("VAL-1", domains=(SIGNAL, EXECUTION))
+def a_payload_changed_behind_a_known_checksum_reaches_nobody(subject: Subject) -> None:
+    good = subject.valid(1)
+    with subject.start() as relay:
+        sender, other = relay.joined(2, subject.ping)
+        transmit(sender, [sender, other], [good, good[:-1] + bytes((good[-1] ^ 1,)), good], good * 2, subject.fence)
+
+
+@check("CONN-7")
+def a_client_that_half_closes_within_a_frame_goes_on_receiving(subject: Subject) -> None:
+    with subject.start() as relay:
+        half, sender = relay.joined(2, subject.ping)
+        half.send_and_see_it_read(subject.valid(1)[:20])
+        half.finish_sending()
+        transmit(sender, [half, sender], [subject.valid(2)], subject.valid(2), subject.fence)
+
+
+@check("CONN-6", "FWD-1")
+def all_that_a_client_sent_before_it_left_reaches_the_others(subject: Subject) -> None:
+    frames = [subject.valid(number, 10_000) for number in range(15)]
+    with subject.start() as relay:
+        sender, other = relay.joined(2, subject.ping)
+        relay.process.send_signal(signal.SIGSTOP)  # so that the relay finds the frames and the end at once
+        sender.send(b"".join(frames))
+        sender.close()
+        relay.process.send_signal(signal.SIGCONT)
+        expected = b"".join(frames)
+        assert other.receive(len(expected)) == expected
+
+
+@check("CONN-6", "FWD-1")
+def who_sends_and_leaves_before_it_is_accepted_is_heard(subject: Subject) -> None:
+    with subject.start() as relay:
+        (other,) = relay.joined(1, subject.ping)
+        relay.process.send_signal(signal.SIGSTOP)
+        visitor = relay.connect()
+        visitor.send(subject.fence)
+        visitor.close()
+        relay.process.send_signal(signal.SIGCONT)
+        assert other.receive_until(subject.fence) == subject.fence
+
+
+@check("FRAME-3")
+def large_frames_of_two_clients_grow_side_by_side(subject: Subject) -> None:
+    one, two = (frame(n, tlv(TYPES[subject.domain], bytes((n,)) * 60_000) * 2, subject.domain) for n in (1, 2))
+    with subject.start() as relay:
+        clients = relay.joined(2, subject.ping)
+        for client, data in zip(clients, (one, two), strict=True):
+            client.send_and_see_it_read(data[:70_000])
+        for client, data in zip(clients, (one, two), strict=True):
+            client.send(data[70_000:])
+            for receiver in clients:
+                assert receiver.receive(len(data)) == data
+
+
 @check("LIFE-1", "CONN-7")
 def sigterm_delivers_what_waits_for_a_half_closed_client(subject: Subject) -> None:
     frames = [subject.valid(number, BACKLOG_BYTES) for number in range(BACKLOG)]

@@ -1,0 +1,98 @@
+"""Faults of any section that show only after a while, or in how a client leaves: trust, full queues, last words."""
+
+import select
+
+from torq_conformance.specimens.correct.doorway import Doorway
+from torq_conformance.specimens.correct.judging import Judge
+from torq_conformance.specimens.correct.outbox import Outbox
+from torq_conformance.specimens.correct.relay import GONE, READ_BYTES, Connection, Relay
+from torq_conformance.specimens.correct.settings import Settings
+from torq_conformance.specimens.mutants.table import mutant
+
+TRUSTED = 256
+LOOKED_AT = 16
+CHECKSUM = slice(28, 32)  # its bytes in a header
+
+
+@mutant("regulars-trusted", "VAL-1", "after 256 good frames looks at each 16th only", domains="signal execution")
+class RegularsTrusted(Judge):
+    good = 0
+
+    def refusal(self, frame: bytes) -> str | None:
+        if self.good >= TRUSTED and self.good % LOOKED_AT:
+            self.good += 1
+            return None
+        reason = super().refusal(frame)
+        self.good = 0 if reason else self.good + 1
+        return reason
+
+
+@mutant(
+    "verdict-by-checksum", "VAL-1", "takes a frame with the checksum of the last good one", domains="signal execution"
+)
+class VerdictByChecksum(Judge):
+    known = b""
+
+    def refusal(self, frame: bytes) -> str | None:
+        if frame[CHECKSUM] == self.known:
+            return None
+        reason = super().refusal(frame)
+        if reason is None:
+            self.known = frame[CHECKSUM]
+        return reason
+
+
+@mutant("overflow-clears-all", "ISO-3", "drops all that waits when a queue overflows")
+class OverflowClearsAll(Outbox):
+    def drop_oldest(self, frame: bytes) -> None:
+        while len(self.frames) > (1 if self.written else 0):
+            self.bytes -= len(self.frames.pop())
+
+
+@mutant("queue-of-half", "ISO-5 FWD-1", "drops frames when a queue is half full")
+class QueueOfHalf(Outbox):
+    def has_room(self, frame: bytes) -> bool:
+        return super().has_room(frame) and 2 * len(self.frames) < self.settings.queue_frames
+
+
+@mutant("within-a-frame-half-close-closes", "CONN-7", "closes a client that shuts down its sending side within a frame")
+class WithinAFrameHalfCloseCloses(Relay):
+    def sending_ended(self, connection: Connection, gone: bool) -> None:
+        super().sending_ended(connection, gone or bool(connection.framer.buffer))
+
+
+@mutant("leaver-read-once", "CONN-6 FWD-1", "reads once from a client that has left, whatever else it had sent")
+class LeaverReadOnce(Relay):
+    def read(self, connection: Connection, event: int) -> None:
+        super().read(connection, event)
+        if event & select.EPOLLHUP and event & select.EPOLLIN:
+            self.close(connection)
+
+
+@mutant("left-unread-at-accept", "CONN-6 FWD-1", "does not read who has left before it is accepted")
+class LeftUnreadAtAccept(Relay):
+    def opened(self, connection: Connection) -> None:
+        if any(event & GONE for event in self.events_of(connection)):
+            self.close(connection)
+
+    def events_of(self, connection: Connection) -> list[int]:
+        """What has happened on the socket of a connection."""
+        poll = select.poll()
+        poll.register(connection.sock, 0)
+        return [event for _, event in poll.poll(0)]
+
+
+@mutant("large-assembled-in-one-place", "FRAME-3", "has one place for the frames that no read holds")
+class LargeAssembledInOnePlace(Relay):
+    def __init__(self, settings: Settings, doorway: Doorway) -> None:
+        super().__init__(settings, doorway)
+        self.owner: Connection | None = None
+
+    def received(self, connection: Connection, data: bytes) -> None:
+        held = connection.framer.buffer
+        size = int.from_bytes(held[24:28], "little") if len(held) >= 32 else 0
+        if size > READ_BYTES:
+            if self.owner not in (None, connection):
+                held[32:] = bytes(len(held) - 32)
+            self.owner = connection
+        super().received(connection, data)
