@@ -128,7 +128,7 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
         kept = _certainly_kept(held.values(), rules)
         came = held.keys() & {received.number for received in peer.received}
         newest = held[max(held)] if held else None
-        if newest is not None and newest.number not in came:
+        if newest is not None and newest.number not in came and len(newest.data) <= rules.queue_bytes // 4:
             yield Finding(
                 "dropped",
                 f"the newest frame {newest} kept for {peer.name}, and the oldest dropped past the bound of its queue "

@@ -28,9 +28,14 @@ def _program(rules: Rules, *steps: Step) -> Program:
     return Program(rules.domain, (Connect(0), Connect(1), read_before, Stall(1), *steps, Resume(1), Sync()))
 
 
+def _large(rules: Rules) -> Frame:
+    """The largest frame of which a queue holds several."""
+    return sized(rules, max(64, min(rules.max_message_size, rules.queue_bytes // 8)))
+
+
 def overflows_in_bytes(rules: Rules) -> tuple[Program, ...]:
-    """A queue that overflows of a few of the largest frames (ISO-2, ISO-3)."""
-    large = sized(rules, rules.max_message_size)
+    """A queue that overflows of a few large frames (ISO-2, ISO-3)."""
+    large = _large(rules)
     count = _bytes_beyond(rules) // large.size
     if _bytes_beyond(rules) > MOST_TO_HOLD or count > rules.queue_frames:
         return ()
@@ -44,7 +49,7 @@ def _below_the_bounds(rules: Rules, frame: Frame) -> Flood:
 
 def fills_to_the_brim(rules: Rules) -> tuple[Program, ...]:
     """A queue that is filled to just below its bounds, in frames, in bytes, and again after an overflow (ISO-5)."""
-    small, large = own(rules, 200), sized(rules, rules.max_message_size)
+    small, large = own(rules, 200), _large(rules)
     programs = []
     if rules.queue_frames <= MOST_FRAMES and rules.queue_bytes <= MOST_TO_HOLD:
         nearly = _below_the_bounds(rules, small)

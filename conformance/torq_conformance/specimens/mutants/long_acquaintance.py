@@ -3,6 +3,7 @@
 import select
 
 from torq_conformance.specimens.correct.doorway import Doorway
+from torq_conformance.specimens.correct.framing import HEADER_BYTES
 from torq_conformance.specimens.correct.judging import Judge
 from torq_conformance.specimens.correct.outbox import Outbox
 from torq_conformance.specimens.correct.relay import GONE, READ_BYTES, Connection, Relay
@@ -89,10 +90,11 @@ class LargeAssembledInOnePlace(Relay):
         self.owner: Connection | None = None
 
     def received(self, connection: Connection, data: bytes) -> None:
-        held = connection.framer.buffer
-        size = int.from_bytes(held[24:28], "little") if len(held) >= 32 else 0
-        if size > READ_BYTES:
-            if self.owner not in (None, connection):
-                held[32:] = bytes(len(held) - 32)
-            self.owner = connection
         super().received(connection, data)
+        held = connection.framer.buffer
+        if len(held) >= HEADER_BYTES and int.from_bytes(held[24:28], "little") > READ_BYTES:
+            if self.owner is not None and self.owner is not connection:
+                self.owner.framer.buffer[HEADER_BYTES:] = bytes(len(self.owner.framer.buffer) - HEADER_BYTES)
+            self.owner = connection
+        elif self.owner is connection:
+            self.owner = None
