@@ -51,9 +51,17 @@ def test_the_legacy_market_data_relay_leaks_one_foreign_frame() -> None:
     assert leak.findings[0].kind == "leaked"
 
 
-@pytest.mark.parametrize("domain", ["market_data", "signal", "execution"])
-def test_the_reference_relay_passes_everything(domain: str) -> None:
-    names = [name for name in SCENARIOS if requirements()[name].binds(domain)]
+@pytest.mark.parametrize(
+    ("domain", "sections"),
+    [
+        ("market_data", ("FWD-1", "FRAME-1", "DOM", "VAL")),
+        ("signal", ("FWD-1", "FRAME-1", "DOM", "VAL")),
+        ("execution", ("",)),
+    ],
+)
+def test_the_reference_relay_passes_everything(domain: str, sections: tuple[str, ...]) -> None:
+    """All of it where it looks at most; elsewhere what its domain makes different. `make demo` does all three."""
+    names = [name for name in SCENARIOS if requirements()[name].binds(domain) and name.startswith(sections)]
     with relay(f"{domain}_relay --socket {{socket}}") as target:
         results = judged(target, plan_for(*names, domain=domain, max_examples=4))
     assert not {name: result.reason for name, result in results.items() if result.counterexample is not None}

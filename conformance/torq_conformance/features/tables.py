@@ -102,8 +102,8 @@ def silence_and_speech(rules: Rules) -> tuple[Program, ...]:
     silences: list[tuple[Step, ...]] = [
         (one, third, Idle(milliseconds), other, one, third) for milliseconds in SILENCES_MS
     ]
-    speech = (Flood(0, own(rules), LONGER_STREAM), one, other)
-    return tuple(Program(rules.domain, (*map(Connect, range(3)), *steps)) for steps in (*silences, speech))
+    speech = Program(rules.domain, (Connect(0), Connect(1), Flood(0, own(rules), LONGER_STREAM), one, other))
+    return (*(Program(rules.domain, (*map(Connect, range(3)), *steps)) for steps in silences), speech)
 
 
 def long_stream(rules: Rules) -> tuple[Program, ...]:
