@@ -21,8 +21,10 @@ MEMORY_SLACK = 24_000_000
 """Bytes that a relay may take besides what its queue holds."""
 IMPOSSIBLE_CLAIMS = (2**32 - 1, 2**31, 2**29)
 """Payload sizes in bytes above any limit that a header may announce."""
-REFUSED = 10
-"""Frames of each guest that are refused."""
+CLOSING = 0.1
+"""Seconds that the relay gets to close a guest which sends garbage; one that it keeps leaves by itself."""
+REFUSED = 5
+"""Frames of each guest that are refused, in a write of their own that one read of 64 KiB holds."""
 REFUSED_BYTES = 10_000
 """Bytes of the one TLV in each of them."""
 GREAT = 60
@@ -52,7 +54,8 @@ def gives_back(bench: Bench) -> Iterator[Finding]:
                 guest = bench.connect(target)
                 refused = b"".join(bench.refused(REFUSED_BYTES) for _ in range(REFUSED))
                 traffic = b"".join(bench.frame(1000) for _ in range(frames))
-                if not guest.send(traffic + refused) or not bench.reaches(guest, [stays]):
+                sent = guest.send(traffic) and guest.is_taken() and guest.send(refused) and guest.is_taken()
+                if not sent or not bench.reaches(guest, [stays]):
                     yield Finding("lost", "guests to be served", "a guest's frame did not arrive")
                     return
                 _leave(bench, guest, number % 5)
@@ -81,7 +84,7 @@ def _leave(bench: Bench, guest: Client, way: int) -> None:
         guest.is_taken()
     elif way == 2 and bench.rules.on_framing_error == "close":
         guest.send(bytes(64))
-        guest.is_closed()
+        guest.is_closed(CLOSING)
     elif way == 3:
         guest.send(bench.frame()[:20])
         guest.is_taken()
