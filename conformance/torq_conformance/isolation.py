@@ -124,6 +124,8 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
                 conns=(peer.conn,),
             )
             continue
+        if not _only_frames(peer):
+            continue
         held = {sent.number: sent for sent in _during(peer, stall, history)}
         kept = _certainly_kept(held.values(), rules)
         came = held.keys() & {received.number for received in peer.received}
@@ -147,6 +149,11 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
                 frames=(min(missing),),
                 conns=(peer.conn,),
             )
+
+
+def _only_frames(peer: Peer) -> bool:
+    """Whether all that came is frames: what seems dropped may be among torn or altered bytes (ISO-4)."""
+    return not peer.torn and not peer.rest and all(received.number is not None for received in peer.received)
 
 
 def _certainly_kept(held: Iterable[Sent], rules: Rules) -> set[int]:

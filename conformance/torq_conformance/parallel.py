@@ -120,13 +120,14 @@ def _tasks(plan: Plan, workers: int) -> list[_Task]:
     ]
 
 
-def _precedence(task: _Task) -> float:
+def _precedence(task: _Task) -> tuple[float, int]:
     """Fixed checks come first: they are short, and what others use up of the budget shall not leave them out.
 
-    Then comes what takes longest, for beside the last task the other workers are idle.
+    Then comes what takes longest, for beside the last task the other workers are idle: programs that cost much, and
+    those of few steps, of which each is a heavy one.
     """
     scenario = SCENARIOS.get(task.plan.requirements[0].id)
-    return scenario.cost if scenario else math.inf
+    return (scenario.cost, -scenario.steps) if scenario else (math.inf, 0)
 
 
 def _start(context: SpawnContext, count: int, arguments: tuple[object, ...]) -> list[BaseProcess]:

@@ -10,7 +10,7 @@ from .program import Program
 from .requirements import Requirement
 from .verdict import Counterexample, Result
 
-CONFIRM_SECONDS = 3.0
+CONFIRM_SECONDS = 2.0
 SHRINK_SECONDS = 4.0
 
 

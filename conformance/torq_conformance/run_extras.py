@@ -22,11 +22,11 @@ REQUIREMENTS_EACH = 4
 
 
 def workers_for(requirements: int) -> int:
-    """How many workers judge so many requirements soonest: at most one more than there are cores, and four.
+    """How many workers judge so many requirements soonest: at most two more than there are cores, and four.
 
-    A third of the time a worker waits for its relay, above all for one that is silent where it should not be.
+    A worker often waits for its relay, above all for one that is silent where it should not be.
     """
-    return max(1, min(len(os.sched_getaffinity(0)) + 1, MOST_WORKERS, requirements // REQUIREMENTS_EACH))
+    return max(1, min(len(os.sched_getaffinity(0)) + 2, MOST_WORKERS, requirements // REQUIREMENTS_EACH))
 
 
 @dataclass(slots=True)

@@ -9,23 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import msgspec
-
+from . import controls as c
 from . import features as f
 from . import isolation as i
 from . import oracles as o
 from .history import History
-from .legality import FIXED_SIZES, Fate
-from .machine import ProgramMachine, sized_frame
-from .profile import Profile, Rules, rules_for
+from .legality import Fate
+from .machine import ProgramMachine
+from .profile import Rules
 from .program import (
     Close,
     Connect,
     Finish,
     Flood,
-    Frame,
     HalfClose,
-    Item,
     Kill,
     Program,
     Resume,
@@ -79,32 +76,6 @@ class Scenario:
     def judge(self, history: History, rules: Rules) -> list[o.Finding]:
         """Everything in a history that contradicts the requirement."""
         return [finding for oracle in (o.crashed, o.stuck, *self.oracles) for finding in oracle(history, rules)]
-
-
-def one_after_the_other(program: Program) -> Program:
-    """The same writes, each finished before the next begins."""
-    steps: list[Step] = []
-    for step in program.steps:
-        if not isinstance(step, Finish):
-            steps.append(step)
-        if isinstance(step, Write) and step.stop is not None:
-            steps.append(Finish(step.conn))
-    return Program(program.domain, tuple(steps))
-
-
-def all_valid(program: Program) -> Program:
-    """The same program with a frame that must be forwarded, as large, in the place of each."""
-    rules = rules_for(Profile(name="any"), program.domain)
-    kind = next(number for number in rules.types if number not in FIXED_SIZES)
-
-    def valid(item: Item) -> Item:
-        return sized_frame(rules.number, kind, item.size) if isinstance(item, Frame) else item
-
-    steps = (
-        msgspec.structs.replace(step, items=tuple(map(valid, step.items))) if isinstance(step, Write) else step
-        for step in program.steps
-    )
-    return Program(program.domain, tuple(steps))
 
 
 def _writes(program: Program) -> list[Write]:
@@ -207,6 +178,7 @@ SCENARIOS: dict[str, Scenario] = {
         (f.Traffic, f.Joins, f.Leaves, f.Interleaving),
         (o.lost, o.torn, o.closed_unexpectedly),
         needs=has(Close),
+        control=c.nobody_leaves,
         first=_all(f.leaves_within_what_others_do, f.leaves_at_once, f.leaves_frames_behind),
     ),
     "CONN-7": Scenario(
@@ -228,7 +200,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "FWD-6": Scenario((f.HeaderOnly,), WHOLE, first=f.header_only_ends),
     "FWD-7": Scenario((f.BigFrames, f.TinyBuffers), WHOLE, steps=6, first=f.every_size),
-    "FWD-8": Scenario((f.ManyTlvs,), WHOLE, first=f.every_count),
+    "FWD-8": Scenario((f.ManyTlvs,), WHOLE, control=c.in_standard_tlvs, first=f.every_count),
     "FRAME-1": Scenario((f.Cuts,), (*WHOLE, o.duplicated), needs=cuts, first=f.every_cut),
     "FRAME-2": Scenario(
         (f.Batches, f.Freezes, f.TinyBuffers), (*WHOLE, o.duplicated), steps=6, needs=coalesces, first=f.every_full_read
@@ -237,7 +209,7 @@ SCENARIOS: dict[str, Scenario] = {
         (f.Traffic, f.Joins, f.Interleaving),
         (o.mixed, *WHOLE),
         needs=interleaves,
-        control=one_after_the_other,
+        control=c.one_after_the_other,
         own=("mixed",),
         first=f.all_within_a_frame,
     ),
@@ -246,13 +218,13 @@ SCENARIOS: dict[str, Scenario] = {
     "ORD-2": Scenario((f.Rush, f.Joins, f.Freezes), (o.reordered_between_receivers,)),
     "ORD-3": Scenario((f.Replies, f.Joins), (o.causality_broken,), steps=8, needs=has(Sync)),
     "DOM-1": Scenario(
-        (f.Foreign,), REFUSED, needs=fate(Fate.REFUSE), control=all_valid, own=("leaked",), first=f.every_domain
+        (f.Foreign,), REFUSED, needs=fate(Fate.REFUSE), control=c.all_valid, own=("leaked",), first=f.every_domain
     ),
     "DOM-2": Scenario(
         (f.Traffic, f.ForeignTypes),
         REFUSED,
         needs=fate(Fate.REFUSE),
-        control=all_valid,
+        control=c.all_valid,
         own=("leaked",),
         first=f.foreign_types,
     ),
@@ -262,7 +234,7 @@ SCENARIOS: dict[str, Scenario] = {
         (f.Traffic, f.Checksums),
         REFUSED,
         needs=fate(Fate.REFUSE),
-        control=all_valid,
+        control=c.all_valid,
         own=("leaked",),
         first=f.every_wrong_bit,
     ),
@@ -271,7 +243,7 @@ SCENARIOS: dict[str, Scenario] = {
         (f.Traffic, f.Malformed),
         REFUSED,
         needs=fate(Fate.REFUSE),
-        control=all_valid,
+        control=c.all_valid,
         own=("leaked",),
         first=f.every_reserved_byte,
     ),
@@ -279,7 +251,7 @@ SCENARIOS: dict[str, Scenario] = {
         (f.Traffic, f.Strictness),
         REFUSED,
         needs=fate(Fate.REFUSE),
-        control=all_valid,
+        control=c.all_valid,
         own=("leaked",),
         first=f.every_strange_field,
     ),
@@ -296,6 +268,8 @@ SCENARIOS: dict[str, Scenario] = {
         (o.lost, o.torn, o.reordered_within_sender, o.closed_unexpectedly, i.delayed),
         steps=6,
         needs=waits,
+        control=c.everybody_reads,
+        own=("delayed",),
         cost=10,
         first=f.others_of_two_that_stall,
     ),
@@ -303,16 +277,32 @@ SCENARIOS: dict[str, Scenario] = {
     "ISO-3": Scenario(
         (f.Stalls,), (i.overflow_policy_broken,), steps=6, needs=overflows, cost=10, first=f.overflows_in_bytes
     ),
-    "ISO-4": Scenario((f.Stalls,), (o.torn, o.altered), steps=8, needs=overflows, cost=10, first=f.overflows_twice),
+    "ISO-4": Scenario(
+        (f.Stalls,),
+        (o.torn, o.altered),
+        steps=8,
+        needs=overflows,
+        control=c.everybody_reads,
+        cost=10,
+        first=f.overflows_twice,
+    ),
     "ISO-5": Scenario(
         (f.Stalls,),
         (o.lost, o.reordered_within_sender, o.reordered_between_receivers, i.not_resumed),
         steps=6,
         needs=waits,
+        control=c.everybody_reads,
         cost=10,
         first=_all(f.behind_a_stall, f.ends_of_short_writes, f.fills_to_the_brim),
     ),
-    "ISO-7": Scenario((f.Traffic, f.SendOnly), (o.lost, o.closed_unexpectedly), steps=6, needs=overflows, cost=10),
+    "ISO-7": Scenario(
+        (f.Traffic, f.SendOnly),
+        (o.lost, o.closed_unexpectedly),
+        steps=6,
+        needs=overflows,
+        control=c.everybody_reads,
+        cost=10,
+    ),
     "LIFE-2": Scenario(
         (f.Traffic, f.Joins, f.Kills), (o.unserved, o.lost), steps=4, needs=has(Kill), cost=10, spawned=True
     ),

@@ -6,7 +6,9 @@ Facts:
   shrink; otherwise a candidate is played as often as the measured rate demands (a real failure missed less than once
   in 1000), at most 60 times;
 - a failing program is shrunk by us, within our own budget, and not by Hypothesis, which would need a failure that
-  always shows, and knows nothing of what makes a program heavy.
+  always shows, and knows nothing of what makes a program heavy;
+- a small program that fails now and then is no better than a larger one that always does: where shrinking went too far,
+  it is taken back.
 """
 
 from __future__ import annotations
@@ -71,6 +73,7 @@ class Search:
         self._result = Result(requirement, Verdict.PASS)
         self._executor.deadline = self._deadline
         self._best: Counterexample | None = None
+        self._ever_smaller: list[Counterexample] = []
         self._runs_per_candidate = 1
         self._shrink_deadline = math.inf
         self._first_seen_after = ""
@@ -91,7 +94,7 @@ class Search:
             stopped = "; the time budget ended the search"
         if self._best is not None:
             if not self._plan.first_failure_only:
-                self._stamp(self._best)
+                self._best = self._stamped()
             result.counterexample = self._best
             result.verdict = Verdict.FAIL if self._best.deterministic else Verdict.FLAKY
         elif result.exercised == 0:
@@ -182,10 +185,9 @@ class Search:
 
     def _found(self, counterexample: Counterexample) -> None:
         """The first failure: measure how often it shows, and set the effort of shrinking by that."""
-        self._best = counterexample
+        self._accept(counterexample)
         self._executor.deadline = math.inf
         self._first_seen_after = counterexample.served_before
-        self._observer.failed(counterexample)
         failures = runs = 0
         until = time.monotonic() + self._plan.confirm_seconds
         while runs < CONFIRM_RUNS and (runs < LEAST_CONFIRM_RUNS or time.monotonic() < until):
@@ -194,6 +196,12 @@ class Search:
         rate = (failures + 1) / (runs + 1)
         if rate < 1:
             self._runs_per_candidate = min(MAX_RUNS, math.ceil(math.log(MISS_RATE) / math.log(1 - rate)))
+
+    def _accept(self, counterexample: Counterexample) -> None:
+        """Take a failing program for the smallest so far."""
+        self._best = counterexample
+        self._ever_smaller.append(counterexample)
+        self._observer.failed(counterexample)
 
     def _fails(self, program: Program) -> bool:
         """Whether a candidate fails in as many runs as the measured rate demands; the smallest is remembered."""
@@ -204,8 +212,7 @@ class Search:
                 if doubtful and not self._keeps_failing(program):
                     return False
                 if self._best is None or program.weight <= self._best.program.weight:
-                    self._best = counterexample
-                    self._observer.failed(counterexample)
+                    self._accept(counterexample)
                 return True
             if time.monotonic() > self._shrink_deadline:
                 break
@@ -228,9 +235,19 @@ class Search:
                     progress = True
                     break
 
-    def _stamp(self, best: Counterexample) -> None:
-        """Play the final program on a fresh relay, often enough to say how often it fails."""
-        best = self._best or best
+    def _stamped(self) -> Counterexample:
+        """The smallest program with its rate; a larger one, where that fails more surely."""
+        stamped: list[Counterexample] = []
+        back = 1
+        while True:
+            place = max(0, len(self._ever_smaller) - back)
+            stamped.append(self._stamp(self._ever_smaller[place]))
+            if stamped[-1].deterministic or self._runs_per_candidate > 1 or place == 0:
+                return max(stamped, key=lambda each: each.failures / each.runs)
+            back *= 2
+
+    def _stamp(self, best: Counterexample) -> Counterexample:
+        """Play a program on a fresh relay, often enough to say how often it fails."""
         best.served_before = self._first_seen_after
         if self._target.restartable:
             self._executor.restart(patient=True)
@@ -243,3 +260,4 @@ class Search:
             if again is not None:
                 best.failures += 1
                 best.findings, best.history = again.findings, again.history
+        return best

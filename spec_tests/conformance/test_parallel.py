@@ -134,7 +134,7 @@ def test_a_database_that_is_not_there_is_a_wrong_option() -> None:
 
 @pytest.mark.parametrize(
     ("cores", "requirements", "expected"),
-    [(16, 0, 1), (16, 1, 1), (16, 7, 1), (16, 8, 2), (16, 48, 4), (2, 48, 3), (1, 48, 2), (1, 7, 1)],
+    [(16, 0, 1), (16, 1, 1), (16, 7, 1), (16, 8, 2), (16, 48, 4), (2, 48, 4), (1, 48, 3), (1, 7, 1)],
 )
 def test_workers_are_chosen_by_cores_and_work(
     cores: int, requirements: int, expected: int, monkeypatch: pytest.MonkeyPatch

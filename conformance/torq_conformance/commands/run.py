@@ -29,7 +29,7 @@ from ..options import (
     with_domain,
 )
 from ..parallel import judge_in_workers
-from ..plan import Observer, Plan
+from ..plan import CONFIRM_SECONDS, SHRINK_SECONDS, Observer, Plan
 from ..profile import built_in_profiles, load_profile
 from ..record import FailureKeeper
 from ..reports.build import Setting
@@ -96,14 +96,14 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @click.option(
     "--confirm-budget",
     type=Duration(),
-    default="3s",
+    default=f"{CONFIRM_SECONDS:g}s",
     show_default=True,
     help="Time for playing each failure again, to learn how often it shows.",
 )
 @click.option(
     "--shrink-budget",
     type=Duration(),
-    default="4s",
+    default=f"{SHRINK_SECONDS:g}s",
     show_default=True,
     help="Time for making each failing program smaller.",
 )

@@ -1,0 +1,74 @@
+"""Programs without what a requirement is about, and what they say of relays that fail for another reason."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from torq_conformance import controls
+from torq_conformance import features as f
+from torq_conformance.legality import Fate, fates_of
+from torq_conformance.program import Close, Connect, Frame, Program, Resume, Sip, Stall, Tlv, Write
+from torq_conformance.scenarios import SCENARIOS
+from torq_conformance.verdict import Verdict
+
+from .judged_relays import judged, plan_for, relay, specimen
+from .program_strategies import rules_of
+
+
+def frames(program: Program) -> list[Frame]:
+    return [frame for _, _, _, frame in program.frames()]
+
+
+@pytest.mark.parametrize("name", ["DOM-1", "DOM-2", "VAL-1", "VAL-3"])
+def test_what_fails_with_valid_frames_too_is_no_matter_of_refusing(name: str) -> None:
+    with relay(specimen("correct", "signal", "--mutant", "coalesced-rest-lost")) as target:
+        result = judged(target, plan_for(name, max_examples=3))[name]
+    assert result.verdict is Verdict.PASS
+    assert result.evidence["programs that failed for another reason"]
+
+
+def test_a_relay_that_loses_large_frames_does_not_lose_them_for_their_tlvs() -> None:
+    with relay(specimen("first-generic", "signal")) as target:
+        result = judged(target, plan_for("FWD-8", max_examples=3))["FWD-8"]
+    assert result.verdict is Verdict.PASS
+    assert result.evidence["programs that failed for another reason"]
+
+
+def test_a_program_made_valid_has_the_same_writes_and_is_forwarded_whole() -> None:
+    rules = rules_of("signal")
+    for program in f.every_domain(rules):
+        valid = controls.all_valid(program)
+        assert {fate for fate, _ in fates_of(valid, rules).values()} == {Fate.FORWARD}
+        assert [frame.size for frame in frames(valid)] == [frame.size for frame in frames(program)]
+
+
+@given(st.lists(st.integers(0, 3_000), min_size=1, max_size=5))
+def test_frames_in_standard_tlvs_are_valid_as_large_and_of_no_extended_tlv(sizes: list[int]) -> None:
+    rules = rules_of("signal")
+    frame = Frame(rules.number, tuple(Tlv(min(rules.types), size) for size in sizes))
+    plain = controls.in_standard_tlvs(Program(rules.domain, (Connect(0), Write(0, (frame,)))))
+    (other,) = frames(plain)
+    assert other.size == frame.size
+    assert all(tlv.encoded_size == tlv.size + 2 for tlv in other.tlvs)
+    assert {fate for fate, _ in fates_of(plain, rules).values()} == {Fate.FORWARD}
+
+
+@pytest.mark.parametrize("name", ["ISO-1", "ISO-5"])
+def test_where_everybody_reads_the_same_frames_are_sent_and_nobody_stalls(name: str) -> None:
+    first = SCENARIOS[name].first
+    assert first
+    for program in first(rules_of("signal")):
+        control = controls.everybody_reads(program)
+        assert frames(control) == frames(program)
+        assert not any(isinstance(step, Stall | Sip | Resume) for step in control.steps)
+        assert all(step.reads for step in control.steps if isinstance(step, Connect))
+
+
+def test_where_nobody_leaves_the_same_frames_are_sent() -> None:
+    first = SCENARIOS["CONN-6"].first
+    assert first
+    for program in first(rules_of("signal")):
+        control = controls.nobody_leaves(program)
+        assert frames(control) == frames(program)
+        assert any(isinstance(step, Close) for step in program.steps)
+        assert not any(isinstance(step, Close) for step in control.steps)
