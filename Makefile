@@ -75,9 +75,9 @@ unit-measured: install-dev
 	$(PYTEST) -n "$$(nproc)" --cov=engine/torq_engine --cov=domains/torq_domains --cov-report= $(MEASURED)
 	@$(BIN)/python -m spec_tests.coverage_table torq_engine torq_domains
 
-# Many wait for a relay and not for a core: twice as many processes as there are cores.
+# Many wait for a relay and not for a core: three times as many processes as there are cores.
 unit-others: install-dev
-	$(PYTEST) -n "$$(( $$(nproc) * 2 ))" spec_tests $(addprefix --ignore=,$(MEASURED))
+	$(PYTEST) -n "$$(( $$(nproc) * 3 ))" spec_tests $(addprefix --ignore=,$(MEASURED))
 
 coverage: install-dev ## The tests with branch coverage of every package, and the lines and branches that none takes
 	@rm -f .coverage .coverage.*

@@ -43,7 +43,7 @@ def plan_for(
     seed: int = 5,
     time_budget: float = 600.0,
     shrink_seconds: float = 2.0,
-    confirm_seconds: float = 3.0,
+    confirm_seconds: float = 2.0,
 ) -> Plan:
     known = requirements()
     return Plan(

@@ -8,6 +8,7 @@ import pytest
 
 from spec_tests.conformance.judged_relays import relay, specimen
 from spec_tests.conformance.program_strategies import DOMAINS, rules_of
+from spec_tests.conformance.rare_mutants import BY_A_TABLE, TABLES
 from torq_conformance import features as f
 from torq_conformance.executor import Executor
 from torq_conformance.features.tables import PROGRAM_BYTES, SEQUENCES
@@ -15,21 +16,9 @@ from torq_conformance.legality import Fate, fates_of
 from torq_conformance.program import Connect, Frame, Idle, Program, Write
 from torq_conformance.requirements import requirements
 from torq_conformance.scenarios import SCENARIOS
-from torq_conformance.specimens import mutants
-from torq_conformance.specimens.mutants.table import TABLE
 from torq_conformance.target import SpawnedTarget
 
-mutants.load()
-SLOW = ("CONN-3", "ISO-2", "ISO-3", "ISO-4")  # a silence of more than a second, and floods
 FILLING = ("ISO-1", "ISO-5")  # queues, up to their bounds
-TABLES = [name for name, scenario in SCENARIOS.items() if scenario.first and name not in SLOW]
-STATES = ("rare_states", "combined_states", "long_acquaintance")
-CAUGHT_BY_TABLES = [row for row in TABLE.values() if row.part.__module__.rpartition(".")[2] in STATES]
-BY_A_TABLE = [
-    (row.name, row.catches[0])
-    for row in CAUGHT_BY_TABLES
-    if row.catches[0] in (*TABLES, "CONN-3", "ISO-3") and "signal" in row.domains
-]
 
 
 def first(name: str, domain: str) -> tuple[Program, ...]:
@@ -56,7 +45,7 @@ def test_no_table_accuses_a_right_relay(right_relays: dict[str, SpawnedTarget], 
             assert SCENARIOS[name].judge(history, rules) == []
 
 
-@pytest.mark.parametrize(("mutant", "name"), BY_A_TABLE)
+@pytest.mark.parametrize(("mutant", "name"), BY_A_TABLE.items())
 def test_a_wrong_relay_that_chance_misses_is_found_by_a_table(mutant: str, name: str) -> None:
     rules = rules_of("signal")
     with relay(specimen("correct", "signal", "--mutant", mutant)) as target:
