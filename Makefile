@@ -30,13 +30,31 @@ $(VENV)/.build-tools: constraints.txt | $(VENV)/bin/python
 	$(PIP) install --quiet --no-compile -c constraints.txt setuptools mypy librt
 	@touch $@
 
+# Torq itself is compiled while what it needs to run is downloaded.
+$(VENV)/.built: $(VENV)/.build-tools $(BUILD_INPUTS) $(COMPILED)
+	$(PIP) install --quiet --no-compile --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(VENV)/.packages $(VENV)/.packages-dev: $(VENV)/.build-tools pyproject.toml constraints.txt
+	@$(BIN)/python -c "$$LIST_PACKAGES" relay conformance $(if $(filter %-dev,$@),dev) > $@.txt
+	$(PIP) install --quiet --no-compile -c constraints.txt -r $@.txt
+	@touch $@
+
+define LIST_PACKAGES
+import sys, tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+extras = [name for extra in sys.argv[1:] for name in project["optional-dependencies"][extra]]
+print(*project["dependencies"], *(name for name in extras if not name.startswith("torq[")), sep="\n")
+endef
+export LIST_PACKAGES
+
 $(VENV)/.installed: $(VENV)/.build-tools $(BUILD_INPUTS) $(COMPILED)
-	$(PIP) install --quiet --no-compile --no-build-isolation -c constraints.txt -e '.[relay,conformance]'
+	@$(MAKE) --no-print-directory -j 2 $(VENV)/.built $(VENV)/.packages
 	@$(BIN)/python -c 'from torq_protocol import build_info; print(build_info())'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.build-tools $(BUILD_INPUTS) $(COMPILED)
-	$(PIP) install --quiet --no-compile --no-build-isolation -c constraints.txt -e '.[dev]'
+	@$(MAKE) --no-print-directory -j 2 $(VENV)/.built $(VENV)/.packages-dev
 	@$(BIN)/python -c 'from torq_protocol import build_info; print(build_info())'
 	@touch $@ $(VENV)/.installed
 

@@ -102,13 +102,21 @@ def _second_gives_way(command: str, path: Path, inode: int, first: subprocess.Po
     try:
         deadline = time.monotonic() + SECOND_SECONDS
         while second.poll() is None and time.monotonic() < deadline:
-            if not path.exists() or path.stat().st_ino != inode:
+            if _inode(path) != inode:
                 return False
             time.sleep(0.005)
-        same = path.exists() and path.stat().st_ino == inode
+        same = _inode(path) == inode
         return second.poll() is not None and same and _answers(path) and first.poll() is None
     finally:
         _end(second)
+
+
+def _inode(path: Path) -> int | None:
+    """The number of the file at a path; None while there is none."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _answers(path: Path) -> bool:

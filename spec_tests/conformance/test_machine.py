@@ -18,7 +18,7 @@ from torq_conformance.scenarios import SCENARIOS
 
 
 @functools.cache
-def written_for(requirement: str, domain: str, count: int = 15) -> tuple[Program, ...]:
+def written_for(requirement: str, domain: str, count: int = 10) -> tuple[Program, ...]:
     """Programs as a run of the suite would generate them, from a fixed seed."""
     written: list[Program] = []
     scenario = SCENARIOS[requirement]

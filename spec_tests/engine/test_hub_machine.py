@@ -196,6 +196,6 @@ def _runs(examples: int) -> settings:
 
 
 TestHubMachine = HubMachine.TestCase
-TestHubMachine.settings = _runs(200)
+TestHubMachine.settings = _runs(120)
 TestInterpretedHubMachine = InterpretedHubMachine.TestCase
-TestInterpretedHubMachine.settings = _runs(60)
+TestInterpretedHubMachine.settings = _runs(40)
