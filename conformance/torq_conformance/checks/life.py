@@ -140,13 +140,20 @@ def _flood(sender: Client, reader: Client, frames: list[bytes]) -> bool:
     return True
 
 
+def _told_to_end_with_a_backlog(bench: Bench, target: SpawnedTarget, frames: list[bytes]) -> bool:
+    """SIGTERM while frames wait for a client that does not read; False when the relay did not take them."""
+    _, sender, reader = bench.joined(target, 3)
+    if not _flood(sender, reader, frames):
+        return False
+    os.kill(pid_of(target), signal.SIGTERM)
+    return True
+
+
 def _second_signal(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
     with bench.relay() as target:
         bench.act("the same with nobody to read the backlog, and a second SIGTERM behind the first")
-        _, sender, reader = bench.joined(target, 3)
-        if not _flood(sender, reader, frames):
+        if not _told_to_end_with_a_backlog(bench, target, frames):
             return
-        os.kill(pid_of(target), signal.SIGTERM)
         deadline = time.monotonic() + 1.0
         while target.wait(0.01) is None and time.monotonic() < deadline and _accepts(target):
             pass
@@ -174,10 +181,8 @@ def _nobody_reads(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
         return
     with bench.relay() as target:
         bench.act("the same with nobody to read the backlog; wait for the relay's end")
-        _, sender, reader = bench.joined(target, 3)
-        if not _flood(sender, reader, frames):
+        if not _told_to_end_with_a_backlog(bench, target, frames):
             return
-        os.kill(pid_of(target), signal.SIGTERM)
         if target.wait(drain + PATIENCE) is None:
             seen = f"it still runs {drain + PATIENCE:.0f} s after SIGTERM"
             yield Finding("stuck", f"the relay to end after a drain_timeout of {drain:g} s", seen)
