@@ -375,7 +375,7 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="judge only what is named; keep the rest of the page")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="relays judged at once")
     parser.add_argument("--max-examples", type=int, default=100, help="programs for each requirement")
-    parser.add_argument("--time-budget", default="150s", help="time for each relay that is judged in full")
+    parser.add_argument("--time-budget", default="240s", help="time for each relay that is judged in full")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each mutant, with the seeds from --seed on")
     parser.add_argument("--seed", type=int, default=1, help="seed of the programs")
     parser.add_argument("-o", "--output", type=Path, default=PAGE, help="the page; its outcomes go beside it")

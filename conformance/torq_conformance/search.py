@@ -149,17 +149,7 @@ class Search:
 
     def _play(self, program: Program) -> Counterexample | None:
         served_before = self._target.served
-        try:
-            history = self._executor.play(program)
-        except CutShortError:
-            raise _OutOfTime from None
-        except TargetError as error:
-            if not self._target.restartable:
-                raise
-            history = History(crash=str(error))
-        if history.crash or self._target.crash():
-            history.crash = history.crash or self._target.crash()
-            self._executor.restart(patient=False)
+        history = self._history_of(program)
         exercised = self._scenario.exercised(program, history, self._rules)
         if self._best is None and exercised:
             self._result.exercised += 1
@@ -176,8 +166,22 @@ class Search:
         scenario = self._scenario
         if scenario.control is None or any(finding.kind in scenario.own for finding in findings):
             return False
-        history = self._executor.play(scenario.control(program))
-        return bool(scenario.judge(history, self._rules))
+        return bool(scenario.judge(self._history_of(scenario.control(program)), self._rules))
+
+    def _history_of(self, program: Program) -> History:
+        """Play a program; a relay that it ends is started again. Raises TargetError where that cannot be."""
+        try:
+            history = self._executor.play(program)
+        except CutShortError:
+            raise _OutOfTime from None
+        except TargetError as error:
+            if not self._target.restartable:
+                raise
+            history = History(crash=str(error))
+        if history.crash or self._target.crash():
+            history.crash = history.crash or self._target.crash()
+            self._executor.restart(patient=False)
+        return history
 
     def _note(self, program: Program) -> None:
         self._result.evidence.update(features_of(program))

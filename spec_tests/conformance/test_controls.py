@@ -6,6 +6,9 @@ from hypothesis import strategies as st
 
 from torq_conformance import controls
 from torq_conformance import features as f
+from torq_conformance.errors import CutShortError
+from torq_conformance.executor import Executor
+from torq_conformance.history import History
 from torq_conformance.legality import Fate, fates_of
 from torq_conformance.program import Close, Connect, Frame, Program, Resume, Sip, Stall, Tlv, Write
 from torq_conformance.scenarios import SCENARIOS
@@ -72,3 +75,18 @@ def test_where_nobody_leaves_the_same_frames_are_sent() -> None:
         assert frames(control) == frames(program)
         assert any(isinstance(step, Close) for step in program.steps)
         assert not any(isinstance(step, Close) for step in control.steps)
+
+
+def test_a_control_whose_flood_the_time_cuts_short_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Executor.play
+
+    def played(executor: Executor, program: Program) -> History:
+        if not any(isinstance(step, Close) for step in program.steps):
+            raise CutShortError("the time was over after 1 of 2 frames of a flood")
+        return play(executor, program)
+
+    monkeypatch.setattr(Executor, "play", played)
+    with relay(specimen("correct", "signal", "--mutant", "torn-leaver-takes-neighbour")) as target:
+        result = judged(target, plan_for("CONN-6", max_examples=3))["CONN-6"]
+    assert result.counterexample is None
+    assert "the time budget ended the search" in result.reason
