@@ -10,7 +10,7 @@ from torq_conformance.errors import CutShortError
 from torq_conformance.executor import Executor
 from torq_conformance.history import History
 from torq_conformance.legality import Fate, fates_of
-from torq_conformance.program import Close, Connect, Flood, Frame, Program, Resume, Sip, Stall, Tlv, Write
+from torq_conformance.program import Close, Connect, Frame, Program, Resume, Sip, Stall, Tlv, Write
 from torq_conformance.scenarios import SCENARIOS
 from torq_conformance.verdict import Verdict
 
@@ -77,18 +77,16 @@ def test_where_nobody_leaves_the_same_frames_are_sent() -> None:
         assert not any(isinstance(step, Close) for step in control.steps)
 
 
-def test_a_control_whose_flood_the_time_cuts_short_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_control_that_the_time_cuts_short_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     play = Executor.play
 
     def played(executor: Executor, program: Program) -> History:
-        if any(isinstance(step, Flood) for step in program.steps) and not any(
-            isinstance(step, Close) for step in program.steps
-        ):
-            raise CutShortError("the time was over after 1 of 2 frames of a flood")
+        if any(len(frame.tlvs) > 1 and frame.tlvs[0] == Tlv(frame.tlvs[0].type, 255) for frame in frames(program)):
+            raise CutShortError("the time was over")
         return play(executor, program)
 
     monkeypatch.setattr(Executor, "play", played)
-    with relay(specimen("correct", "signal", "--mutant", "torn-leaver-takes-neighbour")) as target:
-        result = judged(target, plan_for("CONN-6", max_examples=3))["CONN-6"]
+    with relay(specimen("first-generic", "signal")) as target:
+        result = judged(target, plan_for("FWD-8", max_examples=1))["FWD-8"]
     assert result.counterexample is None
     assert "the time budget ended the search" in result.reason
