@@ -126,7 +126,10 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
             continue
         if not _only_frames(peer):
             continue
-        held = {sent.number: sent for sent in _during(peer, stall, history)}
+        others = {
+            received.number for other in history.peers.values() if other is not peer for received in other.received
+        }
+        held = {sent.number: sent for sent in _during(peer, stall, history) if not rules.echo or sent.number in others}
         kept = _certainly_kept(held.values(), rules)
         came = held.keys() & {received.number for received in peer.received}
         newest = held[max(held)] if held else None

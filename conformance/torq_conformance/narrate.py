@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from torq_protocol.constants import MAX_STANDARD_VALUE
+
 from .counting import counted, inflected
 from .history import History
 from .oracles import Finding
@@ -210,7 +212,7 @@ def _describe_item(item: Item, sender: str, number: int) -> str:
 
 
 def _describe_tlv(tlv: Tlv) -> str:
-    return f"{tlv.type}{' extended' if tlv.extended else ''} of {tlv.size}"
+    return f"{tlv.type}{' extended' if tlv.extended or tlv.size > MAX_STANDARD_VALUE else ''} of {tlv.size}"
 
 
 def _join(parts: list[str], *, most: int = 3) -> str:

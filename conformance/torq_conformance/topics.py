@@ -13,11 +13,9 @@ from enum import Enum
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from torq_protocol.constants import HEADER_SIZE
-
 from . import features as f
 from .machine import MAX_CONNECTIONS, ProgramMachine
-from .program import Frame, Raw, Tlv, Write
+from .program import Frame, Tlv, Write
 
 
 class Level(Enum):
@@ -30,24 +28,24 @@ class Level(Enum):
 class Unframed(ProgramMachine):
     """Bytes that cannot begin a frame, behind valid frames or alone."""
 
-    @rule(kind=st.integers(0, 3), before=st.integers(0, 2), shape=f.SHAPE)
+    @rule(kind=st.integers(0, 6), before=st.integers(0, 2), shape=f.SHAPE)
     def send_text(self, kind: int, before: int, shape: f.Shape) -> None:
         if len(self.open) < MAX_CONNECTIONS:
             conn = self.connect()
             self.writers.remove(conn)
-            garbage = (b"hello\n" * 12, bytes(64), b"\xde\xad\xbe\xef" + bytes(60), b"\xef\xbe\xad\xdf" + bytes(60))
-            self.write(Write(conn, (*((self.own_frame(shape),) * before), Raw(garbage[kind].hex()))))
+            garbage = f.without_magic(self.promise, self.padding_type())[kind]
+            self.write(Write(conn, (*((self.own_frame(shape),) * before), garbage)))
 
 
 class Oversized(ProgramMachine):
     """Headers that announce more than a relay takes, behind valid frames or alone."""
 
-    @rule(above=st.sampled_from((1, 2**20, 2**30, 2**32 - 1)), before=st.integers(0, 2), shape=f.SHAPE)
-    def announce_too_much(self, above: int, before: int, shape: f.Shape) -> None:
+    @rule(kind=st.integers(0, 5), before=st.integers(0, 2), shape=f.SHAPE)
+    def announce_too_much(self, kind: int, before: int, shape: f.Shape) -> None:
         if len(self.open) < MAX_CONNECTIONS:
             conn = self.connect()
             self.writers.remove(conn)
-            claim = min(self.promise.max_message_size - HEADER_SIZE + above, 2**32 - 1)
+            claim = f.too_large_claims(self.promise)[kind]
             frame = Frame(self.promise.number, (Tlv(self.padding_type(), 8),), claim=claim)
             self.write(Write(conn, (*((self.own_frame(shape),) * before), frame)))
 

@@ -172,7 +172,8 @@ def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
             if growth > most:
                 yield Finding(
                     "unbounded",
-                    f"at most {counted(bound, 'byte')} held for a consumer",
+                    f"at most {counted(bound, 'byte')} held for a consumer, in memory that grows by no more than "
+                    f"{counted(most, 'byte')}",
                     f"memory grew by {counted(growth, 'byte')}",
                 )
                 break

@@ -136,7 +136,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default="auto",
     show_default=True,
     metavar="N|auto",
-    help="Processes that judge at once, each with a fresh relay; auto: cores + 1, at most 4; 1 with --target.",
+    help="Processes that judge at once, each with a fresh relay; auto: cores + 2, at most 4; 1 with --target.",
 )
 @click.option("--shard", metavar="I/N", help="Run part I of N of the programs: for several CI jobs.  [default: all]")
 @click.option(

@@ -50,6 +50,8 @@ from .refused import (
     Hostility,
     Malformed,
     Strictness,
+    too_large_claims,
+    without_magic,
 )
 from .refused_tables import (
     every_cut_around_garbage,
@@ -146,5 +148,7 @@ __all__ = [
     "overflows_twice",
     "repeats",
     "silence_and_speech",
+    "too_large_claims",
     "whatever_is_valid",
+    "without_magic",
 ]

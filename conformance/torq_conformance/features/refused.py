@@ -8,16 +8,19 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from torq_protocol.constants import CHECKSUM_OFFSET, HEADER_SIZE, MAGIC_BYTES
+
+from .. import wire
 from ..legality import FIXED_SIZES
 from ..machine import MAX_CONNECTIONS, PICK, SHAPE, SIZES, SMALL_SIZES, ProgramMachine, Shape
 from ..profile import Rules
-from ..program import Frame, Item, Raw, Tlv, Write
+from ..program import Frame, Item, Raw, Tlv, Write, encode_frame
 
 FOREIGN_TYPES = (1, 10, 19, 20, 30, 39, 40, 60, 79, 80, 119, 120, 199, 200, 254)
 """TLV types at the edges of every range and inside."""
 WRONG_CHECKSUMS = ("zero", "inverted", "off-by-one", "one-bit", "with-field")
 MALFORMATIONS = 10
-GARBAGE_KINDS = 7
+GARBAGE_KINDS = 13
 ATTEMPTS = 5
 
 
@@ -214,17 +217,33 @@ class Strictness(Refusals):
         super().ensure()
 
 
-def garbage(rules: Rules, tlv_type: int) -> tuple[Item, ...]:
-    """Bytes that cannot begin a frame, and headers that announce too much."""
-    tlvs = (Tlv(tlv_type, 8),)
+def too_large_claims(rules: Rules) -> tuple[int, ...]:
+    """Sizes of payloads that no relay takes: by one byte, and where counting in 31 or 32 bits wraps around."""
+    return (rules.max_message_size - 31, 2**30, 2**31 - 32, 2**31, 2**32 - HEADER_SIZE, 2**32 - 1)
+
+
+def without_magic(rules: Rules, tlv_type: int) -> tuple[Raw, ...]:
+    """Bytes that cannot begin a frame; the last four would be one but for a byte of the magic."""
+    frame = encode_frame(Frame(rules.number, (Tlv(tlv_type, 8),)), conn=0, number=0, sequence=0)
     return (
         Raw(b"hello, relay! this line is no frame at all, and says so.\n".hex()),
         Raw(bytes(64).hex()),
         Raw((b"\xde\xad\xbe\xef" + bytes(60)).hex()),
-        Raw((b"\xef\xbe\xad\xdf" + bytes(60)).hex()),
-        Frame(rules.number, tlvs, claim=rules.max_message_size - 31),
-        Frame(rules.number, tlvs, claim=2**30),
-        Frame(rules.number, tlvs, claim=2**32 - 1),
+        *(Raw(_with_wrong_magic(frame, place).hex()) for place in range(len(MAGIC_BYTES))),
+    )
+
+
+def _with_wrong_magic(frame: bytes, place: int) -> bytes:
+    wrong = frame[:place] + bytes((frame[place] ^ 1,)) + frame[place + 1 :]
+    return wrong[:CHECKSUM_OFFSET] + wire.checksum(wrong).to_bytes(4, "little") + wrong[HEADER_SIZE:]
+
+
+def garbage(rules: Rules, tlv_type: int) -> tuple[Item, ...]:
+    """Bytes that cannot begin a frame, and headers that announce too much."""
+    claims = too_large_claims(rules)
+    return (
+        *without_magic(rules, tlv_type),
+        *(Frame(rules.number, (Tlv(tlv_type, 8),), claim=claim) for claim in claims),
     )
 
 

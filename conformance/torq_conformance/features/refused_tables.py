@@ -13,7 +13,7 @@ from ..legality import FIXED_SIZES
 from ..profile import Rules
 from ..program import Connect, Finish, Flood, Frame, Item, Program, Raw, Step, Tlv, Write
 from ..wire import tlv
-from .refused import FOREIGN_TYPES, garbage
+from .refused import FOREIGN_TYPES, garbage, too_large_claims
 from .tables import ABOVE_A_READ, TLV_COUNTS, TOGETHER, empty_tlvs, free_type, own, programs_of, sized
 
 HOSTILE = 6
@@ -139,18 +139,22 @@ def garbage_of_many(rules: Rules) -> tuple[Program, ...]:
 def every_cut_around_garbage(rules: Rules) -> tuple[Program, ...]:
     """A frame, bytes that begin none, and a frame, cut at every byte; each from a client of its own (VAL-5).
 
-    And headers of every kind of foreign domain that announce too much: their size is looked at first (DOM-1).
+    And all other garbage, at once and behind a frame; headers of every kind of foreign domain that announce too much:
+    their size is looked at first (DOM-1).
     """
     good = own(rules, 6)
     writes: list[tuple[tuple[Item, ...], int]] = []
-    for item in (Raw(b"no frame".hex()), garbage(rules, free_type(rules))[4]):
+    too_large = Frame(rules.number, (Tlv(free_type(rules), 8),), claim=too_large_claims(rules)[0])
+    for item in (Raw(b"no frame".hex()), too_large):
         items: tuple[Item, ...] = (good, item, good)
         writes += ((items, cut) for cut in range(sum(each.size for each in items)))
+    for item in garbage(rules, free_type(rules)):
+        writes += (((good, item, good), cut) for cut in (0, good.size))
     foreign = [number for number in (0, 1, 2, 3, 255) if number != rules.number]
     for claim in (rules.max_message_size - 31, 2**32 - 1):
         for domain in foreign:
-            too_large = msgspec.structs.replace(good, domain=domain, claim=claim)
-            writes.append(((good, too_large, good), good.size + 32))
+            claims_much = msgspec.structs.replace(good, domain=domain, claim=claim)
+            writes.append(((good, claims_much, good), good.size + 32))
     return tuple(
         Program(
             rules.domain,

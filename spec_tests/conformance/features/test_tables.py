@@ -10,13 +10,15 @@ from spec_tests.conformance.judged_relays import relay, specimen
 from spec_tests.conformance.program_strategies import DOMAINS, rules_of
 from spec_tests.conformance.rare_mutants import BY_A_TABLE, TABLES
 from torq_conformance import features as f
+from torq_conformance import wire
 from torq_conformance.executor import Executor
 from torq_conformance.features.tables import PROGRAM_BYTES, SEQUENCES
 from torq_conformance.legality import Fate, fates_of
-from torq_conformance.program import Connect, Frame, Idle, Program, Write
+from torq_conformance.program import Connect, Frame, Idle, Program, Raw, Write
 from torq_conformance.requirements import requirements
 from torq_conformance.scenarios import SCENARIOS
 from torq_conformance.target import SpawnedTarget
+from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES
 
 FILLING = ("ISO-1", "ISO-5")  # queues, up to their bounds
 
@@ -105,6 +107,21 @@ def test_val_5_headers_of_other_domains_that_announce_too_much_are_in_its_table(
     rules = rules_of("signal")
     too_large = [frame for frame in frames(*f.every_cut_around_garbage(rules)) if (frame.claim or 0) > 1_000_000]
     assert {frame.domain for frame in too_large} == {0, 1, 2, 3, 255}
+
+
+def test_val_5_what_is_a_frame_but_for_one_byte_of_its_magic_is_in_its_table() -> None:
+    rules = rules_of("signal")
+    wrong_at = set[int]()
+    for program in f.every_cut_around_garbage(rules):
+        for step in program.steps:
+            for item in step.items if isinstance(step, Write) else ():
+                if isinstance(item, Raw) and len(data := bytes.fromhex(item.bytes)) > HEADER_SIZE:
+                    places = [place for place in range(4) if data[place] != MAGIC_BYTES[place]]
+                    mended = MAGIC_BYTES + data[4:]
+                    if len(places) == 1 and wire.checksum(data) == int.from_bytes(data[28:32], "little"):
+                        assert wire.decode(mended, rules.max_message_size)[1] == len(mended)
+                        wrong_at.update(places)
+    assert wrong_at == {0, 1, 2, 3}
 
 
 def test_conn_3_each_silence_is_of_one_that_never_spoke_and_of_one_that_did() -> None:

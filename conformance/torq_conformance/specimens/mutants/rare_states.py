@@ -155,6 +155,21 @@ class MagicBeginsAnew(Framer):
         return super().feed(data)
 
 
+@mutant("magic-of-three-bytes", "VAL-5", "looks at the first three bytes of the magic only")
+class MagicOfThreeBytes(Framer):
+    def fault(self, start: int) -> bool:
+        size = self.frame_size(start)
+        begins = MAGIC[:3].startswith(self.buffer[start : start + 3])
+        return not begins or (size is not None and self.too_large(size))
+
+
+@mutant("claim-wraps-around", "VAL-5", "adds header and payload in 32 bits, and waits for ever for a frame of no bytes")
+class ClaimWrapsAround(Framer):
+    def frame_size(self, start: int) -> int | None:
+        size = super().frame_size(start)
+        return None if size is None else size % 2**32 or None
+
+
 @mutant("two-partials-mixed", "FRAME-3", "keeps the incomplete frames of two connections apart, not those of three")
 class TwoPartialsMixed(Relay):
     def received(self, connection: Connection, data: bytes) -> None:
