@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -41,13 +42,21 @@ from .streams import WITNESS
 from .verdict import Counterexample, Result, Verdict
 
 SHOWN_BYTES = 48
+SHOWN_ITEMS = 4
+"""Items of a write whose bytes are shown in any case."""
+MOST_JOINED = 3
+"""Items of a write that are described in its line."""
 MAX_NAMES = 6
 """Clients that are named; more are counted."""
 DOMAINS = {1: "market data", 2: "signal", 3: "execution", 4: "system"}
 
 
-def narrate(program: Program, history: History) -> Iterator[str]:
-    """The steps of a program, numbered from 1, with the bytes of what was sent; who else is connected stands first."""
+def narrate(program: Program, history: History, findings: Sequence[Finding] = ()) -> Iterator[str]:
+    """The steps of a program, numbered from 1, with the bytes of what was sent; who else is connected stands first.
+
+    Of many items in one write the first are shown, and those that ``findings`` name.
+    """
+    named = set(islice((number for finding in findings for number in finding.frames), MOST_JOINED))
     number = 0
     sent = history.by_number()
     beside = witness_words(program)
@@ -56,14 +65,16 @@ def narrate(program: Program, history: History) -> Iterator[str]:
     for position, step in enumerate(program.steps):
         yield f"{position + 1:>3}  {_describe(step, number)}"
         if isinstance(step, Write):
-            for item in step.items[:4]:
-                if isinstance(item, Frame):
-                    if number in sent:
-                        yield f"       {_hex(sent[number].data, _cuts(step))}"
-                    number += 1
-                else:
-                    yield f"       {_hex(bytes.fromhex(item.bytes), ())}"
-            number += sum(isinstance(item, Frame) for item in step.items[4:])
+            for place, item in enumerate(step.items):
+                if not isinstance(item, Frame):
+                    if place < SHOWN_ITEMS:
+                        yield f"       {_hex(bytes.fromhex(item.bytes), ())}"
+                    continue
+                if number in sent and (place < SHOWN_ITEMS or number in named):
+                    if place >= MOST_JOINED:
+                        yield f"       {_describe_item(item, name(step.conn), number)}:"
+                    yield f"       {_hex(sent[number].data, _cuts(step))}"
+                number += 1
         elif isinstance(step, Flood):
             number += step.count
     resumed = stalled_to_the_end(program)
@@ -215,7 +226,7 @@ def _describe_tlv(tlv: Tlv) -> str:
     return f"{tlv.type}{' extended' if tlv.extended or tlv.size > MAX_STANDARD_VALUE else ''} of {tlv.size}"
 
 
-def _join(parts: list[str], *, most: int = 3) -> str:
+def _join(parts: list[str], *, most: int = MOST_JOINED) -> str:
     if len(parts) > most:
         return f"{', '.join(parts[:most])} ... ({len(parts)} in all)"
     return ", ".join(parts)

@@ -107,5 +107,5 @@ def _describe(result: Result) -> str:
     head = f"{result.verdict.value} {result.requirement.id}: {result.requirement.text}"
     if shown is None:
         return f"{head}\n{result.reason}"
-    lines = (*narrate(shown.program, shown.history), *contradictions(shown))
+    lines = (*narrate(shown.program, shown.history, shown.findings), *contradictions(shown))
     return "\n".join((head, *lines, f"     rate       {failing_runs(shown.failures, shown.runs, shown.served_before)}"))

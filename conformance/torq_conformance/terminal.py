@@ -144,7 +144,7 @@ def show_counterexample(out: Console, result: Result, lines: Iterable[tuple[str,
     )
     _paragraph(out, head, 0)
     _paragraph(out, Text(visible(prose(shown)), style="bold"), INDENT)
-    steps = list(narrate(shown.program, shown.history))
+    steps = list(narrate(shown.program, shown.history, shown.findings))
     for line in steps[:MAX_STEP_LINES]:
         _detail(out, line)
     if len(steps) > MAX_STEP_LINES:

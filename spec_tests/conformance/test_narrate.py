@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from spec_tests.conformance import shown_runs
 from spec_tests.conformance.histories import Chronicle
 from spec_tests.conformance.program_strategies import programs
-from torq_conformance.history import History
+from torq_conformance.history import History, Sent
+from torq_conformance.legality import Fate
 from torq_conformance.narrate import (
     contradictions,
     describe_steps,
@@ -20,7 +21,20 @@ from torq_conformance.narrate import (
 )
 from torq_conformance.oracles import Finding, lost, reordered_within_sender, replayed
 from torq_conformance.profile import load_profile, rules_for
-from torq_conformance.program import Act, Close, Connect, Kill, Program, Resume, Stall, Step, connection_name
+from torq_conformance.program import (
+    Act,
+    Close,
+    Connect,
+    Frame,
+    Kill,
+    Program,
+    Resume,
+    Stall,
+    Step,
+    Write,
+    connection_name,
+    encode_frame,
+)
 from torq_conformance.verdict import Counterexample, Verdict
 
 
@@ -236,3 +250,16 @@ def test_the_plainest_contradictions_come_first_and_the_rest_is_counted(count: i
     lines = list(contradictions(Counterexample("FWD-1", Program("signal", ()), findings, History())))
     assert lines[0].split() == ["lost", "expected", "frame", "A0;"]
     assert (f"and {count - 3} more" in lines[-1]) is (count > 3)
+
+
+def test_of_many_frames_in_one_write_the_accused_one_is_shown_wherever_it_stands() -> None:
+    frames = tuple(Frame(5 if number == 5 else 2) for number in range(8))
+    program = Program("signal", (Connect(0), Write(0, frames)))
+    sent = [
+        Sent(number, 1, 0, frame, encode_frame(frame, conn=0, number=number, sequence=number), Fate.FORWARD, "", 1)
+        for number, frame in enumerate(frames)
+    ]
+    lines = list(narrate(program, History(sent=sent), [Finding("leaked", "nowhere", "at A", frames=(5,))]))
+    place = next(place for place, line in enumerate(lines) if "frame A5 (invalid domain 5" in line)
+    assert lines[place + 1].split() == [f"{byte:02x}" for byte in sent[5].data]
+    assert not any(word in line for line in lines for word in ("A4 (", "A6 (", "A7 ("))

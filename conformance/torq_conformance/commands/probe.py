@@ -111,7 +111,10 @@ def _show_program(held: Held) -> None:
         return
     out.print()
     out.print(Text(f"against {held.guarantee.name} ({held.requirement}):", style="bold"))
-    for line in (*narrate(held.against.program, held.against.history), *contradictions(held.against, most=1)):
+    for line in (
+        *narrate(held.against.program, held.against.history, held.against.findings),
+        *contradictions(held.against, most=1),
+    ):
         out.print(Text(line), soft_wrap=True)
 
 

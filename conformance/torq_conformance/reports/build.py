@@ -184,7 +184,7 @@ def _thin(result: Result) -> Iterator[ThinCell]:
 
 
 def _failure(shown: Counterexample, setting: Setting) -> Failure:
-    steps = tuple(narrate(shown.program, shown.history))
+    steps = tuple(narrate(shown.program, shown.history, shown.findings))
     if len(steps) > MAX_STEPS:
         steps = (*steps[:MAX_STEPS], f"... {counted(len(steps) - MAX_STEPS, 'more line')}")
     return Failure(
