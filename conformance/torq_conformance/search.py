@@ -13,6 +13,7 @@ Facts:
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 
@@ -202,7 +203,9 @@ class Search:
             self._runs_per_candidate = min(MAX_RUNS, math.ceil(math.log(MISS_RATE) / math.log(1 - rate)))
 
     def _accept(self, counterexample: Counterexample) -> None:
-        """Take a failing program for the smallest so far."""
+        """Take a failing program for the smallest so far; of those before it the histories, which are large, go."""
+        if self._ever_smaller:
+            self._ever_smaller[-1] = dataclasses.replace(self._ever_smaller[-1], history=History())
         self._best = counterexample
         self._ever_smaller.append(counterexample)
         self._observer.failed(counterexample)

@@ -1,0 +1,39 @@
+"""The search for a minimal program: what is reported when shrinking went too far."""
+
+from torq_conformance.history import History
+from torq_conformance.oracles import Finding
+from torq_conformance.plan import Observer
+from torq_conformance.program import Program
+from torq_conformance.requirements import requirements
+from torq_conformance.scenarios import SCENARIOS
+from torq_conformance.search import STAMP_RUNS, Search
+from torq_conformance.verdict import Counterexample, Verdict
+
+from .judged_relays import plan_for, relay, specimen
+
+
+class Fading(Search):
+    """Every program fails until the relay is a fresh one; then only those as long as the first do."""
+
+    stamping = False
+    longest = 0
+
+    def _stamp(self, best: Counterexample) -> Counterexample:
+        self.stamping = True
+        return super()._stamp(best)
+
+    def _play(self, program: Program) -> Counterexample | None:
+        self.longest = max(self.longest, len(program.steps))
+        if self.stamping and len(program.steps) < self.longest:
+            return None
+        return Counterexample("FWD-1", program, [Finding("lost", "a frame", "nothing")], History())
+
+
+def test_a_small_program_that_fails_no_more_gives_way_to_a_larger_one_that_always_does() -> None:
+    with relay(specimen("correct", "signal")) as target:
+        search = Fading(requirements()["FWD-1"], SCENARIOS["FWD-1"], plan_for("FWD-1"), target, Observer(), 60.0)
+        result = search.run()
+    assert result.verdict is Verdict.FAIL
+    assert result.counterexample is not None
+    assert len(result.counterexample.program.steps) == search.longest > 2
+    assert (result.counterexample.failures, result.counterexample.runs) == (STAMP_RUNS, STAMP_RUNS)
