@@ -55,6 +55,14 @@ def _during(peer: Peer, stall: Stalled, history: History) -> Iterator[Sent]:
             yield sent
 
 
+def _forwarded_during(peer: Peer, stall: Stalled, history: History, rules: Rules) -> Iterator[Sent]:
+    """Those of them that somebody else got: with echo at least their sender does. The others were lost before that."""
+    got = {received.number for other in history.peers.values() if other is not peer for received in other.received}
+    for sent in _during(peer, stall, history):
+        if not rules.echo or sent.number in got:
+            yield sent
+
+
 def _overflows(history: History, rules: Rules) -> Iterator[tuple[Peer, Stalled]]:
     for peer in history.peers.values():
         if peer.reads and not peer.left:
@@ -126,10 +134,7 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
             continue
         if not _only_frames(peer):
             continue
-        others = {
-            received.number for other in history.peers.values() if other is not peer for received in other.received
-        }
-        held = {sent.number: sent for sent in _during(peer, stall, history) if not rules.echo or sent.number in others}
+        held = {sent.number: sent for sent in _forwarded_during(peer, stall, history, rules)}
         kept = _certainly_kept(held.values(), rules)
         came = held.keys() & {received.number for received in peer.received}
         newest = held[max(held)] if held else None

@@ -73,7 +73,6 @@ class Search:
         self._deadline = time.monotonic() + seconds
         self._result = Result(requirement, Verdict.PASS)
         self._executor.deadline = self._deadline
-        self._best: Counterexample | None = None
         self._ever_smaller: list[Counterexample] = []
         self._runs_per_candidate = 1
         self._shrink_deadline = math.inf
@@ -93,11 +92,10 @@ class Search:
             pass
         except _OutOfTime:
             stopped = "; the time budget ended the search"
-        if self._best is not None:
-            if not self._plan.first_failure_only:
-                self._best = self._stamped()
-            result.counterexample = self._best
-            result.verdict = Verdict.FAIL if self._best.deterministic else Verdict.FLAKY
+        if self._ever_smaller:
+            best = self._ever_smaller[0] if self._plan.first_failure_only else self._stamped()
+            result.counterexample = best
+            result.verdict = Verdict.FAIL if best.deterministic else Verdict.FLAKY
         elif result.exercised == 0:
             result.verdict = Verdict.UNKNOWN
             result.reason = "no program exercised it" + stopped
@@ -140,7 +138,7 @@ class Search:
         counterexample = self._play(program)
         self._note(program)
         if counterexample is not None and self._plan.first_failure_only:
-            self._best = counterexample
+            self._ever_smaller.append(counterexample)
             counterexample.failures = counterexample.runs = 1
             raise _Found
         if counterexample is not None:
@@ -152,7 +150,7 @@ class Search:
         served_before = self._target.served
         history = self._history_of(program)
         exercised = self._scenario.exercised(program, history, self._rules)
-        if self._best is None and exercised:
+        if not self._ever_smaller and exercised:
             self._result.exercised += 1
         findings = self._scenario.judge(history, self._rules) if exercised or history.crash else []
         if findings and self._belongs_elsewhere(program, findings):
@@ -206,7 +204,6 @@ class Search:
         """Take a failing program for the smallest so far; of those before it the histories, which are large, go."""
         if self._ever_smaller:
             self._ever_smaller[-1] = dataclasses.replace(self._ever_smaller[-1], history=History())
-        self._best = counterexample
         self._ever_smaller.append(counterexample)
         self._observer.failed(counterexample)
 
@@ -218,7 +215,7 @@ class Search:
                 doubtful = self._runs_per_candidate == 1 and not counterexample.history.crash
                 if doubtful and not self._keeps_failing(program):
                     return False
-                if self._best is None or program.weight <= self._best.program.weight:
+                if program.weight <= self._ever_smaller[-1].program.weight:
                     self._accept(counterexample)
                 return True
             if time.monotonic() > self._shrink_deadline:
@@ -233,9 +230,9 @@ class Search:
         """Take away from the program what the failure does not need, until nothing can be taken away."""
         self._shrink_deadline = time.monotonic() + self._plan.shrink_seconds
         progress = True
-        while progress and self._best is not None:
+        while progress:
             progress = False
-            for candidate in simpler_programs(self._best.program):
+            for candidate in simpler_programs(self._ever_smaller[-1].program):
                 if time.monotonic() > self._shrink_deadline:
                     return
                 if self._fails(candidate):

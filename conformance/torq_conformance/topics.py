@@ -28,25 +28,25 @@ class Level(Enum):
 class Unframed(ProgramMachine):
     """Bytes that cannot begin a frame, behind valid frames or alone."""
 
-    @rule(kind=st.integers(0, 6), before=st.integers(0, 2), shape=f.SHAPE)
+    @rule(kind=f.MANY_KINDS, before=st.integers(0, 2), shape=f.SHAPE)
     def send_text(self, kind: int, before: int, shape: f.Shape) -> None:
         if len(self.open) < MAX_CONNECTIONS:
             conn = self.connect()
             self.writers.remove(conn)
-            garbage = f.without_magic(self.promise, self.padding_type())[kind]
-            self.write(Write(conn, (*((self.own_frame(shape),) * before), garbage)))
+            kinds = f.without_magic(self.promise, self.padding_type())
+            self.write(Write(conn, (*((self.own_frame(shape),) * before), kinds[kind % len(kinds)])))
 
 
 class Oversized(ProgramMachine):
     """Headers that announce more than a relay takes, behind valid frames or alone."""
 
-    @rule(kind=st.integers(0, 5), before=st.integers(0, 2), shape=f.SHAPE)
+    @rule(kind=f.MANY_KINDS, before=st.integers(0, 2), shape=f.SHAPE)
     def announce_too_much(self, kind: int, before: int, shape: f.Shape) -> None:
         if len(self.open) < MAX_CONNECTIONS:
             conn = self.connect()
             self.writers.remove(conn)
-            claim = f.too_large_claims(self.promise)[kind]
-            frame = Frame(self.promise.number, (Tlv(self.padding_type(), 8),), claim=claim)
+            claims = f.too_large_claims(self.promise)
+            frame = Frame(self.promise.number, (Tlv(self.padding_type(), 8),), claim=claims[kind % len(claims)])
             self.write(Write(conn, (*((self.own_frame(shape),) * before), frame)))
 
 

@@ -42,6 +42,7 @@ from .frames import (
 )
 from .queues import fills_to_the_brim, overflows_in_bytes, overflows_twice
 from .refused import (
+    MANY_KINDS,
     Checksums,
     EdgeTypes,
     Foreign,
@@ -79,6 +80,7 @@ from .tables import (
 )
 
 __all__ = [
+    "MANY_KINDS",
     "PICK",
     "SHAPE",
     "SMALL_SIZES",

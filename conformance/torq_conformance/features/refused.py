@@ -20,7 +20,9 @@ FOREIGN_TYPES = (1, 10, 19, 20, 30, 39, 40, 60, 79, 80, 119, 120, 199, 200, 254)
 """TLV types at the edges of every range and inside."""
 WRONG_CHECKSUMS = ("zero", "inverted", "off-by-one", "one-bit", "with-field")
 MALFORMATIONS = 10
-GARBAGE_KINDS = 13
+MOST_KINDS = 60
+MANY_KINDS = st.integers(0, MOST_KINDS - 1)
+"""One of things of which there are fewer: taken modulo their number."""
 ATTEMPTS = 5
 
 
@@ -253,13 +255,14 @@ class Garbage(ProgramMachine):
     cells = ("garbage",)
     garbage_sent = False
 
-    @rule(kind=st.integers(0, GARBAGE_KINDS - 1), before=st.integers(0, 2), shape=SHAPE, cut=st.integers(0, 120))
+    @rule(kind=MANY_KINDS, before=st.integers(0, 2), shape=SHAPE, cut=st.integers(0, 120))
     def send_garbage(self, kind: int, before: int, shape: Shape, cut: int) -> None:
         if len(self.open) >= MAX_CONNECTIONS:
             return
         conn = self.connect()
         self.writers.remove(conn)
-        item = garbage(self.promise, self.padding_type())[kind]
+        kinds = garbage(self.promise, self.padding_type())
+        item = kinds[kind % len(kinds)]
         own = self.own_frame(shape)
         self.write(Write(conn, (*((own,) * before), item, own), cuts=(cut,) if cut else ()))
         if self.promise.on_framing_error == "resync":
@@ -268,7 +271,7 @@ class Garbage(ProgramMachine):
 
     def ensure(self) -> None:
         if not self.garbage_sent:
-            kind, before = self.luck.randrange(GARBAGE_KINDS), self.luck.randrange(3)
+            kind, before = self.luck.randrange(MOST_KINDS), self.luck.randrange(3)
             self.send_garbage(kind, before, self.lucky_shape(), self.luck.randrange(120))
             self.everybody_sends()
         super().ensure()
