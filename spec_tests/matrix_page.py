@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import msgspec
@@ -129,15 +129,23 @@ def _known(names: Sequence[str]) -> None:
 
 
 def renewed(old: Matrix, new: Matrix) -> Matrix:
-    """The old outcomes with the new ones in place of those of the same relays and mutants."""
+    """The old outcomes with the new ones in place of all those of the same relays and mutants, whatever the seed."""
     relays = {each.name: each for each in new.relays}
-    outcomes = {(each.name, each.domain, each.seed): each for each in new.selftest.outcomes}
-    kept = tuple(outcomes.pop((each.name, each.domain, each.seed), each) for each in old.selftest.outcomes)
+    outcomes = _by_subject(old.selftest) | _by_subject(new.selftest)
     return msgspec.structs.replace(
         old,
+        time_budget=new.time_budget if relays else old.time_budget,
+        seconds=round(old.seconds + new.seconds, 1),
         relays=tuple(relays.get(each.name, each) for each in old.relays),
-        selftest=msgspec.structs.replace(old.selftest, outcomes=(*kept, *outcomes.values())),
+        selftest=msgspec.structs.replace(old.selftest, outcomes=tuple(chain.from_iterable(outcomes.values()))),
     )
+
+
+def _by_subject(selftest: Selftest) -> dict[tuple[str, str], list[Outcome]]:
+    outcomes = dict[tuple[str, str], list[Outcome]]()
+    for each in selftest.outcomes:
+        outcomes.setdefault((each.name, each.domain), []).append(each)
+    return outcomes
 
 
 def _judge_relay(candidate: Candidate, folder: Path, arguments: argparse.Namespace) -> Relay:

@@ -58,7 +58,8 @@ def test_what_is_wrong_with_the_outcomes_is_named(
 
 
 def test_judging_some_again_keeps_the_others() -> None:
-    old = matrix(outcome("dropper", killed_by="", failed=""), outcome("doubler"))
+    survivor = outcome("dropper", killed_by="", failed="")
+    old = matrix(survivor, outcome("doubler"), msgspec.structs.replace(survivor, seed=2))
     made = renewed(old, matrix(outcome("dropper"), outcome("new one")))
     assert [(each.name, each.killed_by) for each in made.selftest.outcomes] == [
         ("dropper", "FWD-1"),
