@@ -14,7 +14,7 @@ from torq_protocol.constants import HEADER_SIZE, MAX_STANDARD_VALUE, STANDARD_TL
 from .legality import FIXED_SIZES
 from .machine import sized_frame
 from .profile import Profile, rules_for
-from .program import Close, Connect, Finish, Frame, Item, Program, Resume, Sip, Stall, Step, Tlv, Write
+from .program import Close, Connect, Finish, Frame, Freeze, Item, Program, Resume, Sip, Stall, Step, Thaw, Tlv, Write
 
 
 def one_after_the_other(program: Program) -> Program:
@@ -25,6 +25,17 @@ def one_after_the_other(program: Program) -> Program:
             steps.append(step)
         if isinstance(step, Write) and step.stop is not None:
             steps.append(Finish(step.conn))
+    return Program(program.domain, tuple(steps))
+
+
+def each_in_its_own_write(program: Program) -> Program:
+    """The same frames, each in a write of its own that the relay has read before the next."""
+    steps: list[Step] = []
+    for step in program.steps:
+        if isinstance(step, Write) and step.stop is None:
+            steps += [Write(step.conn, (item,)) for item in step.items]
+        elif not isinstance(step, Freeze | Thaw):
+            steps.append(step)
     return Program(program.domain, tuple(steps))
 
 

@@ -203,7 +203,12 @@ SCENARIOS: dict[str, Scenario] = {
     "FWD-8": Scenario((f.ManyTlvs,), WHOLE, control=c.in_standard_tlvs, first=f.every_count),
     "FRAME-1": Scenario((f.Cuts,), (*WHOLE, o.duplicated), needs=cuts, first=f.every_cut),
     "FRAME-2": Scenario(
-        (f.Batches, f.Freezes, f.TinyBuffers), (*WHOLE, o.duplicated), steps=6, needs=coalesces, first=f.every_full_read
+        (f.Batches, f.Freezes, f.TinyBuffers),
+        (*WHOLE, o.duplicated),
+        steps=6,
+        needs=coalesces,
+        control=c.each_in_its_own_write,
+        first=f.every_full_read,
     ),
     "FRAME-3": Scenario(
         (f.Traffic, f.Joins, f.Interleaving),

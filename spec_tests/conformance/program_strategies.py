@@ -29,6 +29,11 @@ def rules_of(domain: str, profile: str = "reference") -> Rules:
 TLV_TYPES = st.one_of(st.integers(0, 254), st.sampled_from((0, 1, 19, 20, 39, 40, 46, 63, 79, 80, 119, 120, 200, 254)))
 
 
+def sent_frames(*programs: Program) -> list[Frame]:
+    """The frames of these programs, in the order of their steps."""
+    return [frame for program in programs for _, _, _, frame in program.frames()]
+
+
 def tlvs(types: st.SearchStrategy[int] = TLV_TYPES) -> st.SearchStrategy[Tlv]:
     sizes = st.one_of(st.sampled_from((0, 1, 8, 16, 24, 32, 40, 48, 255, 256)), st.integers(0, 300))
     return st.builds(Tlv, types, sizes, st.booleans())

@@ -10,16 +10,12 @@ from torq_conformance.errors import CutShortError
 from torq_conformance.executor import Executor
 from torq_conformance.history import History
 from torq_conformance.legality import Fate, fates_of
-from torq_conformance.program import Close, Connect, Frame, Program, Resume, Sip, Stall, Tlv, Write
+from torq_conformance.program import Close, Connect, Frame, Freeze, Program, Resume, Sip, Stall, Thaw, Tlv, Write
 from torq_conformance.scenarios import SCENARIOS
 from torq_conformance.verdict import Verdict
 
 from .judged_relays import judged, plan_for, relay, specimen
-from .program_strategies import rules_of
-
-
-def frames(program: Program) -> list[Frame]:
-    return [frame for _, _, _, frame in program.frames()]
+from .program_strategies import rules_of, sent_frames
 
 
 @pytest.mark.parametrize("name", ["DOM-1", "DOM-2", "VAL-1", "VAL-3"])
@@ -42,7 +38,7 @@ def test_a_program_made_valid_has_the_same_writes_and_is_forwarded_whole() -> No
     for program in f.every_domain(rules):
         valid = controls.all_valid(program)
         assert {fate for fate, _ in fates_of(valid, rules).values()} == {Fate.FORWARD}
-        assert [frame.size for frame in frames(valid)] == [frame.size for frame in frames(program)]
+        assert [frame.size for frame in sent_frames(valid)] == [frame.size for frame in sent_frames(program)]
 
 
 @given(st.lists(st.integers(0, 3_000), min_size=1, max_size=5))
@@ -50,7 +46,7 @@ def test_frames_in_standard_tlvs_are_valid_as_large_and_of_no_extended_tlv(sizes
     rules = rules_of("signal")
     frame = Frame(rules.number, tuple(Tlv(min(rules.types), size) for size in sizes))
     plain = controls.in_standard_tlvs(Program(rules.domain, (Connect(0), Write(0, (frame,)))))
-    (other,) = frames(plain)
+    (other,) = sent_frames(plain)
     assert other.size == frame.size
     assert all(tlv.encoded_size == tlv.size + 2 for tlv in other.tlvs)
     assert {fate for fate, _ in fates_of(plain, rules).values()} == {Fate.FORWARD}
@@ -62,7 +58,7 @@ def test_where_everybody_reads_the_same_frames_are_sent_and_nobody_stalls(name: 
     assert first
     for program in first(rules_of("signal")):
         control = controls.everybody_reads(program)
-        assert frames(control) == frames(program)
+        assert sent_frames(control) == sent_frames(program)
         assert not any(isinstance(step, Stall | Sip | Resume) for step in control.steps)
         assert all(step.reads for step in control.steps if isinstance(step, Connect))
 
@@ -72,16 +68,26 @@ def test_where_nobody_leaves_the_same_frames_are_sent() -> None:
     assert first
     for program in first(rules_of("signal")):
         control = controls.nobody_leaves(program)
-        assert frames(control) == frames(program)
+        assert sent_frames(control) == sent_frames(program)
         assert any(isinstance(step, Close) for step in program.steps)
         assert not any(isinstance(step, Close) for step in control.steps)
+
+
+def test_each_in_its_own_write_the_same_frames_are_sent_and_no_read_takes_two() -> None:
+    first = SCENARIOS["FRAME-2"].first
+    assert first
+    for program in first(rules_of("signal")):
+        control = controls.each_in_its_own_write(program)
+        assert sent_frames(control) == sent_frames(program)
+        assert all(len(step.items) == 1 for step in control.steps if isinstance(step, Write))
+        assert not any(isinstance(step, Freeze | Thaw) for step in control.steps)
 
 
 def test_a_control_that_the_time_cuts_short_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     play = Executor.play
 
     def played(executor: Executor, program: Program) -> History:
-        if any(len(frame.tlvs) > 1 and frame.tlvs[0] == Tlv(frame.tlvs[0].type, 255) for frame in frames(program)):
+        if any(len(frame.tlvs) > 1 and frame.tlvs[0] == Tlv(frame.tlvs[0].type, 255) for frame in sent_frames(program)):
             raise CutShortError("the time was over")
         return play(executor, program)
 

@@ -7,19 +7,31 @@ import msgspec
 import pytest
 
 from spec_tests.conformance.judged_relays import relay, specimen
-from spec_tests.conformance.program_strategies import DOMAINS, rules_of
-from spec_tests.conformance.rare_mutants import BY_A_TABLE, TABLES
+from spec_tests.conformance.program_strategies import DOMAINS, rules_of, sent_frames
 from torq_conformance import features as f
 from torq_conformance import wire
 from torq_conformance.executor import Executor
 from torq_conformance.features.tables import PROGRAM_BYTES, SEQUENCES
 from torq_conformance.legality import Fate, fates_of
-from torq_conformance.program import Connect, Frame, Idle, Program, Raw, Write
+from torq_conformance.program import Connect, Idle, Program, Raw, Write
 from torq_conformance.requirements import requirements
 from torq_conformance.scenarios import SCENARIOS
+from torq_conformance.specimens import mutants
+from torq_conformance.specimens.mutants.table import TABLE
 from torq_conformance.target import SpawnedTarget
-from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES
+from torq_protocol.constants import MAGIC_BYTES
 
+mutants.load()
+SLOW = ("CONN-3", "ISO-2", "ISO-3", "ISO-4")  # a silence of more than a second, and floods
+TABLES = [name for name, scenario in SCENARIOS.items() if scenario.first and name not in SLOW]
+RARE_STATES = ("rare_states", "combined_states", "long_acquaintance")
+BY_A_TABLE = {
+    row.name: row.catches[0]
+    for row in TABLE.values()
+    if row.part.__module__.rpartition(".")[2] in RARE_STATES
+    and row.catches[0] in (*TABLES, "CONN-3", "ISO-3")
+    and "signal" in row.domains
+}
 FILLING = ("ISO-1", "ISO-5")  # queues, up to their bounds
 
 
@@ -59,69 +71,73 @@ def test_a_wrong_relay_that_chance_misses_is_found_by_a_table(mutant: str, name:
 def test_a_table_overflows_no_queue(name: str) -> None:
     rules = rules_of("signal")
     for program in first(name, "signal"):
-        sent = frames(program)
+        sent = sent_frames(program)
         assert len(sent) <= rules.queue_frames
         assert sum(frame.size for frame in sent) <= PROGRAM_BYTES
 
 
-def frames(*programs: Program) -> list[Frame]:
-    return [frame for program in programs for _, _, _, frame in program.frames()]
-
-
 def test_dom_1_every_domain_is_in_its_table() -> None:
-    assert {frame.domain for frame in frames(*f.every_domain(rules_of("execution")))} == set(range(256))
+    assert {frame.domain for frame in sent_frames(*f.every_domain(rules_of("execution")))} == set(range(256))
 
 
 def test_dom_4_every_type_is_in_its_table_in_both_forms() -> None:
-    seen = {(tlv.type, tlv.extended) for frame in frames(*f.every_type(rules_of("signal"))) for tlv in frame.tlvs}
+    seen = {(tlv.type, tlv.extended) for frame in sent_frames(*f.every_type(rules_of("signal"))) for tlv in frame.tlvs}
     assert seen == {(number, extended) for number in range(256) for extended in (False, True)}
 
 
 def test_fwd_3_every_value_of_the_flags_and_edges_of_sequences_are_in_its_table() -> None:
-    table = frames(*f.every_header(rules_of("signal")))
+    table = sent_frames(*f.every_header(rules_of("signal")))
     assert {frame.flags for frame in table} == set(range(256))
     assert {frame.sequence for frame in table} == {None, *SEQUENCES}
 
 
 def test_val_1_every_bit_of_a_checksum_is_wrong_in_its_table() -> None:
     programs = f.every_wrong_bit(rules_of("signal"))
-    assert {frame.bit for frame in frames(*programs) if frame.checksum == "one-bit"} == set(range(32))
+    assert {frame.bit for frame in sent_frames(*programs) if frame.checksum == "one-bit"} == set(range(32))
 
 
 def test_val_4_every_version_source_and_size_about_a_fixed_one_is_in_its_table() -> None:
     rules = rules_of("execution")
     programs = f.every_strange_field(rules)
-    assert {frame.version for frame in frames(*programs)} == set(range(256))
-    assert {frame.source for frame in frames(*programs)} == {None, *range(256)}
+    assert {frame.version for frame in sent_frames(*programs)} == set(range(256))
+    assert {frame.source for frame in sent_frames(*programs)} == {None, *range(256)}
     fates = [fate for program in programs for fate, _ in fates_of(program, rules).values()]
     assert set(fates) == {Fate.FORWARD, Fate.REFUSE}
 
 
 def test_fwd_7_about_every_size_of_a_buffer_a_frame_is_in_its_table() -> None:
-    sizes = {frame.size for frame in frames(*f.every_size(rules_of("signal")))}
+    sizes = {frame.size for frame in sent_frames(*f.every_size(rules_of("signal")))}
     assert {34, 301, 4_095, 4_096, 4_097, 65_536, 65_568, 131_072, 1_048_575, 1_048_576} <= sizes
     assert max(sizes) == 1_048_576
 
 
 def test_val_5_headers_of_other_domains_that_announce_too_much_are_in_its_table() -> None:
     rules = rules_of("signal")
-    too_large = [frame for frame in frames(*f.every_cut_around_garbage(rules)) if (frame.claim or 0) > 1_000_000]
+    too_large = [frame for frame in sent_frames(*f.every_cut_around_garbage(rules)) if (frame.claim or 0) > 1_000_000]
     assert {frame.domain for frame in too_large} == {0, 1, 2, 3, 255}
 
 
 def test_val_5_what_is_a_frame_but_for_one_byte_of_its_magic_is_in_its_table() -> None:
-    rules = rules_of("signal")
     wrong_at = set[int]()
-    for program in f.every_cut_around_garbage(rules):
-        for step in program.steps:
-            for item in step.items if isinstance(step, Write) else ():
-                if isinstance(item, Raw) and len(data := bytes.fromhex(item.bytes)) > HEADER_SIZE:
-                    places = [place for place in range(4) if data[place] != MAGIC_BYTES[place]]
-                    mended = MAGIC_BYTES + data[4:]
-                    if len(places) == 1 and wire.checksum(data) == int.from_bytes(data[28:32], "little"):
-                        assert wire.decode(mended, rules.max_message_size)[1] == len(mended)
-                        wrong_at.update(places)
+    for data in raw_bytes(*f.every_cut_around_garbage(rules_of("signal"))):
+        places = [place for place in range(4) if data[place] != MAGIC_BYTES[place]]
+        if len(places) == 1 and is_one_frame(MAGIC_BYTES + data[4:]) and has_its_checksum(data):
+            wrong_at.update(places)
     assert wrong_at == {0, 1, 2, 3}
+
+
+def raw_bytes(*programs: Program) -> list[bytes]:
+    writes = [step for program in programs for step in program.steps if isinstance(step, Write)]
+    return [bytes.fromhex(item.bytes) for step in writes for item in step.items if isinstance(item, Raw)]
+
+
+def is_one_frame(data: bytes) -> bool:
+    frames, used, _ = wire.decode(data, len(data))
+    return len(frames) == 1 and used == len(data)
+
+
+def has_its_checksum(data: bytes) -> bool:
+    return wire.checksum(data) == int.from_bytes(data[28:32], "little")
 
 
 def test_conn_3_each_silence_is_of_one_that_never_spoke_and_of_one_that_did() -> None:

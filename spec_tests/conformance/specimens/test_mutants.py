@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from spec_tests.conformance.rare_mutants import BY_A_TABLE
 from spec_tests.conformance.specimens.black_box_checks import CHECKS, Check, Subject
 from spec_tests.conformance.specimens.specimen_process import DOMAIN_NAMES, Specimen, plain
+from torq_conformance.specimens import mutants
 from torq_conformance.specimens.mutants.table import TABLE, Mutant
 
+mutants.load()
 NUMBERS = {name: number for number, name in DOMAIN_NAMES.items()}
 MUTANT_PATIENCE_S = 0.4
-ROWS = [row for row in TABLE.values() if row.name not in BY_A_TABLE]  # the others are in the tests of the tables
 THREADS = 4  # they mostly wait for what never comes
 
 # Faults that show in the first exchange of all, so that not even one plain frame comes through as it should.
@@ -57,9 +57,9 @@ def test_every_id_of_the_table_is_a_requirement() -> None:
     assert cited <= (published or set(CHECKS))
 
 
-@pytest.mark.parametrize("section", sorted({section_of(row) for row in ROWS}))
+@pytest.mark.parametrize("section", sorted({section_of(row) for row in TABLE.values()}))
 def test_each_mutant_is_caught_by_the_first_requirement_it_names(section: str) -> None:
-    rows = [row for row in ROWS if section_of(row) == section and shows_here(row)]
+    rows = [row for row in TABLE.values() if section_of(row) == section and shows_here(row)]
     with ThreadPoolExecutor(THREADS) as threads:
         caught = dict(zip((row.name for row in rows), threads.map(is_caught, rows), strict=True))
     assert caught == {row.name: True for row in rows}

@@ -1,5 +1,7 @@
 """VAL: wrong checksums, malformed payloads, and bytes that are no frames."""
 
+import zlib
+
 from spec_tests.conformance.specimens.black_box_checks.subject import (
     FIXED_SIZES,
     MAX_SIZE,
@@ -55,13 +57,21 @@ def oversize(subject: Subject, size: int) -> bytes:
     return subject.valid(1)[:24] + (size - 32).to_bytes(4, "little") + bytes(4)
 
 
+def other_magic(own: bytes, place: int) -> bytes:
+    """The frame with another byte at this place of its magic, and the checksum that belongs to it then."""
+    head = bytearray(own[:28])
+    head[place] ^= 1
+    return bytes(head) + zlib.crc32(own[32:], zlib.crc32(head)).to_bytes(4, "little") + own[32:]
+
+
 @check("VAL-5", "VAL-6", "CONN-1")
 def what_is_no_frame_ends_its_connection_and_no_other(subject: Subject) -> None:
     own = subject.valid(1)
-    bads = (GARBAGE, oversize(subject, MAX_SIZE + 1), oversize(subject, 1 << 30), b"hello\n")
+    too_large = (oversize(subject, size) for size in (MAX_SIZE + 1, 1 << 30, 1 << 32))
+    bads = (GARBAGE, *too_large, b"hello\n", *(other_magic(own, place) for place in range(4)))
     with subject.start("--on-framing-error", "close") as relay:
         clients = relay.joined(2, subject.ping)
-        for bad in bads * 2:
+        for bad in bads:
             culprit = relay.connect()
             culprit.send(subject.ping)
             for client in [*clients, culprit]:
