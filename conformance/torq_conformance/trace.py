@@ -16,7 +16,7 @@ import msgspec
 
 from .counting import counted, inflected
 from .diagram import RELAY, Diagram, Event
-from .history import History, Peer, Sent
+from .history import History, Peer, Sent, Stalled
 from .narrate import frames_in, stalled_to_the_end, step_words
 from .oracles import Finding
 from .program import (
@@ -47,6 +47,7 @@ MAX_COLUMNS = 6
 MAX_EVENTS = 40
 MAX_PIECES = 4
 MAX_RECEIPTS = 12
+MAX_MISSING = 4
 MAX_NOTE = 80
 
 NEVER = {"unserved": "nothing at all", "kept": "never closed"}
@@ -141,6 +142,7 @@ def _moments(program: Program, history: History) -> list[float]:
     for sent in history.sent:
         by_step.setdefault(sent.step, sent)
     finished = {sent.conn: sent for sent in history.sent}
+    stalls = _StallsInOrder(history)
     for position, step in enumerate(program.steps):
         moment: float | None = None
         if isinstance(step, Connect) and step.conn in history.peers:
@@ -149,6 +151,10 @@ def _moments(program: Program, history: History) -> list[float]:
             moment = by_step[position].begun
         elif isinstance(step, Finish) and step.conn in finished and finished[step.conn].tick:
             moment = finished[step.conn].tick - 0.5
+        elif isinstance(step, Stall):
+            moment = stalls.begun(step.conn)
+        elif isinstance(step, Resume):
+            moment = stalls.ended(step.conn)
         known.append(moment)
     last = max((received.tick for peer in history.peers.values() for received in peer.received), default=0)
     following: float = last + 0.5
@@ -161,6 +167,27 @@ def _moments(program: Program, history: History) -> list[float]:
             seen_known = True
         following = min(following, known[position] or 0) if seen_known else following
     return list(accumulate((moment or 0 for moment in known), max))
+
+
+class _StallsInOrder:
+    """Which of a connection's stalls a step begins or ends; a step that changes nothing has none."""
+
+    def __init__(self, history: History) -> None:
+        self._to_come = {
+            peer.conn: iter([stall for stall in peer.stalls if not stall.reading]) for peer in history.peers.values()
+        }
+        self._current: dict[int, Stalled] = {}
+
+    def begun(self, conn: int) -> float | None:
+        stall = None if conn in self._current else next(self._to_come.get(conn, iter(())), None)
+        if stall is None:
+            return None
+        self._current[conn] = stall
+        return stall.begun
+
+    def ended(self, conn: int) -> float | None:
+        stall = self._current.pop(conn, None)
+        return stall.ended - 0.5 if stall and stall.ended else None
 
 
 def _trailing(step: Step, program: Program, position: int, history: History, last: float) -> float:
@@ -293,23 +320,26 @@ def _bytes(data: bytes) -> str:
 
 
 def _missing(history: History, findings: list[Finding]) -> Iterator[Event]:
-    """What never came, for each finding that says so."""
+    """What never came, for each finding that says so; many frames that one receiver lacks are one event."""
     by_number = history.by_number()
-    labels = dict.fromkeys(
-        (f"{by_number[number]} never came", connection_name(conn))
-        for finding in findings
-        if finding.kind in ("lost", "dropped")
-        for number in finding.frames
-        if number in by_number
-        for conn in finding.conns
-    )
-    labels |= dict.fromkeys(
+    lacking: dict[int, set[int]] = {}
+    for finding in findings:
+        if finding.kind in ("lost", "dropped"):
+            for conn in finding.conns:
+                lacking.setdefault(conn, set()).update(by_number.keys() & set(finding.frames))
+    for conn, numbers in lacking.items():
+        names = [str(by_number[number]) for number in sorted(numbers)]
+        if len(names) > MAX_MISSING:
+            names = [f"{names[0]} ... {names[-1]} ({len(names)} frames)"]
+        for label in names:
+            yield Event("missing", f"{label} never came", connection_name(conn), marked=True)
+    nothing = dict.fromkeys(
         (NEVER[finding.kind], connection_name(conn))
         for finding in findings
         if finding.kind in NEVER
         for conn in finding.conns
     )
-    yield from (Event("missing", label, name, marked=True) for label, name in labels)
+    yield from (Event("missing", label, name, marked=True) for label, name in nothing)
 
 
 def _joined(events: list[Event]) -> Iterator[Event]:

@@ -90,6 +90,20 @@ def test_who_is_resumed_by_a_step_does_not_read_again_twice() -> None:
     assert [event.label for event in events if "reads again" in event.label] == ["reads again"]
 
 
+def test_what_a_stalled_client_gets_stands_behind_its_reading_again() -> None:
+    labels = [(event.connection, event.label) for event in diagram_of(shown_runs.newest_dropped(resumes=True)).events]
+    in_order = [("B", "stops reading"), ("A", "A0 ... A4 (5 frames)"), ("B", "reads again"), ("B", "A0")]
+    assert sorted(in_order, key=labels.index) == in_order
+
+
+def test_many_frames_that_one_client_lacks_are_one_event() -> None:
+    program = Program("signal", (Connect(0), Connect(1), Write(0, (shown_runs.frame(),) * 500)))
+    shown = counterexample(program)
+    shown.findings = [Finding("lost", f"frame A{n} at B", "it never came", (n,), (1,)) for n in range(3, 400)]
+    missing = [(event.connection, event.label) for event in diagram_of(shown).events if event.kind == "missing"]
+    assert missing == [("B", "A3 ... A399 (397 frames) never came")]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     program=programs(),
