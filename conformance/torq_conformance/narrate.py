@@ -279,6 +279,8 @@ def evidence(result: Result) -> str:
         if shown.runs and all(isinstance(step, Act) for step in shown.program.steps):
             return f"the check fails {shown.failures} of {counted(shown.runs, 'time')}{listed}"
         found = f"a program of {counted(len(shown.program.steps), 'step')}"
+        if not shown.minimal:
+            found += ", perhaps not minimal (--shrink-budget was used up),"
         if not shown.runs:
             return f"{found} failed once; {result.reason or 'not confirmed'}"
         after = counted(result.evidence["programs"], "program")

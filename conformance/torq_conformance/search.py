@@ -76,6 +76,7 @@ class Search:
         self._ever_smaller: list[Counterexample] = []
         self._runs_per_candidate = 1
         self._shrink_deadline = math.inf
+        self._shrunk_to_the_end = True
         self._first_seen_after = ""
 
     def run(self) -> Result:
@@ -94,6 +95,7 @@ class Search:
             stopped = "; the time budget ended the search"
         if self._ever_smaller:
             best = self._ever_smaller[0] if self._plan.first_failure_only else self._stamped()
+            best.minimal = self._shrunk_to_the_end
             result.counterexample = best
             result.verdict = Verdict.FAIL if best.deterministic else Verdict.FLAKY
         elif result.exercised == 0:
@@ -234,6 +236,7 @@ class Search:
             progress = False
             for candidate in simpler_programs(self._ever_smaller[-1].program):
                 if time.monotonic() > self._shrink_deadline:
+                    self._shrunk_to_the_end = False
                     return
                 if self._fails(candidate):
                     progress = True

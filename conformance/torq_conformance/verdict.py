@@ -28,7 +28,8 @@ class Verdict(Enum):
 class Counterexample:
     """The smallest failing program found, what it shows, and how often it does.
 
-    ``served_before`` is, in words, what the relay had served when a program of this failure first failed.
+    ``served_before`` is, in words, what the relay had served when a program of this failure first failed;
+    ``minimal`` says that nothing can be taken away from it: false where the shrink budget ended before that was known.
     """
 
     requirement: str
@@ -38,6 +39,7 @@ class Counterexample:
     failures: int = 0
     runs: int = 0
     served_before: str = ""
+    minimal: bool = True
 
     @property
     def deterministic(self) -> bool:

@@ -1,6 +1,9 @@
 """The search for a minimal program: what is reported when shrinking went too far."""
 
+import pytest
+
 from torq_conformance.history import History
+from torq_conformance.narrate import evidence
 from torq_conformance.oracles import Finding
 from torq_conformance.plan import Observer
 from torq_conformance.program import Program
@@ -9,7 +12,7 @@ from torq_conformance.scenarios import SCENARIOS
 from torq_conformance.search import STAMP_RUNS, Search
 from torq_conformance.verdict import Counterexample, Verdict
 
-from .judged_relays import plan_for, relay, specimen
+from .judged_relays import judged, plan_for, relay, specimen
 
 
 class Fading(Search):
@@ -37,3 +40,12 @@ def test_a_small_program_that_fails_no_more_gives_way_to_a_larger_one_that_alway
     assert result.counterexample is not None
     assert len(result.counterexample.program.steps) == search.longest > 2
     assert (result.counterexample.failures, result.counterexample.runs) == (STAMP_RUNS, STAMP_RUNS)
+
+
+@pytest.mark.parametrize(("shrink_seconds", "minimal"), [(0.0, False), (30.0, True)])
+def test_a_program_that_was_not_shrunk_to_the_end_says_so(shrink_seconds: float, minimal: bool) -> None:
+    with relay(specimen("correct", "signal", "--mutant", "drop-last-of-batch")) as target:
+        result = judged(target, plan_for("FWD-1", shrink_seconds=shrink_seconds))["FWD-1"]
+    assert result.counterexample is not None
+    assert result.counterexample.minimal is minimal
+    assert ("perhaps not minimal" in evidence(result)) is not minimal

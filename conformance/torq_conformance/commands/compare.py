@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 
 import click
@@ -10,6 +11,8 @@ from ..exits import Exit
 from ..reports.model import Report, load_report
 
 COLOURS = {"newly failing": "red", "no longer judged": "yellow", "rate changed": "magenta", "newly passing": "green"}
+MOST_ALONE = 3
+"""Changes of the same words that have a line each; more share one, as where one of the runs judged a part."""
 
 
 @click.command("compare")
@@ -26,7 +29,7 @@ def command(old: Path, new: Path) -> int:
     \b
     Exit codes: 0 nothing newly fails; 1 something newly fails; 2 a file is no report; 3 a MUST is no longer judged.
     """
-    from ..reports.comparison import KINDS, changes
+    from ..reports.comparison import changes
 
     before, after = load_report(old), load_report(new)
     for file, report in ((old, before), (new, after)):
@@ -36,10 +39,14 @@ def command(old: Path, new: Path) -> int:
     for name, was, now in _settings(before, after):
         click.echo(f"note: {name} differs: {was} and {now}")
     found = changes(before, after)
-    for kind in KINDS:
-        for change in (each for each in found if each.kind == kind):
-            title = click.style(f"{kind:<18}", fg=COLOURS.get(kind))
-            click.echo(f"{title}{change.id:<9}{change.level:<7}{change.words}")
+    for (kind, level, words), alike in groupby(found, key=lambda change: (change.kind, change.level, change.words)):
+        title = click.style(f"{kind:<18}", fg=COLOURS.get(kind))
+        identifiers = [change.id for change in alike]
+        if len(identifiers) > MOST_ALONE:
+            click.echo(f"{title}{len(identifiers):<9}{level:<7}{words}: {', '.join(identifiers)}")
+            continue
+        for identifier in identifiers:
+            click.echo(f"{title}{identifier:<9}{level:<7}{words}")
     if not found:
         click.echo("nothing changed")
     kinds = {change.kind for change in found}

@@ -27,9 +27,10 @@ KINDS = ("newly failing", "no longer judged", "rate changed", "otherwise changed
 
 
 def changes(old: Report, new: Report) -> list[Change]:
-    """Every change, in the order of KINDS."""
+    """Every change, in the order of KINDS; those of the same level and words stand together."""
     found = list(_changes(old, new))
-    return sorted(found, key=lambda change: KINDS.index(change.kind))
+    first = {(change.kind, change.level, change.words): place for place, change in reversed([*enumerate(found)])}
+    return sorted(found, key=lambda each: (KINDS.index(each.kind), first[each.kind, each.level, each.words]))
 
 
 def _changes(old: Report, new: Report) -> Iterator[Change]:

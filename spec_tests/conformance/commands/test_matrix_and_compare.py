@@ -79,6 +79,12 @@ def test_a_matrix_without_output_goes_to_the_terminal(tmp_path: Path, capsys: py
         (some(), some(without="DOM-5"), 3, "no longer judged  DOM-5"),
         (some(without="DOM-5"), some(), 0, "newly judged      DOM-5"),
         (some(), some(ord_2=(1, 20), without="DOM-5"), 1, "newly failing"),
+        (
+            some(),
+            [passing("FWD-1")],
+            3,
+            "no longer judged  4        MUST   PASS -> not in the report: FWD-2, ORD-2, DOM-5, VAL-6",
+        ),
     ],
 )
 def test_compare_names_what_changed_and_fails_on_what_newly_fails(
