@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 import select
 import socket
+import time
 from collections.abc import Iterator
 from itertools import islice
 
 from . import wire
 from .ending import Ending
+from .errors import CutShortError
 from .history import History, Sent
 from .legality import BEHIND_AN_ERROR, Fate, fate_of
 from .profile import Rules
@@ -45,12 +47,13 @@ class Executor:
         self._patience = patience or Patience()
         self._served = False
         self.deadline = math.inf
-        """The moment (of the monotonic clock) at which a flood is given up."""
+        """The moment (of the monotonic clock) at which floods and silences are given up."""
 
     def play(self, program: Program) -> History:
         """Run a program to its end.
 
-        Raises TargetError when the relay cannot be reached at all, CutShortError when its deadline ends a flood.
+        Raises TargetError when the relay cannot be reached at all, CutShortError when its deadline leaves no time for a
+        flood or a silence.
         """
         play = _Play(self._target, self._rules, program, self._patience)
         play.served = self._served
@@ -98,7 +101,7 @@ class _Play(Ending):
                 case Close(conn=conn, reset=reset):
                     self._leave(conn, reset=reset)
                 case Idle(milliseconds=milliseconds):
-                    self._pump_for(milliseconds / 1000)
+                    self._idle(milliseconds / 1000)
                 case _:
                     self.play_fault(step, position, [number for number, _, _, _ in frames])
             if self._crashed():
@@ -113,6 +116,11 @@ class _Play(Ending):
         if self._crashed():
             history.remains = list(self._remains())
         return history
+
+    def _idle(self, seconds: float) -> None:
+        if time.monotonic() + seconds > self.deadline:
+            raise CutShortError(f"no time was left for a silence of {seconds:g} s")
+        self._pump_for(seconds)
 
     def _connect(self, conn: int, *, joining: bool) -> None:
         if conn in self._links:

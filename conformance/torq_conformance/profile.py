@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -26,7 +26,8 @@ Domain = Literal["market_data", "signal", "execution"]
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The settings of spec/relay.md that a target runs with. Sizes in bytes, timeouts in seconds.
 
-    ``max_connections`` and ``partial_frame_timeout`` are None where the relay sets no such limit.
+    ``max_connections`` and ``partial_frame_timeout`` are None where the relay sets no such limit. ``idle_seconds`` is
+    how long clients are silent, or do not read: a right relay has no limit for that.
 
     ``granularity`` is what the relay forwards as a whole: frames, or whatever a read returned. Where it is reads, two
     senders' bytes may mix, so one client does all the sending.
@@ -50,6 +51,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     queue_bytes: int = 64 * 1024 * 1024
     partial_frame_timeout: float | None = None
     drain_timeout: float = 5.0
+    idle_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 2.5
     not_promised: dict[str, str] = {}
 
 
@@ -78,6 +80,7 @@ class Rules(msgspec.Struct, frozen=True):
     queue_bytes: int
     socket_bytes: int = UNIX_SOCKET_BYTES
     max_connections: int | None = None
+    idle_seconds: float = 2.5
 
     @property
     def types(self) -> range:
@@ -126,6 +129,7 @@ def rules_for(profile: Profile, name: str) -> Rules:
         queue_frames=profile.queue_frames,
         queue_bytes=profile.queue_bytes,
         max_connections=profile.max_connections,
+        idle_seconds=profile.idle_seconds,
     )
 
 

@@ -280,7 +280,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "ISO-2": Scenario((f.Stalls,), (i.unbounded,), steps=4, needs=overflows, cost=20, first=f.overflows_in_bytes),
     "ISO-3": Scenario(
-        (f.Stalls,), (i.overflow_policy_broken,), steps=6, needs=overflows, cost=10, first=f.overflows_in_bytes
+        (f.Stalls,), (i.overflow_policy_broken,), steps=6, needs=overflows, cost=10, first=f.overflows_for_long
     ),
     "ISO-4": Scenario(
         (f.Stalls,),

@@ -91,8 +91,8 @@ class Search:
             self._generate()
         except _Found:
             pass
-        except _OutOfTime:
-            stopped = "; the time budget ended the search"
+        except _OutOfTime as ended:
+            stopped = "; ".join(("", "the time budget ended the search", *ended.args))
         if self._ever_smaller:
             best = self._ever_smaller[0] if self._plan.first_failure_only else self._stamped()
             best.minimal = self._shrunk_to_the_end
@@ -173,8 +173,8 @@ class Search:
         """Play a program; a relay that it ends is started again. Raises TargetError where that cannot be."""
         try:
             history = self._executor.play(program)
-        except CutShortError:
-            raise _OutOfTime from None
+        except CutShortError as error:
+            raise _OutOfTime(str(error)) from None
         except TargetError as error:
             if not self._target.restartable:
                 raise

@@ -119,7 +119,7 @@ def show_first_screen(out: Console, plan: Plan, target: str, reports: Iterable[s
         [
             ("target", target),
             ("domain", plan.domain),
-            ("profile", f"{plan.profile.name}: {plan.profile.description}"),
+            ("profile", ": ".join(filter(None, (plan.profile.name, plan.profile.description)))),
             ("judging", f"{counted(len(plan.requirements), 'requirement')}: {names}"),
             (
                 "effort",

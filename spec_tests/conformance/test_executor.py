@@ -1,5 +1,6 @@
 """Programs played over real sockets: what the history says is what happened."""
 
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 from spec_tests.conformance.judged_relays import found, played, relay, specimen
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.address import Address
-from torq_conformance.errors import TargetError
+from torq_conformance.errors import CutShortError, TargetError
 from torq_conformance.executor import Executor
 from torq_conformance.features import every_cut_around_garbage
 from torq_conformance.legality import fates_of
@@ -44,6 +45,13 @@ def test_every_frame_of_a_program_reaches_every_client_of_a_correct_relay(correc
     assert [received.number for received in history.peers[0].received] == [0, 1, 2]
     assert all(sent.whole and sent.certain for sent in history.sent)
     assert (history.crash, history.stuck, history.broken) == ("", "", set())
+
+
+def test_a_silence_for_which_no_time_is_left_does_not_begin(correct: SpawnedTarget) -> None:
+    executor = Executor(correct, rules_of("signal"))
+    executor.deadline = time.monotonic() + 60.0
+    with pytest.raises(CutShortError, match="no time was left for a silence of 3600 s"):
+        executor.play(Program("signal", (Connect(0), Idle(3_600_000), Write(0, (OWN,)))))
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from .frames import (
     UnusualHeaders,
     ZeroChecksums,
 )
-from .queues import fills_to_the_brim, overflows_in_bytes, overflows_twice
+from .queues import fills_to_the_brim, overflows_for_long, overflows_in_bytes, overflows_twice
 from .refused import (
     MANY_KINDS,
     Checksums,
@@ -146,6 +146,7 @@ __all__ = [
     "leaves_within_what_others_do",
     "long_stream",
     "others_of_two_that_stall",
+    "overflows_for_long",
     "overflows_in_bytes",
     "overflows_twice",
     "repeats",

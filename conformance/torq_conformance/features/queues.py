@@ -7,7 +7,7 @@ frames and in bytes, and below both bounds nothing may be missing.
 from __future__ import annotations
 
 from ..profile import Rules
-from ..program import Connect, Flood, Frame, Program, Resume, Stall, Step, Sync
+from ..program import Connect, Flood, Frame, Idle, Program, Resume, Stall, Step, Sync
 from .tables import own, sized
 
 READ_BEFORE = 2_400
@@ -40,6 +40,17 @@ def overflows_in_bytes(rules: Rules) -> tuple[Program, ...]:
     if _bytes_beyond(rules) > MOST_TO_HOLD or count > rules.queue_frames:
         return ()
     return (_program(rules, Flood(0, large, count + 3)),)
+
+
+def overflows_for_long(rules: Rules) -> tuple[Program, ...]:
+    """The same, its client not reading for as long as the profile says, unless it may be closed anyhow (ISO-3)."""
+    if rules.overflow != "drop_oldest":
+        return overflows_in_bytes(rules)
+    idle = Idle(round(rules.idle_seconds * 1000))
+    return tuple(
+        Program(program.domain, (*program.steps[:-2], idle, *program.steps[-2:]))
+        for program in overflows_in_bytes(rules)
+    )
 
 
 def _below_the_bounds(rules: Rules, frame: Frame) -> Flood:

@@ -58,8 +58,10 @@ CUTS_OF_LARGE = (1, 4, 20, 24, 28, 31, 32, 33, 40_000)
 HEADERS = 3_000
 """Header-only frames of one write: more than a system call takes pieces, and than a read of 64 KiB holds."""
 SEQUENCES = (0, 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
-SILENCES_MS = (1_150, 2_500)
-"""Silences that a relay may take for the end of a client; the short one first, for what fails there fails sooner."""
+SHORT_SILENCE_MS = 1_150
+"""A silence that a hasty relay takes for the end of a client."""
+LONGER = 3
+"""How many times longer the next silence is: what a short one shows needs no long one."""
 LONG_STREAM = 300
 """Frames of one client: more than a counter of one byte tells apart."""
 LONGER_STREAM = 2**16 + 400
@@ -96,11 +98,21 @@ def programs_of(rules: Rules, writes: Iterable[Write]) -> tuple[Program, ...]:
 # --- frames that must be forwarded ----------------------------------------------------------------------------------
 
 
+def silences_ms(rules: Rules) -> list[int]:
+    """Silences up to that of the profile, the shortest first."""
+    silences = [round(rules.idle_seconds * 1000)]
+    while silences[-1] > LONGER * SHORT_SILENCE_MS:
+        silences.append(silences[-1] // LONGER)
+    if silences[-1] > SHORT_SILENCE_MS:
+        silences.append(SHORT_SILENCE_MS)
+    return silences[::-1]
+
+
 def silence_and_speech(rules: Rules) -> tuple[Program, ...]:
     """Clients that are silent for more than a second, before or after they speak, and one that hardly ends (CONN-3)."""
     one, other, third = (Write(conn, (own(rules),)) for conn in range(3))
     silences: list[tuple[Step, ...]] = [
-        (one, third, Idle(milliseconds), other, one, third) for milliseconds in SILENCES_MS
+        (one, third, Idle(milliseconds), other, one, third) for milliseconds in silences_ms(rules)
     ]
     speech = Program(rules.domain, (Connect(0), Connect(1), Flood(0, own(rules), LONGER_STREAM), one, other))
     return (*(Program(rules.domain, (*map(Connect, range(3)), *steps)) for steps in silences), speech)

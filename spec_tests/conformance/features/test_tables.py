@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import pairwise
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spec_tests.conformance.judged_relays import relay, specimen
 from spec_tests.conformance.program_strategies import DOMAINS, rules_of, sent_frames
@@ -13,6 +16,7 @@ from torq_conformance import wire
 from torq_conformance.executor import Executor
 from torq_conformance.features.tables import PROGRAM_BYTES, SEQUENCES
 from torq_conformance.legality import Fate, fates_of
+from torq_conformance.profile import Rules
 from torq_conformance.program import Connect, Idle, Program, Raw, Write
 from torq_conformance.requirements import requirements
 from torq_conformance.scenarios import SCENARIOS
@@ -35,10 +39,10 @@ BY_A_TABLE = {
 FILLING = ("ISO-1", "ISO-5")  # queues, up to their bounds
 
 
-def first(name: str, domain: str) -> tuple[Program, ...]:
+def first(name: str, rules: Rules) -> tuple[Program, ...]:
     table = SCENARIOS[name].first
     assert table is not None
-    return table(rules_of(domain))
+    return table(rules)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,7 @@ def test_no_table_accuses_a_right_relay(right_relays: dict[str, SpawnedTarget], 
     if requirements()[name].binds(domain) and (domain == "execution" or name not in FILLING):
         rules = rules_of(domain)
         executor = Executor(right_relays[domain], rules)
-        for program in first(name, domain):
+        for program in first(name, rules):
             history = executor.play(program)
             assert SCENARIOS[name].exercised(program, history, rules)
             assert SCENARIOS[name].judge(history, rules) == []
@@ -64,13 +68,13 @@ def test_a_wrong_relay_that_chance_misses_is_found_by_a_table(mutant: str, name:
     rules = rules_of("signal")
     with relay(specimen("correct", "signal", "--mutant", mutant)) as target:
         executor = Executor(target, rules)
-        assert any(SCENARIOS[name].judge(executor.play(program), rules) for program in first(name, "signal"))
+        assert any(SCENARIOS[name].judge(executor.play(program), rules) for program in first(name, rules))
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name not in FILLING])
 def test_a_table_overflows_no_queue(name: str) -> None:
     rules = rules_of("signal")
-    for program in first(name, "signal"):
+    for program in first(name, rules):
         sent = sent_frames(program)
         assert len(sent) <= rules.queue_frames
         assert sum(frame.size for frame in sent) <= PROGRAM_BYTES
@@ -150,16 +154,34 @@ def test_conn_3_each_silence_is_of_one_that_never_spoke_and_of_one_that_did() ->
         assert {(Write, 0), (Write, 1), (Write, 2)} <= set(kinds[idle:])
 
 
+@given(seconds=st.floats(1, 3600))
+def test_conn_3_silences_grow_up_to_that_of_the_profile(seconds: float) -> None:
+    rules = msgspec.structs.replace(rules_of("signal"), idle_seconds=seconds)
+    programs = f.silence_and_speech(rules)
+    silences = [step.milliseconds for program in programs for step in program.steps if isinstance(step, Idle)]
+    assert silences[0] <= 1_150
+    assert silences[-1] == round(seconds * 1000)
+    assert all(shorter < longer <= 4 * shorter for shorter, longer in pairwise(silences))
+
+
 @pytest.mark.parametrize("policy", ["drop_oldest", "disconnect", "backpressure"])
 def test_iso_3_a_queue_that_overflows_in_bytes_accuses_no_right_relay(policy: str) -> None:
-    rules = msgspec.structs.replace(rules_of("signal"), overflow=policy, queue_bytes=2_000_000)
+    rules = msgspec.structs.replace(rules_of("signal"), overflow=policy, queue_bytes=2_000_000, idle_seconds=1.0)
     with relay(specimen("correct", "signal", "--overflow", policy, "--queue-bytes", "2000000")) as target:
         executor = Executor(target, rules)
         for name in ("ISO-2", "ISO-3"):
-            (program,) = f.overflows_in_bytes(rules)
+            (program,) = first(name, rules)
             history = executor.play(program)
             assert SCENARIOS[name].exercised(program, history, rules)
             assert SCENARIOS[name].judge(history, rules) == []
+
+
+def test_iso_3_who_closes_a_consumer_that_does_not_read_for_long_is_found_by_its_table() -> None:
+    rules = rules_of("signal")
+    with relay(specimen("correct", "signal", "--mutant", "stalled-for-long-closed")) as target:
+        (program,) = first("ISO-3", rules)
+        findings = SCENARIOS["ISO-3"].judge(Executor(target, rules).play(program), rules)
+    assert [finding.kind for finding in findings] == ["closed"]
 
 
 def test_iso_3_a_queue_that_is_too_large_to_fill_is_not_filled() -> None:

@@ -2,11 +2,16 @@
 
 import select
 import socket
+import time
 
+from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.outbox import Outbox
 from torq_conformance.specimens.correct.relay import Connection, Relay
 from torq_conformance.specimens.correct.settings import Settings
 from torq_conformance.specimens.mutants.table import mutant
+
+LONG_STALL_S = 2.0
+LOOK_S = 0.1
 
 
 @mutant("head-of-line", "ISO-1 ISO-7", "waits for a consumer that does not read, for as long as it takes")
@@ -68,6 +73,31 @@ class OverflowDisconnects(Relay):
             self.close(receiver)
         else:
             super().deliver(receiver, frame)
+
+
+@mutant("stalled-for-long-closed", "ISO-3 ISO-7", "closes a consumer that is behind and has read nothing for 2 s")
+class StalledForLongClosed(Relay):
+    def __init__(self, settings: Settings, doorway: Doorway) -> None:
+        super().__init__(settings, doorway)
+        self.unread: dict[Connection, tuple[int, float]] = {}  # bytes, and since when as many
+
+    def seconds_to_wait(self) -> float | None:
+        deadline = super().seconds_to_wait()
+        return LOOK_S if deadline is None else min(LOOK_S, deadline)
+
+    def tick(self) -> None:
+        super().tick()
+        now = time.monotonic()
+        for connection in list(self.connections.values()):
+            unread = connection.outbox.unread_by_peer() if connection.outbox.frames else 0
+            before, since = self.unread.get(connection, (0, now))
+            if unread == 0 or unread != before:
+                self.unread[connection] = unread, now
+            elif now - since > LONG_STALL_S:
+                self.close(connection)
+
+    def closed(self, connection: Connection) -> None:
+        self.unread.pop(connection, None)
 
 
 @mutant("overflow-drops-for-all", "ISO-1", "drops a frame for everyone when one consumer has no room for it")

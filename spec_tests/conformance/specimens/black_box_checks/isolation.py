@@ -1,7 +1,11 @@
 """ISO: consumers that do not read."""
 
+import select
+
 from spec_tests.conformance.specimens.black_box_checks.subject import Subject, check, flood, numbers, transmit
 from spec_tests.conformance.specimens.specimen_process import plain
+
+LONG_STALL_S = 2.4
 
 
 @check("ISO-1", "ISO-3", "ISO-4", "ISO-5", "ISO-7", "ORD-1")
@@ -46,6 +50,17 @@ def the_oldest_are_lost_where_the_bound_in_bytes_is_hit_too(subject: Subject) ->
         seen = numbers(stalled.receive_until(frames[-1]))
         assert seen[-4:] == list(range(16, 20))
         assert len(seen) < 20
+
+
+@check("ISO-3")
+def a_consumer_that_does_not_read_for_seconds_stays_connected(subject: Subject) -> None:
+    frames = [subject.valid(number, 1500) for number in range(600)]
+    with subject.start("--queue-frames", "100") as relay:
+        stalled, other, sender = relay.joined(3, subject.ping)
+        flood(sender, [other, sender], frames)
+        select.select([], [], [], LONG_STALL_S)  # that nothing happens then is what is checked
+        assert numbers(stalled.receive_until(frames[-1]))[-1] == 599
+        transmit(sender, [stalled, other, sender], [frames[0]], frames[0], subject.fence)
 
 
 @check("ISO-3")
