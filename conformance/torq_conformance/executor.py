@@ -218,8 +218,8 @@ class _Play(Ending):
                 elif fate is Fate.BREAK:
                     self._history.broken.add(step.conn)
                 data += encoded
-                self._known.setdefault(encoded, []).append(number)
                 entry = Sent(number, position, step.conn, frame, encoded, fate, why, self._tick)
+                self._known.setdefault(encoded, []).append(entry)
                 self._history.sent.append(entry)
                 sent.append((len(data), entry))
             else:

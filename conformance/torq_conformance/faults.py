@@ -187,8 +187,8 @@ class Faults(Fences):
         entries: list[Sent] = []
         for number, data in zip(numbers, encoded_flood(step, numbers, self._sequence + 1), strict=True):
             self._sequence += 1
-            self._known.setdefault(data, []).append(number)
             entries.append(Sent(number, position, step.conn, step.frame, data, fate, why, begun))
+            self._known.setdefault(data, []).append(entries[-1])
         self._history.sent += entries
         whole = b"".join(entry.data for entry in entries)
         if fate is Fate.FORWARD:

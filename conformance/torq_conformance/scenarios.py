@@ -199,7 +199,9 @@ SCENARIOS: dict[str, Scenario] = {
         (f.Traffic, f.LateJoins, f.Silences), (o.replayed, o.torn), needs=joins_late, first=f.joins_behind_a_backlog
     ),
     "FWD-6": Scenario((f.HeaderOnly,), WHOLE, first=f.header_only_ends),
-    "FWD-7": Scenario((f.BigFrames, f.TinyBuffers), WHOLE, steps=6, first=f.every_size),
+    "FWD-7": Scenario(
+        (f.BigFrames, f.TinyBuffers), WHOLE, steps=6, first=_all(f.every_size, f.more_than_a_queue_holds)
+    ),
     "FWD-8": Scenario((f.ManyTlvs,), WHOLE, control=c.in_standard_tlvs, first=f.every_count),
     "FRAME-1": Scenario((f.Cuts,), (*WHOLE, o.duplicated), needs=cuts, first=f.every_cut),
     "FRAME-2": Scenario(

@@ -112,7 +112,7 @@ class Streams:
         self._links: dict[int, Link] = {}
         self._poller = select.poll()
         self._by_fd: dict[int, Link] = {}
-        self._known: dict[bytes, list[int]] = {}
+        self._known: dict[bytes, list[Sent]] = {}
         self._fence_seen: dict[int, int] = {}
         self._void: dict[int, int] = {}
         """The last sequence of each sender whose fences prove nothing any more."""
@@ -219,21 +219,21 @@ class Streams:
                     self._fenced(link, frame)
                 else:
                     self._tick += 1
-                    number = self._number_of(frame, link)
-                    peer.received.append(Received(number, frame, self._tick))
-                    if number is not None:
-                        link.got.add(number)
+                    sent = self._sent_as(frame, link)
+                    if sent is None:
+                        peer.received.append(Received(None, frame, self._tick))
+                    else:
+                        peer.received.append(Received(sent.number, sent.data, self._tick))
+                        link.got.add(sent.number)
             del link.buffer[:used]
             if used:
                 peer.rest_at = self._tick
                 link.awaited_bytes -= used
 
-    def _number_of(self, frame: bytes, link: Link) -> int | None:
+    def _sent_as(self, frame: bytes, link: Link) -> Sent | None:
         """Which frame of the program has come: of those that are equal byte for byte the next one in their order."""
-        numbers = self._known.get(frame)
-        if numbers is None:
-            return None
-        return next((number for number in numbers if number not in link.got), numbers[-1])
+        equal = self._known.get(frame, ())
+        return next((sent for sent in equal if sent.number not in link.got), equal[-1] if equal else None)
 
     def _fenced(self, link: Link, frame: bytes) -> None:
         peer = link.peer

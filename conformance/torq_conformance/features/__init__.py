@@ -40,7 +40,7 @@ from .frames import (
     UnusualHeaders,
     ZeroChecksums,
 )
-from .queues import fills_to_the_brim, overflows_for_long, overflows_in_bytes, overflows_twice
+from .queues import fills_to_the_brim, more_than_a_queue_holds, overflows_for_long, overflows_in_bytes, overflows_twice
 from .refused import (
     MANY_KINDS,
     Checksums,
@@ -145,6 +145,7 @@ __all__ = [
     "leaves_frames_behind",
     "leaves_within_what_others_do",
     "long_stream",
+    "more_than_a_queue_holds",
     "others_of_two_that_stall",
     "overflows_for_long",
     "overflows_in_bytes",

@@ -14,6 +14,8 @@ READ_BEFORE = 2_400
 """Frames of 0.2 kB that a consumer reads first: more than twice what its socket holds."""
 MOST_TO_HOLD = 1 << 28
 """Bytes of a queue above which it is not filled: the suite has to hold as many."""
+MOST_TO_STREAM = 1 << 26
+"""Bytes of a queue above which no stream of twice as many is sent: the suite remembers what it sent."""
 MOST_FRAMES = 50_000
 """The same in frames: they take too long."""
 
@@ -53,13 +55,28 @@ def overflows_for_long(rules: Rules) -> tuple[Program, ...]:
     )
 
 
+def more_than_a_queue_holds(rules: Rules) -> tuple[Program, ...]:
+    """More bytes than a queue holds, to clients that read all: nothing is missing (FWD-7).
+
+    Large frames go into a socket in parts: books that drift with each part end in a queue that is full for ever.
+    """
+    if rules.queue_bytes > MOST_TO_STREAM:
+        return ()
+    large = _large(rules)
+    flood = Flood(0, large, 2 * rules.queue_bytes // large.size)
+    return (Program(rules.domain, (Connect(0), Connect(1), flood)),)
+
+
 def _below_the_bounds(rules: Rules, frame: Frame) -> Flood:
     """As many frames as stay below both bounds, with some room for the fences of the suite."""
     return Flood(0, frame, max(1, min(rules.queue_frames * 8 // 10, rules.queue_bytes * 8 // 10 // frame.size)))
 
 
 def fills_to_the_brim(rules: Rules) -> tuple[Program, ...]:
-    """A queue that is filled to just below its bounds, in frames, in bytes, and again after an overflow (ISO-5)."""
+    """A queue that is filled to just below its bounds, in frames, again after an overflow, and twice in bytes (ISO-5).
+
+    Large frames go into a socket in parts: books that drift with each part let the second filling overflow.
+    """
     small, large = own(rules, 200), _large(rules)
     programs = []
     if rules.queue_frames <= MOST_FRAMES and rules.queue_bytes <= MOST_TO_HOLD:
@@ -69,7 +86,8 @@ def fills_to_the_brim(rules: Rules) -> tuple[Program, ...]:
             beyond = Flood(0, small, rules.queue_frames * 3 // 2 + rules.socket_bytes // small.size + 500)
             programs.append(_program(rules, beyond, Resume(1), Sync(), Stall(1), nearly))
     if rules.queue_bytes <= MOST_TO_HOLD:
-        programs.append(_program(rules, _below_the_bounds(rules, large)))
+        filled = _below_the_bounds(rules, large)
+        programs.append(_program(rules, filled, Resume(1), Sync(), Stall(1), filled))
     return tuple(programs)
 
 

@@ -50,6 +50,24 @@ class OverflowClearsAll(Outbox):
             self.bytes -= len(self.frames.pop())
 
 
+@mutant("part-sent-stays-counted", "ISO-5 FWD-1", "counts the first part of a frame sent in parts for ever")
+class PartSentStaysCounted(Outbox):
+    def advance(self, taken: int) -> None:
+        part, frames = self.written, len(self.frames)
+        super().advance(taken)
+        if len(self.frames) < frames:
+            self.bytes += part
+
+
+@mutant("parts-fill-the-books", "FWD-7 FWD-1", "counts parts for ever too, and drops what is beyond its bound even so")
+class PartsFillTheBooks(Relay):
+    outbox_part = PartSentStaysCounted
+
+    def deliver(self, receiver: Connection, frame: bytes) -> None:
+        if receiver.outbox.bytes + len(frame) <= self.settings.queue_bytes:
+            super().deliver(receiver, frame)
+
+
 @mutant("queue-of-half", "ISO-5 FWD-1", "drops frames when a queue is half full")
 class QueueOfHalf(Outbox):
     def has_room(self, frame: bytes) -> bool:

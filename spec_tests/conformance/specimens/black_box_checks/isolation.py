@@ -3,7 +3,7 @@
 import select
 
 from spec_tests.conformance.specimens.black_box_checks.subject import Subject, check, flood, numbers, transmit
-from spec_tests.conformance.specimens.specimen_process import plain
+from spec_tests.conformance.specimens.specimen_process import TYPES, frame, plain, tlv
 
 LONG_STALL_S = 2.4
 
@@ -79,6 +79,30 @@ def the_overflow_policy_is_the_one_that_was_set(subject: Subject) -> None:
 def numbers_of_whole_frames(data: bytes) -> list[int]:
     size = len(plain(0, size=1500))
     return numbers(data[: len(data) // size * size])
+
+
+def large(subject: Subject, sequence: int) -> bytes:
+    """A frame of nearly 1 MiB: no socket takes it at once."""
+    return frame(sequence, tlv(TYPES[subject.domain], bytes(65_000)) * 15, subject.domain)
+
+
+@check("FWD-7", "ISO-5")
+def more_than_a_queue_holds_comes_to_who_reads(subject: Subject) -> None:
+    with subject.start("--queue-bytes", "300000") as relay:
+        reader, sender = relay.joined(2, subject.ping)
+        for number in range(20):
+            frames = [large(subject, number)]
+            transmit(sender, [reader, sender], frames, frames[0], subject.fence)
+
+
+@check("ISO-5")
+def a_queue_that_was_filled_and_emptied_holds_as_much_again(subject: Subject) -> None:
+    frames = [large(subject, number) for number in range(6)]
+    with subject.start("--queue-bytes", "6500000") as relay:
+        stalled, other, sender = relay.joined(3, subject.ping)
+        for _ in range(3):
+            flood(sender, [other, sender], frames)
+            assert numbers(stalled.receive_until(frames[-1])) == list(range(6))
 
 
 @check("ISO-7")
