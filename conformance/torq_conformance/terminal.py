@@ -21,7 +21,7 @@ from .narrate import contradictions, evidence, narrate, prose
 from .plan import Observer, Plan
 from .printable import visible
 from .reports.ascii import draw
-from .reports.model import FAILING, Report
+from .reports.model import FAILING, VERDICT_ORDER, Report
 from .requirements import Requirement
 from .trace import diagram_of
 from .verdict import Counterexample, Result, Verdict
@@ -201,10 +201,10 @@ def show_last_screen(out: Console, outcome: Outcome) -> None:
             show_counterexample(out, result, outcome.advice(result.counterexample))
     out.print()
     counts = Text()
-    for verdict in Verdict:
-        number = sum(result.verdict is verdict for result in outcome.results)
+    for verdict in VERDICT_ORDER:
+        number = sum(result.verdict.value == verdict for result in outcome.results)
         if number:
-            counts.append(f"{number} {verdict.value}  ", style=COLOURS.get(verdict.value, ""))
+            counts.append(f"{number} {verdict}  ", style=COLOURS.get(verdict, ""))
     report = outcome.report
     programs = sum(result.evidence["programs"] for result in outcome.results)
     counts.append(f"({counted(programs, 'program')} in {report.seconds:.1f} s)")
