@@ -202,6 +202,7 @@ def _failure(shown: Counterexample, setting: Setting) -> Failure:
         replay=_printable(setting.replay_of(shown)),
         last_output="\n".join(shown.history.remains),
         served_before=shown.served_before,
+        minimal=shown.minimal,
     )
 
 

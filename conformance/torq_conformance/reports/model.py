@@ -52,7 +52,10 @@ class Contradiction(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """A counterexample: the minimal program, what it shows and how often, and the line that replays it."""
+    """A counterexample: the smallest program found, what it shows and how often, and the line that replays it.
+
+    ``minimal`` is False where the shrink budget ended before it was known that nothing more can be taken away.
+    """
 
     id: str
     failures: int
@@ -66,6 +69,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     replay: str
     last_output: str = ""
     served_before: str = ""
+    minimal: bool = True
 
     @property
     def rate(self) -> str:
