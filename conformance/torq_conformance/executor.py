@@ -37,6 +37,11 @@ from .program import (
 from .streams import SETTLE_PATIENCE, WITNESS, Link, Patience
 from .target import Target
 
+ROOM_PATIENCE = 3.0
+"""Seconds that a relay with a limit gets to notice who has left."""
+ROOM_WAIT = 0.05
+"""Seconds between two attempts to be taken by it."""
+
 
 class Executor:
     """Plays programs against one target, and remembers how patient one still has to be with it."""
@@ -123,8 +128,17 @@ class _Play(Ending):
         self._pump_for(seconds)
 
     def _connect(self, conn: int, *, joining: bool) -> None:
+        """Connect a client; one that is refused comes again, for who has just left may count for a moment still."""
         if conn in self._links:
             return
+        until = time.monotonic() + ROOM_PATIENCE
+        self._connect_once(conn, joining=joining)
+        while self._is_refused(conn) and time.monotonic() < until:
+            self._links.pop(conn).sock.close()
+            self._pump_for(ROOM_WAIT)
+            self._connect_once(conn, joining=joining)
+
+    def _connect_once(self, conn: int, *, joining: bool) -> None:
         link = self._open(conn)
         if link is None:
             return
@@ -135,7 +149,7 @@ class _Play(Ending):
                 self._begin_stall(link)
         if joining and not self._rules.forwards:  # nothing shows when it is served: what may come, may come at once
             link.peer.joined = self._tick
-        elif joining and self._links[WITNESS].sending:
+        elif joining and self._keep_a_witness().sending:
             self._join(link)
 
     def _connect_witness(self) -> None:

@@ -57,7 +57,7 @@ class Fences(Streams):
         share = max(self.patience.joining, LEAST_OF_JOINING)
         deadline = time.monotonic() + JOIN_PATIENCE * share
         while link.peer.joined is None and link.peer.open and time.monotonic() < deadline:
-            if not self._fence(self._keep_a_witness()):
+            if not self._fence(self._keep_a_witness()) and self._rules.max_connections is None:
                 break
             self._pump_until(lambda: link.peer.joined is not None or not link.peer.open, patience)
             patience = min(patience * 2, 0.2)
@@ -86,6 +86,8 @@ class Fences(Streams):
         for link in self._links.values():
             if link is sender and not self._rules.echo:
                 continue
+            if link.awaited_frames <= 0:
+                link.awaited_since = self._tick
             link.awaited_frames = max(0, link.awaited_frames) + frames
             link.awaited_bytes = max(0, link.awaited_bytes) + size
             if link.reading:
@@ -102,17 +104,24 @@ class Fences(Streams):
                 link.behind.ended, link.behind = self._tick, None
             return
         if link.behind is None:
-            link.behind = Stalled(self._tick, reading=True)
+            link.behind = Stalled(link.awaited_since, reading=True)
             link.peer.stalls.append(link.behind)
         link.behind.frames, link.behind.bytes = max(link.behind.frames, frames), max(link.behind.bytes, size)
 
     def _keep_a_witness(self) -> Link:
-        """The witness; another where it was itself a consumer that the relay may disconnect."""
+        """The witness; another where it was itself a consumer that the relay may disconnect, or one too many."""
         link = self._links[WITNESS]
-        if link.peer.closed and link.peer.stalls and self._rules.overflow != "drop_oldest":
+        disconnected = link.peer.closed and link.peer.stalls and self._rules.overflow != "drop_oldest"
+        if disconnected or self._is_refused(WITNESS):
             link.sock.close()
             link = self._open(WITNESS) or link
         return link
+
+    def _is_refused(self, conn: int) -> bool:
+        """Whether a relay with a limit has closed a connection that it had not served yet."""
+        link = self._links.get(conn)
+        limited = self._rules.max_connections is not None
+        return limited and link is not None and bool(link.peer.closed) and link.peer.joined is None
 
     def _void_fences(self, conns: Iterable[int]) -> None:
         """Let only fences that are still to be written prove anything of these senders: older ones may be under way."""

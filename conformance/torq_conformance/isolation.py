@@ -8,7 +8,7 @@ Facts:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import accumulate
 from statistics import median
 
@@ -24,6 +24,8 @@ DELAY_FLOOR_UNCOMPARED = 0.2
 """The same where nothing was sent after the stall: a machine that has become busy looks like a delay."""
 DELAY_FACTOR = 8.0
 """How many times slower the others' traffic must become behind a stalled consumer to count as delayed."""
+FENCE_BYTES = 100
+"""What a fence of the suite has at most."""
 ENOUGH_PARTS = 4
 """Parts of floods that are needed on both sides of a comparison of delays."""
 
@@ -135,10 +137,12 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
         if not _only_frames(peer):
             continue
         held = {sent.number: sent for sent in _forwarded_during(peer, stall, history, rules)}
-        kept = _certainly_kept(held.values(), rules)
+        fences = _fences_during(peer, stall, history)
+        kept = _certainly_kept(held, fences, rules)
         came = held.keys() & {received.number for received in peer.received}
         newest = held[max(held)] if held else None
-        if newest is not None and newest.number not in came and len(newest.data) <= rules.queue_bytes // 4:
+        may_be_displaced = fences >= max(1, rules.queue_frames // 2)
+        if newest and newest.number not in came and len(newest.data) <= rules.queue_bytes // 4 and not may_be_displaced:
             yield Finding(
                 "dropped",
                 f"the newest frame {newest} kept for {peer.name}, and the oldest dropped past the bound of its queue "
@@ -164,11 +168,21 @@ def _only_frames(peer: Peer) -> bool:
     return not peer.torn and not peer.rest and all(received.number is not None for received in peer.received)
 
 
-def _certainly_kept(held: Iterable[Sent], rules: Rules) -> set[int]:
-    """The newest frames that fill half of a queue: however many a relay drops at once, these it must keep."""
-    newest = sorted(held, key=lambda sent: sent.number, reverse=True)[: rules.queue_frames // 2]
-    sizes = accumulate(len(sent.data) for sent in newest)
-    return {sent.number for sent, size in zip(newest, sizes, strict=True) if size <= rules.queue_bytes // 2}
+def _fences_during(peer: Peer, stall: Stalled, history: History) -> int:
+    """At most so many fences of the suite waited among the frames; each may have followed them all."""
+    return max(0, stall.frames - sum(1 for _ in _during(peer, stall, history)))
+
+
+def _certainly_kept(held: dict[int, Sent], fences: int, rules: Rules) -> set[int]:
+    """The newest frames that fill half of a queue: however many a relay drops at once, these it must keep.
+
+    In the same queue wait fences, and a frame that is partly sent, as large as any.
+    """
+    frames = rules.queue_frames // 2 - fences - 1
+    newest = sorted(held.values(), key=lambda sent: sent.number, reverse=True)[: max(0, frames)]
+    sizes = [len(sent.data) for sent in newest]
+    most = rules.queue_bytes // 2 - fences * FENCE_BYTES - max(sizes, default=0)
+    return {sent.number for sent, size in zip(newest, accumulate(sizes), strict=True) if size <= most}
 
 
 def not_resumed(history: History, rules: Rules) -> Iterator[Finding]:

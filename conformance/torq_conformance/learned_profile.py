@@ -12,7 +12,7 @@ from .guarantees import Held
 from .limits import probe_max_connections, probe_overflow
 from .options import target_for
 from .probing import Learned, Probe, Setting, probe_all
-from .profile import Domain, Profile, domain_named, load_profile
+from .profile import Domain, Profile, domain_named, judgeable, load_profile
 from .target import Target
 
 
@@ -104,4 +104,4 @@ def probed_profile(address: str | None, command_line: str | None, domain: str) -
     """The profile of ``--profile auto``: a relay is probed before it is judged, its limits aside."""
     with target_for(address, command_line, domain) as target:
         probe = probe_relay(target, domain_named(domain), limits=False)
-    return learned_profile(probe, "auto", "learned by probing just before the run")
+    return judgeable(learned_profile(probe, "auto", "learned by probing just before the run"))

@@ -18,6 +18,8 @@ from torq_protocol.constants import MAX_MESSAGE_SIZE, RelayDomain
 from .errors import UsageError
 from .requirements import requirements
 
+LEAST = {"max_message_size": 1_024, "max_connections": 8, "queue_frames": 16}
+"""What a relay must have for the suite to judge it: its programs and fences need as much."""
 UNIX_SOCKET_BYTES = 450_000
 """What the buffers of a Unix socket may hold: twice the kernel's default."""
 Domain = Literal["market_data", "signal", "execution"]
@@ -159,4 +161,16 @@ def load_profile(name: str) -> Profile:
     unknown = set(profile.not_promised) - set(requirements())
     if unknown:
         raise UsageError(f"profile {name}: not_promised names no requirement: {', '.join(sorted(unknown))}")
+    return judgeable(profile)
+
+
+def judgeable(profile: Profile) -> Profile:
+    """The profile itself. Raises UsageError where its limits leave no room for the suite's programs."""
+    for setting, least in LEAST.items():
+        value = getattr(profile, setting)
+        if value is not None and value < least:
+            raise UsageError(
+                f"profile {profile.name}: {setting} = {value} leaves no room for the suite's programs; have the relay "
+                f"judged with {least} or more"
+            )
     return profile

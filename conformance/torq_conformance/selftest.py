@@ -61,6 +61,7 @@ GOOD_ARGUMENTS: tuple[tuple[str, ...], ...] = (
     ("--on-framing-error", "resync"),
     ("--max-connections", "8"),
     ("--queue-frames", "50", "--queue-bytes", "100000"),
+    ("--queue-frames", "16", "--max-message-size", "4096"),
     ("--queue-frames", "50", "--queue-bytes", "100000", "--overflow", "disconnect"),
 )
 """The settings under which the relay known to be right is judged."""

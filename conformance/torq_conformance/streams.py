@@ -75,7 +75,8 @@ class Link:
     """A socket of a run with its receive buffer; ``reading`` and ``sending`` say what its client still does.
 
     ``got`` are the numbers of the frames of the program that have come; ``awaited_frames`` and ``awaited_bytes`` are at
-    most what is under way to it, and ``behind`` is the time in which that is more than its queue holds.
+    most what is under way to it, since the moment ``awaited_since``; ``behind`` is the time, beginning with that, in
+    which it is more than its queue holds.
     """
 
     def __init__(self, sock: socket.socket, peer: Peer) -> None:
@@ -88,6 +89,7 @@ class Link:
         self.got: set[int] = set()
         self.awaited_frames = 0
         self.awaited_bytes = 0
+        self.awaited_since = 0
         self.behind: Stalled | None = None
         self.unfinished: tuple[bytes, list[Sent]] | None = None
 

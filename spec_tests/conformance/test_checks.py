@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spec_tests.conformance.judged_relays import judged, plan_for, relay, specimen
 from spec_tests.conformance.program_strategies import rules_of
@@ -37,6 +39,23 @@ def kinds(requirement: str, *arguments: str, command: str = "") -> set[str]:
 @pytest.mark.parametrize("requirement", ["CONN-1", "CONN-2", "CONN-4", "CONN-8", "DOM-5", "VAL-6", "LIFE-1", "SEC-1"])
 def test_the_reference_relay_passes(requirement: str) -> None:
     assert kinds(requirement, command="signal_relay --socket {socket}") == set()
+
+
+@pytest.mark.parametrize("requirement", ["CONN-4", "CONN-8", "LIFE-1", "RES-1"])
+def test_a_relay_that_takes_small_frames_only_passes(requirement: str) -> None:
+    profile = msgspec.structs.replace(REFERENCE, max_message_size=1_024)
+    with Bench(
+        specimen("correct", "signal", "--max-message-size 1024"), profile, rules_for(profile, "signal")
+    ) as bench:
+        assert list(CHECKS[requirement](bench)) == []
+
+
+@given(limit=st.integers(1_024, 1 << 24), size=st.one_of(st.integers(0, 65_535), st.integers(0, 1 << 24)))
+def test_no_check_sends_more_than_the_relay_takes(limit: int, size: int) -> None:
+    profile = msgspec.structs.replace(REFERENCE, max_message_size=limit)
+    with Bench("a relay", profile, rules_for(profile, "signal")) as bench:
+        assert len(bench.frame(min(size, 65_535))) == bench.size_of(min(size, 65_535)) <= limit
+        assert len(bench.refused(size)) <= limit
 
 
 def test_conn_5_a_relay_with_a_limit_passes() -> None:

@@ -146,8 +146,8 @@ def test_a_flood_shrinks_to_the_hundred() -> None:
 def stalled(frames: int, *, ended: bool = True) -> Chronicle:
     """C does not read while A sends some frames that everybody else gets."""
     chronicle = Chronicle(SMALL_QUEUE)
-    waiting = (frames * 10_000, frames * 10_000 * 500)
-    stall = Stalled(chronicle.tick(), 0, *waiting, *waiting)
+    dealt_with = (frames * 10_000, frames * 10_000 * 500)
+    stall = Stalled(chronicle.tick(), 0, frames, frames * 500, *dealt_with)
     chronicle.peer(2).stalls.append(stall)
     for _ in range(frames):
         sent = chronicle.sends(0)
@@ -220,14 +220,24 @@ def test_iso_1_traffic_that_becomes_slow_behind_a_stalled_reader_is_delayed() ->
 
 
 def test_iso_3_half_of_what_a_queue_holds_is_kept_however_many_are_dropped_at_once() -> None:
-    rules = msgspec.structs.replace(SMALL_QUEUE, queue_frames=4)
-    chronicle = stalled(6)
+    rules = msgspec.structs.replace(SMALL_QUEUE, queue_frames=6)  # of which one may be partly sent, and an old one
+    chronicle = stalled(8)
     oldest, *_, last_but_one, newest = chronicle.history.sent
     chronicle.gets(2, oldest, newest)
     (finding,) = i.overflow_policy_broken(chronicle.history, rules)
     assert (finding.kind, finding.frames) == ("dropped", (last_but_one.number,))
     chronicle.gets(2, last_but_one)
     assert list(i.overflow_policy_broken(chronicle.history, rules)) == []
+
+
+@pytest.mark.parametrize(("fences", "kinds_seen"), [(0, ["dropped"]), (2, ["dropped"]), (3, [])])
+def test_iso_3_fences_behind_the_newest_frame_may_have_displaced_it(fences: int, kinds_seen: list[str]) -> None:
+    rules = msgspec.structs.replace(SMALL_QUEUE, queue_frames=6)
+    chronicle = stalled(8)
+    (stall,) = chronicle.peer(2).stalls
+    stall.frames += fences
+    chronicle.gets(2, *chronicle.history.sent[:-1])
+    assert [finding.kind for finding in i.overflow_policy_broken(chronicle.history, rules)] == kinds_seen
 
 
 @given(

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
+from torq_protocol.constants import EXTENDED_TLV_HEADER_SIZE, HEADER_SIZE
+
 from ..counting import counted
 from ..errors import TargetError
 from ..legality import fence_type
@@ -144,7 +146,8 @@ class Bench:
             yield target
 
     def frame(self, size: int = SEEING) -> bytes:
-        """A valid frame, unlike any other of the check; ``size`` is that of its one TLV in bytes."""
+        """A valid frame, unlike any other of the check; ``size`` is that of its one TLV in bytes, where that fits."""
+        size = min(size, self._room)
         self.sequence += 1
         self.evidence["frames"] += 1
         frame = Frame(self.rules.number, (Tlv(fence_type(self.rules), size),))
@@ -160,9 +163,11 @@ class Bench:
         return data
 
     def refused(self, size: int) -> bytes:
-        """A frame with so many bytes of values that the relay must refuse; b"" where it looks at neither reason."""
+        """A frame with so many bytes of values, or what fits, that must be refused; b"" where neither reason counts."""
         rules = self.rules
-        tlvs = (Tlv(fence_type(rules), min(size, MAX_VALUE)),) * max(1, size // MAX_VALUE)
+        count = max(1, size // MAX_VALUE)
+        room = (self._room + EXTENDED_TLV_HEADER_SIZE) // count - EXTENDED_TLV_HEADER_SIZE
+        tlvs = (Tlv(fence_type(rules), min(size, room, MAX_VALUE)),) * count
         if rules.domain_filter:
             frame = Frame(rules.number % 3 + 1, tlvs)
         elif rules.checksum:
@@ -174,8 +179,13 @@ class Bench:
         return encode_frame(frame, conn=0, number=self.sequence, sequence=self.sequence)
 
     def size_of(self, size: int) -> int:
-        """Bytes on the wire of a frame of the check whose TLV has ``size`` bytes."""
-        return Frame(self.rules.number, (Tlv(fence_type(self.rules), size),)).size
+        """Bytes on the wire of a frame of the check whose TLV has ``size`` bytes, where that fits."""
+        return Frame(self.rules.number, (Tlv(fence_type(self.rules), min(size, self._room)),)).size
+
+    @property
+    def _room(self) -> int:
+        """Bytes that the value of one TLV may have in a frame that the relay takes."""
+        return self.rules.max_message_size - HEADER_SIZE - EXTENDED_TLV_HEADER_SIZE
 
     def connect(self, target: SpawnedTarget) -> Client:
         """One more client. Raises TargetError when it cannot connect."""

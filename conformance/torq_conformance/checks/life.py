@@ -52,7 +52,7 @@ def drains(bench: Bench) -> Iterator[Finding]:
         if halves:
             half.sock.shutdown(socket.SHUT_WR)
         frames = [bench.frame(VALUE) for _ in range(count)]
-        if not _flood(sender, reader, frames):
+        if not _flood(sender, reader, frames, bench.rules):
             yield Finding("lost", "the sender's frames at somebody who reads", "they did not come")
             return
         behind = {"A": slow} if _hung_up(half) else {"A": slow, "D": half}
@@ -129,21 +129,20 @@ def _read_backlogs(clients: Sequence[Client], last: bytes) -> None:
                     deadline = min(deadline, time.monotonic() + PATIENCE)
 
 
-def _flood(sender: Client, reader: Client, frames: list[bytes]) -> bool:
-    """Send frames, each part read before the next, so that neither of the two is a slow consumer."""
+def _flood(sender: Client, reader: Client, frames: list[bytes], rules: Rules) -> bool:
+    """Send frames, each part read before the next, so that for neither of the two anything waits."""
+    readers = (reader, sender) if rules.echo else (reader,)
     for start in range(0, len(frames), PART):
         part = frames[start : start + PART]
-        if not sender.send(b"".join(part)) or not reader.gets(part[-1]):
+        if not sender.send(b"".join(part)) or not all(each.gets(part[-1]) for each in readers):
             return False
-        while sender.read():
-            sender.buffer.clear()
     return True
 
 
 def _told_to_end_with_a_backlog(bench: Bench, target: SpawnedTarget, frames: list[bytes]) -> bool:
     """SIGTERM while frames wait for a client that does not read; False when the relay did not take them."""
     _, sender, reader = bench.joined(target, 3)
-    if not _flood(sender, reader, frames):
+    if not _flood(sender, reader, frames, bench.rules):
         return False
     os.kill(pid_of(target), signal.SIGTERM)
     return True

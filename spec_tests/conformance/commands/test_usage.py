@@ -13,6 +13,7 @@ from spec_tests.conformance import shown_runs
 from spec_tests.conformance.commands.running import run_command
 from torq_conformance.cli import command_names
 from torq_conformance.errors import UsageError
+from torq_conformance.profile import LEAST
 from torq_conformance.record import Record, load, runs_that_prove_a_fix, save
 from torq_conformance.requirements import requirements
 
@@ -85,6 +86,18 @@ def test_bad_input_ends_with_2_and_says_what_to_do(
     shown = run_command(capsys, *arguments)
     assert (shown.code, shown.out) == (2, "")
     assert words in shown.err
+
+
+@pytest.mark.parametrize("setting", LEAST)
+def test_limits_that_leave_no_room_for_programs_are_refused(
+    setting: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = tmp_path / "narrow.toml"
+    profile.write_text(f'name = "narrow"\n{setting} = {LEAST[setting] - 1}\n', "utf-8")
+    shown = run_command(capsys, *EXEC, "--profile", str(profile))
+    assert shown.code == 2
+    assert f"{setting} = {LEAST[setting] - 1} leaves no room" in shown.err
+    assert f"with {LEAST[setting]} or more" in shown.err
 
 
 def test_every_requirement_is_explained_with_a_reason_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

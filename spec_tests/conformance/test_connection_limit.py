@@ -1,0 +1,76 @@
+"""A relay with a limit, for which a client that has just left still counts for a moment: nobody is accused of that."""
+
+import dataclasses
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from spec_tests.conformance.judged_relays import judged, plan_for, relay
+from torq_conformance.executor import Executor
+from torq_conformance.oracles import closed_unexpectedly, unserved
+from torq_conformance.profile import rules_for
+from torq_conformance.program import Close, Connect, Frame, Program, Tlv, Write
+from torq_conformance.target import SpawnedTarget
+from torq_conformance.verdict import Verdict
+
+LIMIT = 8
+FORGETS_LATE = """
+import sys, time
+from torq_conformance.specimens import cli
+from torq_conformance.specimens.correct import relay
+
+class ForgetsLate(relay.Relay):
+    leaving = ()
+
+    def sending_ended(self, connection, gone):
+        if not gone:
+            return super().sending_ended(connection, gone)
+        self.poll.unregister(connection.sock)
+        connection.receiving = connection.sending = False
+        self.leaving += ((time.monotonic() + 0.15, connection),)
+
+    def seconds_to_wait(self):
+        waits = [super().seconds_to_wait(), *(until - time.monotonic() for until, _ in self.leaving)]
+        return max(0.0, min((wait for wait in waits if wait is not None), default=0.0)) if self.leaving else waits[0]
+
+    def tick(self):
+        super().tick()
+        for until, connection in self.leaving:
+            if until <= time.monotonic():
+                self.close(connection)
+        self.leaving = tuple(each for each in self.leaving if each[0] > time.monotonic())
+
+relay.Relay = ForgetsLate
+cli.main()
+"""
+PROFILE = msgspec.structs.replace(plan_for().profile, max_connections=LIMIT)
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpawnedTarget]:
+    script = tmp_path_factory.mktemp("relay") / "forgets_late.py"
+    Path(script).write_text(FORGETS_LATE, "utf-8")
+    command = f"correct --domain signal --max-connections {LIMIT} --socket {{socket}}"
+    with relay(f"{shlex.quote(sys.executable)} {shlex.quote(str(script))} {command}") as target:
+        yield target
+
+
+def test_whoever_is_refused_because_others_have_just_left_comes_again(target: SpawnedTarget) -> None:
+    rules = rules_for(PROFILE, "signal")
+    frame = Frame(rules.number, (Tlv(30, 8),))
+    everybody = tuple(map(Connect, range(LIMIT - 1)))
+    program = Program("signal", (*everybody, Write(0, (frame,)), Close(1), Close(2), Connect(7), Write(7, (frame,))))
+    executor = Executor(target, rules)
+    for _ in range(5):
+        history = executor.play(program)
+        assert [*closed_unexpectedly(history, rules), *unserved(history, rules)] == []
+        assert len(history.peers[7].received) == 1
+
+
+def test_conn_5_the_first_above_the_limit_is_known_by_who_is_served(target: SpawnedTarget) -> None:
+    result = judged(target, dataclasses.replace(plan_for("CONN-5"), profile=PROFILE))["CONN-5"]
+    assert result.verdict is Verdict.PASS
