@@ -117,7 +117,7 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
     """Past the bound something else happened than the profile says."""
     for peer, stall in _overflows(history, rules):
         if rules.overflow != "drop_oldest":
-            if not peer.closed:
+            if not peer.closed and _certainly_seen_to_read(peer, stall, rules):
                 yield Finding(
                     "kept",
                     f"{peer.name} disconnected past the bound of its queue ({bound_of(rules)})",
@@ -161,6 +161,16 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
                 frames=(min(missing),),
                 conns=(peer.conn,),
             )
+
+
+def _certainly_seen_to_read(peer: Peer, stall: Stalled, rules: Rules) -> bool:
+    """Whether the relay has every reason to think that it reads, however it looks for that (ISO-7).
+
+    It has read more than twice what its socket holds, and has read again behind a socket that was full.
+    """
+    read = sum(len(received.data) for received in peer.received if received.tick < stall.begun)
+    before = [each for each in peer.stalls if not each.reading and 0 < each.ended <= stall.begun]
+    return read > 2 * rules.socket_bytes and any(each.bytes > rules.socket_bytes for each in before)
 
 
 def _only_frames(peer: Peer) -> bool:

@@ -14,7 +14,7 @@ from torq_conformance import isolation as i
 from torq_conformance import oracles as o
 from torq_conformance.faults import encoded_flood
 from torq_conformance.fences import ProgressTimeout
-from torq_conformance.history import Stalled
+from torq_conformance.history import Received, Stalled
 from torq_conformance.minimise import simpler_programs
 from torq_conformance.program import (
     Buffer,
@@ -190,7 +190,11 @@ def test_iso_3_who_overflows_is_disconnected_exactly_where_the_profile_says_so()
     assert kinds(dropping, i.overflow_policy_broken) == ["closed"]
     assert kinds(dropping, o.closed_unexpectedly) == ["closed"]
     disconnecting = stalled(5)
-    disconnecting.rules = msgspec.structs.replace(SMALL_QUEUE, overflow="disconnect")
+    disconnecting.rules = msgspec.structs.replace(SMALL_QUEUE, overflow="disconnect", socket_bytes=0)
+    assert kinds(disconnecting, i.overflow_policy_broken) == []  # nobody can tell yet that it reads (ISO-7)
+    peer = disconnecting.peer(2)
+    peer.received.append(Received(None, b"read before", 0))
+    peer.stalls.insert(0, Stalled(0, ended=peer.stalls[0].begun, bytes=1))
     assert kinds(disconnecting, i.overflow_policy_broken) == ["kept"]
     disconnecting.peer(2).closed = "reset"
     assert kinds(disconnecting, i.overflow_policy_broken, o.closed_unexpectedly) == []

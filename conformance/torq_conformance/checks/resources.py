@@ -11,7 +11,7 @@ from torq_protocol.constants import HEADER_SIZE
 from ..counting import counted
 from ..features.queues import MOST_TO_HOLD
 from ..oracles import Finding
-from .bench import Bench, Client
+from .bench import PATIENCE, Bench, Client
 from .connections import MANY, MANY_SECONDS, room_for_many
 from .levels import descriptors, memory, peak_memory, pid_of, settles, threads
 
@@ -23,6 +23,10 @@ IMPOSSIBLE_CLAIMS = (2**32 - 1, 2**31, 2**29)
 """Payload sizes in bytes above any limit that a header may announce."""
 CLOSING = 0.1
 """Seconds that the relay gets to close a guest which sends garbage; one that it keeps leaves by itself."""
+SETTLING = 0.3
+"""Seconds before the levels are read that later ones are compared with."""
+MOST_FRAMES = 40
+"""Frames of each guest: half of what a queue holds at most, for nobody reads them at once."""
 REFUSED = 5
 """Frames of each guest that are refused, in a write of their own that one read of 64 KiB holds."""
 REFUSED_BYTES = 10_000
@@ -42,7 +46,8 @@ def gives_back(bench: Bench) -> Iterator[Finding]:
     with bench.relay() as target:
         pid = pid_of(target)
         stays = bench.joined(target, 1)[0]
-        rounds, each, frames = 3, 40, 40
+        rounds, each = 3, 40
+        frames = max(1, min(MOST_FRAMES, bench.rules.queue_frames // 2, bench.rules.queue_bytes // 2_000))
         bench.act(
             f"{rounds} times: {each} clients come, send {frames} frames and {REFUSED} that are refused, and leave: a "
             "fifth of them each having read all, after a half-close, after garbage, within a frame, and without having "
@@ -59,8 +64,9 @@ def gives_back(bench: Bench) -> Iterator[Finding]:
                     yield Finding("lost", "guests to be served", "a guest's frame did not arrive")
                     return
                 _leave(bench, guest, number % 5)
-            held = settles(lambda: descriptors(pid), levels[0][0] if levels else 0, 1.0 if levels else 0.3)
-            levels.append((held, settles(lambda: threads(pid), levels[0][1] if levels else 0, 0.3), memory(pid)))
+            patience = PATIENCE if levels else SETTLING
+            held = settles(lambda: descriptors(pid), levels[0][0] if levels else 0, patience)
+            levels.append((held, settles(lambda: threads(pid), levels[0][1] if levels else 0, patience), memory(pid)))
         first, last, guests = levels[0], levels[-1], rounds * each
         for what, index, slack in (("descriptors", 0, 3), ("threads", 1, 3)):
             if last[index] - first[index] > slack:

@@ -1,6 +1,7 @@
 """Programs that every run begins with, of queues that overflow, or nearly (ISO-2 to ISO-5).
 
-Facts: a consumer reads before it stalls, so that the relay has seen it do so (ISO-7); what a queue holds is bounded in
+Facts: a consumer reads before it stalls, so that the relay has seen it do so (ISO-7), and where it may be closed for
+being slow also behind a full socket, for relays see that in several ways; what a queue holds is bounded in
 frames and in bytes, and below both bounds nothing may be missing.
 """
 
@@ -12,6 +13,8 @@ from .tables import own, sized
 
 READ_BEFORE = 2_400
 """Frames of 0.2 kB that a consumer reads first: more than twice what its socket holds."""
+FILLING = 60_000
+"""Bytes of the frames that fill the socket of a consumer."""
 MOST_TO_HOLD = 1 << 28
 """Bytes of a queue above which it is not filled: the suite has to hold as many."""
 MOST_TO_STREAM = 1 << 26
@@ -26,8 +29,17 @@ def _bytes_beyond(rules: Rules) -> int:
 
 
 def _program(rules: Rules, *steps: Step) -> Program:
-    read_before = Flood(0, own(rules, 200), READ_BEFORE)
-    return Program(rules.domain, (Connect(0), Connect(1), read_before, Stall(1), *steps, Resume(1), Sync()))
+    return Program(rules.domain, (Connect(0), Connect(1), *_reading(rules), Stall(1), *steps, Resume(1), Sync()))
+
+
+def _reading(rules: Rules) -> tuple[Step, ...]:
+    """What shows a relay that a consumer reads."""
+    small = own(rules, 200)
+    if rules.overflow == "drop_oldest":
+        return (Flood(0, small, READ_BEFORE),)
+    large = sized(rules, min(FILLING, rules.max_message_size))
+    twice = Flood(0, small, 2 * rules.socket_bytes // small.size + READ_BEFORE)
+    return (twice, Stall(1), Flood(0, large, rules.socket_bytes // large.size + 2), Resume(1), Sync())
 
 
 def _large(rules: Rules) -> Frame:
