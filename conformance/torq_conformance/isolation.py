@@ -190,9 +190,10 @@ def _certainly_kept(held: dict[int, Sent], fences: int, rules: Rules) -> set[int
     """
     frames = rules.queue_frames // 2 - fences - 1
     newest = sorted(held.values(), key=lambda sent: sent.number, reverse=True)[: max(0, frames)]
-    sizes = [len(sent.data) for sent in newest]
-    most = rules.queue_bytes // 2 - fences * FENCE_BYTES - max(sizes, default=0)
-    return {sent.number for sent, size in zip(newest, accumulate(sizes), strict=True) if size <= most}
+    largest = max((len(sent.data) for sent in held.values()), default=0)
+    most = rules.queue_bytes // 2 - fences * FENCE_BYTES - largest
+    filled = accumulate(len(sent.data) for sent in newest)
+    return {sent.number for sent, size in zip(newest, filled, strict=True) if size <= most}
 
 
 def not_resumed(history: History, rules: Rules) -> Iterator[Finding]:
