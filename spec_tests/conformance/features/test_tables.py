@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spec_tests.conformance.judged_relays import relay, specimen
@@ -156,6 +156,7 @@ def test_conn_3_each_silence_is_of_one_that_never_spoke_and_of_one_that_did() ->
         assert {(Write, 0), (Write, 1), (Write, 2)} <= set(kinds[idle:])
 
 
+@settings(deadline=None)
 @given(seconds=st.floats(1, 3600))
 def test_conn_3_silences_grow_up_to_that_of_the_profile(seconds: float) -> None:
     rules = msgspec.structs.replace(rules_of("signal"), idle_seconds=seconds)
