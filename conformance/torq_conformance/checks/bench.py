@@ -221,8 +221,7 @@ class Bench:
             return sender.send(self.frame()) and not any(each.is_closed(0.0) for each in (sender, *receivers))
         deadline = time.monotonic() + seconds
         left = [each for each in receivers if self.rules.echo or each is not sender]
-        patience = max(PATIENCE, seconds / 2)
-        hopeless = time.monotonic() + patience
+        hopeless = time.monotonic() + PATIENCE
         wait = 0.01
         while left and time.monotonic() < min(deadline, hopeless):
             frame = self.frame(size)
@@ -232,7 +231,7 @@ class Bench:
             until = time.monotonic() + wait
             missing = [each for each in left if not each.gets(frame, until - time.monotonic())]
             if len(missing) < len(left):
-                hopeless = time.monotonic() + patience
+                hopeless = time.monotonic() + PATIENCE
             left = missing
             wait = min(wait * 2, 0.5)
         return not left

@@ -24,7 +24,7 @@ IMPOSSIBLE_CLAIMS = (2**32 - 1, 2**31, 2**29)
 CLOSING = 0.1
 """Seconds that the relay gets to close a guest which sends garbage; one that it keeps leaves by itself."""
 SETTLING = 0.3
-"""Seconds before the levels are read that later ones are compared with."""
+"""Seconds before the levels are read, but for the last ones, which decide."""
 MOST_FRAMES = 40
 """Frames of each guest: half of what a queue holds at most, for nobody reads them at once."""
 REFUSED = 5
@@ -54,7 +54,7 @@ def gives_back(bench: Bench) -> Iterator[Finding]:
             "read; compare the levels"
         )
         levels: list[tuple[int, int, int]] = []
-        for _ in range(rounds + 1):
+        for patience in (SETTLING,) * rounds + (PATIENCE,):
             for number in range(each):
                 guest = bench.connect(target)
                 refused = b"".join(bench.refused(REFUSED_BYTES) for _ in range(REFUSED))
@@ -64,7 +64,6 @@ def gives_back(bench: Bench) -> Iterator[Finding]:
                     yield Finding("lost", "guests to be served", "a guest's frame did not arrive")
                     return
                 _leave(bench, guest, number % 5)
-            patience = PATIENCE if levels else SETTLING
             held = settles(lambda: descriptors(pid), levels[0][0] if levels else 0, patience)
             levels.append((held, settles(lambda: threads(pid), levels[0][1] if levels else 0, patience), memory(pid)))
         first, last, guests = levels[0], levels[-1], rounds * each
