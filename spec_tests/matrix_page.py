@@ -141,11 +141,8 @@ def renewed(old: Matrix, new: Matrix) -> Matrix:
     )
 
 
-def _by_subject(selftest: Selftest) -> dict[tuple[str, str], list[Outcome]]:
-    outcomes = dict[tuple[str, str], list[Outcome]]()
-    for each in selftest.outcomes:
-        outcomes.setdefault((each.name, each.domain), []).append(each)
-    return outcomes
+def _by_subject(selftest: Selftest) -> dict[tuple[str, str], tuple[Outcome, ...]]:
+    return {(rate.name, rate.domain): rate.outcomes for rate in selftest.rates}
 
 
 def _judge_relay(candidate: Candidate, folder: Path, arguments: argparse.Namespace) -> Relay:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from pathlib import Path
 
 import click
@@ -39,9 +38,11 @@ def command(old: Path, new: Path) -> int:
     for name, was, now in _settings(before, after):
         click.echo(f"note: {name} differs: {was} and {now}")
     found = changes(before, after)
-    for (kind, level, words), alike in groupby(found, key=lambda change: (change.kind, change.level, change.words)):
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for change in found:
+        alike.setdefault((change.kind, change.level, change.words), []).append(change.id)
+    for (kind, level, words), identifiers in alike.items():
         title = click.style(f"{kind:<18}", fg=COLOURS.get(kind))
-        identifiers = [change.id for change in alike]
         if len(identifiers) > MOST_ALONE:
             click.echo(f"{title}{len(identifiers):<9}{level:<7}{words}: {', '.join(identifiers)}")
             continue

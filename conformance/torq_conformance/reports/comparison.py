@@ -27,10 +27,9 @@ KINDS = ("newly failing", "no longer judged", "rate changed", "otherwise changed
 
 
 def changes(old: Report, new: Report) -> list[Change]:
-    """Every change, in the order of KINDS; those of the same level and words stand together."""
+    """Every change, in the order of KINDS."""
     found = list(_changes(old, new))
-    first = {(change.kind, change.level, change.words): place for place, change in reversed([*enumerate(found)])}
-    return sorted(found, key=lambda each: (KINDS.index(each.kind), first[each.kind, each.level, each.words]))
+    return sorted(found, key=lambda change: KINDS.index(change.kind))
 
 
 def _changes(old: Report, new: Report) -> Iterator[Change]:
