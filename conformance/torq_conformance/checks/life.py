@@ -64,12 +64,15 @@ def drains(bench: Bench) -> Iterator[Finding]:
         bench.act(f"send SIGTERM to the relay; {reads}; B leaves, C stays; wait for the relay's end")
         os.kill(pid_of(target), signal.SIGTERM)
         _read_backlogs(tuple(behind.values()), frames[-1])
+        patience = PATIENCE if all(client.closed for client in behind.values()) else 0.5
         if slowly:
             bench.leave_out("what waits for consumers: to deliver as much takes longer than half the drain_timeout")
-        for name, client in () if slowly else behind.items():
-            yield from _not_drained(name, client, frames, bench)
+            patience = bench.profile.drain_timeout + PATIENCE
+        else:
+            for name, client in behind.items():
+                yield from _not_drained(name, client, frames, bench)
         sender.close()
-        yield from _not_ended(target, PATIENCE if all(client.closed for client in behind.values()) else 0.5)
+        yield from _not_ended(target, patience)
         if target.wait(0.0) is None:
             return
     yield from _second_signal(bench, frames)
