@@ -17,6 +17,7 @@ from .history import History, Peer, Sent, Stalled
 from .legality import Fate
 from .oracles import Finding
 from .profile import Rules
+from .program import FENCE_BYTES
 
 DELAY_FLOOR = 0.03
 """Seconds below which no delay is called one."""
@@ -24,8 +25,6 @@ DELAY_FLOOR_UNCOMPARED = 0.2
 """The same where nothing was sent after the stall: a machine that has become busy looks like a delay."""
 DELAY_FACTOR = 8.0
 """How many times slower the others' traffic must become behind a stalled consumer to count as delayed."""
-FENCE_BYTES = 100
-"""What a fence of the suite has at most."""
 ENOUGH_PARTS = 4
 """Parts of floods that are needed on both sides of a comparison of delays."""
 
@@ -124,8 +123,7 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
                     "it stays connected",
                     conns=(peer.conn,),
                 )
-            continue
-        if peer.closed:
+        elif peer.closed:
             yield Finding(
                 "closed",
                 f"{peer.name} to stay connected, the oldest frames dropped past the bound of its queue "
@@ -133,34 +131,37 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
                 f"it was closed ({peer.closed})",
                 conns=(peer.conn,),
             )
-            continue
-        if not _only_frames(peer):
-            continue
-        held = {sent.number: sent for sent in _forwarded_during(peer, stall, history, rules)}
-        fences = _fences_during(peer, stall, history)
-        kept = _certainly_kept(held, fences, rules)
-        came = held.keys() & {received.number for received in peer.received}
-        newest = held[max(held)] if held else None
-        may_be_displaced = fences >= max(1, rules.queue_frames // 2)
-        if newest and newest.number not in came and len(newest.data) <= rules.queue_bytes // 4 and not may_be_displaced:
-            yield Finding(
-                "dropped",
-                f"the newest frame {newest} kept for {peer.name}, and the oldest dropped past the bound of its queue "
-                f"({bound_of(rules)})",
-                f"{newest} was dropped: of {counted(len(held), 'frame')} that were sent while {peer.name} did not read "
-                f"{grouped(len(came))} came, without the newest",
-                frames=(newest.number,),
-                conns=(peer.conn,),
-            )
-        elif missing := kept - came:
-            yield Finding(
-                "dropped",
-                f"at least the newest {grouped(len(kept))} frames kept for {peer.name}, half of what its queue holds "
-                f"({bound_of(rules)})",
-                f"{held[min(missing)]} and {grouped(len(missing) - 1)} more of them never came",
-                frames=(min(missing),),
-                conns=(peer.conn,),
-            )
+        elif _only_frames(peer):
+            yield from _newest_dropped(peer, stall, history, rules)
+
+
+def _newest_dropped(peer: Peer, stall: Stalled, history: History, rules: Rules) -> Iterator[Finding]:
+    """The newest frame that waited, or others of the newest, are missing."""
+    held = {sent.number: sent for sent in _forwarded_during(peer, stall, history, rules)}
+    came = held.keys() & {received.number for received in peer.received}
+    fences = _fences_during(peer, stall, history)
+    kept = _certainly_kept(held, fences, rules)
+    displaced = fences >= max(1, rules.queue_frames // 2)
+    newest = held[max(held)] if held and not displaced else None
+    if newest is not None and newest.number not in came and len(newest.data) <= rules.queue_bytes // 4:
+        yield Finding(
+            "dropped",
+            f"the newest frame {newest} kept for {peer.name}, and the oldest dropped past the bound of its queue "
+            f"({bound_of(rules)})",
+            f"{newest} was dropped: of {counted(len(held), 'frame')} that were sent while {peer.name} did not read "
+            f"{grouped(len(came))} came, without the newest",
+            frames=(newest.number,),
+            conns=(peer.conn,),
+        )
+    elif missing := kept - came:
+        yield Finding(
+            "dropped",
+            f"at least the newest {grouped(len(kept))} frames kept for {peer.name}, half of what its queue holds "
+            f"({bound_of(rules)})",
+            f"{held[min(missing)]} and {grouped(len(missing) - 1)} more of them never came",
+            frames=(min(missing),),
+            conns=(peer.conn,),
+        )
 
 
 def _certainly_seen_to_read(peer: Peer, stall: Stalled, rules: Rules) -> bool:

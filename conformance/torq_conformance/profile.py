@@ -80,9 +80,9 @@ class Rules(msgspec.Struct, frozen=True):
     overflow: str
     queue_frames: int
     queue_bytes: int
+    idle_seconds: float
     socket_bytes: int = UNIX_SOCKET_BYTES
     max_connections: int | None = None
-    idle_seconds: float = 2.5
 
     @property
     def types(self) -> range:

@@ -316,10 +316,15 @@ def with_checksum(message: bytes, checksum: str, bit: int = 0) -> bytes:
     return message[:CHECKSUM_OFFSET] + value.to_bytes(4, "little") + message[HEADER_SIZE:]
 
 
+FENCE_VALUE_BYTES = 40
+FENCE_BYTES = HEADER_SIZE + 2 + FENCE_VALUE_BYTES
+"""Bytes of a fence on the wire."""
+
+
 def fence_frame(*, domain: int, tlv_type: int, conn: int, sequence: int) -> bytes:
     """A valid frame that marks a moment: the executor's own, never part of a program."""
     value = wire.FENCE_MARK + f":{connection_name(conn)}:{sequence}:".encode()
-    payload = wire.tlv(tlv_type, value.ljust(40, b"."))
+    payload = wire.tlv(tlv_type, value.ljust(FENCE_VALUE_BYTES, b"."))
     source = SOURCES[conn % len(SOURCES)]
     header = wire.HEADER.pack(MAGIC_BYTES, domain, VERSION, source, 0, sequence, EPOCH_NS + sequence, len(payload), 0)
     return with_checksum(header + payload, "good")

@@ -7,9 +7,10 @@ from typing import get_args, get_type_hints
 
 import msgspec
 
-from torq_conformance import ending, faults, features, streams, target
+from torq_conformance import ending, executor, faults, features, streams, target
 from torq_conformance.checks import bench, connections, life, resources, unfinished
-from torq_conformance.profile import UNIX_SOCKET_BYTES, Profile, rules_for
+from torq_conformance.features import queues
+from torq_conformance.profile import LEAST, UNIX_SOCKET_BYTES, Profile, rules_for
 from torq_conformance.program import Flood
 from torq_conformance.requirements import DOMAIN_NAMES, requirements, settings
 from torq_engine.operations.configuration import RelayConfig
@@ -89,6 +90,9 @@ def test_figures_of_the_notes_are_those_that_the_suite_judges_by() -> None:
     assert told("FWD-1", f"waits {ending.HOLDING_PATIENCE:.0f} s for the last frame")
     assert told("FWD-1", f"up to {ending.HOLDING_PATIENCE * ending.MOST_OF_COMPUTING:.0f} s while")
     assert told("CONN-4", f"within {connections.MANY_SECONDS:.0f} s")
+    assert told("CONN-5", f"noticed, {executor.ROOM_PATIENCE:.0f} s at most")
+    assert told("CONN-8", f"{bench.PATIENCE:.0f} s after they left")
+    assert told("FWD-7", f"{queues.MOST_TO_STREAM >> 20} MiB at most")
     assert told("FRAME-5", f"names {unfinished.LONGEST_PARTIAL:g} s or less")
     assert told("VAL-5", f"waits {ending.SILENCE:.0f} s")
     assert told("LIFE-1", f"within {bench.PATIENCE:.0f} s after the backlog")
@@ -99,6 +103,11 @@ def test_figures_of_the_notes_are_those_that_the_suite_judges_by() -> None:
     assert told("VAL-6", f"{claims} clients announce large payloads, {resources.WAITING} of them")
     assert told("VAL-6", f"{resources.MEMORY_SLACK // 10**6} MB and {resources.CONNECTION_BYTES >> 10} KiB")
     assert told("ISO-2", f"{resources.MEMORY_SLACK // 10**6} MB")
+
+
+def test_the_limits_that_leave_room_for_programs_are_told() -> None:
+    for name, least in LEAST.items():
+        assert f"{least} and more" in OF_PROFILES[name].meaning
 
 
 def test_a_setting_without_profile_belongs_to_the_relay() -> None:

@@ -12,6 +12,7 @@ from torq_protocol.constants import MAGIC_BYTES
 
 from ..counting import counted
 from ..errors import TargetError
+from ..executor import ROOM_PATIENCE
 from ..oracles import Finding
 from ..target import SpawnedTarget
 from .bench import PATIENCE, Bench, Client, UnsupportedCheckError
@@ -159,7 +160,7 @@ def refuses_above_its_limit(bench: Bench) -> Iterator[Finding]:
 def _as_many(bench: Bench, target: SpawnedTarget, count: int) -> list[Client]:
     """So many clients; one that is closed comes again: who asked whether the relay is up may count a moment still."""
     clients = [bench.connect(target) for _ in range(count)]
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + ROOM_PATIENCE
     while not bench.reaches(clients[0], clients, ATTEMPT) and time.monotonic() < until:
         clients = [bench.connect(target) if client.closed else client for client in clients]
     return clients
