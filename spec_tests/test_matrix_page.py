@@ -6,8 +6,8 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from spec_tests import matrix_page
-from spec_tests.matrix_page import CANDIDATES, Judged, Matrix, Relay, faults, load, page, renewed
+from spec_tests.matrix import CANDIDATES, Judged, Matrix, Relay, load, renewed
+from spec_tests.matrix_page import PAGE, faults, page
 from torq_conformance.selftest import Outcome, Selftest, listed_mutants
 
 
@@ -80,4 +80,4 @@ def test_a_failure_of_a_historical_relay_is_no_accusation() -> None:
 
 
 def test_the_committed_page_has_every_mutant_dead_and_no_right_relay_accused() -> None:
-    assert faults(load(), matrix_page.PAGE.read_text("utf-8"), [mutant.name for mutant in listed_mutants()]) == []
+    assert faults(load(), PAGE.read_text("utf-8"), [mutant.name for mutant in listed_mutants()]) == []
