@@ -105,7 +105,7 @@ def unbounded(history: History, rules: Rules) -> Iterator[Finding]:
             if held and all(sent.number in got for sent in held):
                 yield Finding(
                     "unbounded",
-                    f"at most {bound_of(rules)} held for {peer.name}",
+                    f"at most {bound_of(rules)} held for {peer.name}, and {grouped(rules.socket_bytes)} in its socket",
                     f"all {grouped(len(held))} that were sent while it did not read came in the end",
                     frames=(held[0].number,),
                     conns=(peer.conn,),

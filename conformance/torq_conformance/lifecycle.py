@@ -50,8 +50,12 @@ ASPECTS: tuple[tuple[str, str, str, str], ...] = (
 """Field of LifeCycle; what B does where only A has it; where only B has it; what is spoken of."""
 
 
-def observe(command: str) -> LifeCycle:
-    """Start a relay, start a second one on its path, and stop it. Raises TargetError when it does not start."""
+def observe(command: str, domain: str) -> LifeCycle:
+    """Start a relay, start a second one on its path, and stop it. Raises TargetError when it does not start.
+
+    ``{socket}`` in the command becomes the path, and ``{domain}`` the domain's name.
+    """
+    command = command.replace("{domain}", domain)
     with tempfile.TemporaryDirectory(prefix="torq-") as folder:
         path = Path(folder) / "relay" / "life.sock"
         first = _start(command, path)

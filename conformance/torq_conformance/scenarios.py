@@ -159,7 +159,7 @@ def _behind_silence(program: Program) -> Iterator[tuple[int, int]]:
 
 
 WHOLE = (o.lost, o.held_back, o.torn, o.altered, o.closed_unexpectedly)
-REFUSED = (o.lost, o.torn, o.leaked, o.closed_unexpectedly)
+REFUSED = (o.lost, o.held_back, o.torn, o.leaked, o.closed_unexpectedly)
 
 
 def _all(*tables: First) -> First:
@@ -176,14 +176,14 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "CONN-6": Scenario(
         (f.Traffic, f.Joins, f.Leaves, f.Interleaving),
-        (o.lost, o.torn, o.closed_unexpectedly),
+        (o.unserved, o.lost, o.held_back, o.torn, o.closed_unexpectedly),
         needs=has(Close),
         control=c.nobody_leaves,
-        first=_all(f.leaves_within_what_others_do, f.leaves_at_once, f.leaves_frames_behind),
+        first=_all(f.leaves_within_what_others_do, f.leaves_at_once, f.leaves_frames_behind, f.joins_behind_who_left),
     ),
     "CONN-7": Scenario(
         (f.Traffic, f.Joins, f.HalfCloses),
-        (o.lost, o.closed_unexpectedly),
+        (o.lost, o.held_back, o.closed_unexpectedly),
         needs=has(HalfClose),
         first=f.half_closes,
     ),
@@ -196,7 +196,10 @@ SCENARIOS: dict[str, Scenario] = {
     "FWD-3": Scenario((f.UnusualHeaders,), (o.lost, o.altered), first=f.every_header),
     "FWD-4": Scenario((f.Traffic, f.Joins, f.Streams), (o.echo_lost, o.echoed_wrongly), first=f.long_stream),
     "FWD-5": Scenario(
-        (f.Traffic, f.LateJoins, f.Silences), (o.replayed, o.torn), needs=joins_late, first=f.joins_behind_a_backlog
+        (f.Traffic, f.LateJoins, f.Silences),
+        (o.replayed, o.torn),
+        needs=joins_late,
+        first=_all(f.joins_behind_who_left, f.joins_behind_who_was_closed),
     ),
     "FWD-6": Scenario((f.HeaderOnly,), WHOLE, first=f.header_only_ends),
     "FWD-7": Scenario(
@@ -264,7 +267,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "VAL-5": Scenario(
         (f.Traffic, f.Garbage),
-        (o.lost, o.torn, o.altered, o.leaked, o.framing_error_ignored, o.closed_unexpectedly),
+        (o.lost, o.held_back, o.torn, o.altered, o.leaked, o.framing_error_ignored, o.closed_unexpectedly),
         steps=8,
         needs=breaks_framing,
         first=f.every_cut_around_garbage,

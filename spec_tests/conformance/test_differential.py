@@ -69,10 +69,8 @@ def test_a_relay_that_does_not_echo_is_told_from_one_that_loses() -> None:
 
 
 def test_starting_and_stopping_are_compared() -> None:
-    legacy, correct = (
-        observe(specimen("legacy-market-data", "market_data")),
-        observe(specimen("correct", "market_data")),
-    )
+    legacy = observe(specimen("legacy-market-data", "market_data"), "market_data")
+    correct = observe("torq-specimen correct --socket {socket} --domain {domain}", "market_data")
     found = {
         f"{difference.signature.effect}:{subject}"
         for subject, difference in life_cycle_differences(correct, correct, legacy)

@@ -223,7 +223,7 @@ class _Diff(Watcher):
             return []
         a, b = (str(each) for each in commands)
         entries: list[tuple[Entry, FoundDifference | None]] = []
-        for subject, difference in life_cycle_differences(observe(a), observe(a), observe(b)):
+        for subject, difference in life_cycle_differences(*(observe(each, self._domain) for each in (a, a, b))):
             name = f"{difference.signature.effect}:{subject.replace(' ', '-')}"
             text = sentence(difference.signature.effect, subject)
             entries.append((Entry(name, text, difference.in_a, difference.in_b, ""), None))

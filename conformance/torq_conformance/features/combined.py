@@ -48,16 +48,22 @@ MANY_CLIENTS = 7
 """Clients of a program about one of them: with the witness more than lists of two, four or six are made for."""
 
 
-def joins_behind_a_backlog(rules: Rules) -> tuple[Program, ...]:
-    """A client that leaves, or is closed for what it sends, with much unread, and one that joins after it (FWD-5)."""
+def joins_behind_who_left(rules: Rules) -> tuple[Program, ...]:
+    """A client that leaves with much unread, and one that joins after it (FWD-5, CONN-6)."""
+    return (_joins_behind(rules, Close(2)),)
+
+
+def joins_behind_who_was_closed(rules: Rules) -> tuple[Program, ...]:
+    """A client that is closed, for what it sends, with much unread, and one that joins after it (FWD-5)."""
+    return (_joins_behind(rules, Write(2, (Raw(bytes(64).hex()),))),) if rules.on_framing_error == "close" else ()
+
+
+def _joins_behind(rules: Rules, end: Step) -> Program:
     frame = own(rules, 1_400)
     begins = (Connect(0), Connect(1), Write(0, (own(rules),)), Connect(2, reads=False))
-    ends: list[Step] = [Close(2)]
-    if rules.on_framing_error == "close":
-        ends.append(Write(2, (Raw(bytes(64).hex()),)))
     # Each Sync proves a thing before the next: the backlog is at the relay, and then it has seen the client's end.
     joins = (Sync(), Connect(3), Write(0, (own(rules),)))
-    return tuple(Program(rules.domain, (*begins, Flood(0, frame, BACKLOG_FRAMES), Sync(), end, *joins)) for end in ends)
+    return Program(rules.domain, (*begins, Flood(0, frame, BACKLOG_FRAMES), Sync(), end, *joins))
 
 
 def half_closes(rules: Rules) -> tuple[Program, ...]:

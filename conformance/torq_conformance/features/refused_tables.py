@@ -25,6 +25,11 @@ TRUSTED = 300
 DISTRUSTED = 240
 """Wrong frames of one client in a row: its connection stays all the same."""
 
+HUGE_SIZES = tuple(2**power + 100 for power in range(17, 20))
+"""Bytes of frames above each bound up to which a relay may look into them."""
+SPOILT = 100
+"""Bytes that a frame may grow by when it is made wrong."""
+
 Spoil = Callable[[Frame], Frame]
 
 
@@ -37,6 +42,8 @@ def _refused(rules: Rules, wrong: Sequence[Frame], spoil: Spoil) -> tuple[Progra
     writes += [Write(0, (small, good), cuts=(cut,)) for cut in (4, 24, 32, 36, small.size - 1)]
     writes += [Write(0, (good, large, good)), Write(0, (large, good), cuts=(32, large.size // 2))]
     writes += [Write(0, (spoil(Frame(rules.number, empty_tlvs(rules, count))), good)) for count in TLV_COUNTS]
+    huge = (size for size in HUGE_SIZES if size + SPOILT <= rules.max_message_size)
+    writes += [Write(0, (good, spoil(sized(rules, size)), good)) for size in huge]
     return (*programs_of(rules, writes), *_of_regulars(rules, small), _left_within(rules, small))
 
 

@@ -55,6 +55,8 @@ LEAST_BUFFER = 1
 """Bytes of a send buffer that asks for the kernel's least, some 4 kB."""
 CUTS_OF_LARGE = (1, 4, 20, 24, 28, 31, 32, 33, 40_000)
 """Where a frame that no read holds is cut."""
+HEADERS_OF_A_READ = 2_048
+"""Header-only frames that fill 64 KiB: as many as one read ever holds."""
 HEADERS = 3_000
 """Header-only frames of one write: more than a system call takes pieces, and than a read of 64 KiB holds."""
 SEQUENCES = (0, 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
@@ -226,6 +228,7 @@ def every_cut(rules: Rules) -> tuple[Program, ...]:
 def every_full_read(rules: Rules) -> tuple[Program, ...]:
     """Frames that end where a buffer is full, and nothing behind them; very many header-only ones (FRAME-2)."""
     many = Write(0, (Frame(rules.number),) * min(HEADERS, rules.queue_frames))
+    read = Write(0, (Frame(rules.number),) * min(HEADERS_OF_A_READ, rules.queue_frames), settle=False)
     full = tuple(
         Program(
             rules.domain,
@@ -240,7 +243,8 @@ def every_full_read(rules: Rules) -> tuple[Program, ...]:
         for size in BUFFER_SIZES
         if size <= 131_072
     )
-    return (*full, Program(rules.domain, (Connect(0), Connect(1), many)))
+    together = ((many,), (Freeze(), read, Thaw()))
+    return (*full, *(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in together))
 
 
 def all_within_a_frame(rules: Rules) -> tuple[Program, ...]:

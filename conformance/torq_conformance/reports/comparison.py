@@ -74,7 +74,8 @@ def _words(judgement: Judgement | None) -> str:
     if failure is None or not failure.runs:
         return judgement.verdict
     low, high = interval(failure.failures, failure.runs)
-    return f"{judgement.verdict} {failure.failures} of {counted(failure.runs, 'run')} ({low:.0%} to {high:.0%})"
+    once = "" if failure.failures else "seen once, then in "
+    return f"{judgement.verdict} {once}{failure.failures} of {counted(failure.runs, 'run')} ({low:.0%} to {high:.0%})"
 
 
 def _rate_moved(was: Judgement | None, now: Judgement | None) -> bool:

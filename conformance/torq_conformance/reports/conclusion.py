@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from ..exits import Exit
 from ..requirements import Requirement
-from .model import FAILING, LEVELS, Judgement
+from .model import LEVELS, Judgement
 
 VERDICTS = {Exit.PASS: "PASS", Exit.FAIL: "FAIL", Exit.UNKNOWN: "UNKNOWN"}
 MEANINGS = {
@@ -19,6 +19,7 @@ MEANINGS = {
     Exit.TERMINATED: "the run was told to end",
 }
 """What each exit code of a run says."""
+BROKEN = ("FAIL", "FLAKY")
 NOT_AS_LISTED = "the list of expected failures does not fit what was seen"
 FAILS_AS_LISTED = "every MUST that was judged holds, or fails as listed"
 NOTHING_FAILS = "nothing was judged"
@@ -86,7 +87,7 @@ def _agreeing(count: int, one: str, more: str) -> str:
 
 
 def _meaning(judgements: Sequence[Judgement], code: Exit) -> str:
-    if code is Exit.FAIL and not any(each.verdict in FAILING for each in judgements):
+    if code is Exit.FAIL and not any(each.verdict in BROKEN for each in judgements):
         return NOT_AS_LISTED
     if code is Exit.UNKNOWN and _nothing_judged(judgements):
         return NOTHING_FAILS

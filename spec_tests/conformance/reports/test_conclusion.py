@@ -72,7 +72,7 @@ def judgements(results: list[Result]) -> tuple[Judgement, ...]:
         (
             judged(MUST="UNEXPECTED-PASS"),
             "FAIL: of 1 MUST 0 hold, 0 fail, 0 could not be judged, 1 holds though listed as failing; "
-            "exit code 1: something fails or is flaky.",
+            "exit code 1: the list of expected failures does not fit what was seen.",
         ),
         (
             judged(SHOULD="UNSUPPORTED UNSUPPORTED"),

@@ -328,3 +328,35 @@ class HalfClosedBacklogDiscarded(Relay):
             if not connection.sending:
                 connection.outbox.frames.clear()
         super().drain()
+
+
+@mutant(
+    "framing-error-wakes-nobody", "VAL-5 FWD-1", "writes the frames before a framing error when the next read comes"
+)
+class FramingErrorWakesNobody(Relay):
+    asleep = False
+
+    def framing_error(self, connection: Connection) -> None:
+        super().framing_error(connection)
+        self.asleep = True
+
+    def write_all(self) -> None:
+        if not self.asleep:
+            super().write_all()
+        self.asleep = False
+
+
+@mutant("blocked-inherited", "CONN-6 FWD-5", "takes the next to join for blocked when one that was blocked has left")
+class BlockedInherited(Relay):
+    stale = False
+
+    def write(self, connection: Connection) -> None:
+        blocked = connection.outbox.blocked
+        super().write(connection)
+        self.stale = self.stale or (blocked and not connection.receiving)
+
+    def closed(self, connection: Connection) -> None:
+        self.stale = self.stale or connection.outbox.blocked
+
+    def opened(self, connection: Connection) -> None:
+        connection.outbox.blocked, self.stale = self.stale, False

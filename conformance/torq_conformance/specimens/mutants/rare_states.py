@@ -2,6 +2,7 @@
 
 import select
 from collections.abc import Iterator
+from itertools import islice
 
 from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.framing import HEADER_BYTES, MAGIC, Framer
@@ -14,6 +15,7 @@ from torq_conformance.specimens.mutants.table import mutant
 
 VERIFYING = "signal execution"
 CHUNK = 65_536
+HUGE = 1 << 18
 
 
 class Losing(Relay):
@@ -329,3 +331,28 @@ class SecondOverflowTorn(Outbox):
     def write(self) -> None:
         super().write()
         self.emptied = self.emptied or (self.overflowed and not self.frames)
+
+
+@mutant("checksum-skips-huge", "VAL-1", "does not verify the checksum of frames above 256 KiB", domains=VERIFYING)
+class ChecksumSkipsHuge(Judge):
+    def checksum_accepted(self, frame: bytes) -> bool:
+        return len(frame) > HUGE or super().checksum_accepted(frame)
+
+
+@mutant("tlvs-behind-256-kib", "VAL-3 DOM-2", "looks at the TLVs in the first 256 KiB only", domains=VERIFYING)
+class TlvsBehind256Kib(Judge):
+    def tlvs(self, frame: bytes) -> Iterator[Tlv]:
+        at = HEADER_BYTES
+        for tlv in super().tlvs(frame):
+            yield tlv
+            at += (5 if tlv.extended else 2) + tlv.size
+            if at > HUGE:
+                return
+
+
+@mutant("1024-frames-a-read", "FRAME-2 FWD-1", "handles 1024 frames of a read, the others with the next read")
+class FramesARead(Framer):
+    most = 1_024
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        return islice(super().feed(data), self.most)

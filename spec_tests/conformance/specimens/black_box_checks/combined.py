@@ -315,3 +315,15 @@ def sigterm_delivers_what_waits_for_a_half_closed_client(subject: Subject) -> No
         relay.process.send_signal(signal.SIGTERM)
         assert half.receive_all() == b"".join(frames)
         assert relay.process.wait(subject.patience_s) == 0
+
+
+@check("CONN-6")
+def who_joins_behind_one_that_left_with_much_unread_is_served(subject: Subject) -> None:
+    with subject.start() as relay:
+        slow, sender = relay.joined(2, subject.ping)
+        flood(sender, [sender], [subject.valid(number, BACKLOG_BYTES) for number in range(BACKLOG)])
+        slow.close()
+        next_one = relay.connect()
+        transmit(sender, [sender], [], b"", subject.fence)  # it is accepted behind this at the latest
+        sender.send(subject.ping)
+        assert next_one.receive_until(subject.ping).endswith(subject.ping)

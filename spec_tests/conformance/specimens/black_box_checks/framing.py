@@ -90,3 +90,15 @@ def frames_that_fill_a_read_exactly_are_forwarded_though_nothing_follows(subject
             relay.process.send_signal(signal.SIGCONT)
             for client in clients:
                 assert client.receive(total) == whole
+
+
+@check("FRAME-2", "FWD-1")
+def all_frames_of_a_full_read_are_forwarded_at_once(subject: Subject) -> None:
+    data = frame(1, b"", subject.domain) * 2_048
+    with subject.start() as relay:
+        clients = relay.joined(2, subject.ping)
+        relay.process.send_signal(signal.SIGSTOP)  # so that one read finds them all
+        clients[0].send(data)
+        relay.process.send_signal(signal.SIGCONT)
+        for client in clients:
+            assert client.receive(len(data)) == data

@@ -14,10 +14,14 @@ from spec_tests.conformance.specimens.black_box_checks.subject import (
 from spec_tests.conformance.specimens.specimen_process import EXECUTION, MARKET_DATA, SIGNAL, TYPES, frame, tlv
 
 
+def huge(subject: Subject) -> bytes:
+    return tlv(TYPES[subject.domain], bytes(65_535)) * 5
+
+
 @check("VAL-1", domains=(SIGNAL, EXECUTION))
 def wrong_checksums_reach_nobody(subject: Subject) -> None:
     bad = []
-    for payload in (b"", *(tlv(TYPES[subject.domain], bytes(size)) for size in (12, 2000, 65_535))):
+    for payload in (b"", *(tlv(TYPES[subject.domain], bytes(size)) for size in (12, 2000, 65_535)), huge(subject)):
         right = int.from_bytes(frame(3, payload, subject.domain)[28:32], "little")
         wrongs = (0, right ^ 1, right ^ (1 << 12), right ^ (1 << 31))
         bad += [frame(3, payload, subject.domain, checksum=wrong) for wrong in wrongs]
@@ -36,7 +40,7 @@ def malformed_payloads_reach_nobody(subject: Subject) -> None:
     extended = tlv(kind, bytes(12), extended=True)
     payloads = [own[:-1], own + b"\0", own + bytes((kind,)), extended[:-1], own + extended[:4], bytes((kind,))]
     payloads += [own + bytes((255, reserved, kind)) + extended[3:] for reserved in (1, 128)]
-    payloads += [tlv(0, bytes(3), extended=True)]
+    payloads += [tlv(0, bytes(3), extended=True), huge(subject) + own[:-1]]
     refused(subject, *(frame(7, payload, subject.domain) for payload in payloads))
 
 
@@ -111,3 +115,13 @@ def resynchronising_finds_the_next_frame(subject: Subject) -> None:
         for bad in (GARBAGE, b"hello\n", oversize(subject, MAX_SIZE + 1), bytes(100)):
             transmit(clients[0], clients, [own + bad + own], own + own, subject.fence)
             transmit(clients[0], clients, [bad + own[:2], own[2:]], own, subject.fence)
+
+
+@check("VAL-5")
+def frames_before_a_framing_error_wait_for_nothing(subject: Subject) -> None:
+    own = subject.valid(1)
+    with subject.start() as relay:
+        other, culprit = relay.joined(2, subject.ping)
+        culprit.send(own + GARBAGE)
+        assert culprit.receive_all() in (b"", own)
+        assert other.receive(len(own)) == own
