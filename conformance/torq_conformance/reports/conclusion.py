@@ -20,6 +20,7 @@ MEANINGS = {
 }
 """What each exit code of a run says."""
 BROKEN = ("FAIL", "FLAKY")
+"""Verdicts against the relay; UNEXPECTED-PASS, which fails a run as well, is against the list."""
 NOT_AS_LISTED = "the list of expected failures does not fit what was seen"
 FAILS_AS_LISTED = "every MUST that was judged holds, or fails as listed"
 NOTHING_FAILS = "nothing was judged"
