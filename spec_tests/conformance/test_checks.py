@@ -97,6 +97,7 @@ def test_frame_5_is_not_judged_where_the_profile_names_no_time_or_a_long_one() -
         ("FRAME-5", "--mutant partial-kept --partial-frame-timeout 1", "kept"),
         ("FRAME-5", "--mutant partial-kept-by-trickle --partial-frame-timeout 1", "kept"),
         ("FRAME-5", "--mutant partial-timed-from-the-first --partial-frame-timeout 1", "closed"),
+        ("FRAME-5", "--mutant partial-timer-kept --partial-frame-timeout 1", "closed"),
         ("RES-2", "--mutant thread-leak", "leaked"),
         ("RES-1", "--mutant fat-connections", "costly"),
         ("DOM-5", "--mutant siblings-fed", "leaked"),

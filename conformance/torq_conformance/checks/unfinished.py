@@ -28,15 +28,18 @@ LONGEST_VALUE = 4000
 
 
 def ends_unfinished_frames(bench: Bench) -> Iterator[Finding]:
-    """FRAME-5: connections within a frame for longer than partial_frame_timeout, and one that is not."""
+    """FRAME-5: connections within a frame for longer than partial_frame_timeout, and two that are not."""
     timeout = _timeout(bench)
     with bench.relay() as target:
-        silent, trickling, steady = bench.joined(target, 3)
+        silent, trickling, steady, done = bench.joined(target, 4)
         bench.act(
             f"A sends half a frame; B half a frame, then one byte of it every {timeout / WRITES:.3g} s; C ends a frame "
-            "as often, and begins the next in the same write"
+            "as often, and begins the next in the same write; D sends one frame in two writes, and then nothing"
         )
+        done_in_time = _send_in_two(done, bench.frame(100)) < timeout / 2
         in_time = _wait_for_the_end(bench, timeout, silent, trickling, steady)
+        while done.read():
+            pass
         for client, how in ((silent, "half a frame"), (trickling, "half a frame, then a byte of it now and then")):
             if not client.closed:
                 yield Finding("kept", f"the end, after {timeout:g} s, of a connection that sent {how}", "it stays open")
@@ -44,6 +47,20 @@ def ends_unfinished_frames(bench: Bench) -> Iterator[Finding]:
             yield Finding(
                 "closed", f"an open connection for whoever ends each frame within {timeout:g} s", "the relay closes it"
             )
+        if done.closed and done_in_time and timeout >= SHORTEST_STEADY:
+            yield Finding(
+                "closed", "an open connection for who has ended its frame and sends no more", "the relay closes it"
+            )
+
+
+def _send_in_two(client: Client, frame: bytes) -> float:
+    """Send a frame so that the relay reads it in two parts; for how many seconds it was incomplete."""
+    begun = time.monotonic()
+    client.send(frame[:HALF])
+    client.is_taken()
+    client.send(frame[HALF:])
+    client.is_taken()
+    return time.monotonic() - begun
 
 
 def _timeout(bench: Bench) -> float:

@@ -142,6 +142,13 @@ class PartialTimedFromTheFirst(Relay):
         super().time_frame(connection, False)
 
 
+@mutant("partial-timer-kept", "FRAME-5", "times a frame on when it is complete", arguments=PARTIAL_TIMEOUT)
+class PartialTimerKept(Relay):
+    def time_frame(self, connection: Connection, finished: bool) -> None:
+        if connection.framer.buffer:
+            super().time_frame(connection, finished)
+
+
 @mutant("cut-through", "FRAME-4 FRAME-3", "forwards the first part of a frame before the rest has come")
 class CutThrough(Relay):
     def __init__(self, settings: Settings, doorway: Doorway) -> None:

@@ -323,7 +323,4 @@ def who_joins_behind_one_that_left_with_much_unread_is_served(subject: Subject) 
         slow, sender = relay.joined(2, subject.ping)
         flood(sender, [sender], [subject.valid(number, BACKLOG_BYTES) for number in range(BACKLOG)])
         slow.close()
-        next_one = relay.connect()
-        transmit(sender, [sender], [], b"", subject.fence)  # it is accepted behind this at the latest
-        sender.send(subject.ping)
-        assert next_one.receive_until(subject.ping).endswith(subject.ping)
+        speak_until_heard(sender, subject.ping, [relay.connect()], subject.patience_s)

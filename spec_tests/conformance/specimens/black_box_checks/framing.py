@@ -35,13 +35,18 @@ def connections_never_mix_and_parts_go_nowhere(subject: Subject) -> None:
 def an_incomplete_frame_stands_for_its_time_and_no_longer(subject: Subject) -> None:
     whole = subject.valid(1, 200)
     with subject.start("--partial-frame-timeout", "1") as relay:
-        silent, trickling, steady = relay.joined(3, subject.ping)
+        silent, trickling, steady, done = relay.joined(4, subject.ping)
+        done.send_and_see_it_read(whole[:40])
+        done.send(whole[40:])
+        for client in (silent, trickling, steady, done):
+            assert client.receive(len(whole)) == whole
         for client in (silent, trickling, steady):
             client.send(whole[:40])
         until = time.monotonic() + 1.5
         for at in range(40, len(whole)):
             steady.send(whole[40:] + whole[:40])
             assert steady.receive(len(whole)) == whole
+            assert done.receive(len(whole)) == whole
             for client in (silent, trickling):
                 with contextlib.suppress(OSError):  # it is closed
                     client.receive(len(whole))
