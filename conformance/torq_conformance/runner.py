@@ -11,7 +11,7 @@ from .checks import CHECKS, EXTRA_CHECKS, Bench, Check, UnsupportedCheckError
 from .errors import TargetError, UsageError
 from .executor import Executor
 from .history import History
-from .oracles import Finding, Oracle, unserved
+from .oracles import Finding, unserved
 from .plan import Observer, Plan
 from .profile import Rules
 from .program import Act, Program
@@ -37,7 +37,7 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
         left = plan.time_budget - (time.monotonic() - started)
         share = left / (len(plan.requirements) - index)
         observer.started(requirement)
-        if not seen.serves and requirement.id in SCENARIOS and unserved not in _oracles(requirement):
+        if not seen.serves and _needs_service(requirement):
             result = Result(requirement, Verdict.UNKNOWN, "the relay serves no connection")
         else:
             chosen = plan if requirement.id == ECHO else fair
@@ -50,8 +50,10 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
     return results
 
 
-def _oracles(requirement: Requirement) -> tuple[Oracle, ...]:
-    return SCENARIOS[requirement.id].oracles if requirement.id in SCENARIOS else ()
+def _needs_service(requirement: Requirement) -> bool:
+    """Whether it cannot be judged where nobody is served: that fails what is about being served, with no control."""
+    scenario = SCENARIOS.get(requirement.id)
+    return scenario is not None and (unserved not in scenario.oracles or scenario.control is not None)
 
 
 def _judge(requirement: Requirement, plan: Plan, target: Target, observer: Observer, seconds: float) -> Result:

@@ -38,10 +38,11 @@ while True:
 
 def test_the_sink_serves_nobody_and_what_needs_service_stays_unknown() -> None:
     with relay(specimen("legacy-sink", "signal")) as target:
-        results = judged(target, dataclasses.replace(plan_for("FWD-1", "ORD-1"), first_failure_only=True))
+        results = judged(target, dataclasses.replace(plan_for("FWD-1", "ORD-1", "CONN-6"), first_failure_only=True))
     assert results["FWD-1"].verdict is Verdict.FAIL
-    assert results["ORD-1"].verdict is Verdict.UNKNOWN
-    assert "serves no connection" in results["ORD-1"].reason
+    for name in ("ORD-1", "CONN-6"):  # the second asks for service too, and who leaves is not why there is none
+        assert results[name].verdict is Verdict.UNKNOWN
+        assert "serves no connection" in results[name].reason
 
 
 def test_the_timing_classifier_guesses_roles() -> None:
