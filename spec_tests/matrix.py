@@ -182,6 +182,7 @@ def _judge_mutants(folder: Path, arguments: argparse.Namespace) -> Selftest:
     words = ["selftest", "--workers", str(arguments.workers), "--seed", str(arguments.seed), "--json", str(file)]
     words += ["--max-examples", str(arguments.max_examples), "--repeat", str(arguments.repeat)]
     words += ["--mutants", ",".join(arguments.mutants)] if arguments.mutants else []
+    words += ["--only", "mutants"] if arguments.again else []
     _suite(*words, quiet=False)
     selftest = msgspec.json.decode(file.read_bytes(), type=Selftest)
     outcomes = (
