@@ -66,7 +66,9 @@ class Client:
 
     def read(self, seconds: float = 0.0) -> bool:
         """Read what is there, or comes within some seconds; False when nothing came or it was closed."""
-        if not select.select([self.sock], [], [], max(0.0, seconds))[0]:
+        poller = select.poll()  # select() takes no descriptor above 1023, and there are 1000 clients
+        poller.register(self.sock, select.POLLIN)
+        if not poller.poll(max(0.0, seconds) * 1000):
             return False
         try:
             data = self.sock.recv(1 << 18)
