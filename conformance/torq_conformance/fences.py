@@ -64,7 +64,8 @@ class Fences(Streams):
         met = link.peer.joined is not None
         others_are = any(other.latest_fence >= first for other in self._links.values() if other is not link)
         link.peer.passed_over = share == 1.0 and not met and link.peer.open and others_are
-        self.patience.joining = Patience.after(share, met=met)
+        if met or link.peer.open:  # who was closed has used up no wait
+            self.patience.joining = Patience.after(share, met=met)
         if not met and link.peer.open:
             self._fell_silent()
         last = self._sequence  # the fences behind the first must not mix with what comes next

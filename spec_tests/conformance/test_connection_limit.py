@@ -19,7 +19,7 @@ from torq_conformance.verdict import Verdict
 
 LIMIT = 8
 FORGETS_LATE = """
-import sys, time
+import os, sys, time
 from torq_conformance.specimens import cli
 from torq_conformance.specimens.correct import relay
 
@@ -31,7 +31,11 @@ class ForgetsLate(relay.Relay):
             return super().sending_ended(connection, gone)
         self.poll.unregister(connection.sock)
         connection.receiving = connection.sending = False
-        self.leaving += ((time.monotonic() + 0.15, connection),)
+        self.leaving += ((time.monotonic() + float(os.environ.get("FORGETS_AFTER", "0.15")), connection),)
+
+    def refuse(self, sock):
+        time.sleep(float(os.environ.get("REFUSES_AFTER", "0")))
+        super().refuse(sock)
 
     def seconds_to_wait(self):
         waits = [super().seconds_to_wait(), *(until - time.monotonic() for until, _ in self.leaving)]
@@ -51,11 +55,16 @@ PROFILE = msgspec.structs.replace(plan_for().profile, max_connections=LIMIT)
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpawnedTarget]:
+def command(tmp_path_factory: pytest.TempPathFactory) -> str:
     script = tmp_path_factory.mktemp("relay") / "forgets_late.py"
     Path(script).write_text(FORGETS_LATE, "utf-8")
-    command = f"correct --domain signal --max-connections {LIMIT} --socket {{socket}}"
-    with relay(f"{shlex.quote(sys.executable)} {shlex.quote(str(script))} {command}") as target:
+    words = f"correct --domain signal --max-connections {LIMIT} --socket {{socket}}"
+    return f"{shlex.quote(sys.executable)} {shlex.quote(str(script))} {words}"
+
+
+@pytest.fixture(scope="module")
+def target(command: str) -> Iterator[SpawnedTarget]:
+    with relay(command) as target:
         yield target
 
 
@@ -69,6 +78,16 @@ def test_whoever_is_refused_because_others_have_just_left_comes_again(target: Sp
         history = executor.play(program)
         assert [*closed_unexpectedly(history, rules), *unserved(history, rules)] == []
         assert len(history.peers[7].received) == 1
+
+
+def test_a_relay_that_takes_its_time_to_refuse_is_given_it_each_time(command: str) -> None:
+    rules = rules_for(PROFILE, "signal")
+    everybody = Program("signal", tuple(map(Connect, range(LIMIT - 1))))
+    with relay(f"env FORGETS_AFTER=1.2 REFUSES_AFTER=0.3 {command}") as target:
+        executor = Executor(target, rules)
+        for _ in range(2):
+            history = executor.play(everybody)
+            assert [*closed_unexpectedly(history, rules), *unserved(history, rules)] == []
 
 
 def test_conn_5_the_first_above_the_limit_is_known_by_who_is_served(target: SpawnedTarget) -> None:

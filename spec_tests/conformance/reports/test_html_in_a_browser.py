@@ -1,8 +1,11 @@
 """The HTML report in a real browser: no error, no request, nothing too wide, buttons that work, marks in bold."""
 
+import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -57,18 +60,31 @@ def browser() -> str:
 
 def asked(browser: str, text: str, *, width: int) -> dict[str, object]:
     """What the page says of itself after its scripts have run."""
-    with tempfile.TemporaryDirectory(prefix="torq-") as folder:
-        path = Path(folder) / "page.html"
+    with tempfile.TemporaryDirectory(prefix="torq-") as name:
+        folder = Path(name)
+        path = folder / "page.html"
         path.write_text(text.replace("<head>", f"<head>{PROBE}").replace("</body>", f"{ASK}</body>"), "utf-8")
-        done = subprocess.run(
-            [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile",
-             f"--window-size={width},900", "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
-            capture_output=True, text=True, timeout=60, check=False,
+        shown, said = _in_the_browser(
+            folder, browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile",
+            f"--window-size={width},900", "--virtual-time-budget=2000", "--dump-dom", path.as_uri(),
         )  # fmt: skip
-    match = re.search(r'<pre id="answer">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert match is not None, done.stderr[-2000:]
+    match = re.search(r'<pre id="answer">(.*?)</pre>', shown, re.DOTALL)
+    assert match is not None, said[-2000:]
     answer: dict[str, object] = json.loads(match[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
     return answer
+
+
+def _in_the_browser(folder: Path, *command: str) -> tuple[str, str]:
+    """Its output and errors: files, since a pipe would stay open as long as any of the processes that it starts."""
+    with (folder / "shown").open("wb") as shown, (folder / "said").open("wb") as said:
+        process = subprocess.Popen(command, stdout=shown, stderr=said, start_new_session=True)
+        try:
+            process.wait(60)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return (folder / "shown").read_text("utf-8"), (folder / "said").read_text("utf-8", "replace")
 
 
 def test_the_report_in_a_browser(browser: str) -> None:
