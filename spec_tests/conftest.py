@@ -1,9 +1,11 @@
 """The files that take longest are run first: what is begun last would keep one core busy while the others wait.
 
 Ctrl-C is not ignored, also where the tests were started in the background by a shell that ignores it for them: tests
-interrupt their own processes, which inherit what the tests were given.
+interrupt their own processes, which inherit what the tests were given. For the same reason their output is buffered, as
+it is for users: what is left in a buffer when nobody reads on is tested.
 """
 
+import os
 import signal
 
 import pytest
@@ -17,7 +19,8 @@ LONGEST = (
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C interrupt, in every process of the tests."""
+    """Let Ctrl-C interrupt and output be buffered, in every process of the tests."""
+    os.environ.pop("PYTHONUNBUFFERED", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

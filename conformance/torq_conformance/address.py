@@ -7,6 +7,7 @@ buffers grow to many MB when they are left to themselves, so that the receiving 
 from __future__ import annotations
 
 import os
+import select
 import socket
 import time
 from dataclasses import dataclass
@@ -97,3 +98,13 @@ def _connect_when_there_is_room(sock: socket.socket, path: str) -> None:
             time.sleep(0.001)
         else:
             return
+
+
+def shows(sock: socket.socket, events: int, seconds: float = 0.0) -> bool:
+    """Whether a socket shows some of these events of poll(), or its end, within some seconds.
+
+    select() takes no descriptor above 1023, and there may be 1000 clients.
+    """
+    poller = select.poll()
+    poller.register(sock, events)
+    return bool(poller.poll(max(0.0, seconds) * 1000))

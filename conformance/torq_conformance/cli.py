@@ -7,7 +7,9 @@ its line in ``--help``. The exit codes are those of :class:`~torq_conformance.ex
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
+import errno
 import importlib
 import io
 import os
@@ -19,7 +21,7 @@ from typing import Never
 
 import click
 
-from .errors import ConformanceError
+from .errors import ConformanceError, OutputError
 from .exits import Exit
 from .interruption import Terminated, install
 from .printable import visible
@@ -101,40 +103,62 @@ def cli() -> None:
     none are shown with NO_COLOR=1 in the environment.
 
     \b
-    Exit codes: 0 every MUST that was judged holds; 1 something fails or is flaky; 2 wrong usage, no target, or an
-    error of the suite itself; 3 a MUST could not be judged; 130 interrupted.
+    Exit codes: 0 every MUST that was judged holds; 1 something fails or is flaky; 2 wrong usage, no target,
+    output that cannot be written, or an error of the suite itself; 3 a MUST could not be judged; 130 interrupted.
     """
 
 
 def main() -> None:
-    """Entry point: no traceback reaches the user of a command."""
+    """Entry point: no traceback reaches the user of a command, and every exit code is one of :class:`Exit`."""
     install()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    code = _run()
+    problem = _flush()
+    if problem and code != Exit.USAGE:
+        _say(OutputError(f"{problem}; give it a place that takes everything"))
+    sys.exit(Exit.USAGE if problem else code)
+
+
+def _run() -> int:
+    """The exit code of the command that the line names, after what there is to say of its errors."""
     try:
-        sys.exit(cli(prog_name="torq-conformance", standalone_mode=False))
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        return int(cli(prog_name="torq-conformance", standalone_mode=False) or Exit.PASS)
+    except SystemExit:  # no command ends so: click and rich do, where nobody takes the output, with what is FAIL here
+        _say(OutputError())
     except (click.Abort, KeyboardInterrupt) as stop:
         _say("interrupted")
         ended = isinstance(stop, Terminated) or isinstance(stop.__cause__ or stop.__context__, Terminated)
-        sys.exit(Exit.TERMINATED if ended else Exit.INTERRUPTED)
+        return Exit.TERMINATED if ended else Exit.INTERRUPTED
     except click.ClickException as error:
-        error.show()
-        sys.exit(Exit.USAGE)
+        with contextlib.suppress(OSError):
+            error.show()
     except ConformanceError as error:
-        _say(str(error))
-        sys.exit(Exit.USAGE)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(Exit.USAGE)
+        _say(error)
     except Exception as error:
-        _say_internal(error)
-        sys.exit(Exit.USAGE)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _say(f"cannot write: {error.strerror}; make room for the output and the reports")
+        else:
+            _say_internal(error)
+    return Exit.USAGE
 
 
-def _say(message: str) -> None:
-    click.echo(f"torq-conformance: {visible(message)}", err=True)
+def _flush() -> str:
+    """Why standard output did not take everything; what the streams hold back would else decide on the exit code."""
+    problem = ""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if stream is sys.stdout:
+                problem = error.strerror or str(error)
+    return problem
+
+
+def _say(message: object) -> None:
+    with contextlib.suppress(OSError):  # nobody has to hear it
+        click.echo(f"torq-conformance: {visible(str(message))}", err=True)
 
 
 def _say_internal(error: Exception) -> None:

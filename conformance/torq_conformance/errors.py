@@ -17,3 +17,10 @@ class CutShortError(ConformanceError):
 
 class TargetError(ConformanceError):
     """The target cannot be reached or started: exit code 2."""
+
+
+class OutputError(ConformanceError):
+    """What there is to say cannot be written: exit code 2, for what was not read is no verdict."""
+
+    def __init__(self, what: str = "it was closed; write to a file, or let the reader take everything") -> None:
+        super().__init__(f"standard output: {what}")

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from . import wire
+from .address import shows
 from .ending import Ending
 from .errors import CutShortError
 from .history import History, Sent
@@ -184,7 +185,7 @@ class _Play(Ending):
         witness = self._links.get(WITNESS)
         if self._rules.forwards and not self.frozen and link.peer.joined is not None and witness and witness.sending:
             self._fence(witness)
-            select.select([link.sock], [], [], SETTLE_PATIENCE * self.patience.forwarding)
+            shows(link.sock, select.POLLIN, SETTLE_PATIENCE * self.patience.forwarding)
 
     def _write(self, step: Write, position: int, numbered: list[tuple[int, Frame]]) -> None:
         link = self._links.get(step.conn)

@@ -13,7 +13,8 @@ class Exit(IntEnum):
     FAIL = 1
     """Something fails or is flaky; a replayed failure is reproduced; something newly fails."""
     USAGE = 2
-    """A wrong option, name or file, a target that cannot be reached, or an error of the suite itself."""
+    """A wrong option, name or file, a target that cannot be reached, output that cannot be written, or an error of the
+    suite itself."""
     UNKNOWN = 3
     """A MUST could not be judged, or nothing was; a replay did not fail, but too rarely to call it fixed."""
     INTERRUPTED = 130

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 
 from . import wire
+from .address import shows
 from .counting import counted
 from .probing import Probe
 from .program import encode_frame
@@ -53,7 +54,7 @@ class _Flood:
 
     def drain(self, sock: socket.socket, seconds: float) -> bytes | None:
         """What a socket holds; None at its end."""
-        if not select.select([sock], [], [], seconds)[0]:
+        if not shows(sock, select.POLLIN, seconds):
             return b""
         try:
             return sock.recv(1 << 20) or None
@@ -82,9 +83,7 @@ class _Flood:
 
     def disconnected(self) -> bool:
         """Whether the relay has closed the lagging connection."""
-        poller = select.poll()
-        poller.register(self.lagging, select.POLLHUP | select.POLLRDHUP)
-        return bool(poller.poll(0))
+        return shows(self.lagging, select.POLLRDHUP)
 
     def join(self) -> bool:
         """Let the lagging consumer read once, so that it counts as one that reads."""

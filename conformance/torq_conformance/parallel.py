@@ -8,6 +8,7 @@ Facts:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import multiprocessing
@@ -17,13 +18,13 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 
 from . import interruption
 from .errors import ConformanceError, UsageError
 from .options import target_for
 from .plan import Observer, Plan
+from .processes import family
 from .requirements import Requirement
 from .runner import judge_all
 from .scenarios import SCENARIOS
@@ -31,6 +32,8 @@ from .target import SpawnedTarget
 from .verdict import Counterexample, Result, Verdict
 
 POLL_SECONDS = 0.5
+END_SECONDS = 30.0
+"""How long a worker may take to end its relay and itself."""
 PART_SEED = 1_000_003
 """Apart by so much are the seeds of the parts of one requirement."""
 GRAVITY = (Verdict.FAIL, Verdict.FLAKY, Verdict.PASS, Verdict.UNKNOWN, Verdict.UNSUPPORTED)
@@ -89,14 +92,17 @@ def judge_in_workers(plan: Plan, command_line: str, workers: int, observer: Obse
     told: multiprocessing.Queue[_Event] = context.Queue()
     for item in (*sorted(tasks, key=_precedence, reverse=True), *(None,) * workers):
         todo.put(item)
-    pool = _start(context, min(workers, len(tasks)), (command_line, todo, told))
+    pool: list[BaseProcess] = []
     try:
+        for _ in range(min(workers, len(tasks))):
+            with interruption.deferred():
+                process = context.Process(target=_work, args=(command_line, todo, told), daemon=True)
+                process.start()
+                pool.append(process)
         return _Gathering(tasks, observer).gather(told, pool)
     finally:
-        for process in pool:
-            process.terminate()
-        for process in pool:
-            process.join()
+        todo.cancel_join_thread()  # what nobody takes any more would be waited for
+        _end(pool)
 
 
 def _tasks(plan: Plan, workers: int) -> list[_Task]:
@@ -130,11 +136,19 @@ def _precedence(task: _Task) -> tuple[float, int]:
     return (scenario.cost, -scenario.steps) if scenario else (math.inf, 0)
 
 
-def _start(context: SpawnContext, count: int, arguments: tuple[object, ...]) -> list[BaseProcess]:
-    pool: list[BaseProcess] = [context.Process(target=_work, args=arguments, daemon=True) for _ in range(count)]
+def _end(pool: list[BaseProcess]) -> None:
+    """End the workers, which end their relays; one that does not come to it is killed, and all that it has started."""
     for process in pool:
-        process.start()
-    return pool
+        process.terminate()
+    deadline = time.monotonic() + END_SECONDS
+    for process in pool:
+        process.join(max(0.0, deadline - time.monotonic()))
+    for process in pool:
+        if process.is_alive() and process.pid is not None:
+            for pid in family(process.pid):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            process.join()
 
 
 class _Gathering:

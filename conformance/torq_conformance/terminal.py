@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .counting import counted, failing_runs, inflected
+from .errors import OutputError
 from .narrate import contradictions, evidence, narrate, prose
 from .plan import Observer, Plan
 from .printable import visible
@@ -43,9 +44,17 @@ NOT_EXERCISED = "no program exercised it"
 """What a reason says where more time, or else more programs, would judge more."""
 
 
+class _Output(Console):
+    """A console that ends the command, not the process, when nobody takes its output."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        raise OutputError
+
+
 def console() -> Console:
-    """The console of a command: nothing is highlighted by guessing."""
-    return Console(highlight=False)
+    """The console of a command: nothing is highlighted by guessing. Printing raises OutputError in a closed pipe."""
+    return _Output(highlight=False)
 
 
 class TerminalObserver(Observer):

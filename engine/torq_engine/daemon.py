@@ -29,7 +29,7 @@ from .operations.configuration import ConfigError, RelayConfig, server_settings
 from .operations.flags import parse
 from .operations.loading import load
 from .operations.systemd import Notifier, passed_endpoints
-from .operations.terminal import told_in_one_line
+from .operations.terminal import complain, told_in_one_line
 
 if TYPE_CHECKING:
     import asyncio
@@ -60,7 +60,7 @@ def run_relay(logic: RelayLogic, arguments: list[str] | None = None) -> int:
                 return 0
             config = load(logic, command.file, os.environ, command.flags)
         except ConfigError as error:
-            print(f"{name}: {error}", file=sys.stderr)
+            complain(f"{name}: {error}")
             return 1 if command.check else 2
     return _start(logic, config, command.file, command.flags)
 
@@ -91,7 +91,7 @@ def _start(logic: RelayLogic, config: RelayConfig, file: str, flags: dict[str, o
             source = Source(logic, file, dict(os.environ), flags)
             return _run_loop(source, config, (endpoints, operating), held)
         except (EndpointError, ConfigError) as error:
-            print(f"{logic.name}_relay: {error}", file=sys.stderr)
+            complain(f"{logic.name}_relay: {error}")
             return 1
 
 
@@ -168,7 +168,7 @@ def _run_loop(
         audit = open_audit(config, source.logic, source.environment)
     except (OSError, AuditError) as error:
         what = f"{config.log_file}: cannot log there: {error.strerror}" if isinstance(error, OSError) else str(error)
-        print(f"{name}_relay: {what}", file=sys.stderr)
+        complain(f"{name}_relay: {what}")
         return 1
     if audit is not None:
         held.callback(audit.close)

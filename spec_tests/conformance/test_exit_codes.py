@@ -1,5 +1,7 @@
 """The command as a process: its exit codes are part of its interface."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,3 +46,59 @@ def test_a_counterexample_replays_reproduced_and_fixed(tmp_path: Path) -> None:
     assert (fixed.returncode, "FIXED" in fixed.stdout) == (0, True)
     seldom = conformance(tmp_path, "replay", str(file), "--exec", CORRECT, "--runs", "1")
     assert (seldom.returncode, "NOT REPRODUCED" in seldom.stdout) == (3, True)
+
+
+RUN = (
+    "run",
+    "--exec",
+    CORRECT,
+    "--domain",
+    "signal",
+    "--section",
+    "FWD-6",
+    "--max-examples",
+    "3",
+    "--report",
+    "json:r",
+)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [("explain", "FWD-1"), ("run", "--list"), ("--help",), RUN], ids=" ".join)
+def test_output_that_nobody_takes_is_no_verdict(tmp_path: Path, arguments: tuple[str, ...], unbuffered: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as closed, open("/dev/full", "wb") as full:
+        for output in (closed, full):
+            done = subprocess.run(
+                (sys.executable, "-m", "torq_conformance", *arguments),
+                cwd=tmp_path, env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+                stdout=output, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+            )  # fmt: skip
+            assert done.returncode == 2, done.stderr
+            (line,) = done.stderr.splitlines()
+            assert line.startswith(("torq-conformance: standard output: ", "torq-conformance: cannot write: "))
+            if arguments is RUN:
+                report = json.loads((tmp_path / "r").read_text("utf-8"))
+                assert (report["state"], report["exit_code"]) == ("incomplete", 2)
+
+
+@pytest.mark.parametrize("closed", ["1", "2", "1 and 2"])
+def test_a_verdict_needs_no_standard_streams(tmp_path: Path, closed: str) -> None:
+    words = (sys.executable, "-m", "torq_conformance", *RUN)
+    streams = " ".join(f"{number}>&-" for number in closed.split(" and "))
+    done = subprocess.run(
+        ("sh", "-c", f'"$@" {streams}', "sh", *words), cwd=tmp_path, stdout=subprocess.PIPE, timeout=60, check=False
+    )
+    assert done.returncode == 0
+    assert json.loads((tmp_path / "r").read_text("utf-8"))["state"] == "complete"
+
+
+def test_errors_that_nobody_hears_do_not_change_the_exit_code(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as closed:
+        for arguments, code in ((("run", "--section", "NOSUCH"), 2), (("explain", "FWD-1"), 0), (("nonsense",), 2)):
+            command = (sys.executable, "-m", "torq_conformance", *arguments)
+            done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=closed, timeout=60, check=False)
+            assert done.returncode == code, arguments

@@ -1,6 +1,7 @@
 """Workers, shards and the shared database: the same verdicts, however a run is divided."""
 
 import dataclasses
+import os
 import signal
 import subprocess
 import sys
@@ -73,6 +74,36 @@ if __name__ == "__main__":
 def test_a_worker_that_has_no_work_left_is_ended_without_a_traceback() -> None:
     done = subprocess.run([sys.executable, "-c", DONE], capture_output=True, text=True, check=False, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "", "")
+
+
+INTERRUPTED = """
+import dataclasses, msgspec
+from spec_tests.conformance.judged_relays import plan_for, specimen
+from torq_conformance.parallel import judge_in_workers
+from torq_conformance.plan import Observer
+
+class Interrupts(Observer):
+    def started(self, requirement):
+        raise KeyboardInterrupt
+
+if __name__ == "__main__":
+    plan = plan_for("FWD-1", "FWD-2", "FWD-3", "FWD-4", max_examples=10_000)
+    long = msgspec.structs.replace(plan.profile, description="more than a pipe holds" * 10_000)
+    try:
+        judge_in_workers(dataclasses.replace(plan, profile=long), specimen("correct", "signal"), 2, Interrupts())
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+def test_a_run_that_is_interrupted_does_not_wait_for_what_no_worker_has_begun(tmp_path: Path) -> None:
+    script = tmp_path / "interrupted.py"
+    script.write_text(INTERRUPTED, "utf-8")
+    words, path = [sys.executable, str(script)], os.pathsep.join(sys.path)
+    done = subprocess.run(
+        words, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
 
 
 def test_the_gravest_verdict_of_the_parts_counts_and_the_evidence_is_summed() -> None:

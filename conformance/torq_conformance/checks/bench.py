@@ -19,6 +19,7 @@ from typing import Self
 
 from torq_protocol.constants import EXTENDED_TLV_HEADER_SIZE, HEADER_SIZE
 
+from ..address import shows
 from ..counting import counted
 from ..errors import TargetError
 from ..legality import fence_type
@@ -57,7 +58,7 @@ class Client:
             try:
                 view = view[self.sock.send(view) :]
             except BlockingIOError:
-                if not select.select([], [self.sock], [], max(0.0, deadline - time.monotonic()))[1]:
+                if not shows(self.sock, select.POLLOUT, deadline - time.monotonic()):
                     return False
             except OSError:
                 self.closed = True
@@ -66,9 +67,7 @@ class Client:
 
     def read(self, seconds: float = 0.0) -> bool:
         """Read what is there, or comes within some seconds; False when nothing came or it was closed."""
-        poller = select.poll()  # select() takes no descriptor above 1023, and there are 1000 clients
-        poller.register(self.sock, select.POLLIN)
-        if not poller.poll(max(0.0, seconds) * 1000):
+        if not shows(self.sock, select.POLLIN, seconds):
             return False
         try:
             data = self.sock.recv(1 << 18)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
 
+from ..address import shows
 from ..counting import counted, grouped
 from ..errors import TargetError
 from ..oracles import Finding
@@ -92,9 +92,7 @@ def _whole_frames(client: Client, rules: Rules) -> set[bytes]:
 
 def _hung_up(client: Client) -> bool:
     """Whether the relay has closed a client, whatever that has still to read."""
-    poller = select.poll()
-    poller.register(client.sock, 0)
-    return bool(poller.poll(0))
+    return shows(client.sock, 0)
 
 
 def _not_drained(name: str, client: Client, frames: list[bytes], bench: Bench) -> Iterator[Finding]:

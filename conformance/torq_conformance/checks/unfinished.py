@@ -101,5 +101,9 @@ def _read_all(clients: tuple[Client, ...], seconds: float) -> None:
     """Read whatever comes to some clients within some seconds."""
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
-        for sock in select.select([client.sock for client in clients if not client.closed], [], [], left)[0]:
-            next(client for client in clients if client.sock is sock).read()
+        poller = select.poll()
+        open_ones = {client.sock.fileno(): client for client in clients if not client.closed}
+        for descriptor in open_ones:
+            poller.register(descriptor, select.POLLIN)
+        for descriptor, _ in poller.poll(left * 1000):
+            open_ones[descriptor].read()

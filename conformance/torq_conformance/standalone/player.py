@@ -39,6 +39,7 @@ class Run:
         self.fences: dict[int, str] = {}
         self.fence_seen: dict[int, int] = {}
         self.sequence = 1_000_000
+        self.reading = 1.0  # seconds that the relay gets to read what was written; fewer when it does not
         self.now = 0
         self.stuck = ""
         self.crash = ""
@@ -191,15 +192,18 @@ class Run:
 
     def settle(self, client: Client) -> None:
         """Wait until the relay has read what was written, so that the next write is the next read."""
-        unread, deadline = array.array("i", [1]), time.monotonic() + 0.05
+        unread, deadline, turns = array.array("i", [1]), time.monotonic() + self.reading, 0
         while client.open and time.monotonic() < deadline:
             try:
                 fcntl.ioctl(client.sock, termios.TIOCOUTQ, unread)
             except OSError:
                 return
             if not unread[0]:
+                self.reading = 1.0
                 return
-            self.pump(0)
+            turns += 1
+            self.pump(0 if turns < 50 else 0.001)
+        self.reading = max(self.reading / 2, 0.02)
 
     def pump(self, seconds: float) -> None:
         """Read whatever arrives within some seconds, returning after the first of it."""

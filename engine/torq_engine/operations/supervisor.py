@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import anyio
 from anyio.abc import Process
 
 from .systemd import Notifier
+from .terminal import complain
 
 _LONGEST_PAUSE = 30.0
 _HEALTHY = 60.0
@@ -142,5 +142,4 @@ def _worth(code: int) -> int:
 
 
 def _say(text: str) -> None:
-    with suppress(OSError, AttributeError):  # closed, or not there from the start
-        print(f"torq-relay: {text}", file=sys.stderr, flush=True)
+    complain(f"torq-relay: {text}")

@@ -100,12 +100,12 @@ def test_life_1_a_relay_with_everything_on_serves_and_gives_all_back(relay: str)
         assert set(os.listdir(directory)) - {"audit"} == {"log"}
 
 
-def test_a_log_file_that_cannot_be_opened_is_one_line_and_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_file_that_cannot_be_opened_is_one_line_and_exit_1(capfd: pytest.CaptureFixture[str]) -> None:
     with short_directory() as directory, own_signals():
         assert run_relay(RELAYS["signal"], ["--socket", f"{directory}/s", "--log-file", "/no/such/log"]) == 1
         assert run_relay(RELAYS["signal"], ["check-config", "/no/such/file"]) == 1
         assert run_relay(RELAYS["signal"], ["--metrics", "nowhere"]) == 2
-    lines = capsys.readouterr().err.splitlines()
+    lines = capfd.readouterr().err.splitlines()
     assert lines[0] == "signal_relay: /no/such/log: cannot log there: No such file or directory"
     assert len(lines) == 3
 

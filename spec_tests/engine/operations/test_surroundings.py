@@ -188,6 +188,15 @@ def test_life_1_signals_to_its_last_moment_do_not_change_how_a_supervisor_ends()
             supervisor.wait()
 
 
+def test_an_error_that_nobody_hears_does_not_change_the_exit_code() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as closed, short_directory() as directory:
+        for flags, code in ((("--socket-mode", "9"), 2), (("--log-file", "/no/such/log"), 1)):
+            words = command("signal", "--socket", directory / "s", *flags)
+            assert subprocess.run(words, stderr=closed, timeout=LIMIT, check=False).returncode == code
+
+
 def test_a_supervisor_that_nobody_hears_goes_on_restarting() -> None:
     reader, writer = os.pipe()
     with short_directory() as directory:

@@ -213,7 +213,7 @@ def test_sec_1_checklist_17_a_service_is_exposed_to_little(relay: str) -> None:
     assert found.returncode == 0, found.stdout.splitlines()[-1]
 
 
-def test_an_unusable_loop_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unusable_loop_is_one_line(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
     with short_directory() as directory:
         handlers = {number: signal.getsignal(number) for number in (1, 2, 10, 15)}
@@ -223,4 +223,4 @@ def test_an_unusable_loop_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: p
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         assert os.listdir(directory) == []
-    assert "loop: uvloop is not installed; pip install uvloop, or use auto" in capsys.readouterr().err
+    assert "loop: uvloop is not installed; pip install uvloop, or use auto" in capfd.readouterr().err

@@ -18,7 +18,7 @@ class FullDisk(io.StringIO):
 
 
 def test_output_that_cannot_be_written_is_one_line_and_exit_code_1(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     given_up: list[int] = []
     monkeypatch.setattr(os, "dup2", lambda _, descriptor: given_up.append(descriptor))
@@ -26,7 +26,7 @@ def test_output_that_cannot_be_written_is_one_line_and_exit_code_1(
     with pytest.raises(SystemExit) as stop, told_in_one_line("torq-relay"):
         print("what nobody will read")
     assert stop.value.code == 1
-    assert capsys.readouterr().err == "torq-relay: standard output: No space left on device\n"
+    assert capfd.readouterr().err == "torq-relay: standard output: No space left on device\n"
     assert given_up == [1]
 
 

@@ -123,7 +123,6 @@ class Relay:
 
     def drain(self) -> None:
         """Stop accepting, read what was sent, deliver it within the drain timeout, close (LIFE-1)."""
-        self.poll.unregister(self.wakeup)
         self.listener.close()
         self.doorway.remove()
         self.catch_up()
@@ -141,7 +140,9 @@ class Relay:
             if left <= 0:
                 break
             for descriptor, event in self.poll.poll(left):
-                if event & GONE:
+                if descriptor == self.wakeup:
+                    os.read(self.wakeup, 512)
+                elif event & GONE:
                     self.close(self.connections[descriptor])
                 else:
                     self.write(self.connections[descriptor])
