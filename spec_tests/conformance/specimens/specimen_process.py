@@ -206,6 +206,11 @@ class Specimen:
         with open(f"/proc/{self.process.pid}/statm") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
+    def peak_memory(self) -> int:
+        """The most resident bytes there have been."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM:"))
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
