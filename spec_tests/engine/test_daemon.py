@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from torq_engine.operations.audit_chain import read_seal, verify
 
-from .daemons import command, daemon, receive, run
+from .daemons import command, daemon, listening, receive, run
 from .frames import EXECUTION, MAGIC, MARKET_DATA, SIGNAL, frame
 from .relays import LIMIT, short_directory
 
@@ -72,6 +72,32 @@ def test_life_1_a_signal_while_starting_ends_the_relay_also_where_its_exception_
         assert ended.returncode == 0, ended.stderr
         assert "Exception ignored" in ended.stderr
         assert os.listdir(directory) == []
+
+
+SIGTERM_JUST_BEHIND_A_SIGNAL = """
+import os, signal, sys
+from uvloop import _noop
+from torq_domains import signal as relay
+behind = [signal.SIGTERM]
+def noop():  # the loop has read which signals came, and lets the interpreter handle them
+    if behind:
+        os.kill(os.getpid(), behind.pop())
+_noop.noop = noop
+sys.argv[0] = "signal_relay"
+relay.main()
+"""
+
+
+def test_life_1_one_signal_behind_another_is_not_two() -> None:
+    pytest.importorskip("uvloop")
+    with short_directory() as directory:
+        words = [sys.executable, "-c", SIGTERM_JUST_BEHIND_A_SIGNAL, "--loop", "uvloop", "--socket"]
+        with listening([*words, str(directory / "s")], directory / "s") as relay:
+            client = relay.connect()
+            client.sendall(frame(domain=SIGNAL))
+            assert receive(client, 32) == frame(domain=SIGNAL)
+            relay.signal(signal.SIGHUP)
+            assert relay.ends() == 0
 
 
 def test_life_1_clients_that_had_connected_by_the_signal_are_still_heard() -> None:

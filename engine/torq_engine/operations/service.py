@@ -116,20 +116,24 @@ class Service:
 
     def handle_signals(self, earlier: list[int]) -> None:
         """Listen to signals from now on; ``earlier`` ones came before the loop ran."""
-        for number, act in (
-            (signal.SIGTERM, self._end_by_signal),
-            (signal.SIGINT, self._end_by_signal),
-            (signal.SIGHUP, lambda _: self.reload()),
-            (signal.SIGUSR1, lambda _: self.reopen()),
-        ):
-            self._loop.add_signal_handler(number, act, number)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            self._loop.add_signal_handler(number, _woken)
+            signal.signal(number, self._on_signal)
+            signal.siginterrupt(number, False)
         for early in earlier:
-            if early == signal.SIGHUP:
-                self.reload()
-            elif early == signal.SIGUSR1:
-                self.reopen()
-            else:
-                self._end_by_signal(early)
+            self._act(early)
+
+    def _on_signal(self, number: int, _: object) -> None:
+        """Called once for each signal: uvloop calls its own handlers twice for one that comes just behind another."""
+        self._loop.call_soon_threadsafe(self._act, number)
+
+    def _act(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            self.reload()
+        elif number == signal.SIGUSR1:
+            self.reopen()
+        else:
+            self._end_by_signal(number)
 
     def end(self) -> None:
         """Drain and end."""
@@ -264,6 +268,10 @@ class Service:
         if self._notifier.watchdog_interval:
             self._notifier.heartbeat()
             self._loop.call_later(self._notifier.watchdog_interval, self._heartbeat)
+
+
+def _woken() -> None:
+    """All that the loop has to do for a signal: the interpreter calls the handler then."""
 
 
 def open_audit(config: RelayConfig, logic: RelayLogic, environment: Mapping[str, str]) -> AuditLog | None:
