@@ -54,10 +54,11 @@ class Fences(Streams):
     def _join(self, link: Link) -> None:
         """Fence from the witness until the new connection is served, in short waits that grow."""
         patience, first = 0.001, self._sequence + 1
-        share = max(self.patience.joining, LEAST_OF_JOINING)
+        limited = self._rules.max_connections is not None  # who is not served yet may be refused yet
+        share = 1.0 if limited else max(self.patience.joining, LEAST_OF_JOINING)
         deadline = time.monotonic() + JOIN_PATIENCE * share
         while link.peer.joined is None and link.peer.open and time.monotonic() < deadline:
-            if not self._fence(self._keep_a_witness()) and self._rules.max_connections is None:
+            if not self._fence(self._keep_a_witness()) and not limited:
                 break
             self._pump_until(lambda: link.peer.joined is not None or not link.peer.open, patience)
             patience = min(patience * 2, 0.2)
