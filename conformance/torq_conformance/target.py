@@ -8,6 +8,7 @@ Facts:
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import shlex
@@ -237,7 +238,7 @@ class SpawnedTarget(Target):
         try:
             with interruption.deferred():
                 second = self._launch()
-            while (status := second.poll()) is None and time.monotonic() < deadline and not enough():
+            while (status := _status(second)) is None and time.monotonic() < deadline and not enough():
                 time.sleep(0.01)
             return status
         finally:
@@ -246,12 +247,7 @@ class SpawnedTarget(Target):
 
     def wait(self, seconds: float) -> int | None:
         """The exit status of the relay; None while it runs on for some seconds."""
-        if self._process is None:
-            return 0
-        try:
-            return self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
+        return 0 if self._process is None else _wait(self._process, seconds)
 
     def _wait_until_it_accepts(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
@@ -288,16 +284,13 @@ class SpawnedTarget(Target):
             started = family(self._process.pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            _wait(self._process, math.inf)
             await_end(started, STOP_TIMEOUT)  # a wrapper ends before the relay that it has started
 
     def crash(self, seconds: float = 0.0) -> str:
         if self._process is None:
             return ""
-        try:
-            status = self._process.wait(seconds) if seconds else self._process.poll()
-        except subprocess.TimeoutExpired:
-            return ""
+        status = _wait(self._process, seconds)
         if status is None:
             return ""
         if status < 0:
@@ -334,18 +327,34 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     group = process.pid
     started = family(group)
-    for number, patience in ((signal.SIGTERM, STOP_TIMEOUT), (signal.SIGKILL, None)):
+    for number, patience in ((signal.SIGTERM, STOP_TIMEOUT), (signal.SIGKILL, math.inf)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
-        try:
-            process.wait(patience)
-        except subprocess.TimeoutExpired:
+        if _wait(process, patience) is None:
             continue
         if number == signal.SIGTERM:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
         break
     await_end(started, STOP_TIMEOUT)
+
+
+def _status(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit status of a process, None while it runs.
+
+    An interruption counts behind it: within it, the lock of a Popen would stay taken, and the next wait last for ever.
+    """
+    with interruption.deferred():
+        return process.poll()
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """The exit status of a process; None while it runs on for some seconds."""
+    deadline, pause = time.monotonic() + seconds, 0.0005
+    while (status := _status(process)) is None and (left := deadline - time.monotonic()) > 0:
+        pause = min(pause * 2, left, 0.05)
+        time.sleep(pause)
+    return status
 
 
 def _free_port() -> int:

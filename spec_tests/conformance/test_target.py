@@ -1,7 +1,10 @@
 """Addresses and relays that are started, restarted and ended."""
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +103,38 @@ def test_a_relay_that_does_not_start_is_told_with_its_reason(command: str, messa
 )
 def test_counterexamples_of_each_target_have_a_folder_of_their_own(target: str, name: str) -> None:
     assert folder_name(target) == name
+
+
+INTERRUPTED_IN_THE_LOCK = """
+import os, signal, sys
+from torq_conformance import interruption
+from torq_conformance.target import SpawnedTarget
+
+class Lock:
+    def __init__(self, lock):
+        self.lock, self.release = lock, lock.release
+
+    def acquire(self, *given):
+        taken = self.lock.acquire(*given)
+        if sys.argv[1:]:
+            os.kill(os.getpid(), getattr(signal, sys.argv.pop()))
+        return taken
+
+    def __enter__(self):
+        return self.acquire()
+
+    def __exit__(self, *given):
+        self.release()
+
+interruption.install()
+with SpawnedTarget("torq-specimen correct --socket {socket} --domain signal") as target:
+    target._process._waitpid_lock = Lock(target._process._waitpid_lock)
+    target.crash()
+"""
+
+
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
+def test_an_interruption_while_the_relay_is_looked_after_leaves_no_lock(signal_name: str) -> None:
+    words = [sys.executable, "-c", INTERRUPTED_IN_THE_LOCK, signal_name]
+    done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30, check=False)
+    assert done.returncode == (-signal.SIGINT if signal_name == "SIGINT" else 1)
