@@ -1,7 +1,8 @@
 """Ctrl-C and SIGTERM as interruptions that cannot get lost.
 
 Facts: Python drops an exception that a signal handler raises while a finaliser or a callback of the garbage collector
-runs (Hypothesis has one). So a signal is also remembered, and whoever works in rounds asks in each round.
+runs (Hypothesis has one). So a signal is also remembered, and whoever works in rounds asks in each round. One that
+comes soon behind another does not interrupt again: it would tear what the first one has begun to end.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -17,13 +19,18 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM: what runs is ended and what is known is written, as after Ctrl-C."""
 
 
+AGAIN_AFTER = 3.0
+"""Seconds behind an interruption until another signal interrupts again."""
 _pending: list[KeyboardInterrupt] = []
 _deferring: list[None] = []
+_interrupted: list[float] = []
+"""When it was interrupted last."""
 
 
 def install() -> None:
     """From now on both signals interrupt; one that the process was started to ignore stays ignored."""
     _pending.clear()
+    _interrupted.clear()
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
@@ -39,6 +46,7 @@ def _report_unless_interrupted(dropped: sys.UnraisableHookArgs) -> None:
 def check() -> None:
     """Raises the interruption that a signal has asked for, if there is one."""
     if _pending:
+        _interrupted[:] = [time.monotonic()]
         raise _pending.pop()
 
 
@@ -55,6 +63,10 @@ def deferred() -> Iterator[None]:
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
+    now = time.monotonic()
+    if _interrupted and now - _interrupted[0] < AGAIN_AFTER:
+        return
     _pending[:] = [Terminated() if number == signal.SIGTERM else KeyboardInterrupt()]
     if not _deferring:
+        _interrupted[:] = [now]
         raise _pending[0]

@@ -387,9 +387,10 @@ def run_selftest(chosen: list[Case], effort: Effort, *, workers: int, told: Call
                 outcomes[waiting[done]] = done.result()
                 told(done.result())
         except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in active_children():
-                worker.terminate()
+            with interruption.deferred():
+                pool.shutdown(wait=False, cancel_futures=True)
+                for worker in active_children():
+                    worker.terminate()
             raise
     return Selftest(
         seed=effort.seed,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from torq_conformance import interruption
 from torq_conformance.interruption import Terminated, check, install
 
 
@@ -42,6 +43,15 @@ def test_a_signal_inside_a_callback_of_the_collector_is_raised_at_the_next_check
     with pytest.raises(KeyboardInterrupt):
         check()
     check()
+
+
+def test_a_signal_soon_behind_another_does_not_interrupt_what_that_one_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+    monkeypatch.setattr(interruption, "AGAIN_AFTER", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_an_ignored_signal_stays_ignored() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,8 +121,10 @@ def of_folder(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_self_test_that_is_ended_leaves_no_relay_and_no_file(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGINT, 3)])
+def test_a_self_test_that_is_ended_leaves_no_relay_and_no_file(
+    number: signal.Signals, times: int, tmp_path: Path
+) -> None:
     words = ("selftest", "--only", "mutants", "--mutants", "drop-header-only", "--repeat", "500", "--workers", "2")
     process = subprocess.Popen(
         [sys.executable, "-m", "torq_conformance", *words],
@@ -133,7 +136,9 @@ def test_a_self_test_that_is_ended_leaves_no_relay_and_no_file(number: signal.Si
     assert process.stdout is not None
     while not process.stdout.readline().startswith("killed"):
         assert process.poll() is None
-    process.send_signal(number)
+    for _ in range(times):
+        process.send_signal(number)
+        time.sleep(0.02)  # so that they are several
     _, complaints = process.communicate(timeout=60)
     assert process.returncode == 128 + number, complaints
     assert "Traceback" not in complaints
