@@ -23,6 +23,7 @@ def pytest_configure() -> None:
     os.environ.pop("PYTHONUNBUFFERED", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as where nohup had it ignored
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

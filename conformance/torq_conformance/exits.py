@@ -20,4 +20,4 @@ class Exit(IntEnum):
     INTERRUPTED = 130
     """Ctrl-C. What was known by then has been written."""
     TERMINATED = 143
-    """SIGTERM. What was known by then has been written."""
+    """SIGTERM, or SIGHUP (the terminal was closed). What was known by then has been written."""

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as interruptions that cannot get lost.
+"""Ctrl-C, SIGTERM and the end of the terminal as interruptions that cannot get lost.
 
 Facts: Python drops an exception that a signal handler raises while a finaliser or a callback of the garbage collector
 runs (Hypothesis has one). So a signal is also remembered, and whoever works in rounds asks in each round. One that
@@ -16,7 +16,11 @@ from types import FrameType
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: what runs is ended and what is known is written, as after Ctrl-C."""
+    """SIGTERM, or SIGHUP: what runs is ended and what is known is written, as after Ctrl-C."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.signal_name = signal.Signals(number).name
 
 
 AGAIN_AFTER = 3.0
@@ -28,10 +32,10 @@ _interrupted: list[float] = []
 
 
 def install() -> None:
-    """From now on both signals interrupt; one that the process was started to ignore stays ignored."""
+    """From now on these signals interrupt; one that the process was started to ignore stays ignored."""
     _pending.clear()
     _interrupted.clear()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     sys.unraisablehook = _report_unless_interrupted
@@ -66,7 +70,7 @@ def _interrupt(number: int, _: FrameType | None) -> None:
     now = time.monotonic()
     if _interrupted and now - _interrupted[0] < AGAIN_AFTER:
         return
-    _pending[:] = [Terminated() if number == signal.SIGTERM else KeyboardInterrupt()]
+    _pending[:] = [KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)]
     if not _deferring:
         _interrupted[:] = [now]
         raise _pending[0]

@@ -253,7 +253,8 @@ def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: mu
     except KeyboardInterrupt:
         told.cancel_join_thread()  # nobody reads any more
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the work is over: an end that comes now needs no traceback
+        for number in (signal.SIGTERM, signal.SIGHUP):  # the work is over: an end that comes now needs no traceback
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _next(todo: multiprocessing.Queue[_Task | None]) -> _Task | None:

@@ -350,9 +350,10 @@ _ending: list[int] = []
 
 
 def _stay_quiet() -> None:
-    """In a worker, while it judges nothing: SIGTERM ends it without a word; Ctrl-C is for the parent to handle."""
+    """In a worker that judges nothing: SIGTERM and SIGHUP end it without a word; Ctrl-C is for the parent to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
 
 
 def _end(number: int, _: FrameType | None) -> None:

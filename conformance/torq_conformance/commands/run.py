@@ -223,9 +223,9 @@ class _Run(Observer):
         try:
             self._judge(target)
         except KeyboardInterrupt as stop:
-            ended = isinstance(stop, Terminated)
+            ended = stop.signal_name if isinstance(stop, Terminated) else ""
             code = Exit.TERMINATED if ended else Exit.INTERRUPTED
-            self._end(keeper, reports.incomplete("ended by SIGTERM" if ended else "interrupted by Ctrl-C", code))
+            self._end(keeper, reports.incomplete(f"ended by {ended}" if ended else "interrupted by Ctrl-C", code))
             return code
         except ConformanceError as error:
             self._end(keeper, reports.incomplete(str(error).partition("\n")[0], Exit.USAGE))

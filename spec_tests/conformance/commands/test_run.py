@@ -133,7 +133,9 @@ def test_a_run_that_ends_early_has_written_all_it_knew(
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)], ids=["int", "term", "kill"]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGKILL, -9)],
+    ids=["int", "term", "hup", "kill"],
 )
 def test_a_signal_leaves_whole_reports_that_say_incomplete_and_no_relay(
     number: signal.Signals, code: int, workers: str, tmp_path: Path
