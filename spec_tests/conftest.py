@@ -2,13 +2,14 @@
 
 Ctrl-C is not ignored, also where the tests were started in the background by a shell that ignores it for them: tests
 interrupt their own processes, which inherit what the tests were given. For the same reason their output is buffered, as
-it is for users: what is left in a buffer when nobody reads on is tested.
+it is for users: what is left in a buffer when nobody reads on is tested. No example has a time limit.
 """
 
 import os
 import signal
 
 import pytest
+from hypothesis import settings
 
 LONGEST = (
     "spec_tests/test_distribution.py",
@@ -21,6 +22,8 @@ LONGEST = (
 def pytest_configure() -> None:
     """Let Ctrl-C interrupt and output be buffered, in every process of the tests."""
     os.environ.pop("PYTHONUNBUFFERED", None)
+    settings.register_profile("untimed", settings(), deadline=None)
+    settings.load_profile("untimed")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as where nohup had it ignored

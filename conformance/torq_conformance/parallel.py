@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from multiprocessing.process import BaseProcess
 
 from . import interruption
 from .errors import ConformanceError, UsageError
+from .exits import Exit
 from .options import target_for
 from .plan import Observer, Plan
 from .processes import family
@@ -252,6 +254,7 @@ def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: mu
         told.put(_Event("error", -1, (str(error),)))
     except KeyboardInterrupt:
         told.cancel_join_thread()  # nobody reads any more
+        sys.exit(Exit.TERMINATED)  # where it was not the parent who ended it, the parent has to know
     finally:
         for number in (signal.SIGTERM, signal.SIGHUP):  # the work is over: an end that comes now needs no traceback
             signal.signal(number, signal.SIG_DFL)

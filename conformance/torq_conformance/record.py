@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import struct
 from pathlib import Path
@@ -70,7 +71,7 @@ def save(counterexample: Counterexample, *, profile: Profile, seed: int, target:
         served_before=counterexample.served_before,
     )
     path = path_of(counterexample.requirement, counterexample.program.domain, profile, folder)
-    beside = path.with_name(f".{path.name}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")

@@ -25,11 +25,14 @@ def stays_apart(bench: Bench) -> Iterator[Finding]:
         f"start a relay of {bench.rules.domain} and one of {others[0]} in one directory; each gets the other's frames"
     )
     with bench.relay() as target:
+        neighbour = SpawnedTarget(command, others[0], folder=target.folder)
         try:
-            neighbour = SpawnedTarget(command, others[0], folder=target.folder)
             neighbour.start()
         except TargetError as error:
             raise UnsupportedCheckError(f"a relay of {others[0]} does not start with {command!r}: {error}") from error
+        except BaseException:
+            neighbour.stop()
+            raise
         try:
             here, beside = bench.joined(target, 2)
             there, writer = bench.connect(neighbour), bench.connect(neighbour)

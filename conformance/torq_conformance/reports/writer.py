@@ -71,11 +71,14 @@ class Destination:
 
     def write(self, report: Report) -> None:
         """Put the report in place of the last one. Raises UsageError when the file cannot be written."""
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        path = Path(os.path.realpath(self.path))
+        if path.exists() and not path.is_file():  # such as a device, which the report would take the place of
+            raise UsageError(f"cannot write the report {self.path}: it is no regular file; give the path of one")
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             beside.write_bytes(FORMATS[self.format](report))
-            beside.replace(self.path)
+            beside.replace(path)
         except OSError as error:
             with contextlib.suppress(OSError):
                 beside.unlink()
