@@ -104,7 +104,8 @@ def cli() -> None:
 
     \b
     Exit codes: 0 every MUST that was judged holds; 1 something fails or is flaky; 2 wrong usage, no target,
-    output that cannot be written, or an error of the suite itself; 3 a MUST could not be judged; 130 interrupted.
+    output that cannot be written, or an error of the suite itself; 3 a MUST could not be judged; 130 interrupted;
+    143 ended by SIGTERM or SIGHUP.
     """
 
 

@@ -107,22 +107,10 @@ def test_errors_that_nobody_hears_do_not_change_the_exit_code(tmp_path: Path) ->
 def test_a_report_takes_the_place_of_no_device_and_no_link(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("real")
-    arguments = (
-        "run",
-        "--exec",
-        CORRECT,
-        "--domain",
-        "signal",
-        "--section",
-        "FWD-6",
-        "--max-examples",
-        "3",
-        "--report",
-    )
-    refused = conformance(tmp_path, *arguments, "json:pipe")
+    refused = conformance(tmp_path, *RUN[:-1], "json:pipe")
     assert (refused.returncode, "pipe: it is no regular file" in refused.stderr) == (2, True)
     assert (tmp_path / "pipe").is_fifo()
-    written = conformance(tmp_path, *arguments, "json:link")
+    written = conformance(tmp_path, *RUN[:-1], "json:link")
     assert written.returncode == 0, written.stderr
     assert (tmp_path / "link").is_symlink()
     assert json.loads((tmp_path / "real").read_text("utf-8"))["state"] == "complete"

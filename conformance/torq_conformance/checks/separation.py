@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 from ..errors import TargetError
 from ..oracles import Finding
@@ -24,33 +25,24 @@ def stays_apart(bench: Bench) -> Iterator[Finding]:
     bench.act(
         f"start a relay of {bench.rules.domain} and one of {others[0]} in one directory; each gets the other's frames"
     )
-    with bench.relay() as target:
-        neighbour = SpawnedTarget(command, others[0], folder=target.folder)
+    with bench.relay() as target, ExitStack() as stack:
         try:
-            neighbour.start()
+            neighbour = stack.enter_context(SpawnedTarget(command, others[0], folder=target.folder))
         except TargetError as error:
             raise UnsupportedCheckError(f"a relay of {others[0]} does not start with {command!r}: {error}") from error
-        except BaseException:
-            neighbour.stop()
-            raise
-        try:
-            here, beside = bench.joined(target, 2)
-            there, writer = bench.connect(neighbour), bench.connect(neighbour)
-            other = Bench(command, bench.profile, _other_rules(bench, others[0]))
-            served = other.reaches(writer, [there])
-            here.send(foreign := other.frame())
-            bench.reaches(here, [beside])
-            # A leak may come through a connection of its own: a client that is served later was accepted later.
-            newcomer = bench.connect(neighbour)
-            arrived = served and any(
-                _comes_before(sender, there, foreign, other.frame(), bench) for sender in (newcomer, writer)
-            )
-            if arrived:
-                yield Finding(
-                    "leaked", f"a frame for {others[0]}, sent to {bench.rules.domain}, nowhere", "it came there"
-                )
-        finally:
-            neighbour.stop()
+        here, beside = bench.joined(target, 2)
+        there, writer = bench.connect(neighbour), bench.connect(neighbour)
+        other = Bench(command, bench.profile, _other_rules(bench, others[0]))
+        served = other.reaches(writer, [there])
+        here.send(foreign := other.frame())
+        bench.reaches(here, [beside])
+        # A leak may come through a connection of its own: a client that is served later was accepted later.
+        newcomer = bench.connect(neighbour)
+        arrived = served and any(
+            _comes_before(sender, there, foreign, other.frame(), bench) for sender in (newcomer, writer)
+        )
+        if arrived:
+            yield Finding("leaked", f"a frame for {others[0]}, sent to {bench.rules.domain}, nowhere", "it came there")
 
 
 def _comes_before(sender: Client, receiver: Client, wanted: bytes, end: bytes, bench: Bench) -> bool:
