@@ -13,8 +13,8 @@ from hypothesis import settings
 
 LONGEST = (
     "spec_tests/test_distribution.py",
-    "spec_tests/conformance/test_silent_relays.py",
-    "spec_tests/conformance/test_runner.py",
+    "spec_tests/conformance/judging/test_silent_relays.py",
+    "spec_tests/conformance/judging/test_runner.py",
     "spec_tests/bench/",
 )
 

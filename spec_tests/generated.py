@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
     ("torq_protocol.generate", "all"),
     ("torq_engine.operations.reference",),
-    ("torq_conformance.reports.schema", "docs/schemas"),
+    ("torq_conformance.replay.schema", "docs/schemas"),
 )
 """Generators that are modules of the packages; each knows ``--check``."""
 PAGES = {"docs/traceability.md": traceability.page} | api_reference.pages()

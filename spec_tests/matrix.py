@@ -21,8 +21,8 @@ from pathlib import Path
 
 import msgspec
 
+from torq_conformance.judging.selftest import Outcome, Selftest, listed_mutants
 from torq_conformance.reports.model import FAILING, load_report
-from torq_conformance.selftest import Outcome, Selftest, listed_mutants
 
 OUTCOMES = Path(__file__).resolve().parent.parent / "docs" / "matrix.json"
 

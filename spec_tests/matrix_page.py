@@ -19,10 +19,10 @@ import msgspec
 
 from spec_tests.matrix import CANDIDATES, OUTCOMES, Matrix, accusation, accused, judge, load, renewed, right_runs
 from torq_conformance.counting import counted
+from torq_conformance.judging.selftest import Selftest, listed_mutants
+from torq_conformance.model.requirements import requirements, sections
 from torq_conformance.reports.markdown import MARKS, cell
 from torq_conformance.reports.model import FAILING, MEANINGS, VERDICT_ORDER
-from torq_conformance.requirements import requirements, sections
-from torq_conformance.selftest import Selftest, listed_mutants
 
 PAGE = OUTCOMES.with_suffix(".md")
 

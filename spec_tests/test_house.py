@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 from spec_tests import traceability
-from torq_conformance.requirements import requirements
+from torq_conformance.model.requirements import requirements
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))

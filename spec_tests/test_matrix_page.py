@@ -8,7 +8,7 @@ import pytest
 
 from spec_tests.matrix import CANDIDATES, Judged, Matrix, Relay, load, renewed
 from spec_tests.matrix_page import PAGE, faults, page
-from torq_conformance.selftest import Outcome, Selftest, listed_mutants
+from torq_conformance.judging.selftest import Outcome, Selftest, listed_mutants
 
 
 def outcome(name: str, *, good: bool = False, killed_by: str = "FWD-1", failed: str = "FWD-1") -> Outcome:

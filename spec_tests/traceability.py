@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from torq_conformance.requirements import Requirement, requirements, sections
-from torq_conformance.scenarios import SCENARIOS, UNJUDGED
+from torq_conformance.judging.scenarios import SCENARIOS, UNJUDGED
+from torq_conformance.model.requirements import Requirement, requirements, sections
 
 _NAME = re.compile(r"test_([a-z]+)((?:_\d+)+)(?:_|$)")
 

@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from torq_conformance.executor import Executor
-from torq_conformance.profile import load_profile, rules_for
-from torq_conformance.program import Program
-from torq_conformance.scenarios import SCENARIOS
-from torq_conformance.target import SpawnedTarget
+from torq_conformance.judging.scenarios import SCENARIOS
+from torq_conformance.model.profile import load_profile, rules_for
+from torq_conformance.model.program import Program
+from torq_conformance.play.executor import Executor
+from torq_conformance.play.target import SpawnedTarget
 
 from .fanout import DOMAINS
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .relay_testing import RelayUnderTest
+    from .testing import RelayUnderTest
 
 OPTIONS = {
     "relay_exec": ("--relay-exec", "Command that starts the relay; {socket} becomes a private path, {port} a port."),
@@ -37,9 +37,9 @@ def _option(config: pytest.Config, name: str) -> str:
 def relay_target(request: pytest.FixtureRequest) -> Iterator[RelayUnderTest]:
     """A relay for one test: a fresh process of ``--relay-exec``, or the relay at ``--relay-target``."""
     from .errors import ConformanceError
-    from .options import guess_domain, target_for
-    from .profile import load_profile
-    from .relay_testing import RelayUnderTest
+    from .model.profile import load_profile
+    from .play.naming import guess_domain, target_for
+    from .testing import RelayUnderTest
 
     command, address, domain, profile = (_option(request.config, name) for name in OPTIONS)
     try:

@@ -8,12 +8,19 @@ from collections.abc import Iterator
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from torq_conformance import features, oracles
-from torq_conformance.history import History
-from torq_conformance.oracles import Finding
-from torq_conformance.profile import Rules
-from torq_conformance.program import Connect, Frame, Tlv, Write
-from torq_conformance.relay_testing import RelayStateMachine, RelayUnderTest
+from torq_conformance.testing import (
+    Connect,
+    Finding,
+    Frame,
+    History,
+    RelayStateMachine,
+    RelayUnderTest,
+    Rules,
+    Tlv,
+    Write,
+    features,
+    oracles,
+)
 
 URGENT = 0x80
 

@@ -1,9 +1,9 @@
 """Hand-made histories: what a run would have recorded, written down frame by frame."""
 
-from torq_conformance.history import History, Peer, Received, Sent
-from torq_conformance.legality import fate_of
-from torq_conformance.profile import Rules
-from torq_conformance.program import Frame, Tlv, encode_frame
+from torq_conformance.model.history import History, Peer, Received, Sent
+from torq_conformance.model.legality import fate_of
+from torq_conformance.model.profile import Rules
+from torq_conformance.model.program import Frame, Tlv, encode_frame
 
 
 class Chronicle:

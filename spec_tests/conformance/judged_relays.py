@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from spec_tests.conformance.program_strategies import rules_of
-from torq_conformance.executor import Executor
-from torq_conformance.history import History
-from torq_conformance.oracles import Finding
-from torq_conformance.plan import Observer, Plan
-from torq_conformance.profile import load_profile
-from torq_conformance.program import Program, Step
-from torq_conformance.requirements import requirements
-from torq_conformance.runner import judge_all
-from torq_conformance.scenarios import SCENARIOS
-from torq_conformance.target import SpawnedTarget
-from torq_conformance.verdict import Result
+from torq_conformance.judging.plan import Observer, Plan
+from torq_conformance.judging.runner import judge_all
+from torq_conformance.judging.scenarios import SCENARIOS
+from torq_conformance.judging.verdict import Result
+from torq_conformance.model.history import History
+from torq_conformance.model.profile import load_profile
+from torq_conformance.model.program import Program, Step
+from torq_conformance.model.requirements import requirements
+from torq_conformance.oracles.traffic import Finding
+from torq_conformance.play.executor import Executor
+from torq_conformance.play.target import SpawnedTarget
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from torq_conformance.profile import Rules, load_profile, rules_for
-from torq_conformance.program import (
+from torq_conformance.model.profile import Rules, load_profile, rules_for
+from torq_conformance.model.program import (
     Close,
     Connect,
     Finish,

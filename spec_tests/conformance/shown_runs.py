@@ -6,17 +6,17 @@ import msgspec
 
 from spec_tests.conformance.histories import Chronicle
 from spec_tests.conformance.program_strategies import rules_of
-from torq_conformance.history import History, Stalled
-from torq_conformance.isolation import overflow_policy_broken
-from torq_conformance.oracles import Finding
-from torq_conformance.plan import Plan
-from torq_conformance.profile import load_profile
-from torq_conformance.program import Act, Connect, Frame, Program, Resume, Stall, Step, Tlv, Write
+from torq_conformance.judging.plan import Plan
+from torq_conformance.judging.scenarios import SCENARIOS
+from torq_conformance.judging.verdict import Counterexample, Result, Verdict
+from torq_conformance.model.history import History, Stalled
+from torq_conformance.model.profile import load_profile
+from torq_conformance.model.program import Act, Connect, Frame, Program, Resume, Stall, Step, Tlv, Write
+from torq_conformance.model.requirements import requirements
+from torq_conformance.oracles.isolation import overflow_policy_broken
+from torq_conformance.oracles.traffic import Finding
 from torq_conformance.reports.build import Ending, Entry, Setting, build
 from torq_conformance.reports.model import Report
-from torq_conformance.requirements import requirements
-from torq_conformance.scenarios import SCENARIOS
-from torq_conformance.verdict import Counterexample, Result, Verdict
 
 HOSTILE = "<script>alert('1')</script> & \"quoted\" | `ticks` ]]> \x00\x1b[31m\ud7ff\ufffe -- é"
 """A target whose name tries to break out of every format."""

@@ -13,7 +13,7 @@ from torq_conformance.printable import visible
 from torq_conformance.reports.html import page
 from torq_conformance.reports.junit import junit
 from torq_conformance.reports.markdown import block, code, markdown
-from torq_conformance.terminal import show_counterexample, show_first_screen
+from torq_conformance.reports.terminal import show_counterexample, show_first_screen
 
 ESCAPE = "\x1b"
 OVERRIDE = "\u202e"

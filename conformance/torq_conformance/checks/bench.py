@@ -19,14 +19,14 @@ from typing import Self
 
 from torq_protocol.constants import EXTENDED_TLV_HEADER_SIZE, HEADER_SIZE
 
-from ..address import shows
 from ..counting import counted
 from ..errors import TargetError
-from ..legality import fence_type
-from ..oracles import Finding
-from ..profile import Profile, Rules
-from ..program import MAX_VALUE, Frame, Tlv, encode_frame
-from ..target import SpawnedTarget
+from ..model.legality import fence_type
+from ..model.profile import Profile, Rules
+from ..model.program import MAX_VALUE, Frame, Tlv, encode_frame
+from ..oracles.traffic import Finding
+from ..play.address import shows
+from ..play.target import SpawnedTarget
 
 PATIENCE = 5.0
 """Seconds that a relay gets for what it must do at once; LIFE-2 names the figure."""

@@ -12,9 +12,9 @@ from torq_protocol.constants import MAGIC_BYTES
 
 from ..counting import counted
 from ..errors import TargetError
-from ..executor import ROOM_PATIENCE
-from ..oracles import Finding
-from ..target import SpawnedTarget
+from ..oracles.traffic import Finding
+from ..play.executor import ROOM_PATIENCE
+from ..play.target import SpawnedTarget
 from .bench import PATIENCE, Bench, Client, UnsupportedCheckError
 
 MANY = 1000

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import TargetError
-from ..target import SpawnedTarget
+from ..play.target import SpawnedTarget
 
 
 def memory(pid: int) -> int:

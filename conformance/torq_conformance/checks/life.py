@@ -8,13 +8,13 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 
-from ..address import shows
 from ..counting import counted, grouped
 from ..errors import TargetError
-from ..oracles import Finding
-from ..profile import Rules
-from ..target import SpawnedTarget
-from ..wire import decode
+from ..model.profile import Rules
+from ..model.wire import decode
+from ..oracles.traffic import Finding
+from ..play.address import shows
+from ..play.target import SpawnedTarget
 from .bench import PATIENCE, Bench, Client
 from .levels import pid_of
 

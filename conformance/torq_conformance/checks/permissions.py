@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import TargetError
-from ..oracles import Finding
-from ..target import SpawnedTarget
+from ..oracles.traffic import Finding
+from ..play.target import SpawnedTarget
 from .bench import Bench, UnsupportedCheckError
 from .levels import pid_of
 

@@ -9,8 +9,8 @@ from itertools import chain, repeat
 from torq_protocol.constants import HEADER_SIZE
 
 from ..counting import counted
-from ..features.queues import MOST_TO_HOLD
-from ..oracles import Finding
+from ..generation.features.queues import MOST_TO_HOLD
+from ..oracles.traffic import Finding
 from .bench import PATIENCE, Bench, Client
 from .connections import MANY, MANY_SECONDS, room_for_many
 from .levels import descriptors, memory, peak_memory, pid_of, settles, threads

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from ..errors import TargetError
-from ..oracles import Finding
-from ..profile import Rules, rules_for
-from ..requirements import DOMAIN_NAMES
-from ..target import SpawnedTarget
+from ..model.profile import Rules, rules_for
+from ..model.requirements import DOMAIN_NAMES
+from ..oracles.traffic import Finding
+from ..play.target import SpawnedTarget
 from .bench import KEPT_OPEN, PATIENCE, Bench, Client, UnsupportedCheckError
 
 

@@ -10,7 +10,7 @@ import select
 import time
 from collections.abc import Iterator
 
-from ..oracles import Finding
+from ..oracles.traffic import Finding
 from .bench import Bench, Client, UnsupportedCheckError
 
 LONGEST_PARTIAL = 20.0

@@ -13,24 +13,25 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from ..accepted import AcceptedDifference, Sorted, built_in_lists, load_accepted, sort_out
-from ..arms import Arm
+from ..comparison.accepted import AcceptedDifference, Sorted, built_in_lists, load_accepted, sort_out
+from ..comparison.arms import Arm
+from ..comparison.differential import Differential, Effort, FoundDifference, TopicResult, Watcher
+from ..comparison.equivalence import sentence
+from ..comparison.lifecycle import life_cycle_differences, observe
+from ..comparison.topics import Level, Topic, topics_of
 from ..counting import counted
-from ..differential import Differential, Effort, FoundDifference, TopicResult, Watcher
-from ..equivalence import sentence
 from ..errors import UsageError
 from ..exits import Exit
-from ..lifecycle import life_cycle_differences, observe
-from ..narrate import narrate
-from ..options import guess_domain, search_options, target_for
-from ..profile import domain_named
-from ..program import Program
+from ..judging.verdict import Counterexample
+from ..model.profile import domain_named
+from ..model.program import Program
+from ..model.requirements import DOMAIN_NAMES
+from ..play.naming import guess_domain, target_for
 from ..reports.ascii import draw
-from ..requirements import DOMAIN_NAMES
-from ..terminal import console, facts
-from ..topics import Level, Topic, topics_of
-from ..trace import diagram_of
-from ..verdict import Counterexample
+from ..reports.narrate import narrate
+from ..reports.terminal import console, facts
+from ..reports.trace import diagram_of
+from ._options import search_options
 
 JSON_VERSION = 1
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import click
 
 from ..checks import CHECKS, EXTRA_CHECKS, Check
-from ..options import split_names
-from ..profile import load_profile
-from ..requirements import ORIGINALS, Original, Requirement, select
-from ..scenarios import SCENARIOS, UNJUDGED, Scenario
+from ..judging.scenarios import SCENARIOS, UNJUDGED, Scenario
+from ..model.profile import load_profile
+from ..model.requirements import ORIGINALS, Original, Requirement, select
+from ._options import split_names
 
 WIDTH = 110
 

@@ -11,13 +11,14 @@ from rich.text import Text
 
 from ..errors import UsageError
 from ..exits import Exit
-from ..guarantees import Held, strongest_guarantees
-from ..learned_profile import learned_profile, probe_relay, profile_text
-from ..narrate import contradictions, narrate
-from ..options import guess_domain, search_options, target_for, target_options, target_words
-from ..probing import Probe
-from ..profile import domain_named
-from ..terminal import console, facts
+from ..learning.guarantees import Held, strongest_guarantees
+from ..learning.learned_profile import learned_profile, probe_relay, profile_text
+from ..learning.probing import Probe
+from ..model.profile import domain_named
+from ..play.naming import guess_domain, target_for, target_words
+from ..reports.narrate import contradictions, narrate
+from ..reports.terminal import console, facts
+from ._options import search_options, target_options
 
 
 @click.command("probe")

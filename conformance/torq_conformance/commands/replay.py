@@ -9,13 +9,14 @@ import click
 from ..counting import counted, failing_runs
 from ..errors import UsageError
 from ..exits import Exit
-from ..options import check_line, target_for, target_options, target_words
-from ..profile import built_in_profiles, load_profile
-from ..record import Record, load, runs_that_prove_a_fix
-from ..requirements import requirements
-from ..runner import replay
-from ..terminal import console, show_counterexample
-from ..verdict import Counterexample, Result, Verdict
+from ..judging.runner import replay
+from ..judging.verdict import Counterexample, Result, Verdict
+from ..model.profile import built_in_profiles, load_profile
+from ..model.requirements import requirements
+from ..play.naming import check_line, target_for, target_words
+from ..replay.record import Record, load, runs_that_prove_a_fix
+from ..reports.terminal import console, show_counterexample
+from ._options import target_options
 
 
 @click.command("replay")
@@ -116,7 +117,7 @@ def _say(record: Record, shown: Counterexample, failed: int, needed: int) -> int
 
 
 def _write_script(record: Record, file: Path, script: Path) -> int:
-    from ..script import script_for
+    from ..replay.script import script_for
 
     text = script_for(record, file.name)
     try:

@@ -15,33 +15,29 @@ from ..checks import CHECKS
 from ..errors import ConformanceError
 from ..exits import Exit
 from ..interruption import Terminated, check
-from ..learned_profile import probed_profile
-from ..options import (
-    Duration,
-    Workers,
-    check_line,
-    guess_domain,
-    search_options,
-    split_names,
-    target_for,
-    target_options,
-    target_words,
-    with_domain,
-)
-from ..parallel import judge_in_workers
-from ..plan import CONFIRM_SECONDS, SHRINK_SECONDS, Observer, Plan
-from ..profile import built_in_profiles, load_profile
-from ..record import FailureKeeper
+from ..judging.parallel import judge_in_workers
+from ..judging.plan import CONFIRM_SECONDS, SHRINK_SECONDS, Observer, Plan
+from ..judging.runner import judge_all
+from ..judging.scenarios import SCENARIOS, UNJUDGED
+from ..judging.verdict import Counterexample, Result, Verdict
+from ..learning.learned_profile import probed_profile
+from ..model.profile import built_in_profiles, load_profile
+from ..model.requirements import Requirement, sections, select
+from ..play.naming import check_line, guess_domain, target_for, target_words, with_domain
+from ..play.target import Target
+from ..replay.record import FailureKeeper
 from ..reports.build import Setting
 from ..reports.model import Report
+from ..reports.terminal import Outcome, TerminalObserver, console, show_first_screen, show_last_screen
 from ..reports.writer import Destination, DestinationType, ReportWriter, now
-from ..requirements import Requirement, sections, select
-from ..run_extras import RunExtras
-from ..runner import judge_all
-from ..scenarios import SCENARIOS, UNJUDGED
-from ..target import Target
-from ..terminal import Outcome, TerminalObserver, console, show_first_screen, show_last_screen
-from ..verdict import Counterexample, Result, Verdict
+from ._options import (
+    Duration,
+    Workers,
+    search_options,
+    split_names,
+    target_options,
+)
+from ._run_extras import RunExtras
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

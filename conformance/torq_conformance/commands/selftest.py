@@ -13,9 +13,7 @@ import msgspec
 from ..counting import counted
 from ..errors import UsageError
 from ..exits import Exit
-from ..options import search_options, split_names
-from ..requirements import DOMAIN_NAMES
-from ..selftest import (
+from ..judging.selftest import (
     DEFAULT_EXAMPLES,
     Case,
     Effort,
@@ -27,6 +25,8 @@ from ..selftest import (
     right_cases,
     run_selftest,
 )
+from ..model.requirements import DOMAIN_NAMES
+from ._options import search_options, split_names
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,1 +1,1 @@
-"""Reports of a run: one model, written as JSON, JUnit, HTML and Markdown while the run goes."""
+"""Telling people and machines what was found."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..counting import counted
-from ..diagram import RELAY, Diagram, Event
+from .diagram import RELAY, Diagram, Event
 
 LEFT = 9
 MIN_GAP = 16

@@ -13,19 +13,19 @@ from importlib.metadata import version
 
 import msgspec
 
-from ..cells import is_thin, thin_cells
 from ..counting import counted
-from ..narrate import evidence, narrate, prose, upper_bound
-from ..plan import Plan
-from ..profile import Profile, rules_for
-from ..program import Act, Program
-from ..requirements import Requirement, requirements, sections
-from ..scenarios import SCENARIOS
-from ..trace import diagram_of
-from ..verdict import Counterexample, Result, Verdict
+from ..generation.cells import is_thin, thin_cells
+from ..judging.plan import Plan
+from ..judging.scenarios import SCENARIOS
+from ..judging.verdict import Counterexample, Result, Verdict
+from ..model.profile import Profile, rules_for
+from ..model.program import Act, Program
+from ..model.requirements import Requirement, requirements, sections
 from .conclusion import conclusion
 from .judged_files import judged_files
 from .model import REPORT_MINOR, Contradiction, Failure, Judgement, Report, ThinCell, Tool
+from .narrate import evidence, narrate, prose, upper_bound
+from .trace import diagram_of
 
 MAX_STEPS = 200
 MAX_CONTRADICTIONS = 20

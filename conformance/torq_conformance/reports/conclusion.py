@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 from ..exits import Exit
-from ..requirements import Requirement
+from ..model.requirements import Requirement
 from .model import LEVELS, Judgement
 
 VERDICTS = {Exit.PASS: "PASS", Exit.FAIL: "FAIL", Exit.UNKNOWN: "UNKNOWN"}

@@ -12,9 +12,9 @@ from html import escape
 from itertools import groupby
 
 from ..counting import counted, grouped
-from ..narrate import witness_words
 from ..printable import visible
 from .model import MEANINGS, VERDICT_ORDER, Failure, Judgement, Report
+from .narrate import witness_words
 from .style import SCRIPT, STYLE
 from .svg import svg
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from ..requirements import Requirement, requirements, sections
+from ..model.requirements import Requirement, requirements, sections
 from .html import badge, document, plain
 from .markdown import MARKS, cell
 from .model import MEANINGS, VERDICT_ORDER, Judgement, Report

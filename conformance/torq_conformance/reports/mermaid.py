@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..diagram import RELAY, Diagram, Event
+from .diagram import RELAY, Diagram, Event
 
 
 def mermaid(diagram: Diagram) -> Iterator[str]:

@@ -16,9 +16,9 @@ from typing import Literal
 import msgspec
 
 from ..counting import counted, failing_runs, grouped
-from ..diagram import Diagram
 from ..errors import UsageError
-from ..program import Program
+from ..model.program import Program
+from .diagram import Diagram
 
 FORMAT = "torq-conformance report"
 REPORT_MINOR = 1

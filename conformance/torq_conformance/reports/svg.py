@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from ..diagram import RELAY, Diagram, Event
+from .diagram import RELAY, Diagram, Event
 
 ROW = 26
 TOP = 44

@@ -17,9 +17,9 @@ import click
 import msgspec
 
 from ..errors import UsageError
-from ..plan import Observer, Plan
-from ..requirements import Requirement
-from ..verdict import Counterexample, Result
+from ..judging.plan import Observer, Plan
+from ..judging.verdict import Counterexample, Result
+from ..model.requirements import Requirement
 from .build import Ending, Entry, Setting, build
 from .model import Report
 

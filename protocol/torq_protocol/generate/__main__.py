@@ -19,7 +19,7 @@ Files: TypeAlias = Mapping[str, str]
 def _docs(root: Path) -> Files:
     from .pages import pages
 
-    return pages(root / "conformance" / "torq_conformance" / "requirements.toml")
+    return pages(root / "conformance" / "torq_conformance" / "model" / "requirements.toml")
 
 
 def _vectors(root: Path) -> Files:

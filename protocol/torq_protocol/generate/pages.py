@@ -227,7 +227,7 @@ def _relay(source: Mapping[str, Any]) -> str:
         parts.append(f"## {name} {source['sections'][name]['title']}\n")
         parts += _table(("id", "level", "the relay", "not held by"), map(_requirement, chosen))
         parts += _notes(chosen)
-    return _page("What a relay must do", "conformance/torq_conformance/requirements.toml", parts)
+    return _page("What a relay must do", "conformance/torq_conformance/model/requirements.toml", parts)
 
 
 _SETTING_HEAD: Final = ("setting", "values", "unit", "default", "meaning", "serves")

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from spec_tests.conformance import shown_runs
 from spec_tests.conformance.commands.running import run_command
 from spec_tests.conformance.reports.test_formats import Page
+from torq_conformance.judging.verdict import Result, Verdict
 from torq_conformance.reports.comparison import interval
 from torq_conformance.reports.matrix import matrix_html, names
 from torq_conformance.reports.model import Report
-from torq_conformance.verdict import Result, Verdict
 
 
 def write(folder: Path, name: str, report: Report) -> str:

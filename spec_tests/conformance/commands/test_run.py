@@ -22,11 +22,11 @@ from torq_conformance.cli import TRACEBACK_VARIABLE
 from torq_conformance.commands import run as run_module
 from torq_conformance.commands.run import exit_code
 from torq_conformance.errors import TargetError
-from torq_conformance.plan import Observer, Plan
+from torq_conformance.judging.plan import Observer, Plan
+from torq_conformance.judging.verdict import Result
+from torq_conformance.model.requirements import requirements
+from torq_conformance.play.target import Target
 from torq_conformance.reports.model import load_report
-from torq_conformance.requirements import requirements
-from torq_conformance.target import Target
-from torq_conformance.verdict import Result
 
 GENERIC = specimen("first-generic", "signal")
 CORRECT = specimen("correct", "signal")

@@ -15,7 +15,7 @@ import pytest
 
 from spec_tests.conformance.commands.running import run_command
 from torq_conformance.commands import selftest as command_module
-from torq_conformance.selftest import Case, Effort, Outcome, Selftest
+from torq_conformance.judging.selftest import Case, Effort, Outcome, Selftest
 
 
 def test_a_killed_mutant_is_told_with_each_seed_and_written_down(

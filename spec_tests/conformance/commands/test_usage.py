@@ -13,9 +13,9 @@ from spec_tests.conformance import shown_runs
 from spec_tests.conformance.commands.running import run_command
 from torq_conformance.cli import command_names
 from torq_conformance.errors import UsageError
-from torq_conformance.profile import LEAST
-from torq_conformance.record import Record, load, runs_that_prove_a_fix, save
-from torq_conformance.requirements import requirements
+from torq_conformance.model.profile import LEAST
+from torq_conformance.model.requirements import requirements
+from torq_conformance.replay.record import Record, load, runs_that_prove_a_fix, save
 
 EXEC = ("--exec", "torq-specimen correct --socket {socket}", "--domain", "signal")
 

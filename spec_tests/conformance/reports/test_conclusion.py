@@ -14,15 +14,15 @@ from rich.console import Console
 from spec_tests.conformance import shown_runs
 from torq_conformance.commands.run import exit_code
 from torq_conformance.exits import Exit
+from torq_conformance.judging.verdict import Result, Verdict
+from torq_conformance.model.requirements import requirements
 from torq_conformance.reports.build import Ending, Entry, build
 from torq_conformance.reports.conclusion import MEANINGS, conclusion
 from torq_conformance.reports.html import page, words
 from torq_conformance.reports.junit import junit
 from torq_conformance.reports.markdown import markdown
 from torq_conformance.reports.model import Judgement, Report
-from torq_conformance.requirements import requirements
-from torq_conformance.terminal import Outcome, show_last_screen
-from torq_conformance.verdict import Result, Verdict
+from torq_conformance.reports.terminal import Outcome, show_last_screen
 
 XSD = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
 MUSTS = [each for each in requirements().values() if each.level == "MUST"]

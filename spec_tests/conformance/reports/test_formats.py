@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 
 from spec_tests.conformance import shown_runs
 from torq_conformance.errors import UsageError
-from torq_conformance.profile import load_profile
-from torq_conformance.program import Act, Connect, Program, Write
+from torq_conformance.judging.verdict import Result, Verdict
+from torq_conformance.model.profile import load_profile
+from torq_conformance.model.program import Act, Connect, Program, Write
+from torq_conformance.model.requirements import requirements
+from torq_conformance.replay.schema import SCHEMAS, schema
 from torq_conformance.reports.build import Ending, Entry, build, failure_id
 from torq_conformance.reports.html import page
 from torq_conformance.reports.junit import junit
 from torq_conformance.reports.markdown import markdown
 from torq_conformance.reports.model import Report, load_report
-from torq_conformance.reports.schema import SCHEMAS, schema
-from torq_conformance.requirements import requirements
-from torq_conformance.verdict import Result, Verdict
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[3] / "docs" / "schemas"
 XSD = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
@@ -67,7 +67,7 @@ class Page(HTMLParser):
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_published_schema_is_that_of_the_code(name: str) -> None:
     assert (SCHEMA_FOLDER / name).read_bytes() == schema(name), (
-        "docs/schemas has drifted: run python -m torq_conformance.reports.schema docs/schemas"
+        "docs/schemas has drifted: run python -m torq_conformance.replay.schema docs/schemas"
     )
 
 

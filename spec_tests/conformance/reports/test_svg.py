@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from torq_conformance.diagram import RELAY, Diagram, Event
+from torq_conformance.reports.diagram import RELAY, Diagram, Event
 from torq_conformance.reports.svg import CHARACTER, svg
 
 

@@ -1,0 +1,1 @@
+"""Two relays side by side: where the second differs from the first."""

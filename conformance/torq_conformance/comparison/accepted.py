@@ -1,0 +1,88 @@
+"""Differences between two relays that a team has accepted, each with its reason, in a TOML file.
+
+::
+
+    [[difference]]
+    id = "forwards:foreign-domain"
+    reason = "the legacy relay filters nothing; clients filter for themselves"
+    level = "exact"          # optional: expected at this level only
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import msgspec
+
+from ..errors import UsageError
+from .equivalence import CAUSES, EFFECTS
+from .topics import Level
+
+
+class AcceptedDifference(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One accepted difference: its id as ``diff`` prints it, and why it is accepted."""
+
+    id: str
+    reason: str
+    level: str = ""
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    difference: tuple[AcceptedDifference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """Differences held against the accepted ones: ids that are accepted, ids that are not, and what never showed."""
+
+    accepted: dict[str, AcceptedDifference]
+    unaccepted: list[str]
+    stale: list[AcceptedDifference]
+
+
+def built_in_lists() -> list[str]:
+    """Names of the lists that come with the suite: what the historical relays are known to differ in."""
+    folder = resources.files(__package__).joinpath("accepted_differences")
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_accepted(name: str) -> tuple[AcceptedDifference, ...]:
+    """Read a list by name, or a file of accepted differences. Raises UsageError with what is wrong in it."""
+    path: Traversable = Path(name)
+    if name in built_in_lists():
+        path = resources.files(__package__).joinpath("accepted_differences", f"{name}.toml")
+    try:
+        entries = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File).difference
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the accepted differences {name}: {error}") from error
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise UsageError(f"{name} is no file of accepted differences: {error}") from error
+    seen: set[str] = set()
+    for entry in entries:
+        effect, _, cause = entry.id.partition(":")
+        if effect not in EFFECTS or not cause or (cause not in CAUSES and "-" not in cause):
+            raise UsageError(f"{name}: {entry.id!r} is no difference; use an id as the diff command prints it")
+        if entry.id in seen:
+            raise UsageError(f"{name}: {entry.id!r} is listed twice")
+        if not entry.reason.strip():
+            raise UsageError(f"{name}: {entry.id!r} has no reason; say why the difference is accepted")
+        if entry.level not in ("", *(level.value for level in Level)):
+            raise UsageError(f"{name}: {entry.id!r} names level {entry.level!r}; use exact or well-formed")
+        seen.add(entry.id)
+    return entries
+
+
+def sort_out(found: Iterable[str], entries: Iterable[AcceptedDifference], level: Level) -> Sorted:
+    """Which differences are accepted, which are not, and which accepted ones of this level did not appear."""
+    ids = list(dict.fromkeys(found))
+    listed = {entry.id: entry for entry in entries if entry.level in ("", level.value)}
+    return Sorted(
+        accepted={name: listed[name] for name in ids if name in listed},
+        unaccepted=[name for name in ids if name not in listed],
+        stale=[entry for name, entry in listed.items() if name not in ids],
+    )

@@ -1,0 +1,77 @@
+"""The relays of a comparison: each ready to play programs, with what probing told about it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..errors import TargetError
+from ..learning.probing import UNPROMISING, probe_basics, probe_filters
+from ..model.history import History
+from ..model.profile import Domain, Profile, Rules, rules_for
+from ..model.program import Program, Raw, Step, Write
+from ..play.executor import Executor
+from ..play.target import Target
+from .equivalence import class_of_raw
+
+FILTERS = ("domain_filter", "type_filter", "checksum", "check_tlvs", "strict")
+
+
+class Arm:
+    """One relay of a comparison, ready to play programs."""
+
+    def __init__(self, name: str, target: Target, domain: Domain) -> None:
+        self.name = name
+        self.target = target
+        self.crashes = 0
+        basics = probe_basics(target, domain)
+        if basics.value("forwards", True):
+            probe_filters(basics)
+        self.filters = {name for name in FILTERS if basics.value(name, False)}
+        self.rules = msgspec.structs.replace(
+            rules_for(UNPROMISING, domain),
+            forwards=bool(basics.value("forwards", True)),
+            echo=bool(basics.value("echo", False)),
+            granularity=str(basics.value("granularity", "frames")),
+        )
+        self._executor = Executor(target, self.rules)
+
+    def play(self, program: Program) -> History:
+        """One run of a program; a relay that died, or cannot be reached, is started again. Raises TargetError."""
+        try:
+            history = self._executor.play(_held_back(program, self.rules))
+        except TargetError as error:
+            if not self.target.restartable:
+                raise
+            history = History(crash=str(error))
+        if history.crash or self.target.crash():
+            history.crash = history.crash or self.target.crash()
+            self.crashes += 1
+            self.refresh()
+        return history
+
+    def refresh(self) -> None:
+        """A fresh relay, where the target can give one."""
+        self.target.restart()
+        self._executor = Executor(self.target, self.rules)
+
+
+def whatever_either_refuses(domain: Domain, *arms: Arm) -> Rules:
+    """Rules under which a frame is faulty if the specification, or either relay, refuses it."""
+    rules = rules_for(Profile(name="reference"), domain)
+    looked_at = {name: True for arm in arms for name in arm.filters}
+    return msgspec.structs.replace(rules, **looked_at)
+
+
+def _held_back(program: Program, rules: Rules) -> Program:
+    """The same bytes, told so that a client which ends inside a frame counts as unfinished: it writes no fence."""
+    steps: list[Step] = []
+    for step in program.steps:
+        if isinstance(step, Write) and step.stop is None and step.items:
+            last = step.items[-1]
+            if (
+                isinstance(last, Raw)
+                and class_of_raw(bytes.fromhex(last.bytes), rules.max_message_size) == "incomplete"
+            ):
+                step = msgspec.structs.replace(step, items=(*step.items, Raw("00")), stop=step.size)
+        steps.append(step)
+    return Program(program.domain, tuple(steps))

@@ -1,0 +1,93 @@
+"""What two relays are compared on, topic by topic, and the features of programs that only a comparison needs.
+
+Facts:
+- a topic mixes only the features it needs, because one difference hides others;
+- a feature here brings about only one kind of fault: a difference that is there must be found whatever the seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from ..generation import features as f
+from ..generation.machine import MAX_CONNECTIONS, ProgramMachine
+from ..model.program import Frame, Tlv, Write
+
+
+class Level(Enum):
+    """Which inputs two relays are compared on."""
+
+    EXACT = "exact"
+    WELL_FORMED = "well-formed"
+
+
+class Unframed(ProgramMachine):
+    """Bytes that cannot begin a frame, behind valid frames or alone."""
+
+    @rule(kind=f.MANY_KINDS, before=st.integers(0, 2), shape=f.SHAPE)
+    def send_text(self, kind: int, before: int, shape: f.Shape) -> None:
+        if len(self.open) < MAX_CONNECTIONS:
+            conn = self.connect()
+            self.writers.remove(conn)
+            kinds = f.without_magic(self.promise, self.padding_type())
+            self.write(Write(conn, (*((self.own_frame(shape),) * before), kinds[kind % len(kinds)])))
+
+
+class Oversized(ProgramMachine):
+    """Headers that announce more than a relay takes, behind valid frames or alone."""
+
+    @rule(kind=f.MANY_KINDS, before=st.integers(0, 2), shape=f.SHAPE)
+    def announce_too_much(self, kind: int, before: int, shape: f.Shape) -> None:
+        if len(self.open) < MAX_CONNECTIONS:
+            conn = self.connect()
+            self.writers.remove(conn)
+            claims = f.too_large_claims(self.promise)
+            frame = Frame(self.promise.number, (Tlv(self.padding_type(), 8),), claim=claims[kind % len(claims)])
+            self.write(Write(conn, (*((self.own_frame(shape),) * before), frame)))
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """Programs about one thing: the features that write them, and how long they are."""
+
+    name: str
+    features: tuple[type[ProgramMachine], ...]
+    level: Level = Level.WELL_FORMED
+    steps: int = 8
+    share: float = 1.0
+
+
+TOPICS: tuple[Topic, ...] = (
+    Topic("single frames", (f.Traffic, f.Joins)),
+    Topic("clients silent for a while", (f.Traffic, f.Idles), steps=4, share=0.1),
+    Topic("writes at once", (f.Rush,)),
+    Topic("frames without TLVs", (f.HeaderOnly,), steps=4),
+    Topic("many TLVs", (f.ManyTlvs,), steps=4),
+    Topic("coalesced frames", (f.Batches,), steps=4, share=0.5),
+    Topic("large frames", (f.BigFrames,), steps=4, share=0.5),
+    Topic("cut frames", (f.Cuts,), steps=6),
+    Topic("interleaved writes", (f.Traffic, f.Interleaving)),
+    Topic("incomplete frames", (f.Incomplete, f.Joins)),
+    Topic("leaving clients", (f.Traffic, f.Leaves, f.Joins)),
+    Topic("half-closing clients", (f.Traffic, f.HalfCloses)),
+    Topic("replies", (f.Replies,), steps=6, share=0.5),
+    Topic("unusual headers", (f.UnusualHeaders,), Level.EXACT),
+    Topic("foreign domains", (f.Foreign,), Level.EXACT),
+    Topic("foreign types", (f.Traffic, f.ForeignTypes), Level.EXACT),
+    Topic("edges of the type ranges", (f.EdgeTypes,), Level.EXACT),
+    Topic("checksums", (f.Checksums,), Level.EXACT),
+    Topic("malformed TLVs", (f.Malformed,), Level.EXACT),
+    Topic("version, source, sizes", (f.Strictness,), Level.EXACT),
+    Topic("sizes above the limit", (Oversized,), Level.EXACT, steps=6),
+    Topic("garbage", (Unframed,), Level.EXACT, steps=6),
+    Topic("hostile bytes", (f.Traffic, f.Hostility), Level.EXACT),
+)
+
+
+def topics_of(level: Level) -> list[Topic]:
+    """The topics of a level."""
+    return [topic for topic in TOPICS if level is Level.EXACT or topic.level is Level.WELL_FORMED]

@@ -1,0 +1,1 @@
+"""Writing programs and making them simpler."""

@@ -1,0 +1,98 @@
+"""Programs without what a requirement is about: where one fails too, the failure belongs to another requirement.
+
+Facts: a control keeps the sizes of frames, for relays lose frames by their sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from torq_protocol.constants import HEADER_SIZE, MAX_STANDARD_VALUE, STANDARD_TLV_HEADER_SIZE
+
+from ..model.legality import FIXED_SIZES
+from ..model.profile import Profile, rules_for
+from ..model.program import (
+    Close,
+    Connect,
+    Finish,
+    Frame,
+    Freeze,
+    Item,
+    Program,
+    Resume,
+    Sip,
+    Stall,
+    Step,
+    Thaw,
+    Tlv,
+    Write,
+)
+from .machine import sized_frame
+
+
+def one_after_the_other(program: Program) -> Program:
+    """The same writes, each finished before the next begins."""
+    steps: list[Step] = []
+    for step in program.steps:
+        if not isinstance(step, Finish):
+            steps.append(step)
+        if isinstance(step, Write) and step.stop is not None:
+            steps.append(Finish(step.conn))
+    return Program(program.domain, tuple(steps))
+
+
+def each_in_its_own_write(program: Program) -> Program:
+    """The same frames, each in a write of its own that the relay has read before the next."""
+    steps: list[Step] = []
+    for step in program.steps:
+        if isinstance(step, Write) and step.stop is None:
+            steps += [Write(step.conn, (item,)) for item in step.items]
+        elif not isinstance(step, Freeze | Thaw):
+            steps.append(step)
+    return Program(program.domain, tuple(steps))
+
+
+def all_valid(program: Program) -> Program:
+    """The same program with a frame that must be forwarded, as large, in the place of each."""
+    return _replaced(program, sized_frame)
+
+
+def in_standard_tlvs(program: Program) -> Program:
+    """The same program with a frame of one type, as large, in as few TLVs in standard form as that takes."""
+
+    def standard(domain: int, kind: int, size: int) -> Frame:
+        whole, rest = divmod(size - HEADER_SIZE, STANDARD_TLV_HEADER_SIZE + MAX_STANDARD_VALUE)
+        sizes = [MAX_STANDARD_VALUE] * whole + [rest - STANDARD_TLV_HEADER_SIZE] * (rest > 0)
+        if rest == 1:  # no TLV has one byte
+            sizes[-2:] = [MAX_STANDARD_VALUE - 1, 0]
+        return Frame(domain, tuple(Tlv(kind, value) for value in sizes))
+
+    return _replaced(program, standard)
+
+
+def _replaced(program: Program, of_size: Callable[[int, int, int], Frame]) -> Program:
+    """A program with another frame in the place of each: made of its domain, a type of any size, and its own size."""
+    rules = rules_for(Profile(name="any"), program.domain)
+    kind = next(number for number in rules.types if number not in FIXED_SIZES)
+
+    def other(item: Item) -> Item:
+        return of_size(rules.number, kind, item.size) if isinstance(item, Frame) else item
+
+    steps = (
+        msgspec.structs.replace(step, items=tuple(map(other, step.items))) if isinstance(step, Write) else step
+        for step in program.steps
+    )
+    return Program(program.domain, tuple(steps))
+
+
+def nobody_leaves(program: Program) -> Program:
+    """The same program in which every client stays connected."""
+    return Program(program.domain, tuple(step for step in program.steps if not isinstance(step, Close)))
+
+
+def everybody_reads(program: Program) -> Program:
+    """The same program in which every client reads all the time."""
+    steps = (msgspec.structs.replace(step, reads=True) if isinstance(step, Connect) else step for step in program.steps)
+    return Program(program.domain, tuple(step for step in steps if not isinstance(step, Stall | Sip | Resume)))

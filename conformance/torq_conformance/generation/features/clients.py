@@ -1,0 +1,251 @@
+"""Features of programs about what clients do between frames: come, leave, stop half-way, fall silent, answer."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from ...model.program import Close, Connect, Finish, Frame, Freeze, HalfClose, Idle, Sync, Thaw, Write
+from ..machine import MAX_CONNECTIONS, PICK, SHAPE, ProgramMachine, Shape
+
+STOP = st.integers(1, 120)
+
+
+def inside(stop: int, frame: Frame) -> int:
+    """A number of bytes that ends inside a frame."""
+    return 1 + (stop - 1) % (frame.size - 1)
+
+
+class Interleaving(ProgramMachine):
+    """Frames that stop half-way, while others write, and are finished later."""
+
+    cells = ("unfinished frames",)
+    overtaken = False
+
+    @rule(pick=PICK, shape=SHAPE, stop=STOP)
+    def begin(self, pick: int, shape: Shape, stop: int) -> None:
+        conn = self.writer(pick)
+        if conn is not None:
+            frame = self.own_frame(shape)
+            self.write(Write(conn, (frame,), stop=inside(stop, frame)))
+            self.writers.remove(conn)
+            self.unfinished.append(conn)
+
+    @rule(pick=PICK)
+    def finish(self, pick: int) -> None:
+        if self.unfinished:
+            conn = self.unfinished.pop(pick % len(self.unfinished))
+            self.writers.append(conn)
+            self.steps.append(Finish(conn))
+
+    @rule(pick=PICK, other=PICK, shape=SHAPE, stop=STOP)
+    def overtake(self, pick: int, other: int, shape: Shape, stop: int) -> None:
+        """A frame that is begun, overtaken by one of somebody else, and finished."""
+        conn = self.writer(pick)
+        rivals = [each for each in self.writers if each != conn]
+        if conn is not None and rivals:
+            frame = self.own_frame(shape)
+            self.write(Write(conn, (frame,), stop=inside(stop, frame)))
+            self.write(Write(rivals[other % len(rivals)], (frame,)))
+            self.steps.append(Finish(conn))
+            self.overtaken = True
+
+    def ensure(self) -> None:
+        while self.unfinished:
+            self.finish(0)
+        if not self.overtaken:
+            self.overtake(self.lucky_pick(), self.lucky_pick(), self.lucky_shape(), 1 + self.luck.randrange(120))
+        super().ensure()
+
+
+class Incomplete(ProgramMachine):
+    """Frames of which the rest never comes."""
+
+    cells = ("unfinished frames",)
+
+    @rule(pick=PICK, shape=SHAPE, stop=STOP)
+    def begin_only(self, pick: int, shape: Shape, stop: int) -> None:
+        conn = self.writer(pick)
+        if conn is not None and len(self.writers) > 1:
+            frame = self.own_frame(shape)
+            self.write(Write(conn, (frame,), stop=inside(stop, frame)))
+            self.writers.remove(conn)
+
+    def ensure(self) -> None:
+        if not any(isinstance(step, Write) and step.stop is not None for step in self.steps):
+            self.begin_only(self.lucky_pick(), self.lucky_shape(), 1 + self.luck.randrange(120))
+        super().ensure()
+
+
+class Visitors(ProgramMachine):
+    """Clients that come while others send, without waiting to be served."""
+
+    @rule(pick=PICK, count=st.integers(1, 3))
+    def come_unannounced(self, pick: int, count: int) -> None:
+        conn = self.writer(pick)
+        if conn is not None and len(self.open) < MAX_CONNECTIONS and self.connected < 12:
+            self.steps += [Connect(self.connected, reads=False), Idle(1)]
+            self.connected += 1
+            for _ in range(count):
+                self.write(Write(conn, (self.own_frame(((0, 8),)),)))
+
+
+class Joins(ProgramMachine):
+    """Clients that come later."""
+
+    cells = (
+        "joins mid-stream",
+        "three or more clients",
+    )
+
+    @rule()
+    def join(self) -> None:
+        if len(self.open) < MAX_CONNECTIONS:
+            self.connect()
+
+    @rule()
+    def join_after_all_has_come(self) -> None:
+        if len(self.open) < MAX_CONNECTIONS:
+            if not any(isinstance(step, Write) for step in self.steps):
+                self.everybody_sends()
+            self.steps.append(Sync())
+            self.connect()
+
+    def ensure(self) -> None:
+        if self.lacks("joins mid-stream") and len(self.open) < MAX_CONNECTIONS:
+            self.everybody_sends()
+            self.connect()
+            self.everybody_sends()
+        super().ensure()
+
+
+class LateJoins(Joins):
+    """Clients that come later, in every program one at least that comes when frames have been sent and have arrived."""
+
+    late = False
+
+    @rule(pick=PICK, shape=SHAPE)
+    def join_late(self, pick: int, shape: Shape) -> None:
+        conn = self.writer(pick)
+        if conn is not None and len(self.open) < MAX_CONNECTIONS:
+            self.write(Write(conn, (self.own_frame(shape),)))
+            self.join_after_all_has_come()
+            self.late = True
+
+    def ensure(self) -> None:
+        if not self.late:
+            if len(self.open) == MAX_CONNECTIONS:
+                self.leave(self.open[self.lucky_pick() % len(self.open)], reset=False)
+            self.join_late(self.lucky_pick(), self.lucky_shape())
+            self.everybody_sends()
+        super().ensure()
+
+
+class Leaves(ProgramMachine):
+    """Clients that leave, politely or not, at any byte of a frame."""
+
+    cells = ("leaves",)
+
+    def leaver(self, pick: int) -> int:
+        """Somebody who may leave, so that two stay."""
+        if len(self.open) < 3:
+            self.connect()
+        return self.open[pick % len(self.open)]
+
+    @rule(pick=PICK, writers=st.lists(PICK, min_size=1, max_size=3))
+    def leave_while_the_relay_is_stopped(self, pick: int, writers: list[int]) -> None:
+        """It finds frames, and the end of their sender or of a receiver, at once."""
+        leaver = self.leaver(pick)
+        self.steps.append(Freeze())
+        for other in writers:
+            if (conn := self.writer(other)) is not None:
+                self.write(Write(conn, (self.own_frame(((0, 8),)),), settle=False))
+        self.leave(leaver, reset=False)
+        self.steps.append(Thaw())
+
+    @rule(pick=PICK, reset=st.booleans())
+    def leave_between_frames(self, pick: int, reset: bool) -> None:
+        self.leave(self.leaver(pick), reset=reset)
+
+    @rule(pick=PICK, shape=SHAPE, stop=STOP, reset=st.booleans())
+    def leave_inside_a_frame(self, pick: int, shape: Shape, stop: int, reset: bool) -> None:
+        conn = self.leaver(pick)
+        if conn in self.writers:
+            frame = self.own_frame(shape)
+            self.write(Write(conn, (frame,), stop=inside(stop, frame)))
+            self.leave(conn, reset=reset)
+
+    def ensure(self) -> None:
+        if not self.has(Close):
+            reset = self.luck.random() < 0.5
+            self.leave_inside_a_frame(self.lucky_pick(), self.lucky_shape(), 1 + self.luck.randrange(120), reset=reset)
+            self.everybody_sends()
+        super().ensure()
+
+
+class HalfCloses(ProgramMachine):
+    """Clients that shut down their sending side and go on receiving."""
+
+    cells = ("half-closes",)
+
+    @rule(pick=PICK, at_once=st.booleans())
+    def half_close(self, pick: int, at_once: bool) -> None:
+        conn = self.writer(pick)
+        if conn is not None and len(self.writers) > 1:
+            if at_once:
+                self.write(Write(conn, (self.own_frame(((0, 8),)),), settle=False))
+            self.steps.append(HalfClose(conn))
+            self.writers.remove(conn)
+            self.everybody_sends()
+
+    def ensure(self) -> None:
+        if not self.has(HalfClose):
+            self.half_close(self.lucky_pick(), self.luck.random() < 0.5)
+        super().ensure()
+
+
+class Idles(ProgramMachine):
+    """Clients that are silent for a while before they send."""
+
+    cells = ("silences",)
+
+    @rule(milliseconds=st.sampled_from((110, 150)))
+    def idle(self, milliseconds: int) -> None:
+        if not any(isinstance(step, Idle) for step in self.steps):
+            self.steps.append(Idle(milliseconds))
+
+    def ensure(self) -> None:
+        if self.lacks("silences"):
+            self.idle(110)
+            self.everybody_sends()
+        super().ensure()
+
+
+class Replies(ProgramMachine):
+    """Clients that send because of what they got."""
+
+    cells = ("waits for all",)
+
+    @rule(pick=PICK, answer=PICK, shape=SHAPE)
+    def reply(self, pick: int, answer: int, shape: Shape) -> None:
+        first, second = self.writer(pick), self.writer(answer)
+        if first is not None and second is not None and first != second:
+            self.write(Write(first, (self.own_frame(shape),)))
+            self.steps.append(Sync())
+            self.write(Write(second, (self.own_frame(shape),)))
+
+    def ensure(self) -> None:
+        if not self.has(Sync):
+            first = self.lucky_pick() % len(self.writers)
+            self.reply(first, first + 1, self.lucky_shape())
+        super().ensure()
+
+
+class Silences(ProgramMachine):
+    """Waiting until all that was sent has come."""
+
+    cells = ("waits for all",)
+
+    @rule()
+    def sync(self) -> None:
+        self.steps.append(Sync())

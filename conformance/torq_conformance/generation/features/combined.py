@@ -1,0 +1,197 @@
+"""Programs that every run begins with, of states that seldom meet: behind and half-closed, partly sent and left.
+
+Facts: as in :mod:`.tables`; none overflows a queue.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+from contextlib import suppress
+from functools import cache
+
+from ...model.profile import Rules
+from ...model.program import (
+    Close,
+    Connect,
+    Finish,
+    Flood,
+    Frame,
+    Freeze,
+    HalfClose,
+    Program,
+    Raw,
+    Resume,
+    Stall,
+    Step,
+    Sync,
+    Thaw,
+    Write,
+)
+from .tables import ABOVE_A_READ, own, sized
+
+SHORT_WRITES = 600_000
+"""Bytes for a client that does not read, in frames that end where the kernel may cut a write short."""
+FAR_TOO_MUCH = 1 << 22
+"""Bytes that no socket takes at once."""
+BACKLOG_FRAMES = 400
+"""Frames of 1.4 kB: more than the socket of a client that does not read holds, far fewer than its queue."""
+SMALL_BACKLOG_FRAMES = 2_500
+"""The same of frames of 0.2 kB."""
+PARTLY_SENT = 300_000
+"""Bytes of a frame that no socket holds whole."""
+MUCH = 15
+"""Frames of a client that leaves behind them: of 10 kB, more than one read holds and no more than a socket does."""
+COMPARED = 1_300
+"""Frames of 0.2 kB while nobody is stalled: parts enough of a flood to compare others with."""
+MANY_CLIENTS = 7
+"""Clients of a program about one of them: with the witness more than lists of two, four or six are made for."""
+
+
+def joins_behind_who_left(rules: Rules) -> tuple[Program, ...]:
+    """A client that leaves with much unread, and one that joins after it (FWD-5, CONN-6)."""
+    return (_joins_behind(rules, Close(2)),)
+
+
+def joins_behind_who_was_closed(rules: Rules) -> tuple[Program, ...]:
+    """A client that is closed, for what it sends, with much unread, and one that joins after it (FWD-5)."""
+    return (_joins_behind(rules, Write(2, (Raw(bytes(64).hex()),))),) if rules.on_framing_error == "close" else ()
+
+
+def _joins_behind(rules: Rules, end: Step) -> Program:
+    frame = own(rules, 1_400)
+    begins = (Connect(0), Connect(1), Write(0, (own(rules),)), Connect(2, reads=False))
+    # Each Sync proves a thing before the next: the backlog is at the relay, and then it has seen the client's end.
+    joins = (Sync(), Connect(3), Write(0, (own(rules),)))
+    return Program(rules.domain, (*begins, Flood(0, frame, BACKLOG_FRAMES), Sync(), end, *joins))
+
+
+def half_closes(rules: Rules) -> tuple[Program, ...]:
+    """A client that shuts down its sending side right behind a frame, one that then gets large ones (CONN-7).
+
+    And two that do not read either: one that had shut it down before, one that does so when much waits for it; and one
+    that shuts it down within a frame.
+    """
+    large = min(ABOVE_A_READ, rules.max_message_size - 100)
+    behind = tuple(Write(0, (sized(rules, size + 40),), settle=False) for size in (8, min(5_000, large), large // 2, 8))
+    at_once: tuple[Step, ...] = (Freeze(), Write(0, (own(rules),), settle=False), HalfClose(0), Thaw())
+    many = map(Connect, range(2, MANY_CLIENTS))
+    large_at_once: tuple[Step, ...] = (*many, Freeze(), *behind[:-1], HalfClose(0), Thaw())
+    then: tuple[Step, ...] = (HalfClose(0), *(Write(1, (sized(rules, size + 40),)) for size in (8, 5_000, large, 8)))
+    small = own(rules, 200)
+    flood = Flood(1, small, min(SMALL_BACKLOG_FRAMES, rules.queue_frames))
+    unread = (Connect(2), HalfClose(0), Stall(0), Stall(2), flood, HalfClose(2), flood, Resume(0), Resume(2), Sync())
+    within: tuple[Step, ...] = (Write(0, (small,), stop=20), HalfClose(0), Write(1, (small,)))
+    played = (at_once, large_at_once, then, unread, within)
+    return tuple(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in played)
+
+
+def leaves_within_what_others_do(rules: Rules) -> tuple[Program, ...]:
+    """Clients that leave, in every way, while another has got, or sent, a part of a frame (CONN-6)."""
+    large = sized(rules, min(PARTLY_SENT, rules.max_message_size))
+    count = PARTLY_SENT * 3 // large.size
+    ends: tuple[tuple[Step, ...], ...] = (
+        (Close(2),),
+        (Close(2, reset=True),),
+        (Write(2, (own(rules),), stop=10), Close(2)),
+    )
+    got: tuple[Step, ...] = (*map(Connect, range(3)), Stall(1), Flood(0, large, count), Sync())
+    sent: tuple[Step, ...] = (*map(Connect, range(3)), Write(0, (own(rules),), stop=10), Write(1, (large,), stop=5_000))
+    return tuple(
+        Program(rules.domain, (*begins, *end, Sync(), *then))
+        for begins, then in ((got, (Resume(1), Sync())), (sent, (Finish(1), Finish(0))))
+        for end in ends
+    )
+
+
+def leaves_at_once(rules: Rules) -> tuple[Program, ...]:
+    """Clients that send and leave, of which the relay finds all at once; or that leave in two steps (CONN-6)."""
+    small, large = own(rules), own(rules, 10_000)
+    begins = (Connect(0), Connect(1))
+    visits = [(Connect(conn, reads=False), Write(conn, (small,), settle=False), Close(conn)) for conn in (2, 3, 4)]
+    at_once: tuple[Step, ...] = (Freeze(), *(step for visit in visits for step in visit), Thaw())
+    one_by_one: tuple[Step, ...] = tuple(step for visit in visits for step in (*visit, Sync()))
+    much: tuple[Step, ...] = (Connect(2), Freeze(), *(Write(2, (large,), settle=False),) * MUCH, Close(2), Thaw())
+    two_steps = [
+        (Connect(2), Connect(3), HalfClose(conn), Sync(), Close(conn), Write(3, (small,)), Write(3, (small,)))
+        for conn in range(3)
+    ]
+    return tuple(Program(rules.domain, (*begins, *steps)) for steps in (at_once, one_by_one, much, *two_steps))
+
+
+def leaves_frames_behind(rules: Rules) -> tuple[Program, ...]:
+    """Frames that wait for a blocked client when their sender leaves, or is closed for what it sends (CONN-6)."""
+    waits = (Connect(0), Connect(1), Connect(2), Stall(1), Flood(0, own(rules, 60_000), 10))
+    garbage = Write(2, (Raw(bytes(64).hex()),))
+    ends: list[tuple[Step, ...]] = [(Close(2), Sync())]
+    if rules.on_framing_error == "close":
+        ends.append((garbage, Sync(), Close(2)))
+    last = Write(2, (own(rules),) * MUCH)
+    return tuple(Program(rules.domain, (*waits, last, *end, Resume(1), Sync())) for end in ends)
+
+
+def others_of_two_that_stall(rules: Rules) -> tuple[Program, ...]:
+    """Frames of every size for one that reads, while two others do not, and before and after that (ISO-1)."""
+    sizes = (40, 1_400, 5_000, min(ABOVE_A_READ, rules.max_message_size))
+    floods = (Flood(0, sized(rules, size), min(1_000, max(8, 600_000 // size))) for size in sizes)
+    peace = Flood(0, own(rules, 200), COMPARED)
+    ends = (Write(3, (own(rules),)), Resume(1), Resume(2), Sync(), peace)
+    steps: tuple[Step, ...] = (peace, Stall(1), Stall(2), *floods, *ends)
+    return (Program(rules.domain, (*map(Connect, range(4)), *steps)),)
+
+
+def behind_a_stall(rules: Rules) -> tuple[Program, ...]:
+    """What waited for a client, of two senders, small, larger and huge; and for one within a frame itself (ISO-5)."""
+    frame, header_only = own(rules, 2_000), Frame(rules.number)
+
+    # With a Sync now and then those who read are not behind as well.
+    def alternating(one: int, other: int) -> tuple[Step, ...]:
+        large = (Write(one, (frame,)), Write(other, (frame,)))
+        small = (Write(one, (frame,)), Write(other, (header_only,)), Write(other, (frame,)), Write(one, (header_only,)))
+        return (*large * 8, *small, Sync()) * (BACKLOG_FRAMES // 20)
+
+    huge = sized(rules, min(PARTLY_SENT // 3, rules.max_message_size))
+    far_apart: tuple[Step, ...] = (Write(0, (huge,)), Write(1, (own(rules),))) * 10
+    within = (
+        Write(1, (own(rules),), stop=10),
+        Stall(1),
+        Flood(0, frame, BACKLOG_FRAMES),
+        Resume(1),
+        Sync(),
+        Finish(1),
+    )
+    return (
+        Program(rules.domain, (*map(Connect, range(3)), Stall(2), *alternating(0, 1), Resume(2), Sync())),
+        Program(rules.domain, (*map(Connect, range(3)), Stall(1), *alternating(2, 0), Resume(1), Sync())),
+        Program(rules.domain, (*map(Connect, range(3)), *within)),
+        Program(rules.domain, (*map(Connect, range(3)), Stall(2), *far_apart, Resume(2), Sync())),
+    )
+
+
+@cache
+def _taken_at_once() -> int:
+    """Bytes of which a Unix socket of this kernel takes all or none: where a write ends that is cut short."""
+    writer, reader = socket.socketpair()
+    with writer, reader:
+        writer.setblocking(False)
+        whole, again = writer.send(bytes(FAR_TOO_MUCH)), 0
+        while not again and reader.recv(1_024):  # until there is room for the next part
+            with suppress(BlockingIOError):
+                again = writer.send(bytes(FAR_TOO_MUCH))
+        return math.gcd(whole, again)
+
+
+def ends_of_short_writes(rules: Rules) -> tuple[Program, ...]:
+    """Frames behind a stall that are whole wherever the kernel cuts a write short (FWD-2, ISO-5)."""
+    sizes = (_taken_at_once() // part for part in (64, 32, 16) if _taken_at_once() % part == 0)
+    return tuple(
+        Program(
+            rules.domain,
+            (
+                *(Connect(0), Connect(1), Stall(1)),
+                *(Flood(0, sized(rules, size), SHORT_WRITES // size), Resume(1), Sync()),
+            ),
+        )
+        for size in sizes
+        if 64 <= size <= rules.max_message_size
+    )

@@ -1,0 +1,278 @@
+"""Programs that every run begins with: whole tables of small differences, and states too rare to be left to chance.
+
+Facts: each program is small, so that what fails in it is soon made smaller still; none overflows a queue, and none
+waits for anything but a silent client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+
+import msgspec
+
+from ...model.legality import FIXED_SIZES
+from ...model.profile import Rules
+from ...model.program import (
+    Buffer,
+    Connect,
+    Finish,
+    Flood,
+    Frame,
+    Freeze,
+    Idle,
+    Program,
+    Step,
+    Thaw,
+    Tlv,
+    Write,
+    encode_frame,
+)
+from ...model.wire import tlv
+from ..machine import sized_frame
+
+WRITES = 40
+"""Writes of one program."""
+PROGRAM_BYTES = 2_000_000
+"""What one program may send: far below any queue bound, so that no legal drop can look like a loss."""
+TOGETHER = 8
+"""Frames in a write that has several."""
+ABOVE_A_READ = 70_000
+"""Bytes of a frame that no read holds."""
+SMALL_FRAME_SIZES = range(34, 601)
+"""Bytes of frames that are written alone."""
+TLV_COUNTS = (2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1_000, 1_024, 4_096)
+"""TLVs of a frame: about every number that a list may be made for."""
+HUGE_TLV_COUNTS = (65_535, 65_536, 65_537)
+"""The same for a counter of two bytes."""
+CLIENTS = 12
+"""Clients of one program that all do the same."""
+MIDDLE_FRAME_SIZES = range(601, 4_200)
+"""Bytes of frames of which several are written at once."""
+BUFFER_SIZES = tuple(2**power for power in range(10, 21))
+"""Bytes that buffers are made for: frames of about these sizes, and reads of exactly these, are tried."""
+LEAST_BUFFER = 1
+"""Bytes of a send buffer that asks for the kernel's least, some 4 kB."""
+CUTS_OF_LARGE = (1, 4, 20, 24, 28, 31, 32, 33, 40_000)
+"""Where a frame that no read holds is cut."""
+HEADERS_OF_A_READ = 2_048
+"""Header-only frames that fill 64 KiB: as many as one read ever holds."""
+HEADERS = 3_000
+"""Header-only frames of one write: more than a system call takes pieces, and than a read of 64 KiB holds."""
+SEQUENCES = (0, 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
+SHORT_SILENCE_MS = 1_150
+"""A silence that a hasty relay takes for the end of a client."""
+LONGER = 3
+"""How many times longer the next silence is: what a short one shows needs no long one."""
+LONG_STREAM = 300
+"""Frames of one client: more than a counter of one byte tells apart."""
+LONGER_STREAM = 2**16 + 400
+"""The same for a counter of two bytes."""
+
+
+def free_type(rules: Rules) -> int:
+    """A type of the relay's range whose size no rule fixes."""
+    return next(number for number in rules.types if number not in FIXED_SIZES)
+
+
+def own(rules: Rules, size: int = 8) -> Frame:
+    return Frame(rules.number, (Tlv(free_type(rules), size),))
+
+
+def empty_tlvs(rules: Rules, count: int) -> tuple[Tlv, ...]:
+    return (Tlv(free_type(rules)),) * count
+
+
+def sized(rules: Rules, size: int) -> Frame:
+    return sized_frame(rules.number, free_type(rules), size)
+
+
+def programs_of(rules: Rules, writes: Iterable[Write]) -> tuple[Program, ...]:
+    """The writes in their order, between two clients that are both there from the beginning."""
+    groups: list[list[Write]] = [[]]
+    for write in writes:
+        if len(groups[-1]) == WRITES or sum(each.size for each in groups[-1]) + write.size > PROGRAM_BYTES:
+            groups.append([])
+        groups[-1].append(write)
+    return tuple(Program(rules.domain, (Connect(0), Connect(1), *group)) for group in groups)
+
+
+# --- frames that must be forwarded ----------------------------------------------------------------------------------
+
+
+def silences_ms(rules: Rules) -> list[int]:
+    """Silences up to that of the profile, the shortest first."""
+    silences = [round(rules.idle_seconds * 1000)]
+    while silences[-1] > LONGER * SHORT_SILENCE_MS:
+        silences.append(silences[-1] // LONGER)
+    if silences[-1] > SHORT_SILENCE_MS:
+        silences.append(SHORT_SILENCE_MS)
+    return silences[::-1]
+
+
+def silence_and_speech(rules: Rules) -> tuple[Program, ...]:
+    """Clients that are silent for more than a second, before or after they speak, and one that hardly ends (CONN-3)."""
+    one, other, third = (Write(conn, (own(rules),)) for conn in range(3))
+    silences: list[tuple[Step, ...]] = [
+        (one, third, Idle(milliseconds), other, one, third) for milliseconds in silences_ms(rules)
+    ]
+    speech = Program(rules.domain, (Connect(0), Connect(1), Flood(0, own(rules), LONGER_STREAM), one, other))
+    return (*(Program(rules.domain, (*map(Connect, range(3)), *steps)) for steps in silences), speech)
+
+
+def long_stream(rules: Rules) -> tuple[Program, ...]:
+    """Many frames of one client (FWD-1)."""
+    writes = (Write(0, (own(rules),), settle=False),) * LONG_STREAM
+    return (Program(rules.domain, (Connect(0), Connect(1), *writes)),)
+
+
+def every_header(rules: Rules) -> tuple[Program, ...]:
+    """Every value of the flags, and the edges of sequence and timestamp, each twice and of two clients (FWD-3)."""
+    frame = msgspec.structs.replace
+    one = own(rules)
+    flags = [Write(0, (frame(one, flags=value),)) for value in range(256)]
+    sequences = [Write(conn, (frame(one, sequence=value),)) for value in SEQUENCES for conn in (0, 0, 1)]
+    times = [Write(conn, (frame(one, timestamp=value),)) for value in SEQUENCES for conn in (0, 0, 1)]
+    sources = [Write(conn, (frame(one, source=20),)) for conn in (0, 1, 1, 0)]
+    return programs_of(rules, (*flags, *sequences, *times, *sources))
+
+
+def repeats(rules: Rules) -> tuple[Program, ...]:
+    """Frames that are equal byte for byte, each of which is forwarded: a relay remembers none (FWD-2).
+
+    Those of two senders too, where senders get their own back: elsewhere theirs could not be told from the others'.
+    """
+    same = Frame(rules.number, tail=tlv(free_type(rules), b"the same").hex(), sequence=1, timestamp=1)
+    writes = [Write(conn, (same,) * count) for count in (3, 1, 1) for conn in (0, 1)]
+    if rules.echo:
+        of_both = msgspec.structs.replace(same, source=20)
+        writes += [Write(conn, (of_both,)) for conn in (0, 1, 1, 0, 0, 1)]
+    return programs_of(rules, writes)
+
+
+def _ends(rules: Rules, before: Iterable[Frame], last: Iterable[Frame]) -> tuple[Program, ...]:
+    """A last frame of each kind behind one of another client, of each kind: nothing follows it."""
+    return tuple(
+        Program(rules.domain, (Connect(0), Connect(1), Write(0, (one,)), Write(1, (other,))))
+        for one, other in product(before, last)
+    )
+
+
+def every_end(rules: Rules) -> tuple[Program, ...]:
+    """A small or a larger frame as the last (FWD-1)."""
+    kinds = (own(rules), own(rules, 5_000))
+    return _ends(rules, kinds, kinds)
+
+
+def header_only_ends(rules: Rules) -> tuple[Program, ...]:
+    """A header-only frame as the last, or the last but one (FWD-6)."""
+    header_only = Frame(rules.number)
+    kinds = (own(rules), own(rules, 5_000))
+    return (*_ends(rules, (header_only, *kinds), (header_only,)), *_ends(rules, (header_only,), kinds))
+
+
+def whatever_is_valid(rules: Rules) -> tuple[Program, ...]:
+    """Every header, repeats, and every end (FWD-1)."""
+    return (*every_header(rules), *repeats(rules), *every_end(rules))
+
+
+def every_size(rules: Rules) -> tuple[Program, ...]:
+    """Frames of every size up to 4 kB, about every size of a buffer, the largest, and large ones in pieces (FWD-7)."""
+    about = {size + off + header for size in BUFFER_SIZES for off in (-1, 0, 1) for header in (0, 32)}
+    sizes = [*SMALL_FRAME_SIZES, *sorted(size for size in about if 600 < size <= rules.max_message_size)]
+    writes = [Write(0, (sized(rules, size),)) for size in sizes]
+    middle = range(MIDDLE_FRAME_SIZES.start, min(MIDDLE_FRAME_SIZES.stop, rules.max_message_size + 1))
+    groups = (middle[start : start + TOGETHER] for start in range(0, len(middle), TOGETHER))
+    writes += [Write(0, tuple(sized(rules, size) for size in group)) for group in groups]
+    if rules.max_message_size <= PROGRAM_BYTES:
+        writes.append(Write(0, (own(rules), sized(rules, rules.max_message_size), own(rules))))
+    large = sized(rules, min(ABOVE_A_READ, rules.max_message_size))
+    clients = range(min(CLIENTS, rules.max_connections - 1) if rules.max_connections else CLIENTS)  # one is the witness
+    of_each = (Write(conn, (large,)) for conn in (clients if rules.granularity == "frames" else clients[:1]))
+    in_pieces = (Connect(0), Connect(1), Buffer(0, LEAST_BUFFER), Write(0, (own(rules), large, own(rules))))
+    return (
+        *programs_of(rules, writes),
+        Program(rules.domain, (*map(Connect, clients), *of_each)),
+        Program(rules.domain, in_pieces),
+    )
+
+
+def every_count(rules: Rules) -> tuple[Program, ...]:
+    """Frames with many TLVs, each alone: in fewer TLVs, as large, only some of them may be lost (FWD-8)."""
+    frames = (Frame(rules.number, empty_tlvs(rules, count)) for count in (*TLV_COUNTS, *HUGE_TLV_COUNTS))
+    fitting = (frame for frame in frames if frame.size <= rules.max_message_size)
+    return tuple(Program(rules.domain, (Connect(0), Connect(1), Write(0, (frame,)))) for frame in fitting)
+
+
+def every_cut(rules: Rules) -> tuple[Program, ...]:
+    """A frame for every byte that it can be cut at; one with frames in its payload, cut where they begin (FRAME-1).
+
+    And one that no read holds, cut within its header and behind it.
+    """
+    frame, large = own(rules), sized(rules, min(ABOVE_A_READ, rules.max_message_size))
+    inner = encode_frame(frame, conn=0, number=0, sequence=0)
+    outer = Frame(rules.number, frame.tlvs, tail=tlv(free_type(rules), inner + inner).hex())
+    begins = outer.size - 2 * len(inner)
+    cuts = (begins - 1, begins, begins + 1, begins + 4, begins + 32, begins + len(inner))
+    return programs_of(
+        rules,
+        (
+            *(Write(0, (frame,), cuts=(cut,)) for cut in range(1, frame.size)),
+            *(Write(0, (outer,), cuts=(cut,)) for cut in cuts),
+            Write(0, (outer, outer)),
+            *(Write(0, (large,), cuts=(cut,)) for cut in CUTS_OF_LARGE),
+        ),
+    )
+
+
+def every_full_read(rules: Rules) -> tuple[Program, ...]:
+    """Frames that end where a buffer is full, and nothing behind them; very many header-only ones (FRAME-2)."""
+    many = Write(0, (Frame(rules.number),) * min(HEADERS, rules.queue_frames))
+    read = Write(0, (Frame(rules.number),) * min(HEADERS_OF_A_READ, rules.queue_frames), settle=False)
+    full = tuple(
+        Program(
+            rules.domain,
+            (
+                Connect(0),
+                Connect(1),
+                Freeze(),
+                Write(0, (sized(rules, 64),) * (size // 64), settle=False),
+                Thaw(),
+            ),
+        )
+        for size in BUFFER_SIZES
+        if size <= 131_072
+    )
+    together = ((many,), (Freeze(), read, Thaw()))
+    return (*full, *(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in together))
+
+
+def all_within_a_frame(rules: Rules) -> tuple[Program, ...]:
+    """Five clients that are all within a frame while one more joins, and end it in another order (FRAME-3).
+
+    In frames that one read holds, and in those that none does.
+    """
+    clients = range(5)
+    large = sized(rules, min(ABOVE_A_READ, rules.max_message_size))
+    stops = [(own(rules), 5 + 8 * conn) for conn in clients], [(large, large.size - 10_000 * conn) for conn in (1, 2)]
+    orders = (3, 0, 4, 1, 2), (0, 1)
+    return tuple(
+        Program(
+            rules.domain,
+            (
+                *map(Connect, clients),
+                *(Write(conn, (frame,), stop=max(1, stop)) for conn, (frame, stop) in enumerate(begun)),
+                Connect(5),
+                *map(Finish, order),
+            ),
+        )
+        for begun, order in zip(stops, orders, strict=True)
+    )
+
+
+def large_before_small(rules: Rules) -> tuple[Program, ...]:
+    """Frames that no read holds, with small ones close behind them (ORD-1)."""
+    large, small = sized(rules, min(ABOVE_A_READ, rules.max_message_size)), own(rules)
+    together = Write(0, (large, small, large, small))
+    apart = (Write(0, (large,), settle=False), Write(0, (small,), settle=False))
+    return programs_of(rules, (together, *apart, *apart))

@@ -1,0 +1,172 @@
+"""Simpler programs than a given one, simplest attempts first: what is left to try after Hypothesis has shrunk.
+
+Every candidate is strictly lighter (:attr:`Program.weight <torq_conformance.model.program.Program.weight>`) or equally
+light with plainer fields, so that taking the first that still fails, again and again, ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+import msgspec
+
+from ..model.program import Close, Connect, Flood, Frame, Item, Program, Step, Sync, Tlv, Write
+
+SMALL_SIZES = (0, 1, 8)
+Thing = TypeVar("Thing")
+
+
+def simpler_programs(program: Program) -> Iterator[Program]:
+    """Candidates: without a connection, without a step, without an item, cut, TLV; smaller; plainer."""
+    seen = {program}
+    for steps in _fewer(program.steps):
+        candidate = _renumbered(Program(program.domain, steps))
+        if candidate not in seen and candidate.weight < program.weight:
+            seen.add(candidate)
+            yield candidate
+    for steps in _plainer(program.steps):
+        candidate = Program(program.domain, steps)
+        if candidate not in seen and candidate.weight <= program.weight:
+            seen.add(candidate)
+            yield candidate
+
+
+def _fewer(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
+    for conn in sorted({step.conn for step in steps if isinstance(step, Connect)}, reverse=True):
+        yield tuple(step for step in steps if getattr(step, "conn", None) != conn)
+    half = len(steps) // 2
+    while half > 1:
+        for start in range(0, len(steps), half):
+            yield _consistent(steps[:start] + steps[start + half :])
+        half //= 2
+    for index in range(len(steps) - 1, -1, -1):
+        yield _consistent(steps[:index] + steps[index + 1 :])
+
+
+def _consistent(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Without the steps of connections that are never opened."""
+    opened: set[int] = set()
+    kept: list[Step] = []
+    for step in steps:
+        conn = getattr(step, "conn", None)
+        if isinstance(step, Connect):
+            opened.add(step.conn)
+        elif conn is not None and conn not in opened:
+            continue
+        kept.append(step)
+    return tuple(kept)
+
+
+def _renumbered(program: Program) -> Program:
+    """The same program with its connections named in the order in which they are opened."""
+    names: dict[int, int] = {}
+    steps: list[Step] = []
+    for step in program.steps:
+        if isinstance(step, Connect):
+            names.setdefault(step.conn, len(names))
+        conn = getattr(step, "conn", None)
+        if conn is not None:
+            step = msgspec.structs.replace(step, conn=names.get(conn, conn))
+        steps.append(step)
+    return Program(program.domain, tuple(steps))
+
+
+def _plainer(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
+    for index, step in enumerate(steps):
+        if isinstance(step, Write):
+            for write in _plainer_writes(step):
+                yield (*steps[:index], write, *steps[index + 1 :])
+        elif isinstance(step, Flood):
+            for flood in _plainer_floods(step):
+                yield (*steps[:index], flood, *steps[index + 1 :])
+        elif isinstance(step, Close) and step.reset:
+            yield (*steps[:index], Close(step.conn), *steps[index + 1 :])
+        elif isinstance(step, Sync) and index + 1 < len(steps) and isinstance(steps[index + 1], Sync):
+            yield steps[:index] + steps[index + 1 :]
+
+
+def _plainer_floods(flood: Flood) -> Iterator[Flood]:
+    """Fewer frames, to the thousand and then to the hundred, and smaller ones."""
+    for count in (1, 100, flood.count // 2, flood.count - flood.count % 1000, flood.count - 1000, flood.count - 100):
+        if 0 < count < flood.count:
+            yield msgspec.structs.replace(flood, count=count)
+    for frame in _plainer_items(flood.frame):
+        if isinstance(frame, Frame):
+            yield msgspec.structs.replace(flood, frame=frame)
+
+
+def _plainer_writes(write: Write) -> Iterator[Write]:
+    replace = msgspec.structs.replace
+    count = len(write.items)
+    if count > 2 and all(isinstance(item, Frame) and item.tlvs for item in write.items):
+        yield replace(write, items=_two_that_weigh_the_same(write.items), cuts=(), every=0)
+    for items in _without_some(write.items):
+        if items:
+            yield replace(write, items=items)
+    if write.every:
+        for every in (write.size // 2, 32):
+            if every > write.every:
+                yield replace(write, every=every)
+        yield replace(write, every=0, cuts=(32,))
+        yield replace(write, every=0, cuts=(1,))
+    for index in range(len(write.cuts)):
+        yield replace(write, cuts=write.cuts[:index] + write.cuts[index + 1 :])
+        for cut in (1, 32):
+            if cut < write.cuts[index]:
+                yield replace(write, cuts=tuple(sorted({*write.cuts[:index], cut, *write.cuts[index + 1 :]})))
+    if write.stop is not None and write.stop > 1:
+        for stop in (1, 32):
+            if stop < write.stop:
+                yield replace(write, stop=stop)
+    for index, item in enumerate(write.items):
+        for plain in _plainer_items(item):
+            yield replace(write, items=(*write.items[:index], plain, *write.items[index + 1 :]))
+
+
+def _without_some(things: tuple[Thing, ...]) -> Iterator[tuple[Thing, ...]]:
+    """All but some neighbours: without all of them, without each half, each quarter ... and each one."""
+    size = len(things)
+    while size >= 1:
+        for start in range(0, len(things), size):
+            yield things[:start] + things[start + size :]
+        size //= 2
+
+
+def _two_that_weigh_the_same(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Two frames of the same domain and type with as many bytes as many smaller ones."""
+    first = next(item for item in items if isinstance(item, Frame))
+    each = min(sum(item.size for item in items) // 2 + 100, 65_536)
+    frame = Frame(first.domain, (Tlv(first.tlvs[0].type, each - 37, extended=True),))
+    return (frame, frame)
+
+
+def _plainer_items(item: Item) -> Iterator[Item]:
+    if not isinstance(item, Frame):
+        return
+    replace = msgspec.structs.replace
+    for kept in _without_some(item.tlvs):
+        yield replace(item, tlvs=kept)
+    for changed in (
+        replace(item, version=1),
+        replace(item, source=None),
+        replace(item, flags=0),
+        replace(item, sequence=None),
+        replace(item, timestamp=None),
+        replace(item, checksum="good" if item.checksum != "made-zero" else item.checksum, bit=0),
+        replace(item, bit=0),
+    ):
+        if changed != item:
+            yield changed
+    for index, tlv in enumerate(item.tlvs):
+        for plain in _plainer_tlvs(tlv):
+            yield replace(item, tlvs=(*item.tlvs[:index], plain, *item.tlvs[index + 1 :]))
+
+
+def _plainer_tlvs(tlv: Tlv) -> Iterator[Tlv]:
+    steps = (tlv.size >> shift for shift in range(1, tlv.size.bit_length()))
+    for size in (*SMALL_SIZES, *(tlv.size - step for step in steps)):
+        if size < tlv.size:
+            yield Tlv(tlv.type, size, tlv.extended)
+    if tlv.extended:
+        yield Tlv(tlv.type, tlv.size)

@@ -1,0 +1,1 @@
+"""From a requirement to a verdict."""

@@ -1,0 +1,276 @@
+"""Running a plan on several processes, each with a fresh relay of its own, and on several machines by shards.
+
+Facts:
+- the unit of work is a requirement; where there are more workers than requirements, a requirement is split by seed;
+- a worker never shares its relay: two programs on one relay would see each other's frames;
+- everything is told to the observer in this process, so displays and reports know nothing of workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+
+from .. import interruption
+from ..errors import ConformanceError, UsageError
+from ..exits import Exit
+from ..model.requirements import Requirement
+from ..play.naming import target_for
+from ..play.processes import family
+from ..play.target import SpawnedTarget
+from .plan import Observer, Plan
+from .runner import judge_all
+from .scenarios import SCENARIOS
+from .verdict import Counterexample, Result, Verdict
+
+POLL_SECONDS = 0.5
+END_SECONDS = 30.0
+"""How long a worker may take to end its relay and itself."""
+PART_SEED = 1_000_003
+"""Apart by so much are the seeds of the parts of one requirement."""
+GRAVITY = (Verdict.FAIL, Verdict.FLAKY, Verdict.PASS, Verdict.UNKNOWN, Verdict.UNSUPPORTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Part ``index`` of ``count`` of a run, from 1."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """``2/8``. Raises UsageError for anything else."""
+        first, slash, second = text.partition("/")
+        if not (slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+            raise UsageError(f"--shard {text!r}: write which part of how many, such as 2/8")
+        return cls(int(first), int(second))
+
+
+def shard_of(plan: Plan, shard: Shard) -> Plan:
+    """One shard of a plan: every requirement, its share of the programs, a seed that no other shard has."""
+    return dataclasses.replace(
+        plan,
+        max_examples=math.ceil(plan.max_examples / shard.count),
+        seed=plan.seed * shard.count + shard.index - 1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    index: int
+    plan: Plan
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """What a worker tells: a method of Observer with its arguments, the end of a task, or an error."""
+
+    kind: str
+    task: int
+    arguments: tuple[object, ...] = ()
+
+
+def judge_in_workers(plan: Plan, command_line: str, workers: int, observer: Observer) -> list[Result]:
+    """Judge a plan with fresh relays of one command in several processes.
+
+    Raises ConformanceError when a worker cannot go on; the results so far have been told to the observer.
+    """
+    SpawnedTarget(command_line).stop()  # a wrong command is told here, once
+    tasks = _tasks(plan, workers)
+    context = multiprocessing.get_context("spawn")
+    todo: multiprocessing.Queue[_Task | None] = context.Queue()
+    told: multiprocessing.Queue[_Event] = context.Queue()
+    for item in (*sorted(tasks, key=_precedence, reverse=True), *(None,) * workers):
+        todo.put(item)
+    pool: list[BaseProcess] = []
+    try:
+        for _ in range(min(workers, len(tasks))):
+            with interruption.deferred():
+                process = context.Process(target=_work, args=(command_line, todo, told), daemon=True)
+                process.start()
+                pool.append(process)
+        return _Gathering(tasks, observer).gather(told, pool)
+    finally:
+        todo.cancel_join_thread()  # what nobody takes any more would be waited for
+        _end(pool)
+
+
+def _tasks(plan: Plan, workers: int) -> list[_Task]:
+    parts = max(1, workers // max(1, len(plan.requirements)))
+    deadline = time.monotonic() + plan.time_budget
+    share = plan.time_budget * workers / max(1, len(plan.requirements) * parts)
+    return [
+        _Task(
+            index * parts + part,
+            dataclasses.replace(
+                plan,
+                requirements=(requirement,),
+                max_examples=math.ceil(plan.max_examples / parts),
+                seed=plan.seed + part * PART_SEED,
+                time_budget=share,
+            ),
+            deadline,
+        )
+        for index, requirement in enumerate(plan.requirements)
+        for part in range(parts)
+    ]
+
+
+def _precedence(task: _Task) -> tuple[float, int]:
+    """Fixed checks come first: they are short, and what others use up of the budget shall not leave them out.
+
+    Then comes what takes longest, for beside the last task the other workers are idle: programs that cost much, and
+    those of few steps, of which each is a heavy one.
+    """
+    scenario = SCENARIOS.get(task.plan.requirements[0].id)
+    return (scenario.cost, -scenario.steps) if scenario else (math.inf, 0)
+
+
+def _end(pool: list[BaseProcess]) -> None:
+    """End the workers, which end their relays; one that does not come to it is killed, and all that it has started."""
+    for process in pool:
+        process.terminate()
+    deadline = time.monotonic() + END_SECONDS
+    for process in pool:
+        process.join(max(0.0, deadline - time.monotonic()))
+    for process in pool:
+        if process.is_alive() and process.pid is not None:
+            for pid in family(process.pid):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            process.join()
+
+
+class _Gathering:
+    """Puts the results of the parts together, and tells the observer."""
+
+    def __init__(self, tasks: list[_Task], observer: Observer) -> None:
+        self._plans = {task.index: task.plan for task in tasks}
+        self._observer = observer
+        self._open: dict[str, int] = {}
+        for task in tasks:
+            name = self._requirement(task.index).id
+            self._open[name] = self._open.get(name, 0) + 1
+        self._parts: dict[str, list[Result]] = {name: [] for name in self._open}
+        self._played: dict[str, dict[int, int]] = {name: {} for name in self._open}
+        self._results: dict[str, Result] = {}
+
+    def _requirement(self, task: int) -> Requirement:
+        return self._plans[task].requirements[0]
+
+    def gather(self, told: multiprocessing.Queue[_Event], pool: list[BaseProcess]) -> list[Result]:
+        while len(self._results) < len(self._open):
+            try:
+                event = told.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                dead = next((process for process in pool if process.exitcode not in (None, 0)), None)
+                if dead is not None:
+                    raise ConformanceError(
+                        f"a worker ended with status {dead.exitcode}; run again with --workers 1 to see why"
+                    ) from None
+                continue
+            self._hear(event)
+        return list(self._results.values())
+
+    def _hear(self, event: _Event) -> None:
+        if event.kind == "error":
+            raise ConformanceError(str(event.arguments[0]))
+        requirement = self._requirement(event.task)
+        match event.kind, event.arguments:
+            case "started", _:
+                if not self._played[requirement.id]:
+                    self._observer.started(requirement)
+                self._played[requirement.id].setdefault(event.task, 0)
+            case "played", (int(count),):
+                self._played[requirement.id][event.task] = count
+                self._observer.played(requirement, sum(self._played[requirement.id].values()))
+            case "failed", (Counterexample() as counterexample,):
+                self._observer.failed(counterexample)
+            case "finished", (Result() as result,):
+                self._parts[requirement.id].append(result)
+                if len(self._parts[requirement.id]) == self._open[requirement.id]:
+                    merged = merge(self._parts[requirement.id])
+                    self._results[requirement.id] = merged
+                    self._observer.finished(merged)
+
+
+def merge(parts: list[Result]) -> Result:
+    """One result of several runs of a requirement: the gravest verdict, all the evidence, the lightest program."""
+    gravest = min(parts, key=lambda part: GRAVITY.index(part.verdict))
+    shown = [part.counterexample for part in parts if part.counterexample is not None]
+    best = min(shown, key=lambda each: (not each.deterministic, each.program.weight), default=None)
+    return dataclasses.replace(
+        gravest,
+        exercised=sum(part.exercised for part in parts),
+        evidence=sum((part.evidence for part in parts[1:]), parts[0].evidence.copy()),
+        seconds=sum(part.seconds for part in parts),
+        counterexample=best,
+    )
+
+
+class _Teller(Observer):
+    """Tells the parent process what happens to a task; stops the work when the run is ended, or the parent is gone."""
+
+    def __init__(self, tell: Callable[[_Event], None], task: int) -> None:
+        self._tell, self._task = tell, task
+
+    def started(self, requirement: Requirement) -> None:
+        self._tell(_Event("started", self._task))
+
+    def played(self, requirement: Requirement, count: int) -> None:
+        _go_on()
+        self._tell(_Event("played", self._task, (count,)))
+
+    def failed(self, counterexample: Counterexample) -> None:
+        self._tell(_Event("failed", self._task, (counterexample,)))
+
+    def finished(self, result: Result) -> None:
+        self._tell(_Event("finished", self._task, (result,)))
+
+
+def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: multiprocessing.Queue[_Event]) -> None:
+    """A worker process: judge one task after the other, each on a relay that no other worker has."""
+    interruption.install()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers, and its own display first
+    try:
+        while (task := _next(todo)) is not None:
+            with target_for(None, command_line, task.plan.domain) as target:
+                left = max(0.0, min(task.plan.time_budget, task.deadline - time.monotonic()))
+                plan = dataclasses.replace(task.plan, time_budget=left)
+                judge_all(plan, target, _Teller(told.put, task.index))
+    except ConformanceError as error:
+        told.put(_Event("error", -1, (str(error),)))
+    except KeyboardInterrupt:
+        told.cancel_join_thread()  # nobody reads any more
+        sys.exit(Exit.TERMINATED)  # where it was not the parent who ended it, the parent has to know
+    finally:
+        for number in (signal.SIGTERM, signal.SIGHUP):  # the work is over: an end that comes now needs no traceback
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _next(todo: multiprocessing.Queue[_Task | None]) -> _Task | None:
+    while True:
+        try:
+            return todo.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            _go_on()
+
+
+def _go_on() -> None:
+    """Raises the interruption of a worker that was told to end, or that has lost its parent."""
+    interruption.check()
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:
+        raise interruption.Terminated

@@ -1,0 +1,57 @@
+"""A first look at a relay: what would otherwise make every requirement fail for the same reason.
+
+Facts:
+- a relay with the wrong echo breaks FWD-4 and nothing else, so the others are judged with the echo that it has;
+- a relay that serves nobody cannot be judged by what it forwards: one requirement says so, the others are UNKNOWN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from ..errors import TargetError
+from ..model.profile import Rules
+from ..model.program import Connect, Program, Sync
+from ..play.executor import Executor
+from ..play.target import Target
+
+ECHO = "FWD-4"
+"""The requirement that is about echo, and alone in failing a relay that has the wrong one."""
+LOOKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a relay does: whether it serves anybody, and whether it echoes (None where that is not known)."""
+
+    serves: bool = True
+    echo: bool | None = None
+
+    def fair(self, rules: Rules) -> Rules:
+        """The rules with the echo that the relay has."""
+        return rules if self.echo is None else msgspec.structs.replace(rules, echo=self.echo)
+
+
+def survey(rules: Rules, target: Target) -> Survey:
+    """Look three times; what the looks do not agree about stays unknown. Failures are left to be judged."""
+    if not rules.forwards:
+        return Survey()
+    executor = Executor(target, msgspec.structs.replace(rules, echo=False))
+    echoes: set[bool] = set()
+    for _ in range(LOOKS):
+        try:
+            history = executor.play(Program(rules.domain, (Connect(0), Connect(1), Sync())))
+        except TargetError:
+            return Survey()
+        peers = history.peers.values()
+        if history.crash:
+            executor.restart(patient=True)
+            return Survey()
+        if all(peer.joined is None for peer in peers):
+            return Survey(serves=False)
+        if any(peer.joined is None or not peer.fenced_by for peer in peers):
+            return Survey()
+        echoes |= {peer.conn in peer.fenced_by for peer in peers}
+    return Survey(echo=echoes.pop() if len(echoes) == 1 else None)

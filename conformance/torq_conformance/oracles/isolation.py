@@ -1,0 +1,222 @@
+"""Oracles about slow consumers: what may happen to one that does not read, and what may not happen to the others.
+
+Facts:
+- while a connection is stalled, frames wait for it in the sockets and in the relay's queue; only when more wait than
+  the queue may hold (ISO-2) can one of them legally be missing, or the connection be closed, as the profile says;
+- the sockets' own buffers are allowed for generously, so that only a certain overflow is called one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import accumulate
+from statistics import median
+
+from ..counting import counted, grouped
+from ..model.history import History, Peer, Sent, Stalled
+from ..model.legality import Fate
+from ..model.profile import Rules
+from ..model.program import FENCE_BYTES
+from .traffic import Finding
+
+DELAY_FLOOR = 0.03
+"""Seconds below which no delay is called one."""
+DELAY_FLOOR_UNCOMPARED = 0.2
+"""The same where nothing was sent after the stall: a machine that has become busy looks like a delay."""
+DELAY_FACTOR = 8.0
+"""How many times slower the others' traffic must become behind a stalled consumer to count as delayed."""
+ENOUGH_PARTS = 4
+"""Parts of floods that are needed on both sides of a comparison of delays."""
+
+
+def overflowed(stall: Stalled, rules: Rules) -> bool:
+    """Whether more waited during a stall than the relay's queue holds, for certain.
+
+    Under backpressure it may take no more than that, so there what was sent counts.
+    """
+    sent_counts = rules.overflow == "backpressure" and not stall.reading
+    frames = stall.frames if sent_counts else stall.forwarded_frames
+    size = stall.bytes if sent_counts else stall.forwarded_bytes
+    if not frames:
+        return False
+    in_sockets = rules.socket_bytes / (size / frames)
+    return frames > rules.queue_frames + in_sockets or size > rules.queue_bytes + rules.socket_bytes
+
+
+def bound_of(rules: Rules) -> str:
+    """How much the relay's queue for one consumer holds, in words."""
+    return f"{counted(rules.queue_frames, 'frame')} or {counted(rules.queue_bytes, 'byte')}"
+
+
+def _during(peer: Peer, stall: Stalled, history: History) -> Iterator[Sent]:
+    """Frames that had to be queued for a connection during one of its stalls."""
+    for sent in history.sent:
+        in_time = sent.begun >= stall.begun and not (stall.ended and sent.begun > stall.ended)
+        if in_time and sent.fate is Fate.FORWARD and sent.certain and sent.conn != peer.conn:
+            yield sent
+
+
+def _forwarded_during(peer: Peer, stall: Stalled, history: History, rules: Rules) -> Iterator[Sent]:
+    """Those of them that somebody else got: with echo at least their sender does. The others were lost before that."""
+    got = {received.number for other in history.peers.values() if other is not peer for received in other.received}
+    for sent in _during(peer, stall, history):
+        if not rules.echo or sent.number in got:
+            yield sent
+
+
+def _overflows(history: History, rules: Rules) -> Iterator[tuple[Peer, Stalled]]:
+    for peer in history.peers.values():
+        if peer.reads and not peer.left:
+            for stall in peer.stalls:
+                if overflowed(stall, rules):
+                    yield peer, stall
+
+
+def delayed(history: History, rules: Rules) -> Iterator[Finding]:
+    """Traffic of the others that became slow while a consumer did not read."""
+    if rules.overflow == "backpressure":
+        return
+    behind = [seconds for stalled, seconds in history.delays if stalled]
+    places = [place for place, (stalled, _) in enumerate(history.delays) if stalled]
+    if len(behind) < ENOUGH_PARTS:
+        return
+    free = [seconds for stalled, seconds in history.delays[: places[0]] if not stalled]
+    again = [seconds for stalled, seconds in history.delays[places[-1] :] if not stalled]
+    if len(free) < ENOUGH_PARTS:
+        return
+    compared = len(again) >= ENOUGH_PARTS
+    usual = max(median(free), median(again) if compared else 0.0)
+    slow = median(behind[-max(ENOUGH_PARTS, len(behind) // 3) :])
+    if slow > max(DELAY_FLOOR if compared else DELAY_FLOOR_UNCOMPARED, usual * DELAY_FACTOR):
+        sides = "before and after" if compared else "before"
+        yield Finding(
+            "delayed",
+            "traffic of the others as fast as without the stalled consumer",
+            f"{slow * 1000:.0f} ms for what took {usual * 1000:.1f} ms {sides}",
+        )
+
+
+def unbounded(history: History, rules: Rules) -> Iterator[Finding]:
+    """Everything that was sent during a stall came in the end: more was held than the queue may hold."""
+    for peer, stall in _overflows(history, rules):
+        if peer.open:
+            got = {received.number for received in peer.received}
+            held = list(_during(peer, stall, history))
+            if held and all(sent.number in got for sent in held):
+                yield Finding(
+                    "unbounded",
+                    f"at most {bound_of(rules)} held for {peer.name}, and {grouped(rules.socket_bytes)} in its socket",
+                    f"all {grouped(len(held))} that were sent while it did not read came in the end",
+                    frames=(held[0].number,),
+                    conns=(peer.conn,),
+                )
+
+
+def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
+    """Past the bound something else happened than the profile says."""
+    for peer, stall in _overflows(history, rules):
+        if rules.overflow != "drop_oldest":
+            if not peer.closed and _certainly_seen_to_read(peer, stall, rules):
+                yield Finding(
+                    "kept",
+                    f"{peer.name} disconnected past the bound of its queue ({bound_of(rules)})",
+                    "it stays connected",
+                    conns=(peer.conn,),
+                )
+        elif peer.closed:
+            yield Finding(
+                "closed",
+                f"{peer.name} to stay connected, the oldest frames dropped past the bound of its queue "
+                f"({bound_of(rules)})",
+                f"it was closed ({peer.closed})",
+                conns=(peer.conn,),
+            )
+        elif _only_frames(peer):
+            yield from _newest_dropped(peer, stall, history, rules)
+
+
+def _newest_dropped(peer: Peer, stall: Stalled, history: History, rules: Rules) -> Iterator[Finding]:
+    """The newest frame that waited, or others of the newest, are missing."""
+    held = {sent.number: sent for sent in _forwarded_during(peer, stall, history, rules)}
+    came = held.keys() & {received.number for received in peer.received}
+    fences = _fences_during(peer, stall, history)
+    kept = _certainly_kept(held, fences, rules)
+    displaced = fences >= max(1, rules.queue_frames // 2)
+    newest = held[max(held)] if held and not displaced else None
+    if newest is not None and newest.number not in came and len(newest.data) <= rules.queue_bytes // 4:
+        yield Finding(
+            "dropped",
+            f"the newest frame {newest} kept for {peer.name}, and the oldest dropped past the bound of its queue "
+            f"({bound_of(rules)})",
+            f"{newest} was dropped: of {counted(len(held), 'frame')} that were sent while {peer.name} did not read "
+            f"{grouped(len(came))} came, without the newest",
+            frames=(newest.number,),
+            conns=(peer.conn,),
+        )
+    elif missing := kept - came:
+        yield Finding(
+            "dropped",
+            f"at least the newest {grouped(len(kept))} frames kept for {peer.name}, half of what its queue holds "
+            f"({bound_of(rules)})",
+            f"{held[min(missing)]} and {grouped(len(missing) - 1)} more of them never came",
+            frames=(min(missing),),
+            conns=(peer.conn,),
+        )
+
+
+def _certainly_seen_to_read(peer: Peer, stall: Stalled, rules: Rules) -> bool:
+    """Whether the relay has every reason to think that it reads, however it looks for that (ISO-7).
+
+    It has read more than twice what its socket holds, and has read again behind a socket that was full.
+    """
+    read = sum(len(received.data) for received in peer.received if received.tick < stall.begun)
+    before = [each for each in peer.stalls if not each.reading and 0 < each.ended <= stall.begun]
+    return read > 2 * rules.socket_bytes and any(each.bytes > rules.socket_bytes for each in before)
+
+
+def _only_frames(peer: Peer) -> bool:
+    """Whether all that came is frames: what seems dropped may be among torn or altered bytes (ISO-4)."""
+    return not peer.torn and not peer.rest and all(received.number is not None for received in peer.received)
+
+
+def _fences_during(peer: Peer, stall: Stalled, history: History) -> int:
+    """At most so many fences of the suite waited among the frames; each may have followed them all."""
+    return max(0, stall.frames - sum(1 for _ in _during(peer, stall, history)))
+
+
+def _certainly_kept(held: dict[int, Sent], fences: int, rules: Rules) -> set[int]:
+    """The newest frames that fill half of a queue: however many a relay drops at once, these it must keep.
+
+    In the same queue wait fences, and a frame that is partly sent, as large as any.
+    """
+    frames = rules.queue_frames // 2 - fences - 1
+    newest = sorted(held.values(), key=lambda sent: sent.number, reverse=True)[: max(0, frames)]
+    largest = max((len(sent.data) for sent in held.values()), default=0)
+    most = rules.queue_bytes // 2 - fences * FENCE_BYTES - largest
+    filled = accumulate(len(sent.data) for sent in newest)
+    return {sent.number for sent, size in zip(newest, filled, strict=True) if size <= most}
+
+
+def not_resumed(history: History, rules: Rules) -> Iterator[Finding]:
+    """A consumer that reads again, yet gets nothing newer."""
+    if rules.overflow != "drop_oldest":
+        return
+    for peer, stall in _overflows(history, rules):
+        if peer.open and not peer.torn and stall.ended:
+            later = [
+                sent for sent in history.sent if sent.begun > stall.ended and sent.certain and sent.conn != peer.conn
+            ]
+            later = [sent for sent in later if sent.fate is Fate.FORWARD]
+            got = {received.number for received in peer.received}
+            missing = [sent for sent in later if sent.number not in got]
+            if later and missing:
+                yield Finding(
+                    "lost",
+                    f"{peer.name} to get what is sent after it reads again",
+                    f"{missing[0]} never came",
+                    conns=(peer.conn,),
+                )
+            elif not got.intersection(sent.number for sent in _during(peer, stall, history)):
+                yield Finding(
+                    "lost", f"{peer.name} to get the newest of what it missed", "none of it", conns=(peer.conn,)
+                )

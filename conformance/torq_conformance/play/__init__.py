@@ -1,0 +1,1 @@
+"""Playing a program on a real relay, and recording what is seen."""

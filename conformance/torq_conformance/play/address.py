@@ -1,0 +1,110 @@
+"""Where a relay listens, and connecting to it.
+
+Facts: a Unix socket whose backlog is full turns clients away at once, so a client waits for room, within limits; TCP
+buffers grow to many MB when they are left to themselves, so that the receiving one is fixed.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UsageError
+from ..model.profile import UNIX_SOCKET_BYTES
+
+CONNECT_TIMEOUT = 5.0
+BACKLOG_PATIENCE = 2.0
+"""Seconds that a relay gets to make room in its backlog: on a Unix socket a full one turns clients away at once."""
+MAX_UNIX_PATH = 107
+TCP_RECEIVE_BYTES = 131_072
+"""Receive buffer of a TCP client: left to itself it grows to many MB, and no queue behind it would ever overflow."""
+TCP_SEND_LIMITS = Path("/proc/sys/net/ipv4/tcp_wmem")
+DEFAULT_TCP_SEND_BYTES = 4_194_304
+"""How far a TCP send buffer grows where the system does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a relay listens: a Unix socket path, or a TCP host and port."""
+
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}" if self.path else f"tcp:{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """``PATH``, ``unix:PATH`` or ``tcp:HOST:PORT``. Raises UsageError for anything else."""
+        if text.startswith("tcp:"):
+            host, _, port = text[4:].rpartition(":")
+            if not host or not port.isdigit() or not 0 < int(port) < 65536:
+                raise UsageError(f"target {text!r}: use tcp:HOST:PORT with a port from 1 to 65535")
+            return cls(host=host.strip("[]"), port=int(port))
+        path = text.removeprefix("unix:")
+        if not path:
+            raise UsageError(f"target {text!r}: use a socket path, unix:PATH or tcp:HOST:PORT")
+        if len(os.fsencode(path)) > MAX_UNIX_PATH:
+            raise UsageError(f"target {text!r}: a Unix socket path has at most {MAX_UNIX_PATH} bytes")
+        return cls(path=path)
+
+    @property
+    def socket_bytes(self) -> int:
+        """What the buffers of a connection may hold on both sides, in bytes, besides anything that the relay queues."""
+        if not self.host:
+            return UNIX_SOCKET_BYTES
+        try:
+            largest = int(TCP_SEND_LIMITS.read_text().split()[2])
+        except (OSError, ValueError, IndexError):
+            largest = DEFAULT_TCP_SEND_BYTES
+        return largest + 2 * TCP_RECEIVE_BYTES
+
+    def connect(self) -> socket.socket:
+        """A connected, non-blocking socket. Raises OSError."""
+        if self.path:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        else:
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(CONNECT_TIMEOUT)
+            if self.path:
+                _connect_when_there_is_room(sock, self.path)
+            else:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TCP_RECEIVE_BYTES)
+                sock.connect((self.host, self.port))
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setblocking(False)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+def _connect_when_there_is_room(sock: socket.socket, path: str) -> None:
+    """Connect to a path, waiting while its backlog is full. Raises OSError; TimeoutError when it stays full."""
+    deadline = time.monotonic() + BACKLOG_PATIENCE
+    while True:
+        try:
+            sock.connect(path)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the backlog of its socket stays full") from None
+            time.sleep(0.001)
+        else:
+            return
+
+
+def shows(sock: socket.socket, events: int, seconds: float = 0.0) -> bool:
+    """Whether a socket shows some of these events of poll(), or its end, within some seconds.
+
+    select() takes no descriptor above 1023, and there may be 1000 clients.
+    """
+    poller = select.poll()
+    poller.register(sock, events)
+    return bool(poller.poll(max(0.0, seconds) * 1000))

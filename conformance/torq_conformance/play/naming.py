@@ -1,0 +1,55 @@
+"""How a command line names a relay and its domain, and the words that name them again."""
+
+from __future__ import annotations
+
+import shlex
+
+from ..errors import UsageError
+from .address import Address
+from .target import SpawnedTarget, Target
+
+_DOMAIN_WORDS = {
+    "market_data": ("market_data", "market-data", "marketdata"),
+    "signal": ("signal",),
+    "execution": ("execution",),
+}
+
+
+def guess_domain(where: str | None) -> str:
+    """The domain that the name of a socket or command speaks of. Raises UsageError when it names none, or several."""
+    text = (where or "").lower()
+    found = [name for name, words in _DOMAIN_WORDS.items() if any(word in text for word in words)]
+    if len(found) != 1:
+        raise UsageError(
+            "cannot tell the relay's domain from its name; "
+            "add --domain market_data, --domain signal or --domain execution"
+        )
+    return found[0]
+
+
+def target_for(address: str | None, command_line: str | None, domain: str) -> Target:
+    """The target that the options mean; the built-in reference relay of the domain when they name none."""
+    if address and command_line:
+        raise UsageError("give --target (a relay that runs) or --exec (a command that starts one), not both")
+    if address:
+        return Target(Address.parse(address))
+    return SpawnedTarget(command_line or f"{domain}_relay --socket {{socket}}", domain)
+
+
+def target_words(address: str | None, command_line: str | None, domain: str) -> str:
+    """The same options as words to paste behind another command."""
+    if address:
+        return f"--target {shlex.quote(address)}"
+    return f"--exec {shlex.quote(command_line)}" if command_line else f"--domain {domain}"
+
+
+def with_domain(where: str, domain: str) -> str:
+    """The words that name a target and its domain; ``where`` is what :func:`target_words` gives."""
+    return where if where.startswith("--domain") else f"{where} --domain {domain}"
+
+
+def check_line(where: str, *, domain: str, profile: str, requirement: str) -> str:
+    """The line that judges a requirement again by its fixed check; ``where`` is what :func:`target_words` gives."""
+    words = ["torq-conformance", with_domain(where, domain)]
+    words += [] if profile == "reference" else [f"--profile {shlex.quote(profile)}"]
+    return " ".join((*words, f"--section {requirement}"))

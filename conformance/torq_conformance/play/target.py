@@ -1,0 +1,369 @@
+"""The relay under test: one that runs already, or a command that is started afresh on a private socket.
+
+Facts:
+- a spawned relay leads its own process group, and the whole group is ended with it, however the run ends;
+- whether it lives is decided from its wait status and from its socket, never from what it prints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from .. import interruption
+from ..counting import counted
+from ..errors import TargetError, UsageError
+from ..model.profile import Rules
+from .address import Address
+from .processes import await_end, doing, family, is_busy
+
+START_TIMEOUT = 10.0
+"""Seconds that a spawned relay may take until it accepts."""
+STOP_TIMEOUT = 2.0
+"""Seconds between SIGTERM and SIGKILL at the end of a run."""
+
+
+class Target:
+    """A relay that runs already, at a known address."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._programs = self._connections = 0
+
+    @property
+    def served(self) -> str:
+        """What the suite has played on this relay, in words."""
+        return f"{counted(self._programs, 'program')} with {counted(self._connections, 'connection')}"
+
+    def count(self, connections: int) -> None:
+        """One more program has been played, with so many connections."""
+        self._programs += 1
+        self._connections += connections
+
+    @property
+    def description(self) -> str:
+        """How the first screen names the target."""
+        return str(self.address)
+
+    @property
+    def restartable(self) -> bool:
+        """Whether :meth:`restart` gives a fresh relay."""
+        return False
+
+    def known_to(self, rules: Rules) -> Rules:
+        """The rules of a profile with what the sockets of this target may hold."""
+        return msgspec.structs.replace(rules, socket_bytes=self.address.socket_bytes)
+
+    def start(self) -> None:
+        """Make sure that the relay answers. Raises TargetError."""
+        try:
+            self.address.connect().close()
+        except OSError as error:
+            raise TargetError(
+                f"cannot connect to {self.address}: {error.strerror or error}; "
+                "is the relay running? (--exec 'CMD {socket}' starts one)"
+            ) from error
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the relay, where the suite has started it."""
+        return None
+
+    @property
+    def revivable(self) -> bool:
+        """Whether :meth:`revive` can kill the relay and start it again on its path."""
+        return False
+
+    def restart(self) -> None:
+        """A fresh relay, where the target can give one."""
+
+    def revive(self) -> None:
+        """Kill the relay and start it again on the same path. Raises TargetError when it does not come back."""
+
+    def crash(self, seconds: float = 0.0) -> str:
+        """Why the relay is gone, "" while it is not known to be; ``seconds`` to wait for its end."""
+        return ""
+
+    @property
+    def doing(self) -> str:
+        """What the relay's process is doing, as the rest of a sentence; "" where the suite does not see it."""
+        return doing(self.pid) if self.pid is not None else ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the relay, with all that it has started, is known to be doing something, and not to wait."""
+        return self.pid is not None and is_busy(self.pid)
+
+    def last_output(self, lines: int = 20) -> str:
+        """What the relay printed last, as text to put behind a message; "" where the suite does not see it."""
+        return ""
+
+    def stop(self) -> None:
+        """End what was started."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class SpawnedTarget(Target):
+    """A relay started from a command with ``{socket}`` (a fresh Unix path) or ``{port}`` (a free TCP port) in it.
+
+    ``{domain}`` becomes the name of the domain that it is to serve.
+    """
+
+    def __init__(self, command: str, domain: str = "", *, folder: Path | None = None) -> None:
+        if "{socket}" not in command and "{port}" not in command:
+            raise UsageError(f"--exec {command!r}: write {{socket}} (or {{port}} for TCP) where the relay expects it")
+        try:
+            self._words = shlex.split(command)
+        except ValueError as error:
+            raise UsageError(f"--exec {command!r}: {error}") from error
+        self._command = command
+        self._domain = domain
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder = folder
+        self._private: Path | None = None
+        self._generation = 0
+        super().__init__(Address())
+
+    @property
+    def description(self) -> str:
+        return self._command
+
+    @property
+    def restartable(self) -> bool:
+        return True
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the relay while it runs."""
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def revivable(self) -> bool:
+        return bool(self.address.path)
+
+    @property
+    def folder(self) -> Path:
+        """Where its socket is made: its private folder, unless another was given."""
+        return self._folder or self._private_folder
+
+    @property
+    def _private_folder(self) -> Path:
+        """A folder that is made when it is first needed, and goes with :meth:`stop`."""
+        if self._private is None:
+            with interruption.deferred():
+                self._private = Path(tempfile.mkdtemp(prefix="torq-"))
+        return self._private
+
+    @property
+    def _output(self) -> Path:
+        return self._private_folder / "output"
+
+    def start(self) -> None:
+        self._generation += 1
+        if "{port}" in self._command:
+            self.address = Address(host="127.0.0.1", port=_free_port())
+        else:
+            self.address = Address(
+                path=str(self.folder / f"relay{self._generation}{self._private_folder.name[-3:]}.sock")
+            )
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Start the relay at the address that it has. Raises TargetError when it does not come to accept there."""
+        self._programs = self._connections = 0
+        with interruption.deferred():
+            self._process = self._launch()
+        self._wait_until_it_accepts()
+
+    @property
+    def command_line(self) -> str:
+        """The command as it was started, with its address."""
+        return shlex.join(self._words_to_run())
+
+    def _words_to_run(self) -> list[str]:
+        meant = {"{socket}": self.address.path, "{port}": str(self.address.port), "{domain}": self._domain}
+        words = [re.sub(r"\{(socket|port|domain)\}", lambda name: meant[name[0]], word) for word in self._words]
+        return [_installed_beside(words[0]), *words[1:]]
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        words = self._words_to_run()
+        with self._output.open("wb") as output:
+            try:
+                return subprocess.Popen(  # noqa: S603 - running the user's command is the purpose
+                    words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                )
+            except OSError as error:
+                raise TargetError(
+                    f"cannot start {words[0]!r}: {error.strerror or error}; give the path of the program"
+                ) from error
+
+    def move(self, folder: Path) -> None:
+        """End the relay and start it in a folder, given from its own, that it has to create."""
+        self.end()
+        self.address = Address(path=str(self.folder / folder / "relay.sock"))
+        self.start_again()
+
+    def start_second(self, seconds: float, enough: Callable[[], bool]) -> int | None:
+        """Start a second relay on the same path: its exit status, None if it has none in time or before ``enough``."""
+        second: subprocess.Popen[bytes] | None = None
+        deadline = time.monotonic() + seconds
+        try:
+            with interruption.deferred():
+                second = self._launch()
+            while (status := _status(second)) is None and time.monotonic() < deadline and not enough():
+                time.sleep(0.01)
+            return status
+        finally:
+            if second is not None:
+                _end(second)
+
+    def wait(self, seconds: float) -> int | None:
+        """The exit status of the relay; None while it runs on for some seconds."""
+        return 0 if self._process is None else _wait(self._process, seconds)
+
+    def _wait_until_it_accepts(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        pause = 0.001
+        while True:
+            try:
+                self.address.connect().close()
+            except OSError as error:
+                crash = self.crash()
+                if crash:
+                    raise TargetError(f"{self._command!r} did not start: {crash}{self.last_output()}") from error
+                if time.monotonic() > deadline:
+                    self.stop()
+                    raise TargetError(
+                        f"{self._command!r} does not listen on {self.address} after {START_TIMEOUT:.0f} s"
+                        f"{self.last_output()}"
+                    ) from error
+                time.sleep(pause)
+                pause = min(pause * 1.5, 0.05)
+            else:
+                return
+
+    def restart(self) -> None:
+        self._kill()
+        self.start()
+
+    def revive(self) -> None:
+        self._kill()
+        self.start_again()
+
+    def _kill(self) -> None:
+        """End the relay without asking: one that hangs would not hear."""
+        if self._process is not None:
+            started = family(self._process.pid)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            _wait(self._process, math.inf)
+            await_end(started, STOP_TIMEOUT)  # a wrapper ends before the relay that it has started
+
+    def crash(self, seconds: float = 0.0) -> str:
+        if self._process is None:
+            return ""
+        status = _wait(self._process, seconds)
+        if status is None:
+            return ""
+        if status < 0:
+            return f"the relay was ended by signal {signal.Signals(-status).name}"
+        return f"the relay exited with status {status}"
+
+    def last_output(self, lines: int = 20) -> str:
+        """What the relay printed last, as text to put behind a message."""
+        with contextlib.suppress(OSError):
+            tail = self._output.read_bytes()[-4000:].decode(errors="replace").splitlines()[-lines:]
+            if tail:
+                return "\nits last output:\n" + "\n".join(f"  {line}" for line in tail)
+        return ""
+
+    def end(self) -> None:
+        """End the relay, and everything that it has started."""
+        if self._process is not None:
+            _end(self._process)
+            self._process = None
+
+    def stop(self) -> None:
+        with interruption.deferred():
+            self.end()
+            if self._private is not None:
+                shutil.rmtree(self._private, ignore_errors=True)
+                self._private = None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with interruption.deferred():
+        _end_group(process)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    group = process.pid
+    started = family(group)
+    for number, patience in ((signal.SIGTERM, STOP_TIMEOUT), (signal.SIGKILL, math.inf)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, number)
+        if _wait(process, patience) is None:
+            continue
+        if number == signal.SIGTERM:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+        break
+    await_end(started, STOP_TIMEOUT)
+
+
+def _status(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit status of a process, None while it runs.
+
+    An interruption counts behind it: within it, the lock of a Popen would stay taken, and the next wait last for ever.
+    """
+    with interruption.deferred():
+        return process.poll()
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """The exit status of a process; None while it runs on for some seconds."""
+    deadline, pause = time.monotonic() + seconds, 0.0005
+    while (status := _status(process)) is None and (left := deadline - time.monotonic()) > 0:
+        pause = min(pause * 2, left, 0.05)
+        time.sleep(pause)
+    return status
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _installed_beside(program: str) -> str:
+    """The program as found on PATH, else as installed beside this interpreter, else as given."""
+    return shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent)) or program

@@ -1,0 +1,1 @@
+"""Counterexamples that last: stored programs, and scripts that need nothing but Python."""

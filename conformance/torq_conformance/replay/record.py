@@ -1,0 +1,166 @@
+"""Counterexamples as files: a versioned, semantic JSON that can be replayed years later."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import struct
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ..checks import CHECKS
+from ..counting import counted
+from ..errors import UsageError
+from ..judging.plan import Observer, Plan
+from ..judging.scenarios import SCENARIOS
+from ..judging.search import MISS_RATE
+from ..judging.verdict import Counterexample, Result
+from ..model.profile import Profile, Rules, rules_for
+from ..model.program import FORMAT_VERSION, MAX_VALUE, Connect, Frame, Item, Program, Write, encode_frame
+
+MIN_PASSES = 10
+"""Passes that a fix takes at least, however steadily the failure showed."""
+
+
+class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One contradiction as it was first seen."""
+
+    kind: str
+    expected: str
+    seen: str
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A program that showed a requirement broken, the profile it was judged by, and how often it failed.
+
+    ``served_before`` is what the relay had served when it first did.
+    """
+
+    requirement: str
+    profile: Profile
+    program: Program
+    findings: tuple[Shown, ...]
+    failures: int
+    runs: int
+    seed: int
+    target: str
+    served_before: str = ""
+    format: Literal["torq-conformance counterexample"] = "torq-conformance counterexample"
+    version: int = FORMAT_VERSION
+
+    @property
+    def rules(self) -> Rules:
+        """What the relay has to do, for the oracles."""
+        return rules_for(self.profile, self.program.domain)
+
+
+def save(counterexample: Counterexample, *, profile: Profile, seed: int, target: str, folder: Path) -> Path:
+    """Write a counterexample to ``folder``, under the name of its requirement. Raises UsageError if that fails."""
+    record = Record(
+        requirement=counterexample.requirement,
+        profile=profile,
+        program=counterexample.program,
+        findings=tuple(Shown(each.kind, each.expected, each.seen) for each in counterexample.findings),
+        failures=counterexample.failures,
+        runs=counterexample.runs,
+        seed=seed,
+        target=target,
+        served_before=counterexample.served_before,
+    )
+    path = path_of(counterexample.requirement, counterexample.program.domain, profile, folder)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+        beside.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}; choose another folder with --failures"
+        ) from error
+    return path
+
+
+def path_of(requirement: str, domain: str, profile: Profile, folder: Path) -> Path:
+    """Where the counterexample of a requirement is kept."""
+    return folder / f"{requirement}-{domain}-{re.sub(r'[^a-z0-9]+', '-', profile.name.lower())}.json"
+
+
+def folder_name(target: str) -> str:
+    """A name for the counterexamples of a target, so that those of two relays never replace each other.
+
+    ``./my_relay --listen {socket}`` gives ``my_relay``, ``unix:/tmp/torq/signal.sock`` gives ``tmp-torq-signal.sock``.
+    """
+    words = target.removeprefix("unix:").split()
+    kept = [word.rpartition("/")[2] if len(words) > 1 else word for word in words if "{" not in word and word[0] != "-"]
+    return re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(kept)).strip("-.")[:60] or "relay"
+
+
+class FailureKeeper(Observer):
+    """Saves each counterexample at once when it is found, and every smaller one over it, in a folder of the target."""
+
+    def __init__(self, plan: Plan, target: str, folder: Path) -> None:
+        self._plan = plan
+        self._target = target
+        self._folder = folder / folder_name(target)
+
+    def failed(self, counterexample: Counterexample) -> None:
+        self._save(counterexample)
+
+    def finished(self, result: Result) -> None:
+        if result.counterexample is not None:
+            self._save(result.counterexample)
+
+    def _save(self, counterexample: Counterexample) -> None:
+        save(counterexample, profile=self._plan.profile, seed=self._plan.seed, target=self._target, folder=self._folder)
+
+    def path(self, requirement: str) -> Path:
+        """The file of a requirement's counterexample."""
+        return path_of(requirement, self._plan.domain, self._plan.profile, self._folder)
+
+
+def runs_that_prove_a_fix(record: Record) -> int:
+    """How many passes make it unlikely (below 1 in 1000) that a failure of the recorded rate is merely not showing."""
+    rate = (record.failures + 1) / (record.runs + 2)
+    return max(MIN_PASSES, math.ceil(math.log(MISS_RATE) / math.log(1 - rate)))
+
+
+def load(path: Path) -> Record:
+    """Read a counterexample. Raises UsageError with what is wrong with the file."""
+    try:
+        record = msgspec.json.decode(path.read_bytes(), type=Record)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no counterexample of this suite: {error}") from error
+    if record.version != FORMAT_VERSION:
+        raise UsageError(f"{path} has format version {record.version}; this suite reads {FORMAT_VERSION}")
+    if record.requirement not in SCENARIOS and not (record.program.in_words and record.requirement in CHECKS):
+        raise UsageError(f"{path}: requirement {record.requirement!r} has no oracle in this suite")
+    _check_playable(record, path)
+    return record
+
+
+def _check_playable(record: Record, path: Path) -> None:
+    """Raises UsageError for a connection that is never opened, bytes that cannot be, a rate above 1."""
+    if not 0 <= record.failures <= record.runs:
+        raise UsageError(f"{path}: {counted(record.failures, 'failure')} of {counted(record.runs, 'run')} cannot be")
+    opened = {step.conn for step in record.program.steps if isinstance(step, Connect)}
+    for position, step in enumerate(record.program.steps):
+        conn = getattr(step, "conn", None)
+        if conn is not None and (conn not in opened or conn < 0):
+            raise UsageError(f"{path}: step {position + 1} uses connection {conn}, which no step opens")
+        if isinstance(step, Write):
+            for item in step.items:
+                try:
+                    _bytes_of(item)
+                except (ValueError, struct.error) as error:
+                    raise UsageError(f"{path}: step {position + 1} cannot be written as bytes: {error}") from error
+
+
+def _bytes_of(item: Item) -> bytes:
+    if isinstance(item, Frame) and any(not 0 <= tlv.size <= MAX_VALUE for tlv in item.tlvs):
+        raise ValueError(f"a TLV has 0 to {MAX_VALUE} bytes")
+    return encode_frame(item, conn=0, number=0, sequence=0) if isinstance(item, Frame) else bytes.fromhex(item.bytes)

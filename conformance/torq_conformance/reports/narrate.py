@@ -1,0 +1,361 @@
+"""Programs and counterexamples as text for people: numbered steps, bytes, what was expected and what was seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import msgspec
+
+from torq_protocol.constants import MAX_STANDARD_VALUE
+
+from ..counting import counted, inflected
+from ..judging.verdict import Counterexample, Result, Verdict
+from ..model.history import History
+from ..model.program import (
+    Act,
+    Buffer,
+    Close,
+    Connect,
+    Finish,
+    Flood,
+    Frame,
+    Freeze,
+    HalfClose,
+    Idle,
+    Item,
+    Kill,
+    Program,
+    Raw,
+    Resume,
+    Sip,
+    Stall,
+    Step,
+    Sync,
+    Thaw,
+    Tlv,
+    Write,
+)
+from ..model.program import connection_name as name
+from ..oracles.traffic import Finding
+from ..play.streams import WITNESS
+
+SHOWN_BYTES = 48
+SHOWN_ITEMS = 4
+"""Items of a write whose bytes are shown in any case."""
+MOST_JOINED = 3
+"""Items of a write that are described in its line."""
+MAX_NAMES = 6
+"""Clients that are named; more are counted."""
+DOMAINS = {1: "market data", 2: "signal", 3: "execution", 4: "system"}
+
+
+def narrate(program: Program, history: History, findings: Sequence[Finding] = ()) -> Iterator[str]:
+    """The steps of a program, numbered from 1, with the bytes of what was sent; who else is connected stands first.
+
+    Of many items in one write the first are shown, and those that ``findings`` name.
+    """
+    named = set(islice((number for finding in findings for number in finding.frames), MOST_JOINED))
+    number = 0
+    sent = history.by_number()
+    beside = witness_words(program)
+    if beside:
+        yield f"     {beside}"
+    for position, step in enumerate(program.steps):
+        yield f"{position + 1:>3}  {_describe(step, number)}"
+        if isinstance(step, Write):
+            for place, item in enumerate(step.items):
+                if not isinstance(item, Frame):
+                    if place < SHOWN_ITEMS:
+                        yield f"       {_hex(bytes.fromhex(item.bytes), ())}"
+                    continue
+                if number in sent and (place < SHOWN_ITEMS or number in named):
+                    if place >= MOST_JOINED:
+                        yield f"       {_describe_item(item, name(step.conn), number)}:"
+                    yield f"       {_hex(sent[number].data, _cuts(step))}"
+                number += 1
+        elif isinstance(step, Flood):
+            number += step.count
+    resumed = stalled_to_the_end(program)
+    if resumed:
+        reads = inflected(len(resumed), "reads", "read")
+        yield f"     when all is sent, {_listed([name(conn) for conn in resumed])} {reads} again"
+
+
+def witness_words(program: Program) -> str:
+    """The connection that no step names, for whoever repeats them by hand; empty for a fixed check, which has none."""
+    if program.in_words:
+        return ""
+    names = [name(conn) for conn in dict.fromkeys(step.conn for step in program.steps if isinstance(step, Connect))]
+    beside = f"the {len(names)} that follow" if len(names) > MAX_NAMES else _listed(names)
+    client = f"one more client beside {beside}" if names else "a client"
+    stays = "stays (and comes again after a kill)" if any(isinstance(step, Kill) for step in program.steps) else "stays"
+    does = f"{stays}, reads everything and sends nothing but fences"
+    return f"first the suite's witness {name(WITNESS)} connects, {client}: it {does}"
+
+
+def _listed(names: list[str]) -> str:
+    """Names as a sentence has them: ``A``, ``A and B``, ``A, B and C``."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def stalled_to_the_end(program: Program) -> list[int]:
+    """The connections that the program leaves stalled; all of them read again when it is over."""
+    stalled: set[int] = set()
+    for step in program.steps:
+        match step:
+            case Stall(conn=conn):
+                stalled.add(conn)
+            case Resume(conn=conn) | Close(conn=conn) | Connect(conn=conn):
+                stalled.discard(conn)
+            case Kill():
+                stalled.clear()
+    return sorted(stalled)
+
+
+def describe_steps(program: Program) -> Iterator[str]:
+    """Each step of a program in words, in one line."""
+    number = 0
+    for step in program.steps:
+        yield _describe(step, number)
+        number += frames_in(step)
+
+
+def frames_in(step: Step) -> int:
+    """How many frames of the program a step sends."""
+    if isinstance(step, Flood):
+        return step.count
+    return sum(isinstance(item, Frame) for item in step.items) if isinstance(step, Write) else 0
+
+
+def _describe(step: object, number: int) -> str:
+    match step:
+        case Connect(conn=conn, reads=reads):
+            return f"{name(conn)} connects{'' if reads else ' and never reads'}"
+        case Write():
+            return _describe_write(step, number)
+        case Finish(conn=conn):
+            return f"{name(conn)} writes the rest of what it began"
+        case Sync():
+            return "everything sent so far has arrived"
+        case HalfClose(conn=conn):
+            return f"{name(conn)} shuts down its sending side"
+        case Close(conn=conn, reset=reset):
+            return f"{name(conn)} {'resets' if reset else 'closes'} its connection"
+        case Idle(milliseconds=milliseconds):
+            return f"nobody sends for {milliseconds} ms"
+        case Buffer(conn=conn, size=size):
+            return f"{name(conn)} gets a send buffer of {counted(size, 'byte')} (SO_SNDBUF)"
+        case Stall(conn=conn):
+            return f"{name(conn)} stops reading"
+        case Sip(conn=conn, size=size):
+            return f"{name(conn)} reads at most {size} {inflected(size, 'byte')}"
+        case Resume(conn=conn):
+            return f"{name(conn)} reads again"
+        case Flood(conn=conn, frame=frame, count=count):
+            described = _describe_item(frame, name(conn), number)
+            times = f"{count} {inflected(count, 'time')}"
+            return f"{name(conn)} sends {described} {times}, no faster than those who read get it"
+        case Freeze():
+            return "the relay's process is stopped (SIGSTOP)"
+        case Thaw():
+            return "the relay's process goes on (SIGCONT)"
+        case Kill():
+            return "the relay is killed (SIGKILL) and started again on the same path"
+        case Act(text=text):
+            return text
+        case _:
+            return step_words(step)
+
+
+def step_words(step: object) -> str:
+    """A step of a kind without a text of its own: who, the kind, and its settings."""
+    kind = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(step).__name__).lower()
+    fields = msgspec.structs.asdict(step) if isinstance(step, msgspec.Struct) else {}
+    conn = fields.pop("conn", None)
+    settings = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in fields.items())
+    who = f"{name(conn)}: " if isinstance(conn, int) else ""
+    return f"{who}{kind}{f' ({settings})' if settings else ''}"
+
+
+def _describe_write(step: Write, number: int) -> str:
+    described: list[str] = []
+    for item in step.items:
+        described.append(_describe_item(item, name(step.conn), number))
+        number += isinstance(item, Frame)
+    text = f"{name(step.conn)} writes {_join(described)}"
+    if step.stop is not None:
+        whole = sum(item.size for item in step.items)
+        text += f", but only the first {step.size} of {whole} {inflected(whole, 'byte')}"
+    sizes = [stop - start for start, stop in step.pieces()]
+    if len(sizes) > 1:
+        listed = _join([str(size) for size in sizes], most=6)
+        text += f", in {len(sizes)} writes of {listed} {inflected(max(sizes), 'byte')}"
+    elif len(step.items) > 1:
+        text += ", in one write"
+    return text
+
+
+def _describe_item(item: Item, sender: str, number: int) -> str:
+    if isinstance(item, Raw):
+        return f"{item.size} {inflected(item.size, 'byte that is', 'bytes that are')} no frame"
+    facts = [f"{DOMAINS.get(item.domain, 'invalid')} domain {item.domain}", f"{item.size} bytes"]
+    if item.tlvs:
+        facts.append(f"TLV {_join([_describe_tlv(tlv) for tlv in item.tlvs], most=4)}")
+    if item.tail:
+        facts.append(f"then the bytes {item.tail}")
+    if item.checksum != "good":
+        facts.append(f"checksum {item.wrong_checksum or item.checksum}")
+    if item.version != 1:
+        facts.append(f"version {item.version}")
+    if item.source is not None:
+        facts.append(f"source {item.source}")
+    if item.flags:
+        facts.append(f"flags {item.flags:#04x}")
+    if item.sequence is not None:
+        facts.append(f"sequence {item.sequence}")
+    if item.timestamp is not None:
+        facts.append(f"timestamp {item.timestamp}")
+    if item.claim is not None:
+        facts.append(f"payload_size says {item.claim}")
+    return f"frame {sender}{number} ({', '.join(facts)})"
+
+
+def _describe_tlv(tlv: Tlv) -> str:
+    return f"{tlv.type}{' extended' if tlv.extended or tlv.size > MAX_STANDARD_VALUE else ''} of {tlv.size}"
+
+
+def _join(parts: list[str], *, most: int = MOST_JOINED) -> str:
+    if len(parts) > most:
+        return f"{', '.join(parts[:most])} ... ({len(parts)} in all)"
+    return ", ".join(parts)
+
+
+def _cuts(step: Write) -> tuple[int, ...]:
+    return tuple(stop for _, stop in step.pieces()) if len(step.items) == 1 else ()
+
+
+def _hex(data: bytes, cuts: tuple[int, ...]) -> str:
+    words = []
+    for place, byte in enumerate(data[:SHOWN_BYTES]):
+        if place in cuts:
+            words.append("|")
+        words.append(f"{byte:02x}")
+    more = f" ... {len(data) - SHOWN_BYTES} more" if len(data) > SHOWN_BYTES else ""
+    return " ".join(words) + more
+
+
+def contradictions(counterexample: Counterexample, most: int = 3) -> Iterator[str]:
+    """What was expected and what was seen, the plainest contradiction first."""
+    for finding in counterexample.findings[:most]:
+        yield f"     {finding.kind:<10} expected {finding.expected};"
+        yield f"     {'':<10} seen: {finding.seen}"
+    if len(counterexample.findings) > most:
+        yield f"     and {len(counterexample.findings) - most} more"
+
+
+def prose(counterexample: Counterexample) -> str:
+    """The contradiction in one or two sentences: what was due, and what came instead."""
+    findings = counterexample.findings
+    if not findings:
+        return "No contradiction was seen."
+    first = findings[0]
+    same = [finding for finding in findings if finding.kind == first.kind]
+    if first.kind == "lost":
+        return _prose_of_losses(same, counterexample.history)
+    seen = re.sub(r" \((?:[0-9a-f]{2} ){3,}[0-9a-f]{2}\)", "", first.seen)
+    for noted, told, sentence in _TOLD.get(first.kind, ()):
+        if noted in first.expected:
+            return _sentence(sentence.format(expected=first.expected.replace(noted, told, 1), seen=seen))
+    return _sentence(_PROSE.get(first.kind, _PLAIN).format(expected=first.expected, seen=seen))
+
+
+def evidence(result: Result) -> str:
+    """The evidence of a verdict in a few words, such as ``0 of 412 programs fail, 9 800 frames``."""
+    shown = result.counterexample
+    if shown is not None:
+        listed = f", as listed: {result.reason}" if result.verdict.value == "EXPECTED-FAIL" else ""
+        if shown.runs and all(isinstance(step, Act) for step in shown.program.steps):
+            return f"the check fails {shown.failures} of {counted(shown.runs, 'time')}{listed}"
+        found = f"a program of {counted(len(shown.program.steps), 'step')}"
+        if not shown.minimal:
+            found += ", perhaps not minimal (--shrink-budget was used up),"
+        if not shown.runs:
+            return f"{found} failed once; {result.reason or 'not confirmed'}"
+        after = counted(result.evidence["programs"], "program")
+        if not shown.failures:
+            return f"{found} failed once, then in 0 of {counted(shown.runs, 'run')}{listed}; found after {after}"
+        return f"{found} fails {shown.failures} of {counted(shown.runs, 'run')}{listed}; found after {after}"
+    if result.verdict in (Verdict.UNSUPPORTED, Verdict.UNKNOWN) and result.reason:
+        return result.reason
+    frames = counted(result.evidence["frames"], "frame")
+    if result.exercised == 1:
+        text = f"holds in 1 program, {frames}"
+    else:
+        below = f"below {percent(upper_bound(result.exercised))} with 95 % confidence"
+        text = f"0 of {counted(result.exercised, 'program')} fail ({below}), {frames}"
+    return f"{text}; {result.reason}" if result.reason else text
+
+
+def upper_bound(count: int) -> float:
+    """The rate of failing programs that ``count`` passes rule out with 95 % confidence; 1 where nothing was tried."""
+    return 1.0 - 0.05 ** (1 / count) if count else 1.0
+
+
+def percent(share: float) -> str:
+    """A share as a percentage of two significant digits, such as ``0.062 %``."""
+    return f"{float(f'{share * 100:.2g}'):g} %"
+
+
+_PLAIN = "the suite expected {expected}, but saw this: {seen}"
+"""A whole sentence whatever was seen, be it a clause or no more than a figure."""
+_CLAUSE = "the suite expected {expected}, but {seen}"
+_YET = "{expected}; yet {seen}"
+_PROSE = {
+    "torn": "the suite expected {expected}, but {seen}: what comes can no longer be cut into frames",
+    "echoed": "echo is off, so {expected} may come, yet {seen}",
+    "replayed": "{expected} may come, yet {seen}",
+    "reordered": "{seen}; yet {expected} is required: both cannot hold",
+    "status": "the suite expected {expected}, but it was {seen}",
+    "left behind": "the suite expected {expected}, but there is {seen}",
+    **dict.fromkeys(("duplicated", "altered", "held back", "kept", "closed", "dropped", "stuck", "crashed"), _CLAUSE),
+    **dict.fromkeys(("stolen", "silent", "started", "open", "admitted", "disturbed", "down", "unbounded"), _CLAUSE),
+}
+"""The sentence for each kind of finding: what is filled in has no full stop and begins with a small letter."""
+_TOLD = {
+    "unserved": ((" to get ", " was to get ", "the relay accepted the connection, and {expected}, but {seen}"),),
+    "mixed": ((" apart at ", " were to stay apart at ", "{expected}, but what came holds {seen}"),),
+    "leaked": (
+        (" nowhere,", " was to reach nobody,", _YET),
+        (" nowhere", " was to reach nobody", _YET),
+        ("nothing of frame", "nobody was to get anything of frame", _YET),
+    ),
+    "reordered": ((" before ", " was to come before ", _YET),),
+    "held back": ((" at ", " was due at ", "{expected}, but {seen}"),),
+}
+"""Where what was expected has a part of these: that part made a verb, and the sentence for it."""
+
+
+def _prose_of_losses(findings: list[Finding], history: History) -> str:
+    """All receivers that lack the same frame, in one sentence, with what proves that it will never come."""
+    first = findings[0]
+    by_number = history.by_number()
+    if not first.frames or first.frames[0] not in by_number:
+        return _sentence(_PLAIN.format(expected=first.expected, seen=first.seen))
+    frame = by_number[first.frames[0]]
+    receivers = [name(conn) for finding in findings if finding.frames == first.frames for conn in finding.conns]
+    proof = first.proof
+    others = len({number for finding in findings for number in finding.frames}) - 1
+    more = f"; {counted(others, 'more frame is', 'more frames are')} lost as well" if others else ""
+    never = f"{_listed(receivers)} never got {frame}"
+    if proof.startswith("nothing that "):
+        after = proof.removeprefix("nothing that ").removesuffix(" arrived either")
+        return _sentence(f"{never}, nor anything that {after}{more}")
+    if proof:
+        return _sentence(f"{never}, although {proof}: what was sent before has come or never will{more}")
+    return _sentence(never + more)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

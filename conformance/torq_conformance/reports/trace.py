@@ -1,0 +1,380 @@
+"""What a counterexample showed, as a sequence diagram.
+
+Facts:
+- one column for each connection and one for the relay, which stands in the middle;
+- the events are in the order in which the suite saw them; those that the contradiction is about are marked, because a
+  picture alone misleads;
+- a program may have a thousand connections or frames: what the contradiction is about is kept, the rest is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import accumulate, groupby
+
+import msgspec
+
+from ..counting import counted, inflected
+from ..judging.verdict import Counterexample
+from ..model.history import History, Peer, Sent, Stalled
+from ..model.program import (
+    Act,
+    Buffer,
+    Close,
+    Connect,
+    Finish,
+    Flood,
+    Frame,
+    Freeze,
+    HalfClose,
+    Idle,
+    Kill,
+    Program,
+    Resume,
+    Sip,
+    Stall,
+    Step,
+    Sync,
+    Thaw,
+    Write,
+    connection_name,
+)
+from ..oracles.traffic import Finding
+from .diagram import RELAY, Diagram, Event
+from .narrate import frames_in, stalled_to_the_end, step_words
+
+MAX_COLUMNS = 6
+MAX_EVENTS = 40
+MAX_PIECES = 4
+MAX_RECEIPTS = 12
+MAX_MISSING = 4
+MAX_NOTE = 80
+
+NEVER = {"unserved": "nothing at all", "kept": "never closed"}
+"""What a connection never got, by the kind of the contradiction."""
+
+Timed = tuple[float, int, Event]
+"""An event, its moment, and its place among those of the same moment."""
+
+
+def diagram_of(counterexample: Counterexample) -> Diagram:
+    """The sequence diagram of the run that a counterexample remembers."""
+    program, history = counterexample.program, counterexample.history
+    frames, peers = involved(counterexample.findings, history)
+    drawn = _drawn_connections(program, history, frames, peers)
+    names = [connection_name(conn) for conn in drawn]
+    events = [
+        event
+        for event in _events(program, history, frames, peers, counterexample.findings)
+        if not event.connection or event.connection in names
+    ]
+    half = (len(names) + 1) // 2
+    total = sum(isinstance(step, Connect) for step in program.steps)
+    return Diagram(
+        columns=(*names[:half], RELAY, *names[half:]),
+        events=tuple(_abridged(list(_joined(events)))),
+        hidden_connections=max(0, total - len(names)),
+    )
+
+
+def involved(findings: list[Finding], history: History) -> tuple[set[int], set[int]]:
+    """The numbers of the frames and of the connections that the findings name."""
+    frames = {number for finding in findings for number in finding.frames}
+    conns = {conn for finding in findings for conn in finding.conns}
+    return frames & history.by_number().keys(), conns & history.peers.keys()
+
+
+def _drawn_connections(program: Program, history: History, frames: set[int], peers: set[int]) -> list[int]:
+    """The connections to draw: those the contradiction names, senders of its frames, then the others in order."""
+    opened = list(dict.fromkeys(step.conn for step in program.steps if isinstance(step, Connect)))
+    senders = {sent.conn for sent in history.sent if sent.number in frames}
+    first = [conn for conn in opened if conn in peers or conn in senders]
+    rest = [conn for conn in opened if conn not in first]
+    return sorted((first + rest)[:MAX_COLUMNS])
+
+
+def _events(
+    program: Program, history: History, frames: set[int], peers: set[int], findings: list[Finding]
+) -> Iterator[Event]:
+    """All events in order: steps and receipts merged by the moment at which the suite saw them."""
+    timed = [
+        *_steps(program, history, frames),
+        *_receipts(history, frames, peers),
+        *_resumed(program, history),
+    ]
+    events = [event for _, _, event in sorted(timed, key=lambda entry: entry[:2])]
+    events += _missing(history, findings)
+    events += [Event("note", said, marked=True) for said in (history.stuck, history.crash) if said]
+    yield from events
+    if findings and not any(event.marked for event in events):
+        yield Event("note", _shortened(findings[0].seen), marked=True)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_NOTE else f"{text[: MAX_NOTE - 4]} ..."
+
+
+def _resumed(program: Program, history: History) -> Iterator[Timed]:
+    """Who reads again only because the program is over."""
+    for conn in stalled_to_the_end(program):
+        peer = history.peers.get(conn)
+        if peer is not None and peer.stalls and peer.stalls[-1].ended:
+            yield peer.stalls[-1].ended, 0, Event("point", "reads again, all being sent", peer.name)
+
+
+def _steps(program: Program, history: History, frames: set[int]) -> Iterator[Timed]:
+    moments = _moments(program, history)
+    number = 0
+    unfinished: dict[int, Write] = {}
+    for position, (step, moment) in enumerate(zip(program.steps, moments, strict=True)):
+        events = _step_events(step, number, frames, unfinished)
+        for offset, event in enumerate(events):
+            yield moment, position * 100 + offset, msgspec.structs.replace(event, step=position + 1)
+        number += frames_in(step)
+        if isinstance(step, Write) and step.stop is not None:
+            unfinished[step.conn] = step
+
+
+def _moments(program: Program, history: History) -> list[float]:
+    """When each step happened, as far as the history tells; a step that leaves no trace stands before the next one."""
+    known: list[float | None] = []
+    by_step: dict[int, Sent] = {}
+    for sent in history.sent:
+        by_step.setdefault(sent.step, sent)
+    finished = {sent.conn: sent for sent in history.sent}
+    stalls = _StallsInOrder(history)
+    for position, step in enumerate(program.steps):
+        moment: float | None = None
+        if isinstance(step, Connect) and step.conn in history.peers:
+            moment = history.peers[step.conn].connected
+        elif isinstance(step, Write | Flood) and position in by_step:
+            moment = by_step[position].begun
+        elif isinstance(step, Finish) and step.conn in finished and finished[step.conn].tick:
+            moment = finished[step.conn].tick - 0.5
+        elif isinstance(step, Stall):
+            moment = stalls.begun(step.conn)
+        elif isinstance(step, Resume):
+            moment = stalls.ended(step.conn)
+        known.append(moment)
+    last = max((received.tick for peer in history.peers.values() for received in peer.received), default=0)
+    following: float = last + 0.5
+    seen_known = False
+    for position in range(len(known) - 1, -1, -1):
+        if known[position] is None:
+            step = program.steps[position]
+            known[position] = following - 0.25 if seen_known else _trailing(step, program, position, history, following)
+        else:
+            seen_known = True
+        following = min(following, known[position] or 0) if seen_known else following
+    return list(accumulate((moment or 0 for moment in known), max))
+
+
+class _StallsInOrder:
+    """Which of a connection's stalls a step begins or ends; a step that changes nothing has none."""
+
+    def __init__(self, history: History) -> None:
+        self._to_come = {
+            peer.conn: iter([stall for stall in peer.stalls if not stall.reading]) for peer in history.peers.values()
+        }
+        self._current: dict[int, Stalled] = {}
+
+    def begun(self, conn: int) -> float | None:
+        stall = None if conn in self._current else next(self._to_come.get(conn, iter(())), None)
+        if stall is None:
+            return None
+        self._current[conn] = stall
+        return stall.begun
+
+    def ended(self, conn: int) -> float | None:
+        stall = self._current.pop(conn, None)
+        return stall.ended - 0.5 if stall and stall.ended else None
+
+
+def _trailing(step: Step, program: Program, position: int, history: History, last: float) -> float:
+    """When a step behind the last write happened: as early as what its connection received allows."""
+    if not isinstance(step, Close | HalfClose):
+        return last
+    written = max((sent.tick for sent in history.sent if sent.step < position), default=0)
+    peer = history.peers.get(step.conn)
+    received = max((each.tick for each in peer.received), default=0) if peer and isinstance(step, Close) else 0
+    return max(written, received) + 0.25
+
+
+def _step_events(step: object, number: int, frames: set[int], unfinished: dict[int, Write]) -> list[Event]:
+    match step:
+        case Connect(conn=conn, reads=reads):
+            return [Event("point", "connects" if reads else "connects, never reads", connection_name(conn))]
+        case Flood(conn=conn, count=count):
+            who = connection_name(conn)
+            flood = set(range(number, number + count))
+            return [
+                Event("send", f"{who}{number} ... {who}{number + count - 1}", who, marked=not flood.isdisjoint(frames))
+            ]
+        case Buffer(conn=conn, size=size):
+            return [Event("point", f"send buffer {size}", connection_name(conn))]
+        case Stall(conn=conn):
+            return [Event("point", "stops reading", connection_name(conn))]
+        case Sip(conn=conn, size=size):
+            return [Event("point", f"reads {size} {inflected(size, 'byte')}", connection_name(conn))]
+        case Resume(conn=conn):
+            return [Event("point", "reads again", connection_name(conn))]
+        case Freeze():
+            return [Event("note", "the relay is stopped (SIGSTOP)")]
+        case Thaw():
+            return [Event("note", "the relay goes on (SIGCONT)")]
+        case Kill():
+            return [Event("note", "the relay is killed and started again")]
+        case Act(text=text):
+            return [Event("note", text)]
+        case Write():
+            return _write_events(step, number, frames)
+        case Finish(conn=conn):
+            begun = unfinished.pop(conn, None)
+            left = sum(item.size for item in begun.items) - begun.size if begun else 0
+            rest = f"the other {counted(left, 'byte')}"
+            return [Event("send", rest, connection_name(conn), marked=begun is not None)]
+        case HalfClose(conn=conn):
+            return [Event("point", "ends its sending", connection_name(conn))]
+        case Close(conn=conn, reset=reset):
+            return [Event("point", "resets" if reset else "closes", connection_name(conn))]
+        case Idle(milliseconds=milliseconds):
+            return [Event("note", f"nobody sends for {milliseconds} ms")]
+        case Sync():
+            return [Event("note", "everything sent so far has arrived")]
+        case _:
+            who, separator, what = step_words(step).rpartition(": ")
+            return [Event("point", what, who) if separator else Event("note", what)]
+
+
+def _write_events(step: Write, number: int, frames: set[int]) -> list[Event]:
+    name = connection_name(step.conn)
+    labels: list[str] = []
+    marked = False
+    for item in step.items:
+        if isinstance(item, Frame):
+            labels.append(f"{name}{number}")
+            marked = marked or number in frames
+            number += 1
+        else:
+            labels.append(f"{item.size} {inflected(item.size, 'byte')}, no frame")
+            marked = True
+    what = ", ".join(labels) if len(labels) <= 3 else f"{labels[0]} ... {labels[-1]} ({len(labels)} frames)"
+    pieces = step.pieces()
+    whole = sum(item.size for item in step.items)
+    if len(pieces) <= 1:
+        part = f": {step.size} of {whole} bytes" if step.size < whole else ""
+        return [Event("send", what + part, name, marked=marked)]
+    shown = (
+        pieces if len(pieces) <= MAX_PIECES else [*pieces[: MAX_PIECES - 1], (pieces[MAX_PIECES - 1][0], pieces[-1][1])]
+    )
+    events = [Event("send", f"{what} [{start}:{stop}]", name, marked=marked) for start, stop in shown]
+    if len(shown) < len(pieces):
+        rest = len(pieces) - len(shown) + 1
+        events[-1] = msgspec.structs.replace(events[-1], label=f"{events[-1].label} in {rest} writes")
+    return events
+
+
+def _receipts(history: History, frames: set[int], peers: set[int]) -> Iterator[Timed]:
+    by_number = history.by_number()
+    for peer in history.peers.values():
+        if peer.conn < 0:
+            continue
+        for received in peer.received:
+            if received.number is None:
+                event = Event(
+                    "receive",
+                    f"{_bytes(received.data)} nobody sent",
+                    peer.name,
+                    marked=True,
+                )
+            else:
+                marked = received.number in frames and (not peers or peer.conn in peers)
+                event = Event("receive", str(by_number[received.number]), peer.name, marked=marked)
+            yield received.tick, 0, event
+        yield from _ends(peer)
+
+
+def _ends(peer: Peer) -> Iterator[Timed]:
+    last = max((received.tick for received in peer.received), default=0)
+    if peer.torn or peer.rest:
+        yield (
+            max(last, peer.rest_at) + 0.1,
+            1,
+            Event(
+                "receive",
+                f"{_bytes(peer.rest)}, no whole frame",
+                peer.name,
+                marked=True,
+            ),
+        )
+    if peer.closed and not peer.left:
+        yield (
+            max(peer.closed_at + 0.5, last + 0.2),
+            2,
+            Event("receive", f"closed ({peer.closed})", peer.name, marked=True),
+        )
+
+
+def _bytes(data: bytes) -> str:
+    return f"{len(data)} {inflected(len(data), 'byte')}"
+
+
+def _missing(history: History, findings: list[Finding]) -> Iterator[Event]:
+    """What never came, for each finding that says so; many frames that one receiver lacks are one event."""
+    by_number = history.by_number()
+    lacking: dict[int, set[int]] = {}
+    for finding in findings:
+        if finding.kind in ("lost", "dropped"):
+            for conn in finding.conns:
+                lacking.setdefault(conn, set()).update(by_number.keys() & set(finding.frames))
+    for conn, numbers in lacking.items():
+        names = [str(by_number[number]) for number in sorted(numbers)]
+        if len(names) > MAX_MISSING:
+            names = [f"{names[0]} ... {names[-1]} ({len(names)} frames)"]
+        for label in names:
+            yield Event("missing", f"{label} never came", connection_name(conn), marked=True)
+    nothing = dict.fromkeys(
+        (NEVER[finding.kind], connection_name(conn))
+        for finding in findings
+        if finding.kind in NEVER
+        for conn in finding.conns
+    )
+    yield from (Event("missing", label, name, marked=True) for label, name in nothing)
+
+
+def _joined(events: list[Event]) -> Iterator[Event]:
+    """Long runs of receipts that the contradiction is not about, as one event for each receiver."""
+    for plain, run in groupby(events, key=lambda event: event.kind == "receive" and not event.marked):
+        receipts = list(run)
+        if not plain or len(receipts) <= MAX_RECEIPTS:
+            yield from receipts
+            continue
+        for name in dict.fromkeys(event.connection for event in receipts):
+            labels = [event.label for event in receipts if event.connection == name]
+            text = f"{labels[0]} ... {labels[-1]} ({len(labels)} frames)" if len(labels) > 2 else ", ".join(labels)
+            yield Event("receive", text, name)
+
+
+def _abridged(events: list[Event]) -> Iterator[Event]:
+    """At most some forty events: the marked ones and their neighbours first; what is left out is counted."""
+    if len(events) <= MAX_EVENTS:
+        yield from events
+        return
+    marked = [place for place, event in enumerate(events) if event.marked]
+    kept: set[int] = {*marked[: MAX_EVENTS // 4], *marked[-MAX_EVENTS // 4 :]}
+    for place in (*range(6), *(near for at in tuple(kept) for near in (at - 1, at + 1)), *range(len(events))):
+        if len(kept) >= MAX_EVENTS:
+            break
+        if 0 <= place < len(events):
+            kept.add(place)
+    skipped = 0
+    for place, event in enumerate(events):
+        if place in kept:
+            if skipped:
+                yield Event("note", f"... {counted(skipped, 'more event')} ...")
+                skipped = 0
+            yield event
+        else:
+            skipped += 1
+    if skipped:
+        yield Event("note", f"... {counted(skipped, 'more event')} ...")

@@ -1,0 +1,28 @@
+"""Testing a relay from pytest: the names that tests of a relay import.
+
+These names, the fixture ``relay_target`` and the command ``torq-conformance`` are the suite's public interface. Every
+other module may change in any release.
+"""
+
+from ..generation import features
+from ..model.history import History
+from ..model.profile import Rules
+from ..model.program import Connect, Frame, Tlv, Write
+from ..oracles import traffic as oracles
+from ..oracles.traffic import Finding
+from .machine import RelayAssertionError, RelayStateMachine, RelayUnderTest
+
+__all__ = [
+    "Connect",
+    "Finding",
+    "Frame",
+    "History",
+    "RelayAssertionError",
+    "RelayStateMachine",
+    "RelayUnderTest",
+    "Rules",
+    "Tlv",
+    "Write",
+    "features",
+    "oracles",
+]

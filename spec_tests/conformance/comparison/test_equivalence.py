@@ -1,0 +1,134 @@
+"""Equivalence of two histories: what races may change is no difference, everything else is one."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from torq_conformance.comparison.equivalence import Comparison, Signature, causes_in, class_of, sentence
+from torq_conformance.model.history import History, Peer, Received, Sent
+from torq_conformance.model.legality import Fate
+from torq_conformance.model.profile import Profile, rules_for
+from torq_conformance.model.program import Connect, Finish, Frame, Program, Raw, Tlv, Write, encode_frame
+
+STRICTEST = rules_for(Profile(name="test", type_filter=True, checksum=True, check_tlvs=True, strict=True), "signal")
+COMPARISON = Comparison(STRICTEST)
+CONNECTIONS = 3
+SENT = [(number, number % CONNECTIONS) for number in range(9)]
+
+
+def history(orders: list[list[int]], frames: dict[int, Frame] | None = None) -> History:
+    """A history in which connection ``i`` got the frames of ``orders[i]`` in that order."""
+    shown = History()
+    for number, conn in SENT:
+        frame = (frames or {}).get(number, Frame(2))
+        data = encode_frame(frame, conn=conn, number=number, sequence=number + 1)
+        entry = Sent(number, 3, conn, frame, data, Fate.FORWARD, "", 5, 6, whole=True, certain=True)
+        shown.sent.append(entry)
+    for conn, order in enumerate(orders):
+        received = [Received(number, shown.sent[number].data, 10 + place) for place, number in enumerate(order)]
+        shown.peers[conn] = Peer(conn, 1, joined=2, received=received)
+    return shown
+
+
+def effects(a: History, b: History) -> set[Signature]:
+    return {difference.signature for difference in COMPARISON.differences(a, b)}
+
+
+@st.composite
+def merged_orders(draw: st.DrawFn) -> list[int]:
+    """The frames of all senders in any order that keeps each sender's own."""
+    senders = draw(st.permutations([conn for _, conn in SENT]))
+    left = {conn: [number for number, sender in SENT if sender == conn] for conn in range(CONNECTIONS)}
+    return [left[conn].pop(0) for conn in senders]
+
+
+@settings(max_examples=30, deadline=None)
+@given(first=merged_orders(), second=merged_orders())
+def test_the_order_between_senders_is_no_difference(first: list[int], second: list[int]) -> None:
+    assert not effects(history([first] * CONNECTIONS), history([second] * CONNECTIONS))
+
+
+@settings(max_examples=30, deadline=None)
+@given(order=merged_orders(), number=st.sampled_from(range(9)), receiver=st.sampled_from(range(CONNECTIONS)))
+def test_one_frame_less_or_more_at_one_receiver_is_a_difference(order: list[int], number: int, receiver: int) -> None:
+    whole, less = [list(order) for _ in range(CONNECTIONS)], [list(order) for _ in range(CONNECTIONS)]
+    less[receiver].remove(number)
+    own = number % CONNECTIONS == receiver
+    assert effects(history(whole), history(less)) == {Signature("echoes-not" if own else "loses")}
+    assert effects(history(less), history(whole)) == {Signature("echoes" if own else "delivers")}
+    twice = [*whole[:receiver], [*whole[receiver], number], *whole[receiver + 1 :]]
+    assert effects(history(whole), history(twice)) == {Signature("duplicates")}
+
+
+def test_a_frame_of_another_domain_that_comes_out_is_named_as_such() -> None:
+    order = list(range(9))
+    foreign = {4: Frame(1)}
+    without = [number for number in order if number != 4]
+    a, b = history([without] * CONNECTIONS, foreign), history([order] * CONNECTIONS, foreign)
+    assert effects(a, b) == {Signature("forwards", "foreign-domain")}
+    assert "frames of another domain that relay A refuses" in sentence("forwards", "foreign-domain")
+
+
+def test_receivers_that_disagree_only_in_b_are_a_difference() -> None:
+    order = [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    other = [1, 0, *order[2:]]
+    assert effects(history([order] * 3), history([order, order, other])) == {Signature("disagrees")}
+    assert effects(history([order, order, other]), history([order] * 3)) == {Signature("agrees")}
+
+
+@pytest.mark.parametrize("field", ["left", "half_closed"])
+def test_a_frame_whose_sender_has_gone_may_legally_be_missing(field: str) -> None:
+    order = list(range(9))
+    a, b = history([order] * 3), history([[], order, order])
+    b.peers[0].received = a.peers[0].received
+    b.peers[1].received = [each for each in b.peers[1].received if each.number != 0]
+    setattr(b.peers[0], field, True)
+    assert not effects(a, b)
+
+
+def test_a_torn_stream_hides_what_was_lost_behind_it() -> None:
+    order = list(range(9))
+    a, b = history([order] * 3), history([order, order, []])
+    b.peers[2].torn = True
+    assert effects(a, b) == {Signature("tears")}
+
+
+def test_a_crash_is_the_only_difference_that_is_told() -> None:
+    a, b = history([list(range(9))] * 3), history([[]] * 3)
+    b.crash = "the relay was ended by signal SIGSEGV"
+    assert effects(a, b) == {Signature("crashes")}
+
+
+@pytest.mark.parametrize(
+    ("steps", "first"),
+    [
+        ((Connect(0), Write(0, (Frame(2, (Tlv(30, 8),)),))), "plain"),
+        ((Connect(0), Write(0, (Frame(2),), cuts=(1,))), "cut"),
+        ((Connect(0), Write(0, (Frame(2),), stop=1)), "incomplete"),
+        ((Connect(0), Connect(1), Write(0, (Frame(2),), stop=1), Write(1, (Frame(2),)), Finish(0)), "interleaved"),
+        ((Connect(0), Write(0, (Raw("00" * 64),))), "garbage"),
+        ((Connect(0), Write(0, (Raw("efbeadde"),))), "incomplete"),
+        ((Connect(0), Write(0, (Frame(2, claim=2**30),))), "oversize"),
+        ((Connect(0), Write(0, (Frame(2), Frame(1)))), "foreign-domain"),
+        ((Connect(0), Write(0, (Frame(2, (Tlv(30, 65_530),)),))), "above-a-read"),
+    ],
+)
+def test_the_most_particular_cause_of_a_program_is_named_first(steps: tuple, first: str) -> None:  # type: ignore[type-arg] # steps of every kind
+    assert causes_in(Program("signal", steps), STRICTEST)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("frame", "name"),
+    [
+        (Frame(2), ""),
+        (Frame(1), "foreign-domain"),
+        (Frame(2, version=2), "version"),
+        (Frame(2, source=255), "unknown-source"),
+        (Frame(2, checksum="zero"), "wrong-checksum"),
+        (Frame(2, tail="14"), "malformed-tlvs"),
+        (Frame(2, (Tlv(40, 0),)), "foreign-type"),
+        (Frame(2, claim=1), "wrong-claim"),
+    ],
+)
+def test_every_fault_of_a_frame_has_a_name(frame: Frame, name: str) -> None:
+    assert class_of(frame, STRICTEST) == name

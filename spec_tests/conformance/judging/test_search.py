@@ -1,0 +1,50 @@
+"""The search for a minimal program: what is reported when shrinking went too far."""
+
+import pytest
+
+from spec_tests.conformance.judged_relays import judged, plan_for, relay, specimen
+from torq_conformance.judging.plan import Observer
+from torq_conformance.judging.scenarios import SCENARIOS
+from torq_conformance.judging.search import STAMP_RUNS, Search
+from torq_conformance.judging.verdict import Counterexample, Verdict
+from torq_conformance.model.history import History
+from torq_conformance.model.program import Program
+from torq_conformance.model.requirements import requirements
+from torq_conformance.oracles.traffic import Finding
+from torq_conformance.reports.narrate import evidence
+
+
+class Fading(Search):
+    """Every program fails until the relay is a fresh one; then only those as long as the first do."""
+
+    stamping = False
+    longest = 0
+
+    def _stamp(self, best: Counterexample) -> Counterexample:
+        self.stamping = True
+        return super()._stamp(best)
+
+    def _play(self, program: Program) -> Counterexample | None:
+        self.longest = max(self.longest, len(program.steps))
+        if self.stamping and len(program.steps) < self.longest:
+            return None
+        return Counterexample("FWD-1", program, [Finding("lost", "a frame", "nothing")], History())
+
+
+def test_a_small_program_that_fails_no_more_gives_way_to_a_larger_one_that_always_does() -> None:
+    with relay(specimen("correct", "signal")) as target:
+        search = Fading(requirements()["FWD-1"], SCENARIOS["FWD-1"], plan_for("FWD-1"), target, Observer(), 60.0)
+        result = search.run()
+    assert result.verdict is Verdict.FAIL
+    assert result.counterexample is not None
+    assert len(result.counterexample.program.steps) == search.longest > 2
+    assert (result.counterexample.failures, result.counterexample.runs) == (STAMP_RUNS, STAMP_RUNS)
+
+
+@pytest.mark.parametrize(("shrink_seconds", "minimal"), [(0.0, False), (30.0, True)])
+def test_a_program_that_was_not_shrunk_to_the_end_says_so(shrink_seconds: float, minimal: bool) -> None:
+    with relay(specimen("correct", "signal", "--mutant", "drop-last-of-batch")) as target:
+        result = judged(target, plan_for("FWD-1", shrink_seconds=shrink_seconds))["FWD-1"]
+    assert result.counterexample is not None
+    assert result.counterexample.minimal is minimal
+    assert ("perhaps not minimal" in evidence(result)) is not minimal

@@ -1,0 +1,174 @@
+"""Programs played over real sockets: what the history says is what happened."""
+
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from spec_tests.conformance.judged_relays import found, played, relay, specimen
+from spec_tests.conformance.program_strategies import rules_of
+from torq_conformance.errors import CutShortError, TargetError
+from torq_conformance.generation.features import every_cut_around_garbage
+from torq_conformance.judging.scenarios import SCENARIOS
+from torq_conformance.model.legality import fates_of
+from torq_conformance.model.program import (
+    Close,
+    Connect,
+    Finish,
+    Frame,
+    HalfClose,
+    Idle,
+    Program,
+    Raw,
+    Sync,
+    Tlv,
+    Write,
+)
+from torq_conformance.play.address import Address
+from torq_conformance.play.executor import Executor
+from torq_conformance.play.target import SpawnedTarget, Target
+
+OWN = Frame(2, (Tlv(30, 8),))
+ALL_ORACLES = ("FWD-1", "FWD-2", "FWD-3", "FWD-4", "FWD-5", "ORD-1", "ORD-2", "ORD-3", "FRAME-4", "VAL-5")
+
+
+@pytest.fixture(scope="module")
+def correct() -> Iterator[SpawnedTarget]:
+    with relay(specimen("correct", "signal")) as target:
+        yield target
+
+
+def test_every_frame_of_a_program_reaches_every_client_of_a_correct_relay(correct: SpawnedTarget) -> None:
+    history = played(correct, Connect(0), Connect(1), Write(0, (OWN, OWN)), Write(1, (OWN,), every=1))
+    assert [len(peer.received) for peer in history.peers.values()] == [3, 3]
+    assert [received.number for received in history.peers[0].received] == [0, 1, 2]
+    assert all(sent.whole and sent.certain for sent in history.sent)
+    assert (history.crash, history.stuck, history.broken) == ("", "", set())
+
+
+def test_a_silence_for_which_no_time_is_left_does_not_begin(correct: SpawnedTarget) -> None:
+    executor = Executor(correct, rules_of("signal"))
+    executor.deadline = time.monotonic() + 60.0
+    with pytest.raises(CutShortError, match="no time was left for a silence of 3600 s"):
+        executor.play(Program("signal", (Connect(0), Idle(3_600_000), Write(0, (OWN,)))))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (Connect(0), Write(0, (OWN,), stop=10), Connect(1), Write(1, (OWN,)), Finish(0)),
+        (Connect(0), Write(0, (OWN,), stop=10), Connect(1), Write(1, (OWN,)), Close(0, reset=True)),
+        (Connect(0), Connect(1), HalfClose(0), Write(1, (OWN,)), Sync(), Write(1, (OWN,))),
+        (Connect(0), Write(0, (OWN,) * 300), Sync(), Connect(1), Idle(20), Write(1, (Frame(1),))),
+        (Connect(0), Connect(1), Write(0, (Raw("00" * 40),)), Write(1, (OWN,)), Connect(2)),
+        (Connect(0), Close(0), Connect(1), Write(1, (OWN,))),
+    ],
+    ids=["finished", "reset inside a frame", "half-closed", "late", "garbage", "left at once"],
+)
+def test_no_oracle_contradicts_a_correct_relay(correct: SpawnedTarget, steps: tuple[object, ...]) -> None:
+    history = played(correct, *steps)  # type: ignore[arg-type] # steps of several kinds
+    for requirement in ALL_ORACLES:
+        assert found(requirement, history) == []
+
+
+def test_the_rest_of_a_frame_comes_only_with_finish(correct: SpawnedTarget) -> None:
+    begun = played(correct, Connect(0), Connect(1), Write(0, (OWN,), stop=36), Write(1, (OWN,)))
+    assert [received.number for received in begun.peers[1].received] == [1]
+    assert not begun.sent[0].whole
+    done = played(correct, Connect(0), Connect(1), Write(0, (OWN,), stop=36), Write(1, (OWN,)), Finish(0))
+    assert [received.number for received in done.peers[1].received] == [1, 0]
+    assert done.sent[0].whole
+
+
+def test_frames_that_are_equal_byte_for_byte_are_told_apart_by_their_order(correct: SpawnedTarget) -> None:
+    equal = Frame(2, sequence=1, timestamp=1)
+    steps = (Connect(0), Connect(1), Write(0, (equal, OWN, equal)), Write(0, (equal,)))
+    assert [received.number for received in played(correct, *steps).peers[1].received] == [0, 1, 2, 3]
+    with relay(specimen("correct", "signal", "--mutant repeat-ignored")) as target:
+        lossy = played(target, *steps)
+    assert [received.number for received in lossy.peers[1].received] == [0, 1, 2]
+    assert [finding.frames for finding in found("FWD-1", lossy)] == [(3,), (3,)]
+    with relay(specimen("correct", "signal", "--mutant echo-twice")) as target:
+        doubled = {finding.frames for finding in found("FWD-2", played(target, *steps))}
+    assert doubled >= {(1,), (3,)}
+
+
+def test_what_a_client_wrote_before_a_reset_is_indefinite(correct: SpawnedTarget) -> None:
+    history = played(correct, Connect(0), Connect(1), Write(0, (OWN,)), Close(0, reset=True))
+    assert not history.sent[0].certain
+    assert history.peers[0].left
+
+
+def test_what_a_client_wrote_before_it_left_politely_must_arrive(correct: SpawnedTarget) -> None:
+    history = played(correct, Connect(0), Connect(1), Write(0, (OWN,), settle=False), Close(0))
+    assert history.sent[0].certain
+    assert [received.number for received in history.peers[1].received] == [0]
+    assert history.peers[0].left
+
+
+def test_val_5_a_client_that_sends_garbage_is_seen_to_be_closed(correct: SpawnedTarget) -> None:
+    history = played(correct, Connect(0), Connect(1), Write(0, (OWN, Raw(b"hello, relay!".hex()))), Write(1, (OWN,)))
+    assert history.broken == {0}
+    assert history.peers[0].closed
+    assert history.peers[1].open
+
+
+def test_a_frame_above_the_limit_breaks_its_connection(correct: SpawnedTarget) -> None:
+    history = played(correct, Connect(0), Connect(1), Write(0, (Frame(2, (), claim=2**30),)))
+    assert history.broken == {0}
+    assert history.peers[0].closed
+
+
+def test_a_crash_is_told_with_its_wait_status() -> None:
+    with relay(specimen("correct", "signal", "--mutant crash-on-empty")) as target:
+        history = played(target, Connect(0), Connect(1), Write(0, (Frame(2),)))
+    assert history.crash.startswith("the relay ")
+    assert any(finding.kind == "crashed" for finding in found("FWD-6", history))
+
+
+def test_a_torn_stream_is_recognised_without_a_long_wait() -> None:
+    with relay(specimen("first-generic", "signal")) as target:
+        history = played(target, Connect(0), Connect(1), Write(0, (OWN,), cuts=(36,)))
+        assert {"torn"} <= {finding.kind for finding in found("FRAME-1", history)}
+
+
+def test_a_lost_frame_is_proven_by_a_fence_behind_it() -> None:
+    with relay(specimen("correct", "signal", "--mutant split-last-byte-lost")) as target:
+        history = played(target, Connect(0), Connect(1), Write(0, (OWN,), cuts=(OWN.size - 1,)), Write(0, (OWN,)))
+        lost = [finding for finding in found("FRAME-1", history) if finding.kind == "lost"]
+        assert lost
+        assert all("a later fence of A arrived" in finding.seen for finding in lost)
+
+
+def test_a_relay_that_forwards_nothing_is_played_without_fences() -> None:
+    with relay(specimen("legacy-sink", "signal")) as target:
+        history = played(target, Connect(0), Connect(1), Write(0, (OWN,)), profile="sink")
+        assert history.frames_received == 0
+        assert found("FWD-2", history, profile="sink") == []
+
+
+def test_an_unreachable_relay_is_an_error_of_the_target_not_of_the_relay() -> None:
+    missing = Target(Address(path="/tmp/torq-there-is-no-such.sock"))
+    with pytest.raises(TargetError, match="cannot connect"):
+        Executor(missing, rules_of("signal")).play(Program("signal", (Connect(0),)))
+
+
+@pytest.mark.parametrize("policy", ["close", "resync"])
+def test_val_5_frames_around_garbage_that_is_cut_at_every_byte(policy: str) -> None:
+    rules = msgspec.structs.replace(rules_of("signal"), on_framing_error=policy)
+    forwarded = {"close": 1, "resync": 2}[policy]
+    with relay(specimen("correct", "signal", "--on-framing-error", policy)) as target:
+        executor = Executor(target, rules)
+        for program in every_cut_around_garbage(rules):
+            history = executor.play(program)
+            assert SCENARIOS["VAL-5"].judge(history, rules) == []
+            assert len(history.peers[0].received) == forwarded * (len(history.peers) - 1)
+            assert [(sent.fate, sent.why) for sent in history.sent] == list(fates_of(program, rules).values())
+
+
+@pytest.mark.parametrize("fault", ["garbage-loses-frames-before", "garbage-frames-behind-forwarded"])
+def test_val_5_a_frame_lost_before_or_forwarded_behind_garbage_is_found(fault: str) -> None:
+    with relay(specimen("correct", "signal", "--mutant", fault)) as target:
+        history = played(target, Connect(0), Connect(1), Write(0, (OWN, Raw(b"no frame".hex()), OWN)))
+    assert {finding.kind for finding in found("VAL-5", history)} == {"lost" if "loses" in fault else "leaked"}
