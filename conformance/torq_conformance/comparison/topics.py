@@ -33,7 +33,7 @@ class Unframed(ProgramMachine):
         if len(self.open) < MAX_CONNECTIONS:
             conn = self.connect()
             self.writers.remove(conn)
-            kinds = f.without_magic(self.promise, self.padding_type())
+            kinds = f.bytes_without_magic(self.promise, self.padding_type())
             self.write(Write(conn, (*((self.own_frame(shape),) * before), kinds[kind % len(kinds)])))
 
 
@@ -45,7 +45,7 @@ class Oversized(ProgramMachine):
         if len(self.open) < MAX_CONNECTIONS:
             conn = self.connect()
             self.writers.remove(conn)
-            claims = f.too_large_claims(self.promise)
+            claims = f.oversize_claims(self.promise)
             frame = Frame(self.promise.number, (Tlv(self.padding_type(), 8),), claim=claims[kind % len(claims)])
             self.write(Write(conn, (*((self.own_frame(shape),) * before), frame)))
 
@@ -63,28 +63,28 @@ class Topic:
 
 TOPICS: tuple[Topic, ...] = (
     Topic("single frames", (f.Traffic, f.Joins)),
-    Topic("clients silent for a while", (f.Traffic, f.Idles), steps=4, share=0.1),
-    Topic("writes at once", (f.Rush,)),
-    Topic("frames without TLVs", (f.HeaderOnly,), steps=4),
+    Topic("clients silent for a while", (f.Traffic, f.IdlePeriods), steps=4, share=0.1),
+    Topic("writes at once", (f.ConcurrentWrites,)),
+    Topic("frames without TLVs", (f.HeaderOnlyFrames,), steps=4),
     Topic("many TLVs", (f.ManyTlvs,), steps=4),
-    Topic("coalesced frames", (f.Batches,), steps=4, share=0.5),
-    Topic("large frames", (f.BigFrames,), steps=4, share=0.5),
-    Topic("cut frames", (f.Cuts,), steps=6),
-    Topic("interleaved writes", (f.Traffic, f.Interleaving)),
-    Topic("incomplete frames", (f.Incomplete, f.Joins)),
-    Topic("leaving clients", (f.Traffic, f.Leaves, f.Joins)),
+    Topic("coalesced frames", (f.CoalescedFrames,), steps=4, share=0.5),
+    Topic("large frames", (f.LargeFrames,), steps=4, share=0.5),
+    Topic("cut frames", (f.SplitWrites,), steps=6),
+    Topic("interleaved writes", (f.Traffic, f.InterleavedWrites)),
+    Topic("incomplete frames", (f.UnfinishedFrames, f.Joins)),
+    Topic("leaving clients", (f.Traffic, f.Disconnects, f.Joins)),
     Topic("half-closing clients", (f.Traffic, f.HalfCloses)),
-    Topic("replies", (f.Replies,), steps=6, share=0.5),
+    Topic("replies", (f.CausalReplies,), steps=6, share=0.5),
     Topic("unusual headers", (f.UnusualHeaders,), Level.EXACT),
-    Topic("foreign domains", (f.Foreign,), Level.EXACT),
+    Topic("foreign domains", (f.ForeignDomains,), Level.EXACT),
     Topic("foreign types", (f.Traffic, f.ForeignTypes), Level.EXACT),
-    Topic("edges of the type ranges", (f.EdgeTypes,), Level.EXACT),
-    Topic("checksums", (f.Checksums,), Level.EXACT),
-    Topic("malformed TLVs", (f.Malformed,), Level.EXACT),
-    Topic("version, source, sizes", (f.Strictness,), Level.EXACT),
+    Topic("edges of the type ranges", (f.BoundaryTypes,), Level.EXACT),
+    Topic("checksums", (f.WrongChecksums,), Level.EXACT),
+    Topic("malformed TLVs", (f.MalformedTlvs,), Level.EXACT),
+    Topic("version, source, sizes", (f.StrictFieldFaults,), Level.EXACT),
     Topic("sizes above the limit", (Oversized,), Level.EXACT, steps=6),
     Topic("garbage", (Unframed,), Level.EXACT, steps=6),
-    Topic("hostile bytes", (f.Traffic, f.Hostility), Level.EXACT),
+    Topic("hostile bytes", (f.Traffic, f.HostileBytes), Level.EXACT),
 )
 
 

@@ -32,7 +32,7 @@ from ..model.program import (
 from .machine import sized_frame
 
 
-def one_after_the_other(program: Program) -> Program:
+def sequential_writes(program: Program) -> Program:
     """The same writes, each finished before the next begins."""
     steps: list[Step] = []
     for step in program.steps:
@@ -43,7 +43,7 @@ def one_after_the_other(program: Program) -> Program:
     return Program(program.domain, tuple(steps))
 
 
-def each_in_its_own_write(program: Program) -> Program:
+def one_frame_per_write(program: Program) -> Program:
     """The same frames, each in a write of its own that the relay has read before the next."""
     steps: list[Step] = []
     for step in program.steps:
@@ -54,7 +54,7 @@ def each_in_its_own_write(program: Program) -> Program:
     return Program(program.domain, tuple(steps))
 
 
-def all_valid(program: Program) -> Program:
+def only_valid_frames(program: Program) -> Program:
     """The same program with a frame that must be forwarded, as large, in the place of each."""
     return _replaced(program, sized_frame)
 
@@ -87,12 +87,12 @@ def _replaced(program: Program, of_size: Callable[[int, int, int], Frame]) -> Pr
     return Program(program.domain, tuple(steps))
 
 
-def nobody_leaves(program: Program) -> Program:
+def without_disconnects(program: Program) -> Program:
     """The same program in which every client stays connected."""
     return Program(program.domain, tuple(step for step in program.steps if not isinstance(step, Close)))
 
 
-def everybody_reads(program: Program) -> Program:
+def without_stalls(program: Program) -> Program:
     """The same program in which every client reads all the time."""
     steps = (msgspec.structs.replace(step, reads=True) if isinstance(step, Connect) else step for step in program.steps)
     return Program(program.domain, tuple(step for step in steps if not isinstance(step, Stall | Sip | Resume)))

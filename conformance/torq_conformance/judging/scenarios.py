@@ -69,17 +69,17 @@ def _writes(program: Program) -> list[Write]:
     return [step for step in program.steps if isinstance(step, Write)]
 
 
-def cuts(program: Program, _: History, __: Rules) -> bool:
+def has_split_write(program: Program, _: History, __: Rules) -> bool:
     """A write was cut."""
     return any(len(write.pieces()) > 1 for write in _writes(program))
 
 
-def coalesces(program: Program, _: History, __: Rules) -> bool:
+def has_coalesced_frames(program: Program, _: History, __: Rules) -> bool:
     """Several frames went out in one write."""
     return any(len(write.items) > 1 for write in _writes(program))
 
 
-def interleaves(program: Program, _: History, __: Rules) -> bool:
+def has_interleaved_write(program: Program, _: History, __: Rules) -> bool:
     """A frame was begun, another client wrote, and the frame was finished."""
     begun: dict[int, bool] = {}
     for step in program.steps:
@@ -92,7 +92,7 @@ def interleaves(program: Program, _: History, __: Rules) -> bool:
     return False
 
 
-def leaves_open(program: Program, _: History, __: Rules) -> bool:
+def leaves_a_frame_unfinished(program: Program, _: History, __: Rules) -> bool:
     """A frame was begun and never finished."""
     return any(write.stop is not None for write in _writes(program)) and not any(
         isinstance(step, Finish) for step in program.steps
@@ -114,18 +114,18 @@ def breaks_framing(_: Program, history: History, __: Rules) -> bool:
     return bool(history.broken)
 
 
-def joins_late(program: Program, _: History, __: Rules) -> bool:
+def has_late_join(program: Program, _: History, __: Rules) -> bool:
     """A client connected after frames had been sent."""
     kinds = [type(step) for step in program.steps]
     return Write in kinds and Connect in kinds[kinds.index(Write) :]
 
 
-def overflows(program: Program, _: History, rules: Rules) -> bool:
+def exceeds_a_queue(program: Program, _: History, rules: Rules) -> bool:
     """More was sent behind a client that did not read than its queue holds, whether or not the relay took it all."""
     return any(count > rules.queue_frames or size > rules.queue_bytes for count, size in _behind_silence(program))
 
 
-def waits(program: Program, _: History, rules: Rules) -> bool:
+def builds_a_backlog(program: Program, _: History, rules: Rules) -> bool:
     """More than a hundred frames were sent behind a client that did not read, or more bytes than its socket holds."""
     sent = list(_behind_silence(program))
     return sum(count for count, _ in sent) > 100 or sum(size for _, size in sent) > rules.socket_bytes
@@ -156,148 +156,168 @@ def _all(*tables: First) -> First:
 
 SCENARIOS: dict[str, Scenario] = {
     "CONN-3": Scenario(
-        (f.Traffic, f.Joins, f.Idles, f.Streams),
+        (f.Traffic, f.Joins, f.IdlePeriods, f.Streams),
         (o.unserved, o.lost, o.closed_unexpectedly),
         steps=8,
-        first=f.silence_and_speech,
+        first=f.idle_then_send,
     ),
     "CONN-6": Scenario(
-        (f.Traffic, f.Joins, f.Leaves, f.Interleaving),
+        (f.Traffic, f.Joins, f.Disconnects, f.InterleavedWrites),
         (o.unserved, o.lost, o.held_back, o.torn, o.closed_unexpectedly),
         needs=has(Close),
-        control=c.nobody_leaves,
-        first=_all(f.leaves_within_what_others_do, f.leaves_at_once, f.leaves_frames_behind, f.joins_behind_who_left),
+        control=c.without_disconnects,
+        first=_all(
+            f.disconnects_during_partial_frames,
+            f.simultaneous_disconnects,
+            f.disconnects_with_frames_in_flight,
+            f.join_after_backlogged_leave,
+        ),
     ),
     "CONN-7": Scenario(
         (f.Traffic, f.Joins, f.HalfCloses),
         (o.lost, o.held_back, o.closed_unexpectedly),
         needs=has(HalfClose),
-        first=f.half_closes,
+        first=f.half_close_edges,
     ),
     "FWD-1": Scenario(
-        (f.Traffic, f.Joins, f.Visitors, f.Streams, f.ZeroChecksums),
+        (f.Traffic, f.Joins, f.ShortLivedClients, f.Streams, f.ZeroChecksums),
         (o.unserved, o.lost, o.held_back),
-        first=f.whatever_is_valid,
+        first=f.valid_frame_edges,
     ),
-    "FWD-2": Scenario((f.Traffic, f.Rush, f.Joins), (o.duplicated,), first=_all(f.repeats, f.ends_of_short_writes)),
-    "FWD-3": Scenario((f.UnusualHeaders,), (o.lost, o.altered), first=f.every_header),
+    "FWD-2": Scenario(
+        (f.Traffic, f.ConcurrentWrites, f.Joins),
+        (o.duplicated,),
+        first=_all(f.identical_frames, f.frames_at_short_write_ends),
+    ),
+    "FWD-3": Scenario((f.UnusualHeaders,), (o.lost, o.altered), first=f.header_field_values),
     "FWD-4": Scenario((f.Traffic, f.Joins, f.Streams), (o.echo_lost, o.echoed_wrongly), first=f.long_stream),
     "FWD-5": Scenario(
-        (f.Traffic, f.LateJoins, f.Silences),
+        (f.Traffic, f.LateJoins, f.SyncPoints),
         (o.replayed, o.torn),
-        needs=joins_late,
-        first=_all(f.joins_behind_who_left, f.joins_behind_who_was_closed),
+        needs=has_late_join,
+        first=_all(f.join_after_backlogged_leave, f.join_after_backlogged_close),
     ),
-    "FWD-6": Scenario((f.HeaderOnly,), WHOLE, first=f.header_only_ends),
+    "FWD-6": Scenario((f.HeaderOnlyFrames,), WHOLE, first=f.header_only_last),
     "FWD-7": Scenario(
-        (f.BigFrames, f.TinyBuffers), WHOLE, steps=6, first=_all(f.every_size, f.more_than_a_queue_holds)
+        (f.LargeFrames, f.SmallSendBuffers), WHOLE, steps=6, first=_all(f.frame_sizes, f.stream_beyond_queue_bound)
     ),
-    "FWD-8": Scenario((f.ManyTlvs,), WHOLE, control=c.in_standard_tlvs, first=f.every_count),
-    "FRAME-1": Scenario((f.Cuts,), (*WHOLE, o.duplicated), needs=cuts, first=f.every_cut),
+    "FWD-8": Scenario((f.ManyTlvs,), WHOLE, control=c.in_standard_tlvs, first=f.tlv_counts),
+    "FRAME-1": Scenario((f.SplitWrites,), (*WHOLE, o.duplicated), needs=has_split_write, first=f.split_at_every_byte),
     "FRAME-2": Scenario(
-        (f.Batches, f.Freezes, f.TinyBuffers),
+        (f.CoalescedFrames, f.Freezes, f.SmallSendBuffers),
         (*WHOLE, o.duplicated),
         steps=6,
-        needs=coalesces,
-        control=c.each_in_its_own_write,
-        first=f.every_full_read,
+        needs=has_coalesced_frames,
+        control=c.one_frame_per_write,
+        first=f.reads_filled_exactly,
     ),
     "FRAME-3": Scenario(
-        (f.Traffic, f.Joins, f.Interleaving),
+        (f.Traffic, f.Joins, f.InterleavedWrites),
         (o.mixed, *WHOLE),
-        needs=interleaves,
-        control=c.one_after_the_other,
+        needs=has_interleaved_write,
+        control=c.sequential_writes,
         own=("mixed",),
-        first=f.all_within_a_frame,
+        first=f.concurrent_partial_frames,
     ),
-    "FRAME-4": Scenario((f.Traffic, f.Incomplete, f.Joins), (o.torn, o.altered, o.leaked), needs=leaves_open),
-    "ORD-1": Scenario((f.Traffic, f.Rush), (o.reordered_within_sender,), first=f.large_before_small),
-    "ORD-2": Scenario((f.Rush, f.Joins, f.Freezes), (o.reordered_between_receivers,)),
-    "ORD-3": Scenario((f.Replies, f.Joins), (o.causality_broken,), steps=8, needs=has(Sync)),
+    "FRAME-4": Scenario(
+        (f.Traffic, f.UnfinishedFrames, f.Joins), (o.torn, o.altered, o.leaked), needs=leaves_a_frame_unfinished
+    ),
+    "ORD-1": Scenario((f.Traffic, f.ConcurrentWrites), (o.reordered_within_sender,), first=f.large_then_small_frames),
+    "ORD-2": Scenario((f.ConcurrentWrites, f.Joins, f.Freezes), (o.reordered_between_receivers,)),
+    "ORD-3": Scenario((f.CausalReplies, f.Joins), (o.causality_broken,), steps=8, needs=has(Sync)),
     "DOM-1": Scenario(
-        (f.Foreign,), REFUSED, needs=fate(Fate.REFUSE), control=c.all_valid, own=("leaked",), first=f.every_domain
+        (f.ForeignDomains,),
+        REFUSED,
+        needs=fate(Fate.REFUSE),
+        control=c.only_valid_frames,
+        own=("leaked",),
+        first=f.foreign_domain_values,
     ),
     "DOM-2": Scenario(
         (f.Traffic, f.ForeignTypes),
         REFUSED,
         needs=fate(Fate.REFUSE),
-        control=c.all_valid,
+        control=c.only_valid_frames,
         own=("leaked",),
-        first=f.foreign_types,
+        first=f.foreign_type_values,
     ),
-    "DOM-3": Scenario((f.ForeignTypes, f.Malformed), (o.lost, o.torn)),
-    "DOM-4": Scenario((f.EdgeTypes,), REFUSED, first=f.every_type),
+    "DOM-3": Scenario((f.ForeignTypes, f.MalformedTlvs), (o.lost, o.torn)),
+    "DOM-4": Scenario((f.BoundaryTypes,), REFUSED, first=f.tlv_type_values),
     "VAL-1": Scenario(
-        (f.Traffic, f.Checksums),
+        (f.Traffic, f.WrongChecksums),
         REFUSED,
         needs=fate(Fate.REFUSE),
-        control=c.all_valid,
+        control=c.only_valid_frames,
         own=("leaked",),
-        first=f.every_wrong_bit,
+        first=f.single_bit_checksum_errors,
     ),
-    "VAL-2": Scenario((f.Checksums,), (o.lost, o.torn, o.closed_unexpectedly)),
+    "VAL-2": Scenario((f.WrongChecksums,), (o.lost, o.torn, o.closed_unexpectedly)),
     "VAL-3": Scenario(
-        (f.Traffic, f.Malformed),
+        (f.Traffic, f.MalformedTlvs),
         REFUSED,
         needs=fate(Fate.REFUSE),
-        control=c.all_valid,
+        control=c.only_valid_frames,
         own=("leaked",),
-        first=f.every_reserved_byte,
+        first=f.extended_reserved_values,
     ),
     "VAL-4": Scenario(
-        (f.Traffic, f.Strictness),
+        (f.Traffic, f.StrictFieldFaults),
         REFUSED,
         needs=fate(Fate.REFUSE),
-        control=c.all_valid,
+        control=c.only_valid_frames,
         own=("leaked",),
-        first=f.every_strange_field,
+        first=f.strict_field_values,
     ),
     "VAL-5": Scenario(
         (f.Traffic, f.Garbage),
         (o.lost, o.held_back, o.torn, o.altered, o.leaked, o.framing_error_ignored, o.closed_unexpectedly),
         steps=8,
         needs=breaks_framing,
-        first=f.every_cut_around_garbage,
+        first=f.garbage_split_at_every_byte,
     ),
-    "VAL-6": Scenario((f.Traffic, f.Hostility, f.Malformed), (o.unserved, o.lost), steps=8, first=f.garbage_of_many),
+    "VAL-6": Scenario(
+        (f.Traffic, f.HostileBytes, f.MalformedTlvs), (o.unserved, o.lost), steps=8, first=f.garbage_from_many_clients
+    ),
     "ISO-1": Scenario(
-        (f.Traffic, f.Joins, f.ComparedStalls),
+        (f.Traffic, f.Joins, f.StallsAgainstBaseline),
         (o.lost, o.torn, o.reordered_within_sender, o.closed_unexpectedly, i.delayed),
         steps=6,
-        needs=waits,
-        control=c.everybody_reads,
+        needs=builds_a_backlog,
+        control=c.without_stalls,
         own=("delayed",),
         cost=10,
-        first=f.others_of_two_that_stall,
+        first=f.two_stalled_consumers,
     ),
-    "ISO-2": Scenario((f.Stalls,), (i.unbounded,), steps=4, needs=overflows, cost=20, first=f.overflows_in_bytes),
+    "ISO-2": Scenario(
+        (f.Stalls,), (i.unbounded,), steps=4, needs=exceeds_a_queue, cost=20, first=f.byte_bound_overflow
+    ),
     "ISO-3": Scenario(
-        (f.Stalls,), (i.overflow_policy_broken,), steps=6, needs=overflows, cost=10, first=f.overflows_for_long
+        (f.Stalls,), (i.overflow_policy_broken,), steps=6, needs=exceeds_a_queue, cost=10, first=f.sustained_overflow
     ),
     "ISO-4": Scenario(
         (f.Stalls,),
         (o.torn, o.altered),
         steps=8,
-        needs=overflows,
-        control=c.everybody_reads,
+        needs=exceeds_a_queue,
+        control=c.without_stalls,
         cost=10,
-        first=f.overflows_twice,
+        first=f.repeated_overflow,
     ),
     "ISO-5": Scenario(
         (f.Stalls,),
         (o.lost, o.reordered_within_sender, o.reordered_between_receivers, i.not_resumed),
         steps=6,
-        needs=waits,
-        control=c.everybody_reads,
+        needs=builds_a_backlog,
+        control=c.without_stalls,
         cost=10,
-        first=_all(f.behind_a_stall, f.ends_of_short_writes, f.fills_to_the_brim),
+        first=_all(f.backlog_delivery, f.frames_at_short_write_ends, f.queue_filled_to_bound),
     ),
     "ISO-7": Scenario(
-        (f.Traffic, f.SendOnly),
+        (f.Traffic, f.SendOnlyClients),
         (o.lost, o.closed_unexpectedly),
         steps=6,
-        needs=overflows,
-        control=c.everybody_reads,
+        needs=exceeds_a_queue,
+        control=c.without_stalls,
         cost=10,
     ),
     "LIFE-2": Scenario(

@@ -114,7 +114,7 @@ def test_every_requirement_is_explained_with_a_reason_of_its_own(capsys: pytest.
 def test_explain_names_programs_oracles_and_originals(capsys: pytest.CaptureFixture[str]) -> None:
     shown = run_command(capsys, "explain", "frame-1").out
     for words in (
-        "programs  Cuts:",
+        "programs  SplitWrites:",
         "fails on  lost:",
         "the first generic engine does not hold it",
         "--section FRAME-1",

@@ -34,8 +34,8 @@ def test_a_relay_that_loses_large_frames_does_not_lose_them_for_their_tlvs() -> 
 
 def test_a_program_made_valid_has_the_same_writes_and_is_forwarded_whole() -> None:
     rules = rules_of("signal")
-    for program in f.every_domain(rules):
-        valid = controls.all_valid(program)
+    for program in f.foreign_domain_values(rules):
+        valid = controls.only_valid_frames(program)
         assert {fate for fate, _ in fates_of(valid, rules).values()} == {Fate.FORWARD}
         assert [frame.size for frame in sent_frames(valid)] == [frame.size for frame in sent_frames(program)]
 
@@ -56,7 +56,7 @@ def test_where_everybody_reads_the_same_frames_are_sent_and_nobody_stalls(name: 
     first = SCENARIOS[name].first
     assert first
     for program in first(rules_of("signal")):
-        control = controls.everybody_reads(program)
+        control = controls.without_stalls(program)
         assert sent_frames(control) == sent_frames(program)
         assert not any(isinstance(step, Stall | Sip | Resume) for step in control.steps)
         assert all(step.reads for step in control.steps if isinstance(step, Connect))
@@ -66,7 +66,7 @@ def test_where_nobody_leaves_the_same_frames_are_sent() -> None:
     first = SCENARIOS["CONN-6"].first
     assert first
     for program in first(rules_of("signal")):
-        control = controls.nobody_leaves(program)
+        control = controls.without_disconnects(program)
         assert sent_frames(control) == sent_frames(program)
         assert any(isinstance(step, Close) for step in program.steps)
         assert not any(isinstance(step, Close) for step in control.steps)
@@ -76,7 +76,7 @@ def test_each_in_its_own_write_the_same_frames_are_sent_and_no_read_takes_two() 
     first = SCENARIOS["FRAME-2"].first
     assert first
     for program in first(rules_of("signal")):
-        control = controls.each_in_its_own_write(program)
+        control = controls.one_frame_per_write(program)
         assert sent_frames(control) == sent_frames(program)
         assert all(len(step.items) == 1 for step in control.steps if isinstance(step, Write))
         assert not any(isinstance(step, Freeze | Thaw) for step in control.steps)

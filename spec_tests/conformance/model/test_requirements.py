@@ -85,7 +85,7 @@ def test_figures_of_the_notes_are_those_that_the_suite_judges_by() -> None:
     rules = rules_for(Profile(name="plain"), "signal")
     assert told("CONN-1", f"{target.START_TIMEOUT:.0f} s from its start")
     assert told("CONN-2", f"waits {bench.PATIENCE:.0f} s")
-    *_, speech = features.silence_and_speech(rules)
+    *_, speech = features.idle_then_send(rules)
     flood = next(step for step in speech.steps if isinstance(step, Flood))
     assert told("CONN-3", f"{flood.count:,} frames".replace(",", " "))
     assert told("FWD-1", f"waits {ending.HOLDING_PATIENCE:.0f} s for the last frame")

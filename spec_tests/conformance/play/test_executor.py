@@ -9,7 +9,7 @@ import pytest
 from spec_tests.conformance.judged_relays import found, played, relay, specimen
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.errors import CutShortError, TargetError
-from torq_conformance.generation.features import every_cut_around_garbage
+from torq_conformance.generation.features import garbage_split_at_every_byte
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.model.legality import fates_of
 from torq_conformance.model.program import (
@@ -160,7 +160,7 @@ def test_val_5_frames_around_garbage_that_is_cut_at_every_byte(policy: str) -> N
     forwarded = {"close": 1, "resync": 2}[policy]
     with relay(specimen("correct", "signal", "--on-framing-error", policy)) as target:
         executor = Executor(target, rules)
-        for program in every_cut_around_garbage(rules):
+        for program in garbage_split_at_every_byte(rules):
             history = executor.play(program)
             assert SCENARIOS["VAL-5"].judge(history, rules) == []
             assert len(history.peers[0].received) == forwarded * (len(history.peers) - 1)

@@ -16,7 +16,7 @@ def inside(stop: int, frame: Frame) -> int:
     return 1 + (stop - 1) % (frame.size - 1)
 
 
-class Interleaving(ProgramMachine):
+class InterleavedWrites(ProgramMachine):
     """Frames that stop half-way, while others write, and are finished later."""
 
     cells = ("unfinished frames",)
@@ -58,7 +58,7 @@ class Interleaving(ProgramMachine):
         super().ensure()
 
 
-class Incomplete(ProgramMachine):
+class UnfinishedFrames(ProgramMachine):
     """Frames of which the rest never comes."""
 
     cells = ("unfinished frames",)
@@ -77,7 +77,7 @@ class Incomplete(ProgramMachine):
         super().ensure()
 
 
-class Visitors(ProgramMachine):
+class ShortLivedClients(ProgramMachine):
     """Clients that come while others send, without waiting to be served."""
 
     @rule(pick=PICK, count=st.integers(1, 3))
@@ -141,7 +141,7 @@ class LateJoins(Joins):
         super().ensure()
 
 
-class Leaves(ProgramMachine):
+class Disconnects(ProgramMachine):
     """Clients that leave, politely or not, at any byte of a frame."""
 
     cells = ("leaves",)
@@ -204,7 +204,7 @@ class HalfCloses(ProgramMachine):
         super().ensure()
 
 
-class Idles(ProgramMachine):
+class IdlePeriods(ProgramMachine):
     """Clients that are silent for a while before they send."""
 
     cells = ("silences",)
@@ -221,7 +221,7 @@ class Idles(ProgramMachine):
         super().ensure()
 
 
-class Replies(ProgramMachine):
+class CausalReplies(ProgramMachine):
     """Clients that send because of what they got."""
 
     cells = ("waits for all",)
@@ -241,7 +241,7 @@ class Replies(ProgramMachine):
         super().ensure()
 
 
-class Silences(ProgramMachine):
+class SyncPoints(ProgramMachine):
     """Waiting until all that was sent has come."""
 
     cells = ("waits for all",)

@@ -48,12 +48,12 @@ MANY_CLIENTS = 7
 """Clients of a program about one of them: with the witness more than lists of two, four or six are made for."""
 
 
-def joins_behind_who_left(rules: Rules) -> tuple[Program, ...]:
+def join_after_backlogged_leave(rules: Rules) -> tuple[Program, ...]:
     """A client that leaves with much unread, and one that joins after it (FWD-5, CONN-6)."""
     return (_joins_behind(rules, Close(2)),)
 
 
-def joins_behind_who_was_closed(rules: Rules) -> tuple[Program, ...]:
+def join_after_backlogged_close(rules: Rules) -> tuple[Program, ...]:
     """A client that is closed, for what it sends, with much unread, and one that joins after it (FWD-5)."""
     return (_joins_behind(rules, Write(2, (Raw(bytes(64).hex()),))),) if rules.on_framing_error == "close" else ()
 
@@ -66,7 +66,7 @@ def _joins_behind(rules: Rules, end: Step) -> Program:
     return Program(rules.domain, (*begins, Flood(0, frame, BACKLOG_FRAMES), Sync(), end, *joins))
 
 
-def half_closes(rules: Rules) -> tuple[Program, ...]:
+def half_close_edges(rules: Rules) -> tuple[Program, ...]:
     """A client that shuts down its sending side right behind a frame, one that then gets large ones (CONN-7).
 
     And two that do not read either: one that had shut it down before, one that does so when much waits for it; and one
@@ -86,7 +86,7 @@ def half_closes(rules: Rules) -> tuple[Program, ...]:
     return tuple(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in played)
 
 
-def leaves_within_what_others_do(rules: Rules) -> tuple[Program, ...]:
+def disconnects_during_partial_frames(rules: Rules) -> tuple[Program, ...]:
     """Clients that leave, in every way, while another has got, or sent, a part of a frame (CONN-6)."""
     large = sized(rules, min(PARTLY_SENT, rules.max_message_size))
     count = PARTLY_SENT * 3 // large.size
@@ -104,7 +104,7 @@ def leaves_within_what_others_do(rules: Rules) -> tuple[Program, ...]:
     )
 
 
-def leaves_at_once(rules: Rules) -> tuple[Program, ...]:
+def simultaneous_disconnects(rules: Rules) -> tuple[Program, ...]:
     """Clients that send and leave, of which the relay finds all at once; or that leave in two steps (CONN-6)."""
     small, large = own(rules), own(rules, 10_000)
     begins = (Connect(0), Connect(1))
@@ -119,7 +119,7 @@ def leaves_at_once(rules: Rules) -> tuple[Program, ...]:
     return tuple(Program(rules.domain, (*begins, *steps)) for steps in (at_once, one_by_one, much, *two_steps))
 
 
-def leaves_frames_behind(rules: Rules) -> tuple[Program, ...]:
+def disconnects_with_frames_in_flight(rules: Rules) -> tuple[Program, ...]:
     """Frames that wait for a blocked client when their sender leaves, or is closed for what it sends (CONN-6)."""
     waits = (Connect(0), Connect(1), Connect(2), Stall(1), Flood(0, own(rules, 60_000), 10))
     garbage = Write(2, (Raw(bytes(64).hex()),))
@@ -130,7 +130,7 @@ def leaves_frames_behind(rules: Rules) -> tuple[Program, ...]:
     return tuple(Program(rules.domain, (*waits, last, *end, Resume(1), Sync())) for end in ends)
 
 
-def others_of_two_that_stall(rules: Rules) -> tuple[Program, ...]:
+def two_stalled_consumers(rules: Rules) -> tuple[Program, ...]:
     """Frames of every size for one that reads, while two others do not, and before and after that (ISO-1)."""
     sizes = (40, 1_400, 5_000, min(ABOVE_A_READ, rules.max_message_size))
     floods = (Flood(0, sized(rules, size), min(1_000, max(8, 600_000 // size))) for size in sizes)
@@ -140,7 +140,7 @@ def others_of_two_that_stall(rules: Rules) -> tuple[Program, ...]:
     return (Program(rules.domain, (*map(Connect, range(4)), *steps)),)
 
 
-def behind_a_stall(rules: Rules) -> tuple[Program, ...]:
+def backlog_delivery(rules: Rules) -> tuple[Program, ...]:
     """What waited for a client, of two senders, small, larger and huge; and for one within a frame itself (ISO-5)."""
     frame, header_only = own(rules, 2_000), Frame(rules.number)
 
@@ -181,7 +181,7 @@ def _taken_at_once() -> int:
         return math.gcd(whole, again)
 
 
-def ends_of_short_writes(rules: Rules) -> tuple[Program, ...]:
+def frames_at_short_write_ends(rules: Rules) -> tuple[Program, ...]:
     """Frames behind a stall that are whole wherever the kernel cuts a write short (FWD-2, ISO-5)."""
     sizes = (_taken_at_once() // part for part in (64, 32, 16) if _taken_at_once() % part == 0)
     return tuple(

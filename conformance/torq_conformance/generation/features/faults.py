@@ -108,7 +108,7 @@ class Stalls(Floods):
         super().ensure()
 
 
-class ComparedStalls(Stalls):
+class StallsAgainstBaseline(Stalls):
     """Stalls, and a flood behind them that nobody is slow for: what was slow meanwhile is compared with both sides."""
 
     def ensure(self) -> None:
@@ -118,7 +118,7 @@ class ComparedStalls(Stalls):
             self.flood(self.open[0], size=FLOOD_SIZES[0], count=PEACE_FRAMES)
 
 
-class SendOnly(Floods):
+class SendOnlyClients(Floods):
     """Clients that send and never read."""
 
     cells = (

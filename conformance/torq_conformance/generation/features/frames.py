@@ -61,7 +61,7 @@ class ZeroChecksums(ProgramMachine):
         super().ensure()
 
 
-class Rush(ProgramMachine):
+class ConcurrentWrites(ProgramMachine):
     """Writes that do not wait for each other, from several clients."""
 
     cells = ("writes at once",)
@@ -78,7 +78,7 @@ class Rush(ProgramMachine):
         super().ensure()
 
 
-class Batches(ProgramMachine):
+class CoalescedFrames(ProgramMachine):
     """Several frames in one write, up to several read buffers of them."""
 
     cells = ("coalesced writes",)
@@ -113,7 +113,7 @@ class Batches(ProgramMachine):
         super().ensure()
 
 
-class Cuts(ProgramMachine):
+class SplitWrites(ProgramMachine):
     """Frames cut anywhere over several writes."""
 
     cells = ("cut writes",)
@@ -175,7 +175,7 @@ class UnusualHeaders(ProgramMachine):
             self.write(Write(conn, (frame,)))
 
 
-class HeaderOnly(ProgramMachine):
+class HeaderOnlyFrames(ProgramMachine):
     """Frames of 32 bytes."""
 
     cells = ("header-only frames",)
@@ -191,7 +191,7 @@ class HeaderOnly(ProgramMachine):
         super().ensure()
 
 
-class BigFrames(ProgramMachine):
+class LargeFrames(ProgramMachine):
     """Frames around and above a read buffer, up to the maximum."""
 
     cells = ("frames above 64 KiB",)
@@ -220,7 +220,7 @@ class BigFrames(ProgramMachine):
         super().ensure()
 
 
-class TinyBuffers(ProgramMachine):
+class SmallSendBuffers(ProgramMachine):
     """Clients whose send buffer is as small as the kernel allows, or a little larger: large frames come in pieces."""
 
     cells = ("tiny buffers",)

@@ -47,7 +47,7 @@ def _large(rules: Rules) -> Frame:
     return sized(rules, max(64, min(rules.max_message_size, rules.queue_bytes // 8)))
 
 
-def overflows_in_bytes(rules: Rules) -> tuple[Program, ...]:
+def byte_bound_overflow(rules: Rules) -> tuple[Program, ...]:
     """A queue that overflows of a few large frames (ISO-2, ISO-3)."""
     large = _large(rules)
     count = _bytes_beyond(rules) // large.size
@@ -56,18 +56,18 @@ def overflows_in_bytes(rules: Rules) -> tuple[Program, ...]:
     return (_program(rules, Flood(0, large, count + 3)),)
 
 
-def overflows_for_long(rules: Rules) -> tuple[Program, ...]:
+def sustained_overflow(rules: Rules) -> tuple[Program, ...]:
     """The same, its client not reading for as long as the profile says, unless it may be closed anyhow (ISO-3)."""
     if rules.overflow != "drop_oldest":
-        return overflows_in_bytes(rules)
+        return byte_bound_overflow(rules)
     idle = Idle(round(rules.idle_seconds * 1000))
     return tuple(
         Program(program.domain, (*program.steps[:-2], idle, *program.steps[-2:]))
-        for program in overflows_in_bytes(rules)
+        for program in byte_bound_overflow(rules)
     )
 
 
-def more_than_a_queue_holds(rules: Rules) -> tuple[Program, ...]:
+def stream_beyond_queue_bound(rules: Rules) -> tuple[Program, ...]:
     """More bytes than a queue holds, to clients that read all: nothing is missing (FWD-7).
 
     Large frames go into a socket in parts: books that drift with each part end in a queue that is full for ever.
@@ -84,7 +84,7 @@ def _below_the_bounds(rules: Rules, frame: Frame) -> Flood:
     return Flood(0, frame, max(1, min(rules.queue_frames * 8 // 10, rules.queue_bytes * 8 // 10 // frame.size)))
 
 
-def fills_to_the_brim(rules: Rules) -> tuple[Program, ...]:
+def queue_filled_to_bound(rules: Rules) -> tuple[Program, ...]:
     """A queue that is filled to just below its bounds, in frames, again after an overflow, and twice in bytes (ISO-5).
 
     Large frames go into a socket in parts: books that drift with each part let the second filling overflow.
@@ -103,7 +103,7 @@ def fills_to_the_brim(rules: Rules) -> tuple[Program, ...]:
     return tuple(programs)
 
 
-def overflows_twice(rules: Rules) -> tuple[Program, ...]:
+def repeated_overflow(rules: Rules) -> tuple[Program, ...]:
     """A queue that overflows while a large frame is partly sent, is emptied, and does so again (ISO-4)."""
     small, large = own(rules, 200), own(rules, 60_000)
     count = rules.queue_frames + rules.socket_bytes // small.size + 500

@@ -37,7 +37,7 @@ class Refusals(ProgramMachine):
             send()
 
 
-class Foreign(Refusals):
+class ForeignDomains(Refusals):
     """Frames of other domains among the relay's own, in one write and in several."""
 
     cells = ("foreign domains",)
@@ -93,7 +93,7 @@ class ForeignTypes(Refusals):
         super().ensure()
 
 
-class EdgeTypes(ProgramMachine):
+class BoundaryTypes(ProgramMachine):
     """The types on both sides of every edge between ranges."""
 
     @rule(
@@ -114,7 +114,7 @@ class EdgeTypes(ProgramMachine):
             self.write(Write(conn, (Frame(self.promise.number, (Tlv(255, 8, extended=True),)),)))
 
 
-class Checksums(Refusals):
+class WrongChecksums(Refusals):
     """Wrong checksums, alone and between right ones."""
 
     cells = ("wrong checksums",)
@@ -149,7 +149,7 @@ class Checksums(Refusals):
         super().ensure()
 
 
-class Malformed(Refusals):
+class MalformedTlvs(Refusals):
     """Payloads that are no sequence of TLVs."""
 
     cells = ("malformed payloads",)
@@ -185,7 +185,7 @@ class Malformed(Refusals):
         super().ensure()
 
 
-class Strictness(Refusals):
+class StrictFieldFaults(Refusals):
     """What only the security level refuses: version, source, sizes of fixed-size types."""
 
     @rule(pick=PICK, version=st.sampled_from((1, 0, 2, 255)), source=st.sampled_from((None, 0, 6, 19, 83, 255)))
@@ -219,12 +219,12 @@ class Strictness(Refusals):
         super().ensure()
 
 
-def too_large_claims(rules: Rules) -> tuple[int, ...]:
+def oversize_claims(rules: Rules) -> tuple[int, ...]:
     """Sizes of payloads that no relay takes: by one byte, and where counting in 31 or 32 bits wraps around."""
     return (rules.max_message_size - 31, 2**30, 2**31 - 32, 2**31, 2**32 - HEADER_SIZE, 2**32 - 1)
 
 
-def without_magic(rules: Rules, tlv_type: int) -> tuple[Raw, ...]:
+def bytes_without_magic(rules: Rules, tlv_type: int) -> tuple[Raw, ...]:
     """Bytes that cannot begin a frame; the last four would be one but for a byte of the magic."""
     frame = encode_frame(Frame(rules.number, (Tlv(tlv_type, 8),)), conn=0, number=0, sequence=0)
     return (
@@ -242,9 +242,9 @@ def _with_wrong_magic(frame: bytes, place: int) -> bytes:
 
 def garbage(rules: Rules, tlv_type: int) -> tuple[Item, ...]:
     """Bytes that cannot begin a frame, and headers that announce too much."""
-    claims = too_large_claims(rules)
+    claims = oversize_claims(rules)
     return (
-        *without_magic(rules, tlv_type),
+        *bytes_without_magic(rules, tlv_type),
         *(Frame(rules.number, (Tlv(tlv_type, 8),), claim=claim) for claim in claims),
     )
 
@@ -277,7 +277,7 @@ class Garbage(ProgramMachine):
         super().ensure()
 
 
-class Hostility(ProgramMachine):
+class HostileBytes(ProgramMachine):
     """Whatever a broken or malicious client might write, and then stay or go."""
 
     cells = ("garbage",)

@@ -13,7 +13,7 @@ from ...model.legality import FIXED_SIZES
 from ...model.profile import Rules
 from ...model.program import Connect, Finish, Flood, Frame, Item, Program, Raw, Step, Tlv, Write
 from ...model.wire import tlv
-from .refused import FOREIGN_TYPES, garbage, too_large_claims
+from .refused import FOREIGN_TYPES, garbage, oversize_claims
 from .tables import ABOVE_A_READ, TLV_COUNTS, TOGETHER, empty_tlvs, free_type, own, programs_of, sized
 
 HOSTILE = 6
@@ -65,7 +65,7 @@ def _left_within(rules: Rules, wrong: Frame) -> Program:
     return Program(rules.domain, (*steps, Write(0, (own(rules),))))
 
 
-def every_domain(rules: Rules) -> tuple[Program, ...]:
+def foreign_domain_values(rules: Rules) -> tuple[Program, ...]:
     """Every other domain (DOM-1)."""
 
     def spoil(frame: Frame, domain: int = rules.number % 3 + 1) -> Frame:
@@ -75,7 +75,7 @@ def every_domain(rules: Rules) -> tuple[Program, ...]:
     return _refused(rules, [spoil(own(rules), number) for number in others], spoil)
 
 
-def every_type(rules: Rules) -> tuple[Program, ...]:
+def tlv_type_values(rules: Rules) -> tuple[Program, ...]:
     """Every TLV type in both forms (DOM-4)."""
     frames = [
         Frame(rules.number, (Tlv(number, FIXED_SIZES.get(number, 8), extended),))
@@ -85,8 +85,8 @@ def every_type(rules: Rules) -> tuple[Program, ...]:
     return programs_of(rules, (Write(0, (frame,)) for frame in frames))
 
 
-def foreign_types(rules: Rules) -> tuple[Program, ...]:
-    """Foreign types behind own ones (DOM-2)."""
+def foreign_type_values(rules: Rules) -> tuple[Program, ...]:
+    """Types of another domain behind the relay's own (DOM-2)."""
 
     def spoil(frame: Frame, number: int = 100) -> Frame:
         return msgspec.structs.replace(frame, tlvs=(*frame.tlvs, Tlv(number, 8)))
@@ -94,8 +94,8 @@ def foreign_types(rules: Rules) -> tuple[Program, ...]:
     return _refused(rules, [spoil(own(rules), number) for number in FOREIGN_TYPES if number not in rules.types], spoil)
 
 
-def every_wrong_bit(rules: Rules) -> tuple[Program, ...]:
-    """Checksums with one wrong bit, every one; and one that was right for a frame known, not for this (VAL-1)."""
+def single_bit_checksum_errors(rules: Rules) -> tuple[Program, ...]:
+    """Checksums with each single bit wrong, and one that is right for an earlier frame only (VAL-1)."""
 
     def spoil(frame: Frame, bit: int = 31) -> Frame:
         return msgspec.structs.replace(frame, checksum="one-bit", bit=bit)
@@ -106,7 +106,7 @@ def every_wrong_bit(rules: Rules) -> tuple[Program, ...]:
     return (*_refused(rules, [spoil(own(rules), bit) for bit in range(32)], spoil), known)
 
 
-def every_reserved_byte(rules: Rules) -> tuple[Program, ...]:
+def extended_reserved_values(rules: Rules) -> tuple[Program, ...]:
     """Every wrong value of the reserved byte in an extended TLV (VAL-3)."""
     free = free_type(rules)
 
@@ -116,7 +116,7 @@ def every_reserved_byte(rules: Rules) -> tuple[Program, ...]:
     return _refused(rules, [spoil(own(rules), value) for value in range(1, 256)], spoil)
 
 
-def every_strange_field(rules: Rules) -> tuple[Program, ...]:
+def strict_field_values(rules: Rules) -> tuple[Program, ...]:
     """Every version and source, and every size about that of each fixed-size type (VAL-4)."""
 
     def spoil(frame: Frame) -> Frame:
@@ -134,7 +134,7 @@ def every_strange_field(rules: Rules) -> tuple[Program, ...]:
     return _refused(rules, strange, spoil)
 
 
-def garbage_of_many(rules: Rules) -> tuple[Program, ...]:
+def garbage_from_many_clients(rules: Rules) -> tuple[Program, ...]:
     """Garbage of several clients at once, and a frame behind it: what each costs the relay adds up (VAL-6)."""
     most = min(HOSTILE, rules.max_connections - 3) if rules.max_connections else HOSTILE  # sender, receiver, witness
     hostile = range(2, 2 + max(1, most))
@@ -143,7 +143,7 @@ def garbage_of_many(rules: Rules) -> tuple[Program, ...]:
     return (Program(rules.domain, (*joins, *writes, Write(0, (own(rules),)))),)
 
 
-def every_cut_around_garbage(rules: Rules) -> tuple[Program, ...]:
+def garbage_split_at_every_byte(rules: Rules) -> tuple[Program, ...]:
     """A frame, bytes that begin none, and a frame, cut at every byte; each from a client of its own (VAL-5).
 
     And all other garbage, at once and behind a frame; headers of every kind of foreign domain that announce too much:
@@ -151,7 +151,7 @@ def every_cut_around_garbage(rules: Rules) -> tuple[Program, ...]:
     """
     good = own(rules, 6)
     writes: list[tuple[tuple[Item, ...], int]] = []
-    too_large = Frame(rules.number, (Tlv(free_type(rules), 8),), claim=too_large_claims(rules)[0])
+    too_large = Frame(rules.number, (Tlv(free_type(rules), 8),), claim=oversize_claims(rules)[0])
     for item in (Raw(b"no frame".hex()), too_large):
         items: tuple[Item, ...] = (good, item, good)
         writes += ((items, cut) for cut in range(sum(each.size for each in items)))

@@ -110,7 +110,7 @@ def silences_ms(rules: Rules) -> list[int]:
     return silences[::-1]
 
 
-def silence_and_speech(rules: Rules) -> tuple[Program, ...]:
+def idle_then_send(rules: Rules) -> tuple[Program, ...]:
     """Clients that are silent for more than a second, before or after they speak, and one that hardly ends (CONN-3)."""
     one, other, third = (Write(conn, (own(rules),)) for conn in range(3))
     silences: list[tuple[Step, ...]] = [
@@ -126,7 +126,7 @@ def long_stream(rules: Rules) -> tuple[Program, ...]:
     return (Program(rules.domain, (Connect(0), Connect(1), *writes)),)
 
 
-def every_header(rules: Rules) -> tuple[Program, ...]:
+def header_field_values(rules: Rules) -> tuple[Program, ...]:
     """Every value of the flags, and the edges of sequence and timestamp, each twice and of two clients (FWD-3)."""
     frame = msgspec.structs.replace
     one = own(rules)
@@ -137,7 +137,7 @@ def every_header(rules: Rules) -> tuple[Program, ...]:
     return programs_of(rules, (*flags, *sequences, *times, *sources))
 
 
-def repeats(rules: Rules) -> tuple[Program, ...]:
+def identical_frames(rules: Rules) -> tuple[Program, ...]:
     """Frames that are equal byte for byte, each of which is forwarded: a relay remembers none (FWD-2).
 
     Those of two senders too, where senders get their own back: elsewhere theirs could not be told from the others'.
@@ -158,25 +158,25 @@ def _ends(rules: Rules, before: Iterable[Frame], last: Iterable[Frame]) -> tuple
     )
 
 
-def every_end(rules: Rules) -> tuple[Program, ...]:
+def last_frame_kinds(rules: Rules) -> tuple[Program, ...]:
     """A small or a larger frame as the last (FWD-1)."""
     kinds = (own(rules), own(rules, 5_000))
     return _ends(rules, kinds, kinds)
 
 
-def header_only_ends(rules: Rules) -> tuple[Program, ...]:
+def header_only_last(rules: Rules) -> tuple[Program, ...]:
     """A header-only frame as the last, or the last but one (FWD-6)."""
     header_only = Frame(rules.number)
     kinds = (own(rules), own(rules, 5_000))
     return (*_ends(rules, (header_only, *kinds), (header_only,)), *_ends(rules, (header_only,), kinds))
 
 
-def whatever_is_valid(rules: Rules) -> tuple[Program, ...]:
-    """Every header, repeats, and every end (FWD-1)."""
-    return (*every_header(rules), *repeats(rules), *every_end(rules))
+def valid_frame_edges(rules: Rules) -> tuple[Program, ...]:
+    """Header field values, identical frames, and each kind of last frame (FWD-1)."""
+    return (*header_field_values(rules), *identical_frames(rules), *last_frame_kinds(rules))
 
 
-def every_size(rules: Rules) -> tuple[Program, ...]:
+def frame_sizes(rules: Rules) -> tuple[Program, ...]:
     """Frames of every size up to 4 kB, about every size of a buffer, the largest, and large ones in pieces (FWD-7)."""
     about = {size + off + header for size in BUFFER_SIZES for off in (-1, 0, 1) for header in (0, 32)}
     sizes = [*SMALL_FRAME_SIZES, *sorted(size for size in about if 600 < size <= rules.max_message_size)]
@@ -197,14 +197,14 @@ def every_size(rules: Rules) -> tuple[Program, ...]:
     )
 
 
-def every_count(rules: Rules) -> tuple[Program, ...]:
+def tlv_counts(rules: Rules) -> tuple[Program, ...]:
     """Frames with many TLVs, each alone: in fewer TLVs, as large, only some of them may be lost (FWD-8)."""
     frames = (Frame(rules.number, empty_tlvs(rules, count)) for count in (*TLV_COUNTS, *HUGE_TLV_COUNTS))
     fitting = (frame for frame in frames if frame.size <= rules.max_message_size)
     return tuple(Program(rules.domain, (Connect(0), Connect(1), Write(0, (frame,)))) for frame in fitting)
 
 
-def every_cut(rules: Rules) -> tuple[Program, ...]:
+def split_at_every_byte(rules: Rules) -> tuple[Program, ...]:
     """A frame for every byte that it can be cut at; one with frames in its payload, cut where they begin (FRAME-1).
 
     And one that no read holds, cut within its header and behind it.
@@ -225,7 +225,7 @@ def every_cut(rules: Rules) -> tuple[Program, ...]:
     )
 
 
-def every_full_read(rules: Rules) -> tuple[Program, ...]:
+def reads_filled_exactly(rules: Rules) -> tuple[Program, ...]:
     """Frames that end where a buffer is full, and nothing behind them; very many header-only ones (FRAME-2)."""
     many = Write(0, (Frame(rules.number),) * min(HEADERS, rules.queue_frames))
     read = Write(0, (Frame(rules.number),) * min(HEADERS_OF_A_READ, rules.queue_frames), settle=False)
@@ -247,7 +247,7 @@ def every_full_read(rules: Rules) -> tuple[Program, ...]:
     return (*full, *(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in together))
 
 
-def all_within_a_frame(rules: Rules) -> tuple[Program, ...]:
+def concurrent_partial_frames(rules: Rules) -> tuple[Program, ...]:
     """Five clients that are all within a frame while one more joins, and end it in another order (FRAME-3).
 
     In frames that one read holds, and in those that none does.
@@ -270,7 +270,7 @@ def all_within_a_frame(rules: Rules) -> tuple[Program, ...]:
     )
 
 
-def large_before_small(rules: Rules) -> tuple[Program, ...]:
+def large_then_small_frames(rules: Rules) -> tuple[Program, ...]:
     """Frames that no read holds, with small ones close behind them (ORD-1)."""
     large, small = sized(rules, min(ABOVE_A_READ, rules.max_message_size)), own(rules)
     together = Write(0, (large, small, large, small))

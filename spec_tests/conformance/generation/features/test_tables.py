@@ -81,28 +81,30 @@ def test_a_table_overflows_no_queue(name: str) -> None:
 
 
 def test_dom_1_every_domain_is_in_its_table() -> None:
-    assert {frame.domain for frame in sent_frames(*f.every_domain(rules_of("execution")))} == set(range(256))
+    assert {frame.domain for frame in sent_frames(*f.foreign_domain_values(rules_of("execution")))} == set(range(256))
 
 
 def test_dom_4_every_type_is_in_its_table_in_both_forms() -> None:
-    seen = {(tlv.type, tlv.extended) for frame in sent_frames(*f.every_type(rules_of("signal"))) for tlv in frame.tlvs}
+    seen = {
+        (tlv.type, tlv.extended) for frame in sent_frames(*f.tlv_type_values(rules_of("signal"))) for tlv in frame.tlvs
+    }
     assert seen == {(number, extended) for number in range(256) for extended in (False, True)}
 
 
 def test_fwd_3_every_value_of_the_flags_and_edges_of_sequences_are_in_its_table() -> None:
-    table = sent_frames(*f.every_header(rules_of("signal")))
+    table = sent_frames(*f.header_field_values(rules_of("signal")))
     assert {frame.flags for frame in table} == set(range(256))
     assert {frame.sequence for frame in table} == {None, *SEQUENCES}
 
 
 def test_val_1_every_bit_of_a_checksum_is_wrong_in_its_table() -> None:
-    programs = f.every_wrong_bit(rules_of("signal"))
+    programs = f.single_bit_checksum_errors(rules_of("signal"))
     assert {frame.bit for frame in sent_frames(*programs) if frame.checksum == "one-bit"} == set(range(32))
 
 
 def test_val_4_every_version_source_and_size_about_a_fixed_one_is_in_its_table() -> None:
     rules = rules_of("execution")
-    programs = f.every_strange_field(rules)
+    programs = f.strict_field_values(rules)
     assert {frame.version for frame in sent_frames(*programs)} == set(range(256))
     assert {frame.source for frame in sent_frames(*programs)} == {None, *range(256)}
     fates = [fate for program in programs for fate, _ in fates_of(program, rules).values()]
@@ -110,20 +112,22 @@ def test_val_4_every_version_source_and_size_about_a_fixed_one_is_in_its_table()
 
 
 def test_fwd_7_about_every_size_of_a_buffer_a_frame_is_in_its_table() -> None:
-    sizes = {frame.size for frame in sent_frames(*f.every_size(rules_of("signal")))}
+    sizes = {frame.size for frame in sent_frames(*f.frame_sizes(rules_of("signal")))}
     assert {34, 301, 4_095, 4_096, 4_097, 65_536, 65_568, 131_072, 1_048_575, 1_048_576} <= sizes
     assert max(sizes) == 1_048_576
 
 
 def test_val_5_headers_of_other_domains_that_announce_too_much_are_in_its_table() -> None:
     rules = rules_of("signal")
-    too_large = [frame for frame in sent_frames(*f.every_cut_around_garbage(rules)) if (frame.claim or 0) > 1_000_000]
+    too_large = [
+        frame for frame in sent_frames(*f.garbage_split_at_every_byte(rules)) if (frame.claim or 0) > 1_000_000
+    ]
     assert {frame.domain for frame in too_large} == {0, 1, 2, 3, 255}
 
 
 def test_val_5_what_is_a_frame_but_for_one_byte_of_its_magic_is_in_its_table() -> None:
     wrong_at = set[int]()
-    for data in raw_bytes(*f.every_cut_around_garbage(rules_of("signal"))):
+    for data in raw_bytes(*f.garbage_split_at_every_byte(rules_of("signal"))):
         places = [place for place in range(4) if data[place] != MAGIC_BYTES[place]]
         if len(places) == 1 and is_one_frame(MAGIC_BYTES + data[4:]) and has_its_checksum(data):
             wrong_at.update(places)
@@ -145,7 +149,7 @@ def has_its_checksum(data: bytes) -> bool:
 
 
 def test_conn_3_each_silence_is_of_one_that_never_spoke_and_of_one_that_did() -> None:
-    *silences, _ = f.silence_and_speech(rules_of("signal"))
+    *silences, _ = f.idle_then_send(rules_of("signal"))
     for program in silences:
         kinds = [(type(step), getattr(step, "conn", None)) for step in program.steps]
         idle = kinds.index((Idle, None))
@@ -158,7 +162,7 @@ def test_conn_3_each_silence_is_of_one_that_never_spoke_and_of_one_that_did() ->
 @given(seconds=st.floats(1, 3600))
 def test_conn_3_silences_grow_up_to_that_of_the_profile(seconds: float) -> None:
     rules = msgspec.structs.replace(rules_of("signal"), idle_seconds=seconds)
-    programs = f.silence_and_speech(rules)
+    programs = f.idle_then_send(rules)
     silences = [step.milliseconds for program in programs for step in program.steps if isinstance(step, Idle)]
     assert silences[0] <= 1_150
     assert silences[-1] == round(seconds * 1000)
@@ -186,14 +190,14 @@ def test_iso_3_who_closes_a_consumer_that_does_not_read_for_long_is_found_by_its
 
 
 def test_iso_3_a_queue_that_is_too_large_to_fill_is_not_filled() -> None:
-    assert f.overflows_in_bytes(msgspec.structs.replace(rules_of("signal"), queue_bytes=1 << 40)) == ()
+    assert f.byte_bound_overflow(msgspec.structs.replace(rules_of("signal"), queue_bytes=1 << 40)) == ()
 
 
 def test_fwd_2_equal_frames_accuse_no_relay_that_gives_senders_nothing_back() -> None:
     rules = msgspec.structs.replace(rules_of("signal"), echo=False)
     with relay(specimen("correct", "signal", "--no-echo")) as target:
         executor = Executor(target, rules)
-        for program in f.repeats(rules):
+        for program in f.identical_frames(rules):
             history = executor.play(program)
             assert SCENARIOS["FWD-1"].judge(history, rules) == []
             assert SCENARIOS["FWD-4"].judge(history, rules) == []
@@ -202,5 +206,5 @@ def test_fwd_2_equal_frames_accuse_no_relay_that_gives_senders_nothing_back() ->
 @pytest.mark.parametrize("limit", [4, 8, 13, 1_000])
 def test_conn_5_large_frames_are_for_no_more_clients_than_may_connect(limit: int) -> None:
     rules = msgspec.structs.replace(rules_of("signal"), max_connections=limit)
-    connected = [sum(isinstance(step, Connect) for step in program.steps) for program in f.every_size(rules)]
+    connected = [sum(isinstance(step, Connect) for step in program.steps) for program in f.frame_sizes(rules)]
     assert max(connected) == min(12, limit - 1)
