@@ -21,6 +21,8 @@ from typing import Never
 
 import click
 
+from torq_protocol.build_info import build_info
+
 from .errors import ConformanceError, OutputError
 from .exits import Exit
 from .interruption import Terminated, install
@@ -83,7 +85,7 @@ def _unknown_command(name: str, ctx: click.Context) -> Never:
 
 
 @click.group(cls=CommandFolder, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="torq", prog_name="torq-conformance")
+@click.version_option(str(build_info()), prog_name="torq-conformance", message="%(prog)s: %(version)s")
 def cli() -> None:
     """Judge any relay of the Torq platform, in any language, by its requirements.
 

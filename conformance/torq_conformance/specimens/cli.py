@@ -116,7 +116,7 @@ class _PrintVersion(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        print(f"torq-specimen {version('torq')}")
+        print(f"torq-specimen: torq {version('torq')}")
         parser.exit(0)
 
 

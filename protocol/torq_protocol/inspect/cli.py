@@ -220,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("place", metavar="SOURCE", nargs="?", default="-", help="what to read (default: -)")
-    parser.add_argument("--version", action="version", version=str(build_info()))
+    parser.add_argument("--version", action="version", version=f"torq-inspect: {build_info()}")
     show = parser.add_argument_group("what is shown")
     show.add_argument("-v", "--verbose", action="store_true", help="all fields of each message")
     show.add_argument("--json", action="store_true", help="one JSON object a line")
