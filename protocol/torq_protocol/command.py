@@ -20,7 +20,7 @@ COMMANDS: Final = {
 
 
 def main() -> None:
-    """Entry point: ``torq --version`` prints the version and whether the library runs compiled; ``torq`` the commands."""
+    """Entry point: ``torq --version`` says what is installed and how it runs, ``torq`` which commands there are."""
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {name:<{width}}  {purpose}" for name, purpose in COMMANDS.items())
     parser = argparse.ArgumentParser(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import click
 
 from ..checks import CHECKS, EXTRA_CHECKS, Check
+from ..generation.fixed_programs import fixed_programs
 from ..judging.scenarios import SCENARIOS, UNJUDGED, Scenario
 from ..model.profile import load_profile
 from ..model.requirements import ORIGINALS, Original, Requirement, select
@@ -52,6 +53,8 @@ def _explain(requirement: Requirement) -> None:
         )
         _paragraph("tested", f"not by the suite: {reason}")
     if scenario is not None:
+        for index, each in enumerate(fixed_programs(requirement.id)):
+            _paragraph("" if index else "first", each.title)
         for title, text in _how(scenario):
             _paragraph(title, text)
     for index, line in enumerate(_originals(requirement)):

@@ -23,6 +23,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from ..errors import CutShortError, TargetError
 from ..generation.cells import features_of
+from ..generation.fixed_programs import fixed_programs
 from ..generation.minimise import simpler_programs
 from ..model.history import History
 from ..model.program import Program
@@ -85,8 +86,9 @@ class Search:
         started = time.monotonic()
         stopped = ""
         try:
-            first = self._scenario.first(self._rules) if self._scenario.first else ()
-            for program in (*self._plan.remembered.get(self._requirement.id, ()), *first):
+            fixed = (each.program(self._rules) for each in fixed_programs(self._requirement.id))
+            tables = self._scenario.first(self._rules) if self._scenario.first else ()
+            for program in (*self._plan.remembered.get(self._requirement.id, ()), *fixed, *tables):
                 self._candidate(program)
             self._generate()
         except _Found:
