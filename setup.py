@@ -11,9 +11,13 @@ import os
 import shutil
 import sys
 import sysconfig
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+
+sys.path.insert(0, str(Path(__file__).parent))  # a build does not look beside setup.py by itself
+from compiled_docstrings import write_documented_copies
 
 # Modules of one group call each other as C functions; calls from one group to another go through Python objects.
 COMPILED_GROUPS = {
@@ -42,12 +46,24 @@ class OptionalBuildExt(build_ext):
 
     def run(self) -> None:
         try:
+            _document(self.extensions)
             super().run()
         except Exception as error:
             if _wanted() == "yes":
                 raise
             print(f"torq: compilation failed ({error}); installing interpreted modules", file=sys.stderr)
             self.extensions = []
+
+
+def _document(extensions: list[Extension]) -> None:
+    """Have the copies compiled that have the docstrings of the sources."""
+    sources = [source for group in COMPILED_GROUPS.values() for source in group]
+    c_files = [source for extension in extensions for source in extension.sources]
+    copies, left_out = write_documented_copies(c_files, sources)
+    for extension in extensions:
+        extension.sources = [copies.get(source, source) for source in extension.sources]
+    if left_out:
+        print(f"torq: no place in mypyc's code for the docstrings of {', '.join(left_out)}", file=sys.stderr)
 
 
 def _wanted() -> str:
