@@ -11,13 +11,18 @@ import os
 import shutil
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.editable_wheel import EditableStrategy, editable_wheel
 
 sys.path.insert(0, str(Path(__file__).parent))  # a build does not look beside setup.py by itself
 from compiled_docstrings import write_documented_copies
+
+with (Path(__file__).parent / "pyproject.toml").open("rb") as _project:
+    PACKAGE_FOLDERS: list[str] = tomllib.load(_project)["tool"]["setuptools"]["packages"]["find"]["where"]
 
 # Modules of one group call each other as C functions; calls from one group to another go through Python objects.
 COMPILED_GROUPS = {
@@ -46,13 +51,28 @@ class OptionalBuildExt(build_ext):
 
     def run(self) -> None:
         try:
-            _document(self.extensions)
+            if self.extensions:
+                _document(self.extensions)
             super().run()
         except Exception as error:
             if _wanted() == "yes":
                 raise
             print(f"torq: compilation failed ({error}); installing interpreted modules", file=sys.stderr)
             self.extensions = []
+
+
+class EditableWheel(editable_wheel):
+    """Names the folders of the packages in a ``.pth`` file: type checkers and editors read that, and no import hook.
+
+    setuptools does so for one folder, and writes an import hook for several.
+    """
+
+    def _select_strategy(self, name: str, tag: str, build_lib: str) -> EditableStrategy:
+        try:
+            from setuptools.command.editable_wheel import _StaticPth
+        except ImportError:  # a setuptools of another make: Torq runs, though checkers do not find its types
+            return super()._select_strategy(name, tag, build_lib)
+        return _StaticPth(self.distribution, name, [Path(folder) for folder in PACKAGE_FOLDERS])
 
 
 def _document(extensions: list[Extension]) -> None:
@@ -96,4 +116,4 @@ def _extensions() -> list[Extension]:
     return extensions
 
 
-setup(ext_modules=_extensions(), cmdclass={"build_ext": OptionalBuildExt})
+setup(ext_modules=_extensions(), cmdclass={"build_ext": OptionalBuildExt, "editable_wheel": EditableWheel})

@@ -1,14 +1,16 @@
-"""Wheels, as a user gets them: built, installed in an empty virtual environment, judged by their own suite.
+"""Installations as users make them, in an empty virtual environment: judged by their own suite, read by type checkers.
 
 They are compiled without optimising, which takes half the time: what optimised modules do, every other test shows.
 """
 
 from __future__ import annotations
 
+import doctest
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,12 +46,15 @@ def _source_tree(folder: Path) -> Path:
     return folder
 
 
-def _built(tree: Path, folder: Path, **environment: str) -> Path:
-    """A wheel by the standard interface of builds (PEP 517), which pip and build use too."""
-    building = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
-    _run(sys.executable, "-c", building, folder, cwd=tree, **environment)
-    (wheel,) = folder.glob("torq-*.whl")
-    return wheel
+def _built(tree: Path, folder: Path, kind: str = "wheel", **environment: str) -> Path:
+    """A wheel (or ``editable``, or ``sdist``) by the standard interface of builds (PEP 517), which pip uses too."""
+    building = f"import sys; from setuptools.build_meta import build_{kind} as build; print(build(sys.argv[1]))"
+    return folder / _run(sys.executable, "-c", building, folder, cwd=tree, **environment).split()[-1]
+
+
+def _install(programs: Path, wheel: Path) -> None:
+    wanted = f"torq[relay,conformance] @ file://{wheel}"
+    _pip(programs, "install", "-q", "--no-compile", "-c", ROOT / "constraints.txt", wanted)
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +88,82 @@ def test_wheel_runs_the_demo_from_an_environment_without_sources(
 ) -> None:
     wheel = _built(_source_tree(tmp_path / "tree"), tmp_path, TORQ_COMPILE=compile_, MYPYC_OPT_LEVEL="0")
     assert ("py3-none-any" in wheel.name) == (compile_ == "no")
-    wanted = f"torq[relay,conformance] @ file://{wheel}"
-    _pip(programs, "install", "-q", "--no-compile", "-c", ROOT / "constraints.txt", wanted)
+    _install(programs, wheel)
+    _check_types(programs, tmp_path, "mypy")
     assert runs in _run(programs / "signal_relay", "--version")
     judged = _run(
         programs / "torq-conformance", "--domain", "signal", "--section", "FRAME-1,DOM-1,VAL-1",
         "--max-examples", "10", "--failures", tmp_path / "failures",
     )  # fmt: skip
     assert "3 PASS" in judged
+
+
+def test_a_wheel_made_of_the_source_archive_has_all_files_of_the_packages_and_no_other(
+    tmp_path: Path,
+) -> None:
+    tree = _source_tree(tmp_path / "tree")
+    archive = _built(tree, tmp_path, "sdist", TORQ_COMPILE="no")
+    shutil.unpack_archive(archive, tmp_path)
+    wheel = _built(tmp_path / archive.name.removesuffix(".tar.gz"), tmp_path, TORQ_COMPILE="no")
+    tracked = {path.relative_to(tree).parts for path in tree.glob("*/torq_*/**/*") if path.is_file()}
+    assert {Path(name).parts for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name} == {
+        parts[1:] for parts in tracked
+    }
+
+
+CHECKERS = {
+    "mypy": (sys.executable, "-m", "mypy", "--strict", "--python-executable"),
+    "pyright": ("pyright", "--pythonpath"),
+}
+"""Type checkers without settings; what follows is the interpreter of an environment."""
+
+TYPED_PROGRAM = """# pyright: strict
+from typing import assert_type
+
+from torq_protocol import FrameDecoder, Message, Tlv, parse_message
+from torq_protocol.client import BlockingRelay, Relay, connect, connect_blocking
+
+
+def read(data: bytes) -> None:
+    assert_type(parse_message(data), Message)
+    assert_type(parse_message(data).tlvs, tuple[Tlv, ...])
+    assert_type([message for message in FrameDecoder().feed(data)], list[Message])
+    assert_type(connect_blocking("/tmp/signal.sock"), BlockingRelay)
+
+
+async def receive() -> None:
+    async with await connect("/tmp/signal.sock") as relay:
+        assert_type(relay, Relay)
+        assert_type(await relay.receive(), Message)
+"""
+
+
+def _check_types(programs: Path, folder: Path, checker: str) -> None:
+    """A strict program, and the guide to clients, whose examples have no annotations, as authors' editors see them."""
+    examples = doctest.DocTestParser().get_examples((ROOT / "docs/client.md").read_text("utf-8"))
+    guide = "# mypy: allow-untyped-defs, allow-untyped-calls\n" + "".join(example.source for example in examples)
+    for name, text in (("typed_program.py", TYPED_PROGRAM), ("guide.py", guide)):
+        (folder / name).write_text(text, "utf-8")
+    _run(*CHECKERS[checker], programs / "python", "typed_program.py", "guide.py", cwd=folder)
+
+
+@pytest.mark.parametrize(
+    "checker",
+    [
+        "mypy",
+        pytest.param(
+            "pyright",
+            marks=pytest.mark.skipif(
+                shutil.which("pyright") is None, reason="no pyright on the PATH: npm install --global pyright"
+            ),
+        ),
+    ],
+)
+def test_checkers_without_settings_find_the_types_of_an_editable_installation(
+    programs: Path, tmp_path: Path, checker: str
+) -> None:
+    _install(programs, _built(_source_tree(tmp_path / "tree"), tmp_path, "editable", TORQ_COMPILE="no"))
+    _check_types(programs, tmp_path, checker)
 
 
 def test_without_a_compiler_the_install_falls_back_and_says_so(tmp_path: Path) -> None:
