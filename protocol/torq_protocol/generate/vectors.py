@@ -3,7 +3,8 @@
 Facts:
 - numbers of more than 32 bits are decimal strings, since many JSON readers keep 53 bits; the others are numbers;
 - bytes are lower-case hex; field names and order are the schema's, fillers left out;
-- all vectors come from the schema and follow from it alone, so the files change when the protocol does.
+- all vectors come from the schema and follow from it alone, so the files change when the protocol does;
+- each vector is one line: a search shows it whole, a difference is a line for each vector that changed.
 """
 
 from __future__ import annotations
@@ -39,15 +40,24 @@ def vector_files() -> dict[str, str]:
     """The files below docs/vectors, by path."""
     head: dict[str, Json] = {"$schema": "schema.json", "format": 1}
     return {
-        "vectors/messages.json": _text(head | {"kind": "messages", "vectors": list(_messages())}),
-        "vectors/malformed.json": _text(head | {"kind": "malformed", "vectors": malformed_vectors()}),
-        "vectors/values.json": _text(head | {"kind": "values", **_worked_values()}),
-        "vectors/schema.json": _text(VECTOR_SCHEMA),
+        "vectors/messages.json": _lines(head | {"kind": "messages", "vectors": list(_messages())}),
+        "vectors/malformed.json": _lines(head | {"kind": "malformed", "vectors": malformed_vectors()}),
+        "vectors/values.json": _lines(head | {"kind": "values", **_worked_values()}),
+        "vectors/schema.json": json.dumps(VECTOR_SCHEMA, indent=1, ensure_ascii=False) + "\n",
     }
 
 
-def _text(value: Json) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+def _lines(members: dict[str, Json]) -> str:
+    """An object as JSON: a line for each member, and one for each element of a member that is a list."""
+    written = []
+    for name, value in members.items():
+        elements = ",\n  ".join(map(_line, value)) if isinstance(value, list) else None
+        written.append(f" {_line(name)}: " + (_line(value) if elements is None else f"[\n  {elements}\n ]"))
+    return "{\n" + ",\n".join(written) + "\n}\n"
+
+
+def _line(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _messages() -> Iterator[Json]:

@@ -65,6 +65,13 @@ def test_files_follow_their_json_schema(name: str) -> None:
     assert errors == []
 
 
+@pytest.mark.parametrize("name", ["messages", "malformed"])
+def test_each_vector_is_one_line_that_a_search_shows_whole(name: str) -> None:
+    lines = (DOCS / "vectors" / f"{name}.json").read_text("utf-8").splitlines()
+    found = [json.loads(line.rstrip(",")) for line in lines if line.startswith("  {")]
+    assert found == STORED[name]["vectors"]
+
+
 def test_the_json_schema_refuses_what_is_no_vector() -> None:
     validator = Draft202012Validator(json.loads((DOCS / "vectors" / "schema.json").read_text()))
     damaged = json.loads((DOCS / "vectors" / "malformed.json").read_text())
