@@ -22,6 +22,18 @@ COMMANDS = (
 """Generators that are modules of the packages; each knows ``--check``."""
 PAGES = {"docs/traceability.md": traceability.page} | api_reference.pages()
 """Pages that are made here."""
+MOST_LINES = 500
+LONG_FILES = {
+    "api/payloads.md": "an entry for each payload class; the index and the anchors lead to them",
+    "grafana/torq-relay.json": "one dashboard is one file, which Grafana imports",
+    "kaitai/torq.ksy": "one format is one file, which the Kaitai compiler takes",
+    "matrix.json": "data of matrix.md, for programs",
+    "schemas/counterexample.schema.json": "a JSON Schema, for validators",
+    "schemas/report.schema.json": "a JSON Schema, for validators",
+    "spec/payloads.md": "every payload in one page that a search covers; the registry's links lead into it",
+    "traceability.md": "a line for each test, looked up by the requirement's id",
+}
+"""Files of docs/ that are longer than a reader can be asked to read, and why they are one file all the same."""
 
 
 def main() -> int:
@@ -37,7 +49,20 @@ def main() -> int:
     results += [_write(ROOT / name, make(ROOT), check=check) for name, make in PAGES.items()]
     if check and any(results):
         print("generated pages have drifted; run: make generate", file=sys.stderr)
-    return int(any(results))
+    long = too_long(ROOT / "docs")
+    for problem in long:
+        print(problem, file=sys.stderr)
+    return int(any(results) or bool(long))
+
+
+def too_long(docs: Path) -> list[str]:
+    """What is to be said of each file that is long without a reason."""
+    lines = {path: path.read_bytes().count(b"\n") for path in sorted(docs.rglob("*")) if path.is_file()}
+    return [
+        f"{path} has {count} lines, {MOST_LINES} at most: split it, or say why not in spec_tests/generated.py"
+        for path, count in lines.items()
+        if count > MOST_LINES and path.relative_to(docs).as_posix() not in LONG_FILES
+    ]
 
 
 def _write(path: Path, text: str, *, check: bool) -> int:

@@ -8,7 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from spec_tests import traceability
+from spec_tests import generated, traceability
 from torq_conformance.model.requirements import requirements
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +49,18 @@ def test_nothing_refers_to_a_place_outside_the_repository() -> None:
     for path in _tracked_text_files():
         found = outside.search(path.read_text("utf-8", errors="replace"))
         assert found is None or path == Path(__file__), f"{path.relative_to(ROOT)} names {found}"
+
+
+def test_every_long_file_of_the_docs_has_a_reason(tmp_path: Path) -> None:
+    assert generated.too_long(ROOT / "docs") == []
+    for name, lines in (
+        ("short.md", generated.MOST_LINES),
+        ("long.md", generated.MOST_LINES + 1),
+        ("matrix.json", 9999),
+    ):
+        (tmp_path / name).write_text("\n" * lines)
+    [problem] = generated.too_long(tmp_path)
+    assert problem.startswith(f"{tmp_path / 'long.md'} has 501 lines, 500 at most")
 
 
 def test_every_requirement_has_a_test_named_after_it() -> None:
