@@ -4,7 +4,9 @@ Facts:
 - pcapng is a run of blocks: type, length, body, length again, filled to 4 bytes; a section header says which byte
   order holds from there on, interface blocks say which link type their packets have. Unknown blocks are passed over;
 - pcap is one header, then records; four magic numbers say the byte order and the unit of time, which is not used here;
-- a packet may have been captured in part only: how much is missing is told with it.
+- a packet may have been captured in part only: how much is missing is told with it;
+- no library is used: dpkt (1.9.8, of 2022) reads the first interface of the first section, does not tell what is
+  missing of a packet and joins no TCP streams; scapy is a toolkit of its own, which loads its layers to read one file.
 """
 
 from __future__ import annotations

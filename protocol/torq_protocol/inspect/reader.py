@@ -89,7 +89,7 @@ class StreamReader:
         self._refused: list[Refusal] = []
         self._limit = max_message_size
         self._decoder = self._new_decoder()
-        self._window = b""
+        self._window = bytearray()  # grows and is forgotten in place: a large message may come in many small pieces
         self._window_offset = 0
         self._base = 0  # stream offset of the decoder's first byte
         self._seeking = False
@@ -123,7 +123,7 @@ class StreamReader:
         reason = f"{size} bytes are missing in the capture"
         yield self._break(self._place, end, reason, None)
         self._window_offset = end + size
-        self._window = b""
+        self._window.clear()
         self._decoder = self._new_decoder()
         self._seeking = True
 
@@ -137,8 +137,7 @@ class StreamReader:
             self._decoder.finish()
             for refusal in self._taken():
                 yield self._broken(refusal.error, begins)
-            self._window = self._window[begins + 1 - self._window_offset :]
-            self._window_offset = begins + 1
+            self._forget_before(begins + 1)
             self._decoder = self._new_decoder()
             self._seeking = True
             yield from self.feed(b"")
@@ -200,9 +199,9 @@ class StreamReader:
             place = max(0, len(self._window) - len(MAGIC_BYTES) + 1)
         else:
             self._seeking = False
-        self._window, self._window_offset = self._window[place:], self._window_offset + place
+        self._forget_before(self._window_offset + place)
         self._base = self._window_offset
-        return b"" if self._seeking else self._window
+        return b"" if self._seeking else bytes(self._window)
 
     def _broken(self, error: ProtocolError, begins: int) -> Broken:
         assert error.stream_offset is not None, "the decoder says where"
@@ -211,11 +210,13 @@ class StreamReader:
     def _break(self, begins: int, offset: int, reason: str, error: ProtocolError | None) -> Broken:
         self.stopped = not self._resync
         first = max(offset - _BEFORE // 2, self._window_offset)
-        around = self._window[first - self._window_offset : first - self._window_offset + 96]
+        around = bytes(self._window[first - self._window_offset : first - self._window_offset + 96])
         return Broken(self.stream, begins, offset, reason, error, around, first)
 
     def _trim(self) -> None:
         """Forget bytes that no break can be near to any more."""
-        keep = max(self._place - _BEFORE, self._window_offset)
-        self._window = self._window[keep - self._window_offset :]
-        self._window_offset = keep
+        self._forget_before(max(self._place - _BEFORE, self._window_offset))
+
+    def _forget_before(self, offset: int) -> None:
+        del self._window[: offset - self._window_offset]
+        self._window_offset = offset

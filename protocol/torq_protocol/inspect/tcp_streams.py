@@ -1,7 +1,8 @@
 """Byte streams out of captured packets: each direction of each TCP connection, in order.
 
 Facts:
-- segments may come twice, overlap, or in another order than sent; what comes early waits, up to a bound;
+- segments may come twice, overlap, or in another order than sent; what comes early waits, up to a bound, in a heap:
+  a capture of many small segments behind a lost one takes time for each segment and not for each pair of them;
 - most connections of a capture are not ours: a stream is one of ours if it begins with the magic or, where the capture
   began in its middle, from the first magic on;
 - captures of Unix sockets (link types USER0 to USER15) hold the bytes of one stream for each interface.
@@ -9,6 +10,7 @@ Facts:
 
 from __future__ import annotations
 
+import heapq
 import socket
 import struct
 from collections.abc import Iterator
@@ -83,20 +85,20 @@ class _Flow:
         self.done = False
         self._foreign = False
         self._from_start = False
-        self._next: int | None = None
+        self._next: int | None = None  # where the stream goes on: a sequence number that does not wrap
         self._early: dict[int, bytes] = {}
+        self._order: list[int] = []  # a heap of where the early ones begin
+        self._waiting = 0
         self._head = b""
 
     def feed(self, segment: _Segment) -> Iterator[Input]:
         if self._next is None or segment.flags & _SYN:
             self._from_start = bool(segment.flags & _SYN)
-            self._next = segment.sequence + self._from_start & 0xFFFFFFFF
+            self._next = self._unwrapped(segment.sequence) + self._from_start
         if segment.data and not self._foreign:
-            begins = segment.sequence + bool(segment.flags & _SYN) & 0xFFFFFFFF
-            if len(self._early.get(begins, b"")) < len(segment.data):
-                self._early[begins] = segment.data
+            self._keep(self._unwrapped(segment.sequence) + bool(segment.flags & _SYN), segment.data)
             yield from self._in_order()
-            if sum(map(len, self._early.values())) > _MOST_WAITING:
+            if self._waiting > _MOST_WAITING:
                 yield from self._over_hole()
         if segment.flags & (_FIN | _RST) and not self.done:
             yield from self._over_hole()
@@ -109,31 +111,39 @@ class _Flow:
         if self.ours and not self.done:
             yield End(self.name, cut=True)
 
+    def _keep(self, begins: int, data: bytes) -> None:
+        before = self._early.get(begins, b"")
+        if len(before) < len(data):
+            if not before:
+                heapq.heappush(self._order, begins)
+            self._early[begins] = data
+            self._waiting += len(data) - len(before)
+
     def _in_order(self) -> Iterator[Input]:
         assert self._next is not None
-        while self._early:
-            begins = min(self._early, key=self._ahead)
-            ahead = self._ahead(begins)
-            if ahead > 0:
-                return
-            data = self._early.pop(begins)[-ahead:] if ahead else self._early.pop(begins)
-            self._next = self._next + len(data) & 0xFFFFFFFF
+        while self._order and self._order[0] <= self._next:
+            begins = heapq.heappop(self._order)
+            data = self._early.pop(begins)
+            self._waiting -= len(data)
+            data = data[self._next - begins :]
+            self._next += len(data)
             if data:
                 yield from self._ours(data)
 
     def _over_hole(self) -> Iterator[Input]:
         """Go on behind bytes that never came."""
-        while self._early:
-            begins = min(self._early, key=self._ahead)
-            if self._ahead(begins) > 0 and self.ours:
-                yield Hole(self.name, self._ahead(begins))
-            self._next = begins
+        assert self._next is not None
+        while self._order:
+            if self._order[0] > self._next and self.ours:
+                yield Hole(self.name, self._order[0] - self._next)
+            self._next = max(self._next, self._order[0])
             yield from self._in_order()
 
-    def _ahead(self, sequence: int) -> int:
-        """How far a sequence number lies ahead of the next one, which wraps at 2^32; negative behind it."""
-        assert self._next is not None
-        return (sequence - self._next + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+    def _unwrapped(self, sequence: int) -> int:
+        """Where a sequence number stands, which wraps at 2^32: at most 2^31 before or behind the next one."""
+        if self._next is None:
+            return sequence
+        return self._next + ((sequence - self._next + 0x80000000 & 0xFFFFFFFF) - 0x80000000)
 
     def _ours(self, data: bytes) -> Iterator[Input]:
         """The data, once it is known that messages are in it."""

@@ -6,6 +6,7 @@ import io
 import shutil
 import struct
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -73,6 +74,32 @@ def test_a_lost_segment_is_a_hole_of_its_size() -> None:
         Hole("127.0.0.1:40000 > 127.0.0.1:7411", 30),
         End("127.0.0.1:40000 > 127.0.0.1:7411"),
     ]
+
+
+def calls_to_join(segments: Sequence[bytes]) -> int:
+    """How many functions are called to make streams of a capture: a measure of work that no load changes."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        inputs(segments)
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def test_many_small_segments_behind_a_lost_one_take_work_for_each_segment_and_not_for_each_pair() -> None:
+    work = []
+    for count in (500, 2000):
+        sent = (STREAM * count)[: 8 * count]
+        parts = [segment(1 + start, sent[start : start + 8]) for start in range(0, len(sent), 8)]
+        work.append(calls_to_join([segment(0, flags=SYN), *parts[:3], *parts[4:]]))
+    assert work[1] < 4.5 * work[0]
 
 
 def test_a_capture_that_begins_inside_a_connection_is_read_from_the_first_message_on() -> None:
