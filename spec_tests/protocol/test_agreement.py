@@ -49,7 +49,7 @@ OF_THE_POLICY = {
     ErrorKind.TYPE_OUT_OF_RANGE,
     ErrorKind.BAD_TLV_SIZE,
 }
-OF_WHOLE_MESSAGES = {ErrorKind.TRUNCATED_HEADER, ErrorKind.TRUNCATED_PAYLOAD, ErrorKind.TRAILING_BYTES}
+UNFINISHED = {ErrorKind.TRUNCATED_HEADER, ErrorKind.TRUNCATED_PAYLOAD}
 OF_STREAMS = {ErrorKind.BAD_MAGIC, ErrorKind.OVERSIZE}
 
 every_fault = pytest.mark.parametrize(("kind", "offset", "frame", "policy"), FAULTS)
@@ -92,27 +92,51 @@ def test_kernel_names_the_same_kind(
     wire: ModuleType, kind: ErrorKind, offset: int, frame: bytes, policy: FramePolicy
 ) -> None:
     scan = wire.FrameScanner(policy).scan(frame)
+    assert scan.runs == []
     if kind in OF_STREAMS:
-        assert (scan.fault, scan.consumed, scan.runs) == (kind, 0, [])
-    elif kind not in OF_WHOLE_MESSAGES:
-        assert scan.refused == [(0, len(frame), kind)]
-        assert (scan.consumed, scan.fault, scan.runs) == (len(frame), 0, [])
+        assert (scan.refused, scan.consumed, scan.needed, scan.fault) == ([], 0, 0, kind)
+    elif kind in UNFINISHED:
+        assert (scan.refused, scan.consumed, scan.needed, scan.fault) == ([], 0, announced(frame), 0)
+    elif kind is ErrorKind.TRAILING_BYTES:
+        cut_short = [(0, offset, ErrorKind.BAD_CHECKSUM)]
+        assert (scan.refused, scan.consumed, scan.fault) == (cut_short, offset, ErrorKind.BAD_MAGIC)
+    else:
+        assert (scan.refused, scan.consumed, scan.fault) == ([(0, len(frame), kind)], len(frame), 0)
+
+
+def announced(frame: bytes) -> int:
+    """Bytes of the message that a frame begins; of its header, while that is not whole."""
+    return 32 + int.from_bytes(frame[24:28], "little") if len(frame) >= 32 else 32
 
 
 @every_fault
 def test_parser_without_a_policy_and_batch_name_the_same_fault(
     wire: ModuleType, kind: ErrorKind, offset: int, frame: bytes, policy: FramePolicy
 ) -> None:
+    expected = [(offset, kind)] if kind not in OF_THE_POLICY else other_faults(frame)
     batch = wire.batch.parse_batch(frame, max_message_size=policy.max_message_size)
-    if kind in OF_THE_POLICY:
-        return
-    with pytest.raises(wire.ProtocolError) as by_parser:
-        wire.parse_message(frame, max_message_size=policy.max_message_size)
-    assert (by_parser.value.kind, by_parser.value.offset) == (kind, offset)
+    seen = []
+    try:
+        assert wire.parse_message(frame, max_message_size=policy.max_message_size).to_bytes() == frame
+    except wire.ProtocolError as error:
+        seen.append((error.offset, error.kind))
+    assert seen == expected
+    faults, consumed, framing_fault = batch.faults.tolist(), batch.consumed, batch.framing_fault
+    assert len(batch) == (not expected)
     if kind in OF_STREAMS:
-        assert batch.framing_fault == kind
-    elif kind not in OF_WHOLE_MESSAGES:
-        assert batch.faults.tolist() == [(0, len(frame), offset, kind)]
+        assert (faults, consumed, framing_fault) == ([], 0, kind)
+    elif kind in UNFINISHED:
+        assert (faults, consumed, framing_fault) == ([], 0, None)
+    elif kind is ErrorKind.TRAILING_BYTES:
+        assert (faults, consumed, framing_fault) == ([(0, offset, 28, ErrorKind.BAD_CHECKSUM)], offset, None)
+    else:
+        assert (faults, consumed, framing_fault) == ([(0, len(frame), *each) for each in expected], len(frame), None)
+
+
+def other_faults(frame: bytes) -> list[tuple[int, ErrorKind]]:
+    """What else is wrong with a frame of :data:`FAULTS` whose fault only a policy sees: nothing, or its checksum."""
+    right = torq_protocol.message_checksum(frame) == int.from_bytes(frame[28:32], "little")
+    return [] if right else [(28, ErrorKind.BAD_CHECKSUM)]
 
 
 @pytest.mark.parametrize("cut", range(1, 5))
