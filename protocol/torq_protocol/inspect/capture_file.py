@@ -23,7 +23,6 @@ PCAP_MAGICS: Final = {
     b"\xa1\xb2\xc3\xd4": ">",
     b"\xa1\xb2\x3c\x4d": ">",
 }
-_SECTION: Final = 0x0A0D0D0A
 _INTERFACE, _SIMPLE_PACKET, _ENHANCED_PACKET = 1, 3, 6
 _LARGEST_BLOCK: Final = 1 << 26
 
