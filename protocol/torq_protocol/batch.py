@@ -19,14 +19,22 @@ import numpy.typing as npt
 
 from .batch_kernel import frame_crcs, index_messages
 from .constants import (
+    DOMAIN_OFFSET,
     EXTENDED_MARKER,
     EXTENDED_TLV_HEADER_SIZE,
+    FLAGS_OFFSET,
     HEADER_SIZE,
     MAGIC,
     MAX_EXTENDED_VALUE,
     MAX_MESSAGE_SIZE,
     MAX_STANDARD_VALUE,
+    PAYLOAD_SIZE_OFFSET,
+    SEQUENCE_OFFSET,
+    SOURCE_OFFSET,
     STANDARD_TLV_HEADER_SIZE,
+    TIMESTAMP_OFFSET,
+    U8_MAX,
+    U64_MAX,
     VERSION,
 )
 from .errors import ErrorKind, FieldValueError, OversizeError, ProtocolError, TlvSizeError
@@ -149,10 +157,17 @@ def build_batch(
     size = HEADER_SIZE + sum(_header_size(rows.dtype.itemsize) + rows.dtype.itemsize for _, rows in values)
     if size > MAX_MESSAGE_SIZE:
         raise OversizeError(
-            f"messages of {size} bytes, the limit is {MAX_MESSAGE_SIZE}", offset=24, expected=MAX_MESSAGE_SIZE, got=size
+            f"messages of {size} bytes, the limit is {MAX_MESSAGE_SIZE}",
+            offset=PAYLOAD_SIZE_OFFSET,
+            expected=MAX_MESSAGE_SIZE,
+            got=size,
         )
-    for name, value, offset in (("domain", domain, 4), ("source", source, 6), ("flags", flags, 7)):
-        check_unsigned(value, 255, name, offset)
+    for name, value, offset in (
+        ("domain", domain, DOMAIN_OFFSET),
+        ("source", source, SOURCE_OFFSET),
+        ("flags", flags, FLAGS_OFFSET),
+    ):
+        check_unsigned(value, U8_MAX, name, offset)
     run: Records = np.zeros(count, _run_dtype([rows.dtype.itemsize for _, rows in values]))
     head = run["header"]
     head["magic"], head["version"], head["payload_size"] = MAGIC, VERSION, size - HEADER_SIZE
@@ -234,14 +249,14 @@ def _count(columns: Sequence[npt.NDArray[Any]], *numbers: Numbers) -> int:
 def _sequences(sequence: Numbers, count: int) -> npt.NDArray[np.uint64]:
     if not isinstance(sequence, int):
         return np.asarray(_unsigned("sequence", sequence), np.uint64)
-    check_unsigned(sequence, (1 << 64) - max(count, 1), "sequence", 8)
+    check_unsigned(sequence, U64_MAX + 1 - max(count, 1), "sequence", SEQUENCE_OFFSET)
     return np.uint64(sequence) + np.arange(count, dtype=np.uint64)
 
 
 def _unsigned(name: str, numbers: Numbers) -> Numbers:
     """Numbers that are u64, or :class:`FieldValueError`."""
     if isinstance(numbers, int):
-        check_unsigned(numbers, (1 << 64) - 1, name, 16)
+        check_unsigned(numbers, U64_MAX, name, TIMESTAMP_OFFSET)
     elif numbers.dtype.kind not in "iu" or (numbers.dtype.kind == "i" and len(numbers) and numbers.min() < 0):
         raise FieldValueError(f"{name}: use integers of 0 to 2^64 - 1", expected="u64", got=str(numbers.dtype))
     return numbers

@@ -8,29 +8,27 @@ Facts:
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import final
 
 from librt.strings import BytesWriter, read_i32_le, read_i64_le, write_i32_le, write_i64_le
 from mypy_extensions import i64
 
 from .checksum import frame_crc
+from .constants import (
+    CHECKSUM_OFFSET,
+    DOMAIN_OFFSET,
+    EXTENDED_MARKER,
+    EXTENDED_TLV_HEADER_SIZE,
+    HEADER_SIZE,
+    LAST_DOMAIN,
+    MAGIC_AS_I32,
+    PAYLOAD_SIZE_OFFSET,
+    STANDARD_TLV_HEADER_SIZE,
+    U32_MAX,
+)
+from .fault_numbers import BAD_CHECKSUM, BAD_DOMAIN, BAD_EXTENDED_TYPE, BAD_MAGIC, BAD_RESERVED_BYTE, OVERSIZE
 from .header import signed_32
 from .tlv import tlv_fault
-
-_HEADER: Final = 32
-_MAGIC: Final = -559038737  # 0xDEADBEEF read as i32
-_ONES: Final = 0xFFFFFFFF
-_SYSTEM: Final = 4
-_MARKER: Final = 255
-
-_TRUNCATED_HEADER: Final = 1
-_BAD_MAGIC: Final = 2
-_OVERSIZE: Final = 3
-_BAD_DOMAIN: Final = 4
-_TRUNCATED_PAYLOAD: Final = 5
-_BAD_CHECKSUM: Final = 9
-_BAD_RESERVED_BYTE: Final = 12
-_BAD_EXTENDED_TYPE: Final = 13
 
 
 @final
@@ -60,14 +58,14 @@ def index_messages(data: bytes, verify_checksum: bool, limit: i64) -> MessageTab
     fault: i64
     while position < size:
         left: i64 = size - position
-        if left < _HEADER:
+        if left < HEADER_SIZE:
             break
-        if read_i32_le(data, position) != _MAGIC:
-            tables.fault = _BAD_MAGIC
+        if read_i32_le(data, position) != MAGIC_AS_I32:
+            tables.fault = BAD_MAGIC
             break
-        total: i64 = (i64(read_i32_le(data, position + 24)) & _ONES) + _HEADER
+        total: i64 = (i64(read_i32_le(data, position + PAYLOAD_SIZE_OFFSET)) & U32_MAX) + HEADER_SIZE
         if total > limit:
-            tables.fault = _OVERSIZE
+            tables.fault = OVERSIZE
             break
         if total > left:
             break
@@ -80,7 +78,7 @@ def index_messages(data: bytes, verify_checksum: bool, limit: i64) -> MessageTab
             write_i64_le(headers, read_i64_le(data, position + 8))
             write_i64_le(headers, read_i64_le(data, position + 16))
             write_i64_le(headers, read_i64_le(data, position + 24))
-            _write_tlvs(tlvs, data, position + _HEADER, position + total, count)
+            _write_tlvs(tlvs, data, position + HEADER_SIZE, position + total, count)
             count += 1
         position += total
     tables.consumed = position
@@ -93,25 +91,28 @@ def index_messages(data: bytes, verify_checksum: bool, limit: i64) -> MessageTab
 
 def _message_fault(data: bytes, position: i64, total: i64, verify_checksum: bool) -> i64:
     """The first fault of a whole message of right size: 0, or its kind plus 256 times the stream offset of its TLV."""
-    domain: i64 = data[position + 4]
-    if domain == 0 or domain > _SYSTEM:
-        return _BAD_DOMAIN
-    if verify_checksum and frame_crc(data, position, total) != i64(read_i32_le(data, position + 28)) & _ONES:
-        return _BAD_CHECKSUM
-    return tlv_fault(data, position + _HEADER, position + total, b"", b"")
+    domain: i64 = data[position + DOMAIN_OFFSET]
+    if domain == 0 or domain > LAST_DOMAIN:
+        return BAD_DOMAIN
+    if (
+        verify_checksum
+        and frame_crc(data, position, total) != i64(read_i32_le(data, position + CHECKSUM_OFFSET)) & U32_MAX
+    ):
+        return BAD_CHECKSUM
+    return tlv_fault(data, position + HEADER_SIZE, position + total, b"", b"")
 
 
 def _write_fault(faults: BytesWriter, data: bytes, position: i64, total: i64, fault: i64) -> None:
     """A row of FAULT_DTYPE: start, size, offset of the fault from the start, kind."""
     kind: i64 = fault & 255
     offset: i64 = (fault >> 8) - position
-    if kind == _BAD_DOMAIN:
-        offset = 4
-    elif kind == _BAD_CHECKSUM:
-        offset = 28
-    elif kind == _BAD_RESERVED_BYTE:
+    if kind == BAD_DOMAIN:
+        offset = DOMAIN_OFFSET
+    elif kind == BAD_CHECKSUM:
+        offset = CHECKSUM_OFFSET
+    elif kind == BAD_RESERVED_BYTE:
         offset += 1
-    elif kind == _BAD_EXTENDED_TYPE:
+    elif kind == BAD_EXTENDED_TYPE:
         offset += 2
     write_i64_le(faults, position)
     write_i64_le(faults, total)
@@ -125,16 +126,16 @@ def _write_tlvs(tlvs: BytesWriter, data: bytes, start: i64, stop: i64, message: 
     while position < stop:
         tlv_type: i64 = data[position]
         extended: i64 = 0
-        if tlv_type != _MARKER:
+        if tlv_type != EXTENDED_MARKER:
             length: i64 = data[position + 1]
-            position += 2
+            position += STANDARD_TLV_HEADER_SIZE
         else:
             extended = 1
             tlv_type = data[position + 2]
             length = i64(data[position + 3]) | (i64(data[position + 4]) << 8)
-            position += 5
+            position += EXTENDED_TLV_HEADER_SIZE
         write_i64_le(tlvs, position)
-        write_i64_le(tlvs, (message & _ONES) | (length << 32) | (tlv_type << 48) | (extended << 56))
+        write_i64_le(tlvs, (message & U32_MAX) | (length << 32) | (tlv_type << 48) | (extended << 56))
         position += length
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .constants import HEADER_SIZE, MAX_MESSAGE_SIZE, RelayDomain
+from .constants import (
+    FLAGS_OFFSET,
+    HEADER_SIZE,
+    MAX_MESSAGE_SIZE,
+    PAYLOAD_SIZE_OFFSET,
+    SOURCE_OFFSET,
+    U8_MAX,
+    RelayDomain,
+)
 from .errors import BadDomainError, OversizeError, TlvSizeError
 from .header import check_unsigned
 from .message import encode_raw_message
@@ -39,8 +47,8 @@ class MessageBuilder:
     def __init__(self, domain: int, source: int, *, flags: int = 0, max_message_size: int = MAX_MESSAGE_SIZE) -> None:
         if domain not in tuple(RelayDomain):
             raise BadDomainError(f"domain {domain}: D4 knows 1 to 4", offset=4, expected="1..4", got=domain)
-        check_unsigned(source, 255, "source", 6)
-        check_unsigned(flags, 255, "flags", 7)
+        check_unsigned(source, U8_MAX, "source", SOURCE_OFFSET)
+        check_unsigned(flags, U8_MAX, "flags", FLAGS_OFFSET)
         self.domain = RelayDomain(domain)
         self._source = source
         self._flags = flags
@@ -76,7 +84,7 @@ class MessageBuilder:
         if self._size + len(tlv) > self._limit:
             raise OversizeError(
                 f"a TLV of {len(tlv)} bytes on top of {self._size} exceeds the message limit of {self._limit}",
-                offset=24,
+                offset=PAYLOAD_SIZE_OFFSET,
                 expected=f"0..{self._limit - HEADER_SIZE}",
                 got=self._size + len(tlv) - HEADER_SIZE,
             )

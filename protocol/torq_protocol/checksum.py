@@ -17,9 +17,8 @@ from librt.strings import read_i32_le, read_i64_le
 from librt.vecs import vec
 from mypy_extensions import i64
 
-_HEADER: Final = 32
-_CHECKSUM: Final = 28
-_ONES: Final = 0xFFFFFFFF
+from .constants import CHECKSUM_OFFSET, HEADER_SIZE, U32_MAX
+
 _POLYNOMIAL: Final = 0xEDB88320
 _LONG_SPAN: Final = 2048 if not __file__.endswith(".py") else 0
 
@@ -50,7 +49,7 @@ def span_crc(data: bytes, start: i64, stop: i64, crc: i64) -> i64:
 
 def _sliced_crc(data: bytes, start: i64, stop: i64, crc: i64) -> i64:
     table = _TABLES
-    rest: i64 = crc ^ _ONES
+    rest: i64 = crc ^ U32_MAX
     position: i64 = start
     while position + 16 <= stop:
         word: i64 = read_i64_le(data, position) ^ rest
@@ -99,12 +98,12 @@ def _sliced_crc(data: bytes, start: i64, stop: i64, crc: i64) -> i64:
     while position < stop:
         rest = (rest >> 8) ^ table[(rest ^ i64(data[position])) & 255]
         position += 1
-    return rest ^ _ONES
+    return rest ^ U32_MAX
 
 
 def frame_crc(data: bytes, start: i64, size: i64) -> i64:
     """The checksum of the frame of ``size`` bytes, 32 or more, at ``start``; it must lie in ``data``."""
-    return span_crc(data, start + _HEADER, start + size, span_crc(data, start, start + _CHECKSUM, 0))
+    return span_crc(data, start + HEADER_SIZE, start + size, span_crc(data, start, start + CHECKSUM_OFFSET, 0))
 
 
 def message_checksum(message: bytes | bytearray | memoryview) -> int:
@@ -113,6 +112,6 @@ def message_checksum(message: bytes | bytearray | memoryview) -> int:
     Raises :class:`ValueError` below 32 bytes.
     """
     data = message if isinstance(message, bytes) else bytes(message)
-    if len(data) < _HEADER:
-        raise ValueError(f"a message has at least {_HEADER} bytes, got {len(data)}")
+    if len(data) < HEADER_SIZE:
+        raise ValueError(f"a message has at least {HEADER_SIZE} bytes, got {len(data)}")
     return frame_crc(data, 0, len(data))

@@ -7,14 +7,28 @@ from typing import Final
 
 MAGIC: Final = 0xDEADBEEF
 MAGIC_BYTES: Final = b"\xef\xbe\xad\xde"
+MAGIC_AS_I32: Final = -559_038_737
+"""The magic as :func:`read_i32_le` gives it."""
 VERSION: Final = 1
 HEADER_SIZE: Final = 32
+DOMAIN_OFFSET: Final = 4
+VERSION_OFFSET: Final = 5
+SOURCE_OFFSET: Final = 6
+FLAGS_OFFSET: Final = 7
+SEQUENCE_OFFSET: Final = 8
+TIMESTAMP_OFFSET: Final = 16
+PAYLOAD_SIZE_OFFSET: Final = 24
 CHECKSUM_OFFSET: Final = 28
+"""Where the fields of a header begin (D2); the magic begins at 0."""
+LAST_DOMAIN: Final = 4
 EXTENDED_MARKER: Final = 255
 STANDARD_TLV_HEADER_SIZE: Final = 2
 EXTENDED_TLV_HEADER_SIZE: Final = 5
 MAX_STANDARD_VALUE: Final = 255
 MAX_EXTENDED_VALUE: Final = 65_535
+U8_MAX: Final = 0xFF
+U32_MAX: Final = 0xFFFF_FFFF
+U64_MAX: Final = 0xFFFF_FFFF_FFFF_FFFF
 MAX_MESSAGE_SIZE: Final = 1_048_576
 """Bytes, header included (D10)."""
 LARGEST_MESSAGE_SIZE_LIMIT: Final = 16 * 1024 * 1024
@@ -27,7 +41,7 @@ class RelayDomain(IntEnum):
     MARKET_DATA = 1
     SIGNAL = 2
     EXECUTION = 3
-    SYSTEM = 4
+    SYSTEM = LAST_DOMAIN
 
     @property
     def type_range(self) -> range:

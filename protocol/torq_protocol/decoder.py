@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from .constants import HEADER_SIZE, MAGIC_BYTES, MAX_MESSAGE_SIZE
+from .constants import CHECKSUM_OFFSET, HEADER_SIZE, MAGIC_BYTES, MAX_MESSAGE_SIZE, PAYLOAD_SIZE_OFFSET
 from .errors import ErrorKind, ProtocolError
 from .header import bad_magic
 from .message import Message, oversize, parse_frame, parse_message
@@ -146,7 +146,9 @@ class FrameDecoder:
             if not self._has(HEADER_SIZE):
                 break
             start = self._position
-            size = HEADER_SIZE + int.from_bytes(self._chunk[start + 24 : start + 28], "little")
+            size = HEADER_SIZE + int.from_bytes(
+                self._chunk[start + PAYLOAD_SIZE_OFFSET : start + CHECKSUM_OFFSET], "little"
+            )
             if size > self._limit:
                 self._framing_fault(oversize(size, self._limit))
                 continue

@@ -9,41 +9,43 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import ClassVar
 
+from . import fault_numbers
+
 
 class ErrorKind(IntEnum):
     """Why bytes are not a message, or a message is not acceptable (wire decisions D2 to D10)."""
 
-    TRUNCATED_HEADER = 1
+    TRUNCATED_HEADER = fault_numbers.TRUNCATED_HEADER
     """Fewer than 32 bytes where a header was expected."""
-    BAD_MAGIC = 2
+    BAD_MAGIC = fault_numbers.BAD_MAGIC
     """Bytes 0 to 3 are not EF BE AD DE (D3)."""
-    OVERSIZE = 3
+    OVERSIZE = fault_numbers.OVERSIZE
     """The header announces more than the maximum message size (D10)."""
-    BAD_DOMAIN = 4
+    BAD_DOMAIN = fault_numbers.BAD_DOMAIN
     """The domain byte is invalid (D4), or not the one that the policy serves."""
-    TRUNCATED_PAYLOAD = 5
+    TRUNCATED_PAYLOAD = fault_numbers.TRUNCATED_PAYLOAD
     """Fewer bytes than the header announces."""
-    TRAILING_BYTES = 6
+    TRAILING_BYTES = fault_numbers.TRAILING_BYTES
     """More bytes than the header announces."""
-    BAD_VERSION = 7
+    BAD_VERSION = fault_numbers.BAD_VERSION
     """The version byte is not 1 (D3)."""
-    UNKNOWN_SOURCE = 8
+    UNKNOWN_SOURCE = fault_numbers.UNKNOWN_SOURCE
     """The source byte is not in the registry (D11)."""
-    BAD_CHECKSUM = 9
+    BAD_CHECKSUM = fault_numbers.BAD_CHECKSUM
     """The checksum field is not the CRC-32 of the rest (D9)."""
-    TRUNCATED_TLV_HEADER = 10
+    TRUNCATED_TLV_HEADER = fault_numbers.TRUNCATED_TLV_HEADER
     """The payload ends inside a TLV header, a lone trailing byte included (D7)."""
-    TRUNCATED_TLV = 11
+    TRUNCATED_TLV = fault_numbers.TRUNCATED_TLV
     """A TLV announces more bytes than the payload has left (D7)."""
-    BAD_RESERVED_BYTE = 12
+    BAD_RESERVED_BYTE = fault_numbers.BAD_RESERVED_BYTE
     """The second byte of an extended TLV header is not 0 (D7)."""
-    BAD_EXTENDED_TYPE = 13
+    BAD_EXTENDED_TYPE = fault_numbers.BAD_EXTENDED_TYPE
     """The inner type of an extended TLV is 0 or 255 (D7)."""
-    TYPE_OUT_OF_RANGE = 14
+    TYPE_OUT_OF_RANGE = fault_numbers.TYPE_OUT_OF_RANGE
     """A TLV type outside the range of the domain (D5)."""
-    BAD_TLV_SIZE = 15
+    BAD_TLV_SIZE = fault_numbers.BAD_TLV_SIZE
     """A TLV of a fixed-size or bounded type with another size (D6)."""
-    BAD_VALUE = 16
+    BAD_VALUE = fault_numbers.BAD_VALUE
     """A field holds a value that its type does not allow."""
 
     @property

@@ -10,25 +10,24 @@ Facts:
 
 from __future__ import annotations
 
-from typing import Final
-
 from librt.strings import read_i32_le
 from mypy_extensions import i64, mypyc_attr
 
 from .checksum import frame_crc
+from .constants import (
+    CHECKSUM_OFFSET,
+    DOMAIN_OFFSET,
+    HEADER_SIZE,
+    MAGIC_AS_I32,
+    PAYLOAD_SIZE_OFFSET,
+    SOURCE_OFFSET,
+    U32_MAX,
+    VERSION,
+    VERSION_OFFSET,
+)
+from .fault_numbers import BAD_CHECKSUM, BAD_DOMAIN, BAD_MAGIC, BAD_VERSION, OVERSIZE, UNKNOWN_SOURCE
 from .policy import FramePolicy
 from .tlv import tlv_fault
-
-_HEADER: Final = 32
-_MAGIC: Final = -559038737  # 0xDEADBEEF read as i32
-_ALL_ONES: Final = 0xFFFFFFFF
-
-_BAD_MAGIC: Final = 2
-_OVERSIZE: Final = 3
-_BAD_DOMAIN: Final = 4
-_BAD_VERSION: Final = 7
-_UNKNOWN_SOURCE: Final = 8
-_BAD_CHECKSUM: Final = 9
 
 
 @mypyc_attr(native_class=True)
@@ -76,26 +75,26 @@ class FrameScanner:
         run_frames: i64 = 0
         while position < size:
             left: i64 = size - position
-            if left < _HEADER:
+            if left < HEADER_SIZE:
                 if not _may_start_a_frame(data, position, left):
-                    result.fault = _BAD_MAGIC
+                    result.fault = BAD_MAGIC
                 else:
-                    result.needed = _HEADER
+                    result.needed = HEADER_SIZE
                 break
-            if read_i32_le(data, position) != _MAGIC:
-                result.fault = _BAD_MAGIC
+            if read_i32_le(data, position) != MAGIC_AS_I32:
+                result.fault = BAD_MAGIC
                 break
-            payload: i64 = i64(read_i32_le(data, position + 24)) & _ALL_ONES
-            total: i64 = payload + _HEADER
+            payload: i64 = i64(read_i32_le(data, position + PAYLOAD_SIZE_OFFSET)) & U32_MAX
+            total: i64 = payload + HEADER_SIZE
             if total > limit:
-                result.fault = _OVERSIZE
+                result.fault = OVERSIZE
                 break
             if total > left:
                 result.needed = total
                 break
             kind: i64 = 0
-            if i64(data[position + 4]) != domain:
-                kind = _BAD_DOMAIN
+            if i64(data[position + DOMAIN_OFFSET]) != domain:
+                kind = BAD_DOMAIN
             elif not plain:
                 kind = self._judge(data, position, total)
             if kind == 0:
@@ -115,14 +114,17 @@ class FrameScanner:
     def _judge(self, data: bytes, position: i64, total: i64) -> i64:
         """The kind of the first fault of a whole frame of the right domain, 0 if it has none."""
         if self._strict:
-            if data[position + 5] != 1:
-                return _BAD_VERSION
-            if self._sources[i64(data[position + 6])] == 0:
-                return _UNKNOWN_SOURCE
-        if self._checksum and frame_crc(data, position, total) != i64(read_i32_le(data, position + 28)) & _ALL_ONES:
-            return _BAD_CHECKSUM
+            if data[position + VERSION_OFFSET] != VERSION:
+                return BAD_VERSION
+            if self._sources[i64(data[position + SOURCE_OFFSET])] == 0:
+                return UNKNOWN_SOURCE
+        if (
+            self._checksum
+            and frame_crc(data, position, total) != i64(read_i32_le(data, position + CHECKSUM_OFFSET)) & U32_MAX
+        ):
+            return BAD_CHECKSUM
         if self._walk:
-            return tlv_fault(data, position + _HEADER, position + total, self._types, self._sizes) & 255
+            return tlv_fault(data, position + HEADER_SIZE, position + total, self._types, self._sizes) & 255
         return 0
 
 

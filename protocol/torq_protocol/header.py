@@ -7,13 +7,24 @@ from typing import Final, final
 from librt.strings import BytesWriter, read_i32_le, read_i64_le, write_i32_le, write_i64_le
 from mypy_extensions import i32, i64
 
+from .constants import (
+    CHECKSUM_OFFSET,
+    DOMAIN_OFFSET,
+    FLAGS_OFFSET,
+    HEADER_SIZE,
+    MAGIC_AS_I32,
+    PAYLOAD_SIZE_OFFSET,
+    SEQUENCE_OFFSET,
+    SOURCE_OFFSET,
+    TIMESTAMP_OFFSET,
+    U8_MAX,
+    U32_MAX,
+    U64_MAX,
+    VERSION,
+    VERSION_OFFSET,
+)
 from .errors import BadMagicError, FieldValueError, TruncatedHeaderError
 
-_HEADER: Final = 32
-_MAGIC: Final = -559038737  # 0xDEADBEEF read as i32
-_U8: Final = 255
-_U32: Final = 0xFFFFFFFF
-_U64: Final = 0xFFFFFFFFFFFFFFFF
 _TOP_BIT: Final = 0x8000000000000000
 _SMALL: Final = 0x3FFFFFFFFFFFFFFF
 
@@ -22,17 +33,17 @@ def unsigned_64(value: i64) -> int:
     """The u64 whose bytes are those of a signed value."""
     if value >= 0:
         return value
-    return int(value) + _U64 + 1
+    return int(value) + U64_MAX + 1
 
 
 def signed_64(value: int, name: str, offset: int) -> i64:
     """The signed value whose bytes are those of a u64; ``name`` and ``offset`` are for the error."""
     if 0 <= value <= _SMALL:
         return i64(value)
-    check_unsigned(value, _U64, name, offset)
+    check_unsigned(value, U64_MAX, name, offset)
     if value < _TOP_BIT:
         return i64(value)
-    return i64(value - _U64 - 1)
+    return i64(value - U64_MAX - 1)
 
 
 def signed_32(value: i64) -> i32:
@@ -75,17 +86,17 @@ class MessageHeader:
         timestamp: int = 0,
         payload_size: int = 0,
         checksum: int = 0,
-        version: int = 1,
+        version: int = VERSION,
         flags: int = 0,
     ) -> None:
-        check_unsigned(domain, _U8, "domain", 4)
-        check_unsigned(version, _U8, "version", 5)
-        check_unsigned(source, _U8, "source", 6)
-        check_unsigned(flags, _U8, "flags", 7)
-        check_unsigned(sequence, _U64, "sequence", 8)
-        check_unsigned(timestamp, _U64, "timestamp", 16)
-        check_unsigned(payload_size, _U32, "payload_size", 24)
-        check_unsigned(checksum, _U32, "checksum", 28)
+        check_unsigned(domain, U8_MAX, "domain", DOMAIN_OFFSET)
+        check_unsigned(version, U8_MAX, "version", VERSION_OFFSET)
+        check_unsigned(source, U8_MAX, "source", SOURCE_OFFSET)
+        check_unsigned(flags, U8_MAX, "flags", FLAGS_OFFSET)
+        check_unsigned(sequence, U64_MAX, "sequence", SEQUENCE_OFFSET)
+        check_unsigned(timestamp, U64_MAX, "timestamp", TIMESTAMP_OFFSET)
+        check_unsigned(payload_size, U32_MAX, "payload_size", PAYLOAD_SIZE_OFFSET)
+        check_unsigned(checksum, U32_MAX, "checksum", CHECKSUM_OFFSET)
         self._domain = domain
         self._version = version
         self._source = source
@@ -141,23 +152,23 @@ class MessageHeader:
 
         Raises :class:`TruncatedHeaderError` or :class:`BadMagicError`; no other field is judged.
         """
-        raw = data if isinstance(data, bytes) else bytes(data[:_HEADER])
-        if len(raw) < _HEADER:
+        raw = data if isinstance(data, bytes) else bytes(data[:HEADER_SIZE])
+        if len(raw) < HEADER_SIZE:
             raise truncated_header(len(raw))
-        if read_i32_le(raw, 0) != _MAGIC:
+        if read_i32_le(raw, 0) != MAGIC_AS_I32:
             raise bad_magic(raw)
         return read_header(raw)
 
     def to_bytes(self) -> bytes:
         """The 32 bytes on the wire."""
         writer = BytesWriter()
-        write_i32_le(writer, _MAGIC)
+        write_i32_le(writer, MAGIC_AS_I32)
         writer.append(self._domain)
         writer.append(self._version)
         writer.append(self._source)
         writer.append(self._flags)
-        write_i64_le(writer, signed_64(self._sequence, "sequence", 8))
-        write_i64_le(writer, signed_64(self._timestamp, "timestamp", 16))
+        write_i64_le(writer, signed_64(self._sequence, "sequence", SEQUENCE_OFFSET))
+        write_i64_le(writer, signed_64(self._timestamp, "timestamp", TIMESTAMP_OFFSET))
         write_i32_le(writer, signed_32(self._payload_size))
         write_i32_le(writer, signed_32(self._checksum))
         return writer.getvalue()
@@ -196,21 +207,21 @@ class MessageHeader:
 def read_header(data: bytes) -> MessageHeader:
     """The header of a message that is known to begin with 32 bytes and the magic."""
     return MessageHeader(
-        data[4],
-        data[6],
-        sequence=unsigned_64(read_i64_le(data, 8)),
-        timestamp=unsigned_64(read_i64_le(data, 16)),
-        payload_size=i64(read_i32_le(data, 24)) & _U32,
-        checksum=i64(read_i32_le(data, 28)) & _U32,
-        version=data[5],
-        flags=data[7],
+        data[DOMAIN_OFFSET],
+        data[SOURCE_OFFSET],
+        sequence=unsigned_64(read_i64_le(data, SEQUENCE_OFFSET)),
+        timestamp=unsigned_64(read_i64_le(data, TIMESTAMP_OFFSET)),
+        payload_size=i64(read_i32_le(data, PAYLOAD_SIZE_OFFSET)) & U32_MAX,
+        checksum=i64(read_i32_le(data, CHECKSUM_OFFSET)) & U32_MAX,
+        version=data[VERSION_OFFSET],
+        flags=data[FLAGS_OFFSET],
     )
 
 
 def truncated_header(size: int) -> TruncatedHeaderError:
     """The error for ``size`` bytes where a header should be."""
     return TruncatedHeaderError(
-        f"{size} bytes where a header of {_HEADER} was expected", offset=size, expected=_HEADER, got=size
+        f"{size} bytes where a header of {HEADER_SIZE} was expected", offset=size, expected=HEADER_SIZE, got=size
     )
 
 

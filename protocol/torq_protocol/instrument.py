@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import ClassVar
 
+from .constants import U64_MAX
 from .errors import FieldValueError, TlvSizeError
 from .names import AssetType, Venue
 
 _WIRE = Struct("<QHBB")
-_U64 = (1 << 64) - 1
 _LOW_40 = (1 << 40) - 1
 _HEX_DIGITS = re.compile(r"[0-9a-fA-F]{16}")
-_RANGES = (("asset_id", 0, _U64), ("venue", 8, 0xFFFF), ("asset_type", 10, 0xFF), ("reserved", 11, 0xFF))
+_RANGES = (("asset_id", 0, U64_MAX), ("venue", 8, 0xFFFF), ("asset_type", 10, 0xFF), ("reserved", 11, 0xFF))
 THREE_TOKEN_POOL = 1
 """``reserved`` of a three-token pool."""
 
@@ -43,8 +43,8 @@ def u64_to_symbol(number: int) -> str:
 
     :raises FieldValueError: no u64
     """
-    if not 0 <= number <= _U64:
-        raise FieldValueError(f"symbol number {number}: use 0 to {_U64}", expected=f"0..{_U64}", got=number)
+    if not 0 <= number <= U64_MAX:
+        raise FieldValueError(f"symbol number {number}: use 0 to {U64_MAX}", expected=f"0..{U64_MAX}", got=number)
     return number.to_bytes(8, "big").partition(b"\x00")[0].decode("utf-8", "replace")
 
 
@@ -130,7 +130,7 @@ class InstrumentId:
     def pool(cls, venue: int, first: InstrumentId, second: InstrumentId) -> InstrumentId:
         """A pool of two tokens, in any order: (31·a + b) mod 2^64 with a ≤ b."""
         low, high = sorted((first.asset_id, second.asset_id))
-        return cls((31 * low + high) & _U64, venue, AssetType.POOL)
+        return cls((31 * low + high) & U64_MAX, venue, AssetType.POOL)
 
     @classmethod
     def triangular_pool(
@@ -138,7 +138,7 @@ class InstrumentId:
     ) -> InstrumentId:
         """A pool of three tokens, in any order: (31·a + 17·b + c) mod 2^64 with a ≤ b ≤ c."""
         low, middle, high = sorted((first.asset_id, second.asset_id, third.asset_id))
-        return cls((31 * low + 17 * middle + high) & _U64, venue, AssetType.POOL, THREE_TOKEN_POOL)
+        return cls((31 * low + 17 * middle + high) & U64_MAX, venue, AssetType.POOL, THREE_TOKEN_POOL)
 
     @classmethod
     def lp_token(cls, venue: int, pool: InstrumentId) -> InstrumentId:
@@ -167,7 +167,7 @@ class InstrumentId:
         """
         if not 0 <= key < 1 << 96:
             raise FieldValueError(f"u128 key {key:#x}: bits 127 to 96 are zero", expected="0..2^96-1", got=key)
-        return cls(key & _U64, key >> 80, key >> 72 & 0xFF, key >> 64 & 0xFF)
+        return cls(key & U64_MAX, key >> 80, key >> 72 & 0xFF, key >> 64 & 0xFF)
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview) -> InstrumentId:

@@ -13,13 +13,29 @@ Facts:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, final
+from typing import final
 
 from librt.strings import BytesWriter, read_i32_le, write_i32_le, write_i64_le
 from mypy_extensions import i64, u8
 
 from .checksum import frame_crc
-from .constants import MAX_MESSAGE_SIZE
+from .constants import (
+    CHECKSUM_OFFSET,
+    DOMAIN_OFFSET,
+    FLAGS_OFFSET,
+    HEADER_SIZE,
+    LAST_DOMAIN,
+    MAGIC_AS_I32,
+    MAX_MESSAGE_SIZE,
+    PAYLOAD_SIZE_OFFSET,
+    SEQUENCE_OFFSET,
+    SOURCE_OFFSET,
+    TIMESTAMP_OFFSET,
+    U8_MAX,
+    U32_MAX,
+    VERSION,
+    VERSION_OFFSET,
+)
 from .errors import (
     BadChecksumError,
     BadDomainError,
@@ -33,11 +49,6 @@ from .errors import (
 from .header import MessageHeader, bad_magic, check_unsigned, read_header, signed_64, truncated_header
 from .policy import FramePolicy
 from .tlv import Tlv, tlv_error, tlv_fault, tlv_table, write_tlv
-
-_HEADER: Final = 32
-_MAGIC: Final = -559038737  # 0xDEADBEEF read as i32
-_ONES: Final = 0xFFFFFFFF
-_SYSTEM: Final = 4
 
 
 @final
@@ -73,17 +84,17 @@ class Message:
         tlvs = self._tlvs
         if tlvs is None:
             size = len(self._data)
-            fault = tlv_fault(self._data, _HEADER, size, b"", b"")
+            fault = tlv_fault(self._data, HEADER_SIZE, size, b"", b"")
             if fault:
                 raise tlv_error(self._data, size, fault, b"")
-            tlvs = tlv_table(self._data, _HEADER, size)
+            tlvs = tlv_table(self._data, HEADER_SIZE, size)
             self._tlvs = tlvs
         return tlvs
 
     @property
     def payload(self) -> bytes:
         """The bytes behind the header."""
-        return self._data[_HEADER:]
+        return self._data[HEADER_SIZE:]
 
     def find(self, tlv_type: int) -> Tlv | None:
         """The first TLV of a type, by its inner type in extended form; None if there is none."""
@@ -111,7 +122,7 @@ class Message:
         return Message, (self._data,)
 
     def __repr__(self) -> str:
-        return f"Message({self.header!r}, {len(self._data) - _HEADER} bytes of payload)"
+        return f"Message({self.header!r}, {len(self._data) - HEADER_SIZE} bytes of payload)"
 
 
 def parse_message(
@@ -132,17 +143,17 @@ def parse_message(
     fault = _header_fault(raw, size, max_message_size)
     if fault is not None:
         raise fault
-    domain: i64 = raw[4]
-    if domain == 0 or domain > _SYSTEM:
-        raise BadDomainError(f"domain {domain}: D4 knows 1 to 4", offset=4, expected="1..4", got=domain)
-    if i64(read_i32_le(raw, 24)) & _ONES != size - _HEADER:
+    domain: i64 = raw[DOMAIN_OFFSET]
+    if domain == 0 or domain > LAST_DOMAIN:
+        raise BadDomainError(f"domain {domain}: D4 knows 1 to 4", offset=DOMAIN_OFFSET, expected="1..4", got=domain)
+    if i64(read_i32_le(raw, PAYLOAD_SIZE_OFFSET)) & U32_MAX != size - HEADER_SIZE:
         raise _size_error(raw)
     if verify_checksum:
         computed: i64 = frame_crc(raw, 0, size)
-        if computed != i64(read_i32_le(raw, 28)) & _ONES:
+        if computed != i64(read_i32_le(raw, CHECKSUM_OFFSET)) & U32_MAX:
             raise _checksum_error(raw, computed)
     if check_tlvs:
-        found: i64 = tlv_fault(raw, _HEADER, size, b"", b"")
+        found: i64 = tlv_fault(raw, HEADER_SIZE, size, b"", b"")
         if found:
             raise tlv_error(raw, size, found, b"")
     return Message(raw)
@@ -158,36 +169,47 @@ def parse_frame(data: bytes | bytearray | memoryview, policy: FramePolicy) -> Me
     fault = _header_fault(raw, size, policy.max_message_size)
     if fault is not None:
         raise fault
-    if raw[4] != policy.domain:
+    if raw[DOMAIN_OFFSET] != policy.domain:
         raise BadDomainError(
-            f"domain {raw[4]} on a relay of domain {policy.domain}", offset=4, expected=policy.domain, got=raw[4]
+            f"domain {raw[DOMAIN_OFFSET]} on a relay of domain {policy.domain}",
+            offset=DOMAIN_OFFSET,
+            expected=policy.domain,
+            got=raw[DOMAIN_OFFSET],
         )
-    if i64(read_i32_le(raw, 24)) & _ONES != size - _HEADER:
+    if i64(read_i32_le(raw, PAYLOAD_SIZE_OFFSET)) & U32_MAX != size - HEADER_SIZE:
         raise _size_error(raw)
-    if policy.strict and raw[5] != 1:
-        raise BadVersionError(f"version {raw[5]} instead of 1", offset=5, expected=1, got=raw[5])
-    if policy.strict and raw[6] not in policy.known_sources:
+    if policy.strict and raw[VERSION_OFFSET] != VERSION:
+        raise BadVersionError(
+            f"version {raw[VERSION_OFFSET]} instead of {VERSION}",
+            offset=VERSION_OFFSET,
+            expected=VERSION,
+            got=raw[VERSION_OFFSET],
+        )
+    if policy.strict and raw[SOURCE_OFFSET] not in policy.known_sources:
         raise UnknownSourceError(
-            f"source {raw[6]} is not in the registry", offset=6, expected="a known source", got=raw[6]
+            f"source {raw[SOURCE_OFFSET]} is not in the registry",
+            offset=SOURCE_OFFSET,
+            expected="a known source",
+            got=raw[SOURCE_OFFSET],
         )
     if policy.verify_checksum:
         computed = frame_crc(raw, 0, size)
-        if computed != i64(read_i32_le(raw, 28)) & _ONES:
+        if computed != i64(read_i32_le(raw, CHECKSUM_OFFSET)) & U32_MAX:
             raise _checksum_error(raw, computed)
     if policy.walks_tlvs:
         sizes = policy.size_table
-        found = tlv_fault(raw, _HEADER, size, policy.type_table, sizes)
+        found = tlv_fault(raw, HEADER_SIZE, size, policy.type_table, sizes)
         if found:
             raise tlv_error(raw, size, found, sizes)
     return Message(raw)
 
 
 def _header_fault(data: bytes, size: i64, limit: i64) -> ProtocolError | None:
-    if size < _HEADER:
+    if size < HEADER_SIZE:
         return truncated_header(size)
-    if read_i32_le(data, 0) != _MAGIC:
+    if read_i32_le(data, 0) != MAGIC_AS_I32:
         return bad_magic(data)
-    total: i64 = (i64(read_i32_le(data, 24)) & _ONES) + _HEADER
+    total: i64 = (i64(read_i32_le(data, PAYLOAD_SIZE_OFFSET)) & U32_MAX) + HEADER_SIZE
     if total > limit:
         return oversize(total, limit)
     return None
@@ -197,29 +219,29 @@ def oversize(total: int, limit: int) -> OversizeError:
     """The error for a header that announces a message of ``total`` bytes."""
     return OversizeError(
         f"the header announces a message of {total} bytes, the limit is {limit}",
-        offset=24, expected=f"0..{limit - _HEADER}", got=total - _HEADER,
+        offset=PAYLOAD_SIZE_OFFSET, expected=f"0..{limit - HEADER_SIZE}", got=total - HEADER_SIZE,
     )  # fmt: skip
 
 
 def _size_error(data: bytes) -> ProtocolError:
-    announced = i64(read_i32_le(data, 24)) & _ONES
-    got = len(data) - _HEADER
+    announced = i64(read_i32_le(data, PAYLOAD_SIZE_OFFSET)) & U32_MAX
+    got = len(data) - HEADER_SIZE
     if got < announced:
         return TruncatedPayloadError(
             f"the header announces {announced} bytes of payload, {got} are there",
             offset=len(data), expected=announced, got=got,
         )  # fmt: skip
     return TrailingBytesError(
-        f"{got - announced} bytes behind the message's end at {_HEADER + announced}",
-        offset=_HEADER + announced, expected=announced, got=got,
+        f"{got - announced} bytes behind the message's end at {HEADER_SIZE + announced}",
+        offset=HEADER_SIZE + announced, expected=announced, got=got,
     )  # fmt: skip
 
 
 def _checksum_error(data: bytes, computed: i64) -> BadChecksumError:
-    stored = i64(read_i32_le(data, 28)) & _ONES
+    stored = i64(read_i32_le(data, CHECKSUM_OFFSET)) & U32_MAX
     return BadChecksumError(
         f"checksum 0x{stored:08x} in the header, the bytes have 0x{computed:08x}",
-        offset=28, expected=int(computed), got=int(stored),
+        offset=CHECKSUM_OFFSET, expected=int(computed), got=int(stored),
     )  # fmt: skip
 
 
@@ -231,7 +253,7 @@ def encode_message(
     sequence: int,
     timestamp: int,
     flags: int = 0,
-    version: int = 1,
+    version: int = VERSION,
     checksum: int | None = None,
     max_message_size: i64 = MAX_MESSAGE_SIZE,
 ) -> bytes:
@@ -256,7 +278,7 @@ def encode_raw_message(
     sequence: int,
     timestamp: int,
     flags: int = 0,
-    version: int = 1,
+    version: int = VERSION,
     checksum: int | None = None,
     max_message_size: i64 = MAX_MESSAGE_SIZE,
 ) -> bytes:
@@ -267,18 +289,18 @@ def encode_raw_message(
 
 
 def _begin(domain: int, source: int, sequence: int, timestamp: int, flags: int, version: int) -> BytesWriter:
-    check_unsigned(domain, 255, "domain", 4)
-    check_unsigned(version, 255, "version", 5)
-    check_unsigned(source, 255, "source", 6)
-    check_unsigned(flags, 255, "flags", 7)
+    check_unsigned(domain, U8_MAX, "domain", DOMAIN_OFFSET)
+    check_unsigned(version, U8_MAX, "version", VERSION_OFFSET)
+    check_unsigned(source, U8_MAX, "source", SOURCE_OFFSET)
+    check_unsigned(flags, U8_MAX, "flags", FLAGS_OFFSET)
     writer = BytesWriter()
-    write_i32_le(writer, _MAGIC)
+    write_i32_le(writer, MAGIC_AS_I32)
     writer.append(domain)
     writer.append(version)
     writer.append(source)
     writer.append(flags)
-    write_i64_le(writer, signed_64(sequence, "sequence", 8))
-    write_i64_le(writer, signed_64(timestamp, "timestamp", 16))
+    write_i64_le(writer, signed_64(sequence, "sequence", SEQUENCE_OFFSET))
+    write_i64_le(writer, signed_64(timestamp, "timestamp", TIMESTAMP_OFFSET))
     write_i64_le(writer, 0)
     return writer
 
@@ -287,15 +309,18 @@ def _finish(writer: BytesWriter, checksum: int | None, limit: i64) -> bytes:
     size: i64 = len(writer)
     if size > limit:
         raise OversizeError(
-            f"a message of {size} bytes, the limit is {limit}", offset=24, expected=f"0..{limit}", got=int(size)
+            f"a message of {size} bytes, the limit is {limit}",
+            offset=PAYLOAD_SIZE_OFFSET,
+            expected=f"0..{limit}",
+            got=int(size),
         )
-    _patch(writer, 24, size - _HEADER)
+    _patch(writer, PAYLOAD_SIZE_OFFSET, size - HEADER_SIZE)
     if checksum is None:
         data = writer.getvalue()
-        _patch(writer, 28, frame_crc(data, 0, size))
+        _patch(writer, CHECKSUM_OFFSET, frame_crc(data, 0, size))
     else:
-        check_unsigned(checksum, _ONES, "checksum", 28)
-        _patch(writer, 28, checksum)
+        check_unsigned(checksum, U32_MAX, "checksum", CHECKSUM_OFFSET)
+        _patch(writer, CHECKSUM_OFFSET, checksum)
     return writer.getvalue()
 
 

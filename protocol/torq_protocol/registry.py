@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from .constants import EXTENDED_MARKER, MAX_EXTENDED_VALUE, RelayDomain
 
-VENDOR_TYPES = range(200, 255)
+VENDOR_TYPES = range(200, EXTENDED_MARKER)
 """TLV types that vendors use as they like; no domain carries them (D5)."""
 
 

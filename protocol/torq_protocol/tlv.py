@@ -16,6 +16,13 @@ from typing import Final, final
 from librt.strings import BytesWriter, read_i32_le
 from mypy_extensions import i32, i64
 
+from .constants import (
+    EXTENDED_MARKER,
+    EXTENDED_TLV_HEADER_SIZE,
+    MAX_EXTENDED_VALUE,
+    MAX_STANDARD_VALUE,
+    STANDARD_TLV_HEADER_SIZE,
+)
 from .errors import (
     BadExtendedTypeError,
     BadReservedByteError,
@@ -26,20 +33,17 @@ from .errors import (
     TruncatedTlvHeaderError,
     TypeOutOfRangeError,
 )
+from .fault_numbers import (
+    BAD_EXTENDED_TYPE,
+    BAD_RESERVED_BYTE,
+    BAD_TLV_SIZE,
+    TRUNCATED_TLV,
+    TRUNCATED_TLV_HEADER,
+    TYPE_OUT_OF_RANGE,
+)
 
-_MARKER: Final = 255
-_STANDARD: Final = 2
-_EXTENDED: Final = 5
-_MAX_STANDARD: Final = 255
-_MAX_EXTENDED: Final = 65_535
-_CHUNK: Final = 65_531
-
-_TRUNCATED_TLV_HEADER: Final = 10
-_TRUNCATED_TLV: Final = 11
-_BAD_RESERVED_BYTE: Final = 12
-_BAD_EXTENDED_TYPE: Final = 13
-_TYPE_OUT_OF_RANGE: Final = 14
-_BAD_TLV_SIZE: Final = 15
+_INDEX_SIZE: Final = 4
+_CHUNK: Final = MAX_EXTENDED_VALUE - _INDEX_SIZE
 
 
 @final
@@ -54,14 +58,14 @@ class Tlv:
     def __init__(self, data: bytes, offset: i64) -> None:
         self._data = data
         self._offset: i64 = offset
-        if data[offset] == _MARKER:
+        if data[offset] == EXTENDED_MARKER:
             self._type: i64 = data[offset + 2]
             self._length: i64 = i64(data[offset + 3]) | (i64(data[offset + 4]) << 8)
-            self._start: i64 = offset + _EXTENDED
+            self._start: i64 = offset + EXTENDED_TLV_HEADER_SIZE
         else:
             self._type = data[offset]
             self._length = data[offset + 1]
-            self._start = offset + _STANDARD
+            self._start = offset + STANDARD_TLV_HEADER_SIZE
 
     @property
     def type(self) -> int:
@@ -86,7 +90,7 @@ class Tlv:
     @property
     def extended(self) -> bool:
         """Whether the header has the extended form."""
-        return self._start - self._offset == _EXTENDED
+        return self._start - self._offset == EXTENDED_TLV_HEADER_SIZE
 
     @property
     def value(self) -> bytes:
@@ -124,29 +128,29 @@ def tlv_fault(data: bytes, start: i64, stop: i64, types: bytes, sizes: bytes) ->
     any_size: bool = len(sizes) == 0
     while position < stop:
         left: i64 = stop - position
-        if left < _STANDARD:
-            return (position << 8) | _TRUNCATED_TLV_HEADER
+        if left < STANDARD_TLV_HEADER_SIZE:
+            return (position << 8) | TRUNCATED_TLV_HEADER
         tlv_type: i64 = data[position]
         length: i64 = data[position + 1]
-        header: i64 = _STANDARD
-        if tlv_type == _MARKER:
-            if left < _EXTENDED:
-                return (position << 8) | _TRUNCATED_TLV_HEADER
+        header: i64 = STANDARD_TLV_HEADER_SIZE
+        if tlv_type == EXTENDED_MARKER:
+            if left < EXTENDED_TLV_HEADER_SIZE:
+                return (position << 8) | TRUNCATED_TLV_HEADER
             if length != 0:
-                return (position << 8) | _BAD_RESERVED_BYTE
+                return (position << 8) | BAD_RESERVED_BYTE
             tlv_type = data[position + 2]
-            if tlv_type == 0 or tlv_type == _MARKER:
-                return (position << 8) | _BAD_EXTENDED_TYPE
+            if tlv_type == 0 or tlv_type == EXTENDED_MARKER:
+                return (position << 8) | BAD_EXTENDED_TYPE
             length = i64(data[position + 3]) | (i64(data[position + 4]) << 8)
-            header = _EXTENDED
+            header = EXTENDED_TLV_HEADER_SIZE
         if length > left - header:
-            return (position << 8) | _TRUNCATED_TLV
+            return (position << 8) | TRUNCATED_TLV
         if not any_type and types[tlv_type] == 0:
-            return (position << 8) | _TYPE_OUT_OF_RANGE
+            return (position << 8) | TYPE_OUT_OF_RANGE
         if not any_size:
             fixed: i32 = read_i32_le(sizes, tlv_type * 4)
             if fixed >= 0 and i64(fixed) != length:
-                return (position << 8) | _BAD_TLV_SIZE
+                return (position << 8) | BAD_TLV_SIZE
         position += header + length
     return 0
 
@@ -159,14 +163,14 @@ def tlv_error(data: bytes, stop: i64, fault: i64, sizes: bytes) -> ProtocolError
     kind = fault & 255
     start = fault >> 8
     left = stop - start
-    extended = data[start] == _MARKER
-    header = _EXTENDED if extended else _STANDARD
-    if kind == _TRUNCATED_TLV_HEADER:
+    extended = data[start] == EXTENDED_MARKER
+    header = EXTENDED_TLV_HEADER_SIZE if extended else STANDARD_TLV_HEADER_SIZE
+    if kind == TRUNCATED_TLV_HEADER:
         return TruncatedTlvHeaderError(
             f"the payload ends inside a TLV header: {left} of {header} bytes at offset {start}",
             offset=start, expected=header, got=left,
         )  # fmt: skip
-    if kind == _BAD_RESERVED_BYTE:
+    if kind == BAD_RESERVED_BYTE:
         reserved = data[start + 1]
         return BadReservedByteError(
             f"reserved byte {reserved} instead of 0 at offset {start + 1}",
@@ -174,18 +178,18 @@ def tlv_error(data: bytes, stop: i64, fault: i64, sizes: bytes) -> ProtocolError
         )  # fmt: skip
     type_offset = start + 2 if extended else start
     tlv_type = data[type_offset]
-    if kind == _BAD_EXTENDED_TYPE:
+    if kind == BAD_EXTENDED_TYPE:
         return BadExtendedTypeError(
             f"extended TLV of type {tlv_type} at offset {type_offset}: 0 and 255 are no types",
             offset=type_offset, expected="1..254", got=tlv_type,
         )  # fmt: skip
     length = data[start + 3] | (data[start + 4] << 8) if extended else data[start + 1]
-    if kind == _TRUNCATED_TLV:
+    if kind == TRUNCATED_TLV:
         return TruncatedTlvError(
             f"TLV of type {tlv_type} at offset {start} announces {length} bytes, {left - header} are left",
             offset=start, expected=length, got=left - header,
         )  # fmt: skip
-    if kind == _TYPE_OUT_OF_RANGE:
+    if kind == TYPE_OUT_OF_RANGE:
         return TypeOutOfRangeError(
             f"TLV type {tlv_type} at offset {start} is outside the accepted types",
             offset=start, expected="a type of the domain", got=tlv_type,
@@ -217,13 +221,13 @@ def _first_size(data: bytes, position: i64, stop: i64) -> i64:
     """Bytes of the TLV at an offset, its header included; 0 if it is malformed."""
     left: i64 = stop - position
     size: i64
-    if left >= _STANDARD and data[position] != _MARKER:
-        size = _STANDARD + i64(data[position + 1])
-    elif left >= _EXTENDED:
+    if left >= STANDARD_TLV_HEADER_SIZE and data[position] != EXTENDED_MARKER:
+        size = STANDARD_TLV_HEADER_SIZE + i64(data[position + 1])
+    elif left >= EXTENDED_TLV_HEADER_SIZE:
         tlv_type: i64 = data[position + 2]
-        if data[position + 1] != 0 or tlv_type == 0 or tlv_type == _MARKER:
+        if data[position + 1] != 0 or tlv_type == 0 or tlv_type == EXTENDED_MARKER:
             return 0
-        size = _EXTENDED + (i64(data[position + 3]) | (i64(data[position + 4]) << 8))
+        size = EXTENDED_TLV_HEADER_SIZE + (i64(data[position + 3]) | (i64(data[position + 4]) << 8))
     else:
         return 0
     return size if size <= left else 0
@@ -247,7 +251,7 @@ def write_tlv(writer: BytesWriter, tlv_type: int, value: bytes) -> None:
             f"TLV type {tlv_type}: use 1 to 254 (255 is the extended marker)", expected="1..254", got=tlv_type
         )
     size: i64 = len(value)
-    if size <= _MAX_STANDARD:
+    if size <= MAX_STANDARD_VALUE:
         writer.append(tlv_type)
         writer.append(size)
     else:
@@ -256,13 +260,13 @@ def write_tlv(writer: BytesWriter, tlv_type: int, value: bytes) -> None:
 
 
 def _write_extended_header(writer: BytesWriter, tlv_type: i64, size: i64) -> None:
-    if size > _MAX_EXTENDED:
+    if size > MAX_EXTENDED_VALUE:
         raise TlvSizeError(
-            f"a value of {size} bytes in a TLV of type {tlv_type}: at most {_MAX_EXTENDED} fit; see split_value",
-            expected=f"0..{_MAX_EXTENDED}",
+            f"a value of {size} bytes in a TLV of type {tlv_type}: at most {MAX_EXTENDED_VALUE} fit; see split_value",
+            expected=f"0..{MAX_EXTENDED_VALUE}",
             got=size,
         )
-    writer.append(_MARKER)
+    writer.append(EXTENDED_MARKER)
     writer.append(0)
     writer.append(tlv_type)
     writer.append(size & 255)
@@ -298,11 +302,11 @@ def split_value(value: bytes) -> list[bytes]:
     from 0 and at most 65 531 bytes of data. Neither their number nor their end is sent, so the receiver must know
     that a type is split; :func:`join_values` puts the pieces together again.
     """
-    if len(value) <= _MAX_EXTENDED:
+    if len(value) <= MAX_EXTENDED_VALUE:
         return [value]
     pieces: list[bytes] = []
     for index, start in enumerate(range(0, len(value), _CHUNK)):
-        pieces.append(index.to_bytes(4, "little") + value[start : start + _CHUNK])
+        pieces.append(index.to_bytes(_INDEX_SIZE, "little") + value[start : start + _CHUNK])
     return pieces
 
 
@@ -315,14 +319,14 @@ def join_values(values: list[bytes]) -> bytes:
         return values[0]
     pieces: dict[int, bytes] = {}
     for value in values:
-        if len(value) < 4:
+        if len(value) < _INDEX_SIZE:
             raise FieldValueError(
-                f"a piece of {len(value)} bytes has no index", expected="4 bytes or more", got=value.hex()
+                f"a piece of {len(value)} bytes has no index", expected=f"{_INDEX_SIZE} bytes or more", got=value.hex()
             )
-        index = int.from_bytes(value[:4], "little")
+        index = int.from_bytes(value[:_INDEX_SIZE], "little")
         if index in pieces:
             raise FieldValueError(f"piece {index} is there twice", expected="each index once", got=index)
-        pieces[index] = value[4:]
+        pieces[index] = value[_INDEX_SIZE:]
     missing = [index for index in range(len(values)) if index not in pieces]
     if missing:
         raise FieldValueError(f"piece {missing[0]} of {len(values)} is missing", expected=missing[0], got=None)

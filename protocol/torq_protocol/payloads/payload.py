@@ -8,6 +8,7 @@ from operator import index
 from types import MemberDescriptorType
 from typing import ClassVar, Self
 
+from ..constants import MAX_EXTENDED_VALUE
 from ..errors import FieldValueError
 from .layout import Buffer, Layout
 
@@ -99,9 +100,12 @@ class RawPayload:
     def __post_init__(self) -> None:
         if not 0 <= self.tlv_type <= 254:
             raise FieldValueError(f"TLV type {self.tlv_type}: use 0 to 254", expected="0..254", got=self.tlv_type)
-        if len(self.value) > 65_535:
+        size = len(self.value)
+        if size > MAX_EXTENDED_VALUE:
             raise FieldValueError(
-                f"TLV value of {len(self.value)} bytes: use up to 65535", expected="0..65535", got=len(self.value)
+                f"TLV value of {size} bytes: use up to {MAX_EXTENDED_VALUE}",
+                expected=f"0..{MAX_EXTENDED_VALUE}",
+                got=size,
             )
 
     @classmethod

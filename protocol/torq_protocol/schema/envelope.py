@@ -18,14 +18,18 @@ from construct import Bytes, Computed, Container, IfThenElse, Peek, Struct, Tell
 
 from ..constants import (
     CHECKSUM_OFFSET,
+    DOMAIN_OFFSET,
     EXTENDED_MARKER,
     EXTENDED_TLV_HEADER_SIZE,
     HEADER_SIZE,
     MAGIC,
     MAX_MESSAGE_SIZE,
     MAX_STANDARD_VALUE,
+    PAYLOAD_SIZE_OFFSET,
+    SOURCE_OFFSET,
     STANDARD_TLV_HEADER_SIZE,
     VERSION,
+    VERSION_OFFSET,
     RelayDomain,
 )
 from ..errors import (
@@ -144,13 +148,13 @@ Message = "Message" / Struct(
     Rule(
         OversizeError,
         "a message has at most the maximum size, header included",
-        at=lambda _: 24,
+        at=lambda _: PAYLOAD_SIZE_OFFSET,
         holds=lambda ctx: HEADER_SIZE + ctx.header.payload_size <= _limit(ctx._params.policy),
     ),
     Rule(
         BadDomainError,
         "the domain is 1 to 4, and the one that is served",
-        at=lambda _: 4,
+        at=lambda _: DOMAIN_OFFSET,
         holds=lambda ctx: ctx.header.relay_domain in _domains(ctx._params.policy),
     ),
     Rule(
@@ -168,13 +172,13 @@ Message = "Message" / Struct(
     Rule(
         BadVersionError,
         "the version is 1",
-        at=lambda _: 5,
+        at=lambda _: VERSION_OFFSET,
         holds=lambda ctx: not _strict(ctx._params.policy) or ctx.header.version == VERSION,
     ),
     Rule(
         UnknownSourceError,
         "the source is in the registry",
-        at=lambda _: 6,
+        at=lambda _: SOURCE_OFFSET,
         holds=lambda ctx: not _strict(ctx._params.policy) or ctx.header.source in ctx._params.policy.known_sources,
     ),
     Rule(
