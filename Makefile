@@ -6,6 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 BUILD_INPUTS := pyproject.toml setup.py compiled_docstrings.py constraints.txt
+# Numbers of these are written into the compiled modules.
+BUILD_INPUTS += $(addprefix protocol/torq_protocol/,constants.py compiled_numbers.py)
 
 # Tests start hundreds of processes: without bytecode each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE

@@ -36,6 +36,8 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
 """The modules of each page."""
 _BY_NAME: Final = ("batch", "capture", "instrument_arrays", "payload_dtypes")
 """Modules that are imported by name: everything public in them counts."""
+_FIELDS: Final = "fields."
+"""What stands in front of a class of ``payloads/fields.py`` where it is a base."""
 
 
 def pages() -> dict[str, Callable[[Path], str]]:
@@ -102,11 +104,16 @@ def _title(module: str) -> str:
 def _entry(node: ast.stmt, text: str, root: Path) -> Iterator[str]:
     """A definition: its signature, its docstring, and for a class its parts."""
     if isinstance(node, ast.ClassDef):
-        bases = ", ".join(ast.unparse(base) for base in node.bases if ast.unparse(base) not in ("Protocol", "object"))
+        bases = ", ".join(base for base in _shown_bases(node, root) if base not in ("Protocol", "object"))
         yield from _code(f"class {node.name}({bases})" if bases else f"class {node.name}")
         yield from _prose(ast.get_docstring(node))
-        members = [line for each in (*_unlisted_bases(node, root), node) for line in _members(each)]
-        yield from ["", *members] if members else []
+        members: dict[str, tuple[str, str]] = {}
+        for each in (*_unlisted_bases(node, root), node):
+            for name, head, said in _members(each):  # what is declared again without words keeps its own
+                members[name] = head, said or members.get(name, ("", ""))[1]
+        yield from (
+            ["", *(f"- {head}: {said}" if said else f"- {head}" for head, said in members.values())] if members else []
+        )
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         yield from _code(_signature(node))
         yield from _prose(ast.get_docstring(node))
@@ -116,23 +123,38 @@ def _entry(node: ast.stmt, text: str, root: Path) -> Iterator[str]:
         yield from _prose(text)
 
 
+def _shown_bases(node: ast.ClassDef, root: Path) -> list[str]:
+    """The bases of a class by name; of one that has only generated fields for a base, those of the fields."""
+    names = [ast.unparse(base) for base in node.bases]
+    shown = [name for name in names if not name.startswith(_FIELDS)]
+    return shown or [each for name in names for each in _shown_bases(_classes(root)[name], root)]
+
+
 def _unlisted_bases(node: ast.ClassDef, root: Path) -> Iterator[ast.ClassDef]:
     """The bases of a class that have no entry of their own, so that their parts are shown with the class."""
-    names = {ast.unparse(base) for base in node.bases} - public_names(root)
-    for name, base in _classes(root).items():
-        if name in names:
-            yield base
+    for name in (ast.unparse(base) for base in node.bases):
+        if name not in public_names(root) and name in _classes(root):
+            yield from _unlisted_bases(_classes(root)[name], root)
+            yield _classes(root)[name]
 
 
 @cache
 def _classes(root: Path) -> dict[str, ast.ClassDef]:
-    """All classes of the library by name."""
-    bodies = [_tree(path).body for path in sorted((root / PACKAGE).rglob("*.py"))]
-    return {node.name: node for body in bodies for node in body if isinstance(node, ast.ClassDef)}
+    """All classes of the library by the name that a class with such a base gives."""
+    found: dict[str, ast.ClassDef] = {}
+    for path in sorted((root / PACKAGE).rglob("*.py")):
+        classes = {node.name: node for node in _tree(path).body if isinstance(node, ast.ClassDef)}
+        if path.stem == _FIELDS.rstrip("."):
+            for base in (base for node in classes.values() for base in node.bases if ast.unparse(base) in classes):
+                assert isinstance(base, ast.Name)
+                base.id = _FIELDS + base.id
+            classes = {_FIELDS + name: node for name, node in classes.items()}
+        found |= classes
+    return found
 
 
-def _members(node: ast.ClassDef) -> Iterator[str]:
-    plain: list[str] = []
+def _members(node: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
+    """(name, declaration, docstring) of the public parts of a class."""
     made_elsewhere = "made by" in (ast.get_docstring(node) or "").lower()
     for position, part in enumerate(node.body):
         name = _name(part)
@@ -141,15 +163,14 @@ def _members(node: ast.ClassDef) -> Iterator[str]:
         if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(part)
             if name == "__init__" or text is None:
-                plain += [f"- `{_signature(part)}`"] if name == "__init__" and not made_elsewhere else []
+                if name == "__init__" and not made_elsewhere:
+                    yield name, f"`{_signature(part)}`", ""
                 continue
             label = name if _is_property(part) else _signature(part)
             returns = f" → `{ast.unparse(part.returns)}`" if _is_property(part) and part.returns else ""
-            plain.append(f"- `{label}`{returns}: {' '.join(_prose_lines(text))}")
+            yield name, f"`{label}`{returns}", " ".join(_prose_lines(text))
         else:
-            text = " ".join(_prose_lines(_text_behind(node.body, position)))
-            plain.append(f"- `{ast.unparse(part)}`" + (f": {text}" if text else ""))
-    yield from plain
+            yield name, f"`{ast.unparse(part)}`", " ".join(_prose_lines(_text_behind(node.body, position)))
 
 
 def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:

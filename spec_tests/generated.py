@@ -1,4 +1,4 @@
-"""Everything in docs/ that a command writes: ``python -m spec_tests.generated [--check]``.
+"""Everything checked in that a command writes: ``python -m spec_tests.generated [--check]``.
 
 ``--check`` writes nothing, shows what differs and exits 1: CI calls it, so that no generated page drifts.
 """

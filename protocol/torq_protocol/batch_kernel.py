@@ -14,19 +14,26 @@ from librt.strings import BytesWriter, read_i32_le, read_i64_le, write_i32_le, w
 from mypy_extensions import i64
 
 from .checksum import frame_crc
+from .compiled_numbers import (
+    BAD_CHECKSUM,
+    BAD_DOMAIN,
+    BAD_EXTENDED_TYPE,
+    BAD_MAGIC,
+    BAD_RESERVED_BYTE,
+    LAST_DOMAIN,
+    OVERSIZE,
+)
 from .constants import (
     CHECKSUM_OFFSET,
     DOMAIN_OFFSET,
     EXTENDED_MARKER,
     EXTENDED_TLV_HEADER_SIZE,
     HEADER_SIZE,
-    LAST_DOMAIN,
     MAGIC_AS_I32,
     PAYLOAD_SIZE_OFFSET,
     STANDARD_TLV_HEADER_SIZE,
     U32_MAX,
 )
-from .fault_numbers import BAD_CHECKSUM, BAD_DOMAIN, BAD_EXTENDED_TYPE, BAD_MAGIC, BAD_RESERVED_BYTE, OVERSIZE
 from .header import signed_32
 from .tlv import tlv_fault
 

@@ -20,7 +20,6 @@ TIMESTAMP_OFFSET: Final = 16
 PAYLOAD_SIZE_OFFSET: Final = 24
 CHECKSUM_OFFSET: Final = 28
 """Where the fields of a header begin (D2); the magic begins at 0."""
-LAST_DOMAIN: Final = 4
 EXTENDED_MARKER: Final = 255
 STANDARD_TLV_HEADER_SIZE: Final = 2
 EXTENDED_TLV_HEADER_SIZE: Final = 5
@@ -41,7 +40,7 @@ class RelayDomain(IntEnum):
     MARKET_DATA = 1
     SIGNAL = 2
     EXECUTION = 3
-    SYSTEM = LAST_DOMAIN
+    SYSTEM = 4
 
     @property
     def type_range(self) -> range:

@@ -14,6 +14,7 @@ from librt.strings import read_i32_le
 from mypy_extensions import i64, mypyc_attr
 
 from .checksum import frame_crc
+from .compiled_numbers import BAD_CHECKSUM, BAD_DOMAIN, BAD_MAGIC, BAD_VERSION, OVERSIZE, UNKNOWN_SOURCE
 from .constants import (
     CHECKSUM_OFFSET,
     DOMAIN_OFFSET,
@@ -25,7 +26,6 @@ from .constants import (
     VERSION,
     VERSION_OFFSET,
 )
-from .fault_numbers import BAD_CHECKSUM, BAD_DOMAIN, BAD_MAGIC, BAD_VERSION, OVERSIZE, UNKNOWN_SOURCE
 from .policy import FramePolicy
 from .tlv import tlv_fault
 

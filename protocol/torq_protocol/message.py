@@ -19,12 +19,12 @@ from librt.strings import BytesWriter, read_i32_le, write_i32_le, write_i64_le
 from mypy_extensions import i64, u8
 
 from .checksum import frame_crc
+from .compiled_numbers import LAST_DOMAIN
 from .constants import (
     CHECKSUM_OFFSET,
     DOMAIN_OFFSET,
     FLAGS_OFFSET,
     HEADER_SIZE,
-    LAST_DOMAIN,
     MAGIC_AS_I32,
     MAX_MESSAGE_SIZE,
     PAYLOAD_SIZE_OFFSET,

@@ -1,5 +1,7 @@
 """The registry's numbers as enumerations for use in code (D11, D12): open sets, so fields that hold them are plain
-integers and keep unknown numbers. A test holds them to ``registry.toml``; the members are its names in capitals.
+integers and keep unknown numbers. The members are the registry's names in capitals.
+
+Written by python -m torq_protocol.generate python. Do not edit: protocol/torq_protocol/registry.toml is the source.
 """
 
 from __future__ import annotations

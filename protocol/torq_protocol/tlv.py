@@ -16,6 +16,14 @@ from typing import Final, final
 from librt.strings import BytesWriter, read_i32_le
 from mypy_extensions import i32, i64
 
+from .compiled_numbers import (
+    BAD_EXTENDED_TYPE,
+    BAD_RESERVED_BYTE,
+    BAD_TLV_SIZE,
+    TRUNCATED_TLV,
+    TRUNCATED_TLV_HEADER,
+    TYPE_OUT_OF_RANGE,
+)
 from .constants import (
     EXTENDED_MARKER,
     EXTENDED_TLV_HEADER_SIZE,
@@ -32,14 +40,6 @@ from .errors import (
     TruncatedTlvError,
     TruncatedTlvHeaderError,
     TypeOutOfRangeError,
-)
-from .fault_numbers import (
-    BAD_EXTENDED_TYPE,
-    BAD_RESERVED_BYTE,
-    BAD_TLV_SIZE,
-    TRUNCATED_TLV,
-    TRUNCATED_TLV_HEADER,
-    TYPE_OUT_OF_RANGE,
 )
 
 _INDEX_SIZE: Final = 4

@@ -58,6 +58,11 @@ def test_an_unknown_name_is_told_as_of_any_module() -> None:
         exec("from torq_protocol import Trades")
 
 
+def test_clients_read_the_generated_fields_and_never_import_construct() -> None:
+    every_name = "import sys, torq_protocol.client; from torq_protocol import *; "
+    assert fresh(every_name + "print(Trade.SIZE, 'construct' in sys.modules)") == "40 False"
+
+
 def test_a_relay_starts_without_the_payloads_that_it_never_looks_into() -> None:
     loaded = (
         "import sys, torq_domains.market_data; print([m for m in sys.modules if m.startswith('torq_protocol.pay')])"

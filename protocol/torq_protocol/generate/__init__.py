@@ -1,5 +1,6 @@
-"""Everything that is made from the schema: spec pages, test vectors, Wireshark dissector, Kaitai Struct declaration.
+"""Everything that is made from schema and registry: the modules ``payloads.fields``, ``names`` and
+``compiled_numbers``, and below ``docs/`` spec pages, test vectors, Wireshark dissector, Kaitai Struct declaration.
 
-``python -m torq_protocol.generate docs|vectors|dissector|kaitai|all [--check]`` writes them below ``docs/``. Clients
-never import this package.
+``python -m torq_protocol.generate python|docs|vectors|dissector|kaitai|all [--check]`` writes them. Clients never
+import this package.
 """

@@ -13,34 +13,52 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 Files: TypeAlias = Mapping[str, str]
-"""Text by path below the docs folder."""
+"""Text by path below the root of the source tree."""
+
+
+def _python(root: Path) -> Files:
+    from .compiled_numbers import compiled_numbers
+    from .payload_fields import payload_fields
+    from .registry_names import registry_names
+
+    package = "protocol/torq_protocol"
+    return {
+        f"{package}/payloads/fields.py": payload_fields(),
+        f"{package}/names.py": registry_names(),
+        f"{package}/compiled_numbers.py": compiled_numbers(),
+    }
 
 
 def _docs(root: Path) -> Files:
     from .pages import pages
 
-    return pages(root / "conformance" / "torq_conformance" / "model" / "requirements.toml")
+    return _below_docs(pages(root / "conformance" / "torq_conformance" / "model" / "requirements.toml"))
 
 
 def _vectors(root: Path) -> Files:
     from .vectors import vector_files
 
-    return vector_files()
+    return _below_docs(vector_files())
 
 
 def _dissector(root: Path) -> Files:
     from .dissector import dissector
 
-    return {"wireshark/torq.lua": dissector()}
+    return {"docs/wireshark/torq.lua": dissector()}
 
 
 def _kaitai(root: Path) -> Files:
     from .kaitai import kaitai
 
-    return {"kaitai/torq.ksy": kaitai()}
+    return {"docs/kaitai/torq.ksy": kaitai()}
+
+
+def _below_docs(files: Files) -> Files:
+    return {f"docs/{name}": text for name, text in files.items()}
 
 
 ARTEFACTS: Final[Mapping[str, Callable[[Path], Files]]] = {
+    "python": _python,
     "docs": _docs,
     "vectors": _vectors,
     "dissector": _dissector,
@@ -51,7 +69,8 @@ ARTEFACTS: Final[Mapping[str, Callable[[Path], Files]]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m torq_protocol.generate", description="Write what is generated from the protocol schema."
+        prog="python -m torq_protocol.generate",
+        description="Write what is generated from schema and registry.",
     )
     parser.add_argument("artefact", choices=[*ARTEFACTS, "all"], help="what to write")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 with a diff if anything differs")
@@ -60,25 +79,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (options.root / "docs").is_dir():
         parser.error(f"{options.root.resolve()} has no docs folder; run in the source tree or give it with --root")
     chosen = list(ARTEFACTS) if options.artefact == "all" else [options.artefact]
-    files = {name: text for artefact in chosen for name, text in ARTEFACTS[artefact](options.root).items()}
-    return _check(options.root, files) if options.check else _write(options.root, files)
+    made = (ARTEFACTS[artefact](options.root) for artefact in chosen)
+    if options.check:
+        return _check(options.root, {name: text for files in made for name, text in files.items()})
+    for files in made:  # each is written before the next is made: the first are modules that the others import
+        _write(options.root, files)
+    return 0
 
 
-def _write(root: Path, files: Files) -> int:
+def _write(root: Path, files: Files) -> None:
     for name, text in files.items():
-        path = root / "docs" / name
+        path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         changed = _current(path) != text
         if changed:
             path.write_text(text, encoding="utf-8")
         print(f"{'wrote' if changed else 'kept '} {path}")
-    return 0
 
 
 def _check(root: Path, files: Files) -> int:
     drifted = 0
     for name, text in files.items():
-        path = root / "docs" / name
+        path = root / name
         current = _current(path)
         if current != text:
             drifted += 1
@@ -89,7 +111,7 @@ def _check(root: Path, files: Files) -> int:
             )
     if drifted:
         print(
-            f"{drifted} of {len(files)} generated files differ from the schema; "
+            f"{drifted} of {len(files)} generated files differ from their source; "
             "run python -m torq_protocol.generate all and commit the result",
             file=sys.stderr,
         )

@@ -12,37 +12,21 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import ClassVar, Self
 
-from ..enumerations import InvalidationReason, Side
+from ..constants import U32_MAX
+from ..enumerations import Side
 from ..errors import FieldValueError
 from ..fixed_point import UNIT, decimal_of, units_of
 from ..instrument import InstrumentId
-from .layout import Buffer, Layout, ListLayout, wrong_size
-from .payload import Payload, Record
+from . import fields
+from .layout import Layout
 
 _BASIS_POINTS = 10_000
-_LARGEST_U32 = 0xFFFF_FFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Trade(Payload):
+class Trade(fields.Trade):
     """One trade at an exchange, 40 bytes. ``price`` and ``volume`` in 1e-8, time in ns."""
 
-    TLV_TYPE: ClassVar[int] = 1
-    LAYOUT: ClassVar[Layout] = Layout(
-        "Trade",
-        "<QqqQHBBB3x",
-        "asset_id price volume execution_timestamp_ns venue_id asset_type reserved side",
-        rules={"side": Side},
-    )
-
-    asset_id: int
-    price: int
-    volume: int
-    execution_timestamp_ns: int
-    venue_id: int
-    asset_type: int
-    reserved: int
-    side: Side
+    __slots__ = ()
 
     @classmethod
     def from_decimal(
@@ -70,25 +54,10 @@ class Trade(Payload):
         return decimal_of(self.volume)
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteFields(Payload):
+class QuoteFields(fields.Quote):
     """Best bid and ask of an instrument, 56 bytes: what Quote and QuoteUpdate have in common. Prices in 1e-8."""
 
-    LAYOUT: ClassVar[Layout] = Layout(
-        "Quote",
-        "<QqqqqQHBB4x",
-        "asset_id bid_price bid_size ask_price ask_size quote_timestamp_ns venue_id asset_type reserved",
-    )
-
-    asset_id: int
-    bid_price: int
-    bid_size: int
-    ask_price: int
-    ask_size: int
-    quote_timestamp_ns: int
-    venue_id: int
-    asset_type: int
-    reserved: int
+    __slots__ = ()
 
     @classmethod
     def from_decimal(
@@ -138,29 +107,22 @@ class QuoteFields(Payload):
         return decimal_of(self.ask_size)
 
 
-@dataclass(frozen=True, slots=True)
 class Quote(QuoteFields):
     """Best bid and ask, type 2."""
 
-    TLV_TYPE: ClassVar[int] = 2
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteUpdate(QuoteFields):
+class QuoteUpdate(QuoteFields, fields.QuoteUpdate):
     """A change of the best bid and ask, type 17: the bytes of a Quote."""
 
-    TLV_TYPE: ClassVar[int] = 17
-    LAYOUT: ClassVar[Layout] = QuoteFields.LAYOUT.named("QuoteUpdate")
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
-class OrderLevel(Record):
+class OrderLevel(fields.OrderLevel):
     """One price level of a book, 24 bytes, no payload of its own. Units are those of its book's precision factor."""
 
-    LAYOUT: ClassVar[Layout] = Layout("OrderLevel", "<qqI4x", "price size order_count")
-
-    price: int
-    size: int
     order_count: int = 0
 
     @classmethod
@@ -173,39 +135,16 @@ class OrderLevel(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class OrderBook(Payload):
+class OrderBook(fields.OrderBook):
     """A snapshot of a book, 2456 bytes. Bids from high to low price, asks from low to high, at most 50 each.
 
     Reading keeps books that break :meth:`is_valid`: whether to use one is the reader's choice.
     """
 
-    TLV_TYPE: ClassVar[int] = 3
-    CAPACITY: ClassVar[int] = 50
-    LAYOUT: ClassVar[Layout] = Layout(
-        "OrderBook",
-        "<QQqQHBB4x",
-        "snapshot_timestamp_ns sequence precision_factor asset_id venue_id asset_type reserved",
-    )
-    BIDS: ClassVar[ListLayout] = ListLayout("OrderBook.bids", OrderLevel.LAYOUT.size, 50, 40)
-    ASKS: ClassVar[ListLayout] = ListLayout("OrderBook.asks", OrderLevel.LAYOUT.size, 50, 1248)
-    SIZE: ClassVar[int] = 2456
+    LAYOUT: ClassVar[Layout] = fields.OrderBook.LAYOUT.holding(OrderLevel)
 
-    snapshot_timestamp_ns: int
-    sequence: int
-    precision_factor: int
-    asset_id: int
-    venue_id: int
-    asset_type: int
-    reserved: int
     bids: tuple[OrderLevel, ...] = ()
     asks: tuple[OrderLevel, ...] = ()
-
-    def __post_init__(self) -> None:
-        Record.__post_init__(self)
-        for name, layout in (("bids", self.BIDS), ("asks", self.ASKS)):
-            levels = tuple(getattr(self, name))
-            layout.check_elements(levels, OrderLevel)
-            object.__setattr__(self, name, levels)
 
     @classmethod
     def build(
@@ -223,21 +162,6 @@ class OrderBook(Payload):
         best_bids, best_asks = tuple(bids)[: cls.CAPACITY], tuple(asks)[: cls.CAPACITY]
         head = (snapshot_timestamp_ns, sequence, precision_factor, of.asset_id, of.venue, of.asset_type, of.reserved)
         return cls(*head, best_bids, best_asks)
-
-    @classmethod
-    def from_bytes(cls, data: Buffer, *, at: int = 0) -> Self:
-        """As :meth:`Record.from_bytes`; a count above 50 is refused at its offset."""
-        if len(data) != cls.SIZE:
-            raise wrong_size("OrderBook", str(cls.SIZE), len(data), at)
-        head = cls.LAYOUT.unpack(data[: cls.LAYOUT.size], at)
-        sides = [tuple(map(OrderLevel.from_bytes, side.read(data, at))) for side in (cls.BIDS, cls.ASKS)]
-        return cls._of(head, ("bids", sides[0]), ("asks", sides[1]))
-
-    def to_bytes(self) -> bytes:
-        """The 2456 bytes, unused slots zero."""
-        bids = self.BIDS.write([level.to_bytes() for level in self.bids])
-        asks = self.ASKS.write([level.to_bytes() for level in self.asks])
-        return Record.to_bytes(self) + bids + asks
 
     def with_bid(self, level: OrderLevel) -> OrderBook:
         """The book with one more bid behind the others.
@@ -289,41 +213,24 @@ class OrderBook(Payload):
         return decimal_of(units, _places(self.precision_factor))
 
 
-@dataclass(frozen=True, slots=True)
-class GasPrice(Payload):
+class GasPrice(fields.GasPrice):
     """Gas price of an EVM network at a block, 32 bytes. ``venue`` is the network id (137 on Polygon), in gwei."""
 
-    TLV_TYPE: ClassVar[int] = 18
-    LAYOUT: ClassVar[Layout] = Layout(
-        "GasPrice",
-        "<QQIIIH2x",
-        "block_number timestamp_ns gas_price_gwei base_fee_gwei priority_fee_gwei venue",
-    )
-
-    block_number: int
-    timestamp_ns: int
-    gas_price_gwei: int
-    base_fee_gwei: int
-    priority_fee_gwei: int
-    venue: int
+    __slots__ = ()
 
     @classmethod
     def from_fees(
         cls, block_number: int, timestamp_ns: int, base_fee_gwei: int, priority_fee_gwei: int, *, network: int = 137
     ) -> GasPrice:
         """The total is base + priority, stopping at the largest u32."""
-        total = min(base_fee_gwei + priority_fee_gwei, _LARGEST_U32)
+        total = min(base_fee_gwei + priority_fee_gwei, U32_MAX)
         return cls(block_number, timestamp_ns, total, base_fee_gwei, priority_fee_gwei, network)
 
 
-@dataclass(frozen=True, slots=True)
-class StateInvalidationReason(Payload):
+class StateInvalidationReason(fields.StateInvalidationReason):
     """Why state is no longer valid, 1 byte."""
 
-    TLV_TYPE: ClassVar[int] = 19
-    LAYOUT: ClassVar[Layout] = Layout("StateInvalidationReason", "<B", "reason", rules={"reason": InvalidationReason})
-
-    reason: InvalidationReason
+    __slots__ = ()
 
 
 def _toward_zero(numerator: int, denominator: int) -> int:
@@ -336,7 +243,7 @@ def _places(precision_factor: int) -> int:
     if digits[0] != "1" or digits.strip("0") != "1":
         raise FieldValueError(
             f"precision factor {precision_factor}: decimals need a power of ten",
-            offset=16,
+            offset=fields.OrderBook.LAYOUT.offset("precision_factor"),
             expected="a power of ten",
             got=precision_factor,
         )

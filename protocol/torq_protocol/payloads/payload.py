@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from operator import index
 from types import MemberDescriptorType
 from typing import ClassVar, Self
 
@@ -22,6 +21,8 @@ class Record:
 
     __slots__ = ()
     LAYOUT: ClassVar[Layout]
+    SIZE: ClassVar[int]
+    """Bytes of the record; of a Snapshot, of the header in front of its data."""
     _PUT: ClassVar[tuple[Callable[[Record, object], None], ...]] = ()
 
     def __init_subclass__(cls) -> None:
@@ -46,31 +47,21 @@ class Record:
         return self.LAYOUT.pack(self.LAYOUT.values_of(self))
 
     def __post_init__(self) -> None:
-        self._adopt(self.LAYOUT)
-
-    def _adopt(self, layout: Layout) -> None:
-        """Check the fields of a layout, and keep them as plain integers, bytes and members of enumerations.
-
-        What only stands for an integer (NumPy's, as a row of a table has them) becomes one.
-        """
-        values = tuple(layout.values_of(self))
-        layout.pack(values)
-        for name, value in zip(layout.fields, values, strict=True):
-            if not isinstance(value, (int, bytes)):
-                object.__setattr__(self, name, index(value))  # type: ignore[arg-type]  # it was packed as an integer
-        for name, enumeration in layout.enumerations:
-            value = getattr(self, name)
-            if type(value) is not enumeration:
-                object.__setattr__(self, name, enumeration(value))
+        # What only stands for an integer (NumPy's, as a row of a table has them) becomes one.
+        layout = self.LAYOUT
+        for name in layout.lists:
+            given = getattr(self, name)
+            if type(given) is not tuple and isinstance(given, Iterable):
+                object.__setattr__(self, name, tuple(given))
+        for name, value in layout.kept(layout.values_of(self)):
+            object.__setattr__(self, name, value)
 
     @classmethod
-    def _of(cls, values: Sequence[object], *more: tuple[str, object]) -> Self:
-        """An instance of values that are known to be valid: those of the layout, then others by name."""
+    def _of(cls, values: Sequence[object]) -> Self:
+        """An instance of the values of its layout, which are known to be valid."""
         self = object.__new__(cls)
         for put, value in zip(cls._PUT, values):  # noqa: B905 - a layout gives as many values as it has fields
             put(self, value)
-        for name, value in more:
-            object.__setattr__(self, name, value)
         return self
 
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar
 
 from ..fixed_point import decimal_of, units_of
-from .layout import Layout
-from .payload import Payload
+from . import fields
 
 NANOSECONDS = 1_000_000_000
 LIFETIME_S = 300
@@ -45,40 +43,10 @@ class ArbitrageEconomics:
     spread_bps: int
 
 
-@dataclass(frozen=True, slots=True)
-class ArbitrageSignal(Payload):
+class ArbitrageSignal(fields.ArbitrageSignal):
     """An opportunity between two pools, 170 bytes, packed. ``_q8`` fields are dollars in 1e-8."""
 
-    TLV_TYPE: ClassVar[int] = 32
-    LAYOUT: ClassVar[Layout] = Layout(
-        "ArbitrageSignal",
-        "<HQI20s20sHH20s20sqqHqqqqHIIH2xQ",
-        "strategy_id signal_id chain_id source_pool target_pool source_venue target_venue token_in token_out "
-        "expected_profit_usd_q8 required_capital_usd_q8 spread_bps dex_fees_usd_q8 gas_cost_usd_q8 slippage_usd_q8 "
-        "net_profit_usd_q8 slippage_tolerance_bps max_gas_price_gwei valid_until priority timestamp_ns",
-    )
-
-    strategy_id: int
-    signal_id: int
-    chain_id: int
-    source_pool: bytes
-    target_pool: bytes
-    source_venue: int
-    target_venue: int
-    token_in: bytes
-    token_out: bytes
-    expected_profit_usd_q8: int
-    required_capital_usd_q8: int
-    spread_bps: int
-    dex_fees_usd_q8: int
-    gas_cost_usd_q8: int
-    slippage_usd_q8: int
-    net_profit_usd_q8: int
-    slippage_tolerance_bps: int
-    max_gas_price_gwei: int
-    valid_until: int
-    priority: int
-    timestamp_ns: int
+    __slots__ = ()
 
     @classmethod
     def create(cls, route: ArbitrageRoute, economics: ArbitrageEconomics, timestamp_ns: int) -> ArbitrageSignal:

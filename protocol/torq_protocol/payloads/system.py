@@ -4,46 +4,34 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Self
 
-from ..enumerations import HealthStatus, InvalidationReason, RecoveryRequestType, SnapshotCompression, TraceStage
+from ..constants import U8_MAX, U64_MAX
+from ..enumerations import RecoveryRequestType, SnapshotCompression, TraceStage
 from ..errors import FieldValueError
-from ..instrument import InstrumentId
-from .layout import Buffer, Layout, ListLayout, wrong_size
-from .payload import Payload, Record
+from . import fields
+from .layout import Buffer, wrong_size
+from .payload import Record
 
 RETRANSMIT_BELOW = 100
 """A gap of this many messages or more asks for a snapshot instead of a retransmission."""
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot(Payload):
+class Snapshot(fields.Snapshot):
     """State to start from: a 32-byte header and the data, 32 to 1024 bytes in all.
 
     ``checksum`` (CRC-32) and ``uncompressed_size`` speak of the data before compression.
     """
 
-    TLV_TYPE: ClassVar[int] = 101
-    LARGEST: ClassVar[int] = 1024
-    LAYOUT: ClassVar[Layout] = Layout(
-        "Snapshot",
-        "<QQIIIBBBx",
-        "sequence timestamp snapshot_id checksum uncompressed_size tlv_type tlv_length compression_type",
-        rules={"tlv_type": 101, "tlv_length": 32, "compression_type": SnapshotCompression},
-    )
-
-    sequence: int
-    timestamp: int
-    snapshot_id: int
-    checksum: int
-    uncompressed_size: int
-    compression_type: SnapshotCompression
     data: bytes = b""
 
     def __post_init__(self) -> None:
         Record.__post_init__(self)
         if not isinstance(self.data, bytes):
-            raise FieldValueError(f"Snapshot.data {self.data!r}: use bytes", offset=32, expected="bytes", got=self.data)
+            raise FieldValueError(
+                f"Snapshot.data {self.data!r}: use bytes", offset=self.LAYOUT.size, expected="bytes", got=self.data
+            )
         self._check_size(self.LAYOUT.size + len(self.data))
 
     @classmethod
@@ -57,7 +45,9 @@ class Snapshot(Payload):
         """As :meth:`Record.from_bytes`; the data may have any size that the type allows."""
         cls._check_size(len(data), at)
         size = cls.LAYOUT.size
-        return cls._of(cls.LAYOUT.unpack(data[:size], at), ("data", bytes(data[size:])))
+        self = cls._of(cls.LAYOUT.unpack(data[:size], at))
+        object.__setattr__(self, "data", bytes(data[size:]))
+        return self
 
     def to_bytes(self) -> bytes:
         """Header and data."""
@@ -66,24 +56,28 @@ class Snapshot(Payload):
     def content(self) -> bytes:
         """The data, decompressed, of the announced size and checksum.
 
-        :raises FieldValueError: lz4 or zstd, data that zlib refuses, another size (offset 24) or checksum (offset 20)
+        :raises FieldValueError: lz4 or zstd, data that zlib refuses, another size or checksum than announced
         """
         content = self.data
         if self.compression_type is SnapshotCompression.ZLIB:
             content = self._inflated()
         elif self.compression_type is not SnapshotCompression.NONE:
             name = self.compression_type.name.lower()
-            raise FieldValueError(f"compression {name}: use none or zlib", offset=30, expected="0 or 1", got=name)
+            at = self.LAYOUT.offset("compression_type")
+            raise FieldValueError(f"compression {name}: use none or zlib", offset=at, expected="0 or 1", got=name)
         if len(content) != self.uncompressed_size:
             raise FieldValueError(
                 f"{len(content)} bytes of content, {self.uncompressed_size} announced",
-                offset=24,
+                offset=self.LAYOUT.offset("uncompressed_size"),
                 expected=self.uncompressed_size,
                 got=len(content),
             )
         if zlib.crc32(content) != self.checksum:
             raise FieldValueError(
-                "the content has another checksum", offset=20, expected=self.checksum, got=zlib.crc32(content)
+                "the content has another checksum",
+                offset=self.LAYOUT.offset("checksum"),
+                expected=self.checksum,
+                got=zlib.crc32(content),
             )
         return content
 
@@ -92,7 +86,9 @@ class Snapshot(Payload):
         try:
             return inflater.decompress(self.data, self.uncompressed_size + 1)
         except zlib.error as error:
-            raise FieldValueError(f"zlib refuses the data: {error}", offset=32, expected="a zlib stream") from error
+            raise FieldValueError(
+                f"zlib refuses the data: {error}", offset=self.LAYOUT.size, expected="a zlib stream"
+            ) from error
 
     @classmethod
     def _check_size(cls, size: int, at: int = 0) -> None:
@@ -100,97 +96,27 @@ class Snapshot(Payload):
             raise wrong_size("Snapshot", f"{cls.LAYOUT.size} to {cls.LARGEST}", size, at)
 
 
-@dataclass(frozen=True, slots=True)
-class StateInvalidation(Payload):
+class StateInvalidation(fields.StateInvalidation):
     """State of 1 to 16 instruments that is no longer valid, 224 bytes."""
 
-    TLV_TYPE: ClassVar[int] = 106
-    LAYOUT: ClassVar[Layout] = Layout("StateInvalidation", "<QQ", "sequence timestamp_ns")
-    INSTRUMENTS: ClassVar[ListLayout] = ListLayout("StateInvalidation.instruments", InstrumentId.SIZE, 16, 16, least=1)
-    CAUSE: ClassVar[Layout] = Layout(
-        "StateInvalidation", "<HB5x", "venue reason", start=216, rules={"reason": InvalidationReason}
-    )
-    SIZE: ClassVar[int] = 224
-
-    sequence: int
-    timestamp_ns: int
-    instruments: tuple[InstrumentId, ...]
-    venue: int
-    reason: InvalidationReason
-
-    def __post_init__(self) -> None:
-        Record.__post_init__(self)
-        instruments = tuple(self.instruments)
-        self.INSTRUMENTS.check_elements(instruments, InstrumentId)
-        object.__setattr__(self, "instruments", instruments)
-        self._adopt(self.CAUSE)
-
-    @classmethod
-    def from_bytes(cls, data: Buffer, *, at: int = 0) -> Self:
-        """As :meth:`Record.from_bytes`; a count outside 1 to 16 is refused at its offset."""
-        if len(data) != cls.SIZE:
-            raise wrong_size("StateInvalidation", str(cls.SIZE), len(data), at)
-        head = cls.LAYOUT.unpack(data[: cls.LAYOUT.size], at)
-        instruments = tuple(map(InstrumentId.from_bytes, cls.INSTRUMENTS.read(data, at)))
-        venue, reason = cls.CAUSE.unpack(data[cls.CAUSE.start :], at)
-        return cls._of(head, ("instruments", instruments), ("venue", venue), ("reason", reason))
-
-    def to_bytes(self) -> bytes:
-        """The 224 bytes, unused slots zero."""
-        return (
-            self.LAYOUT.pack((self.sequence, self.timestamp_ns))
-            + self.INSTRUMENTS.write([each.to_bytes() for each in self.instruments])
-            + self.CAUSE.pack((self.venue, self.reason))
-        )
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SystemHealth(Payload):
+class SystemHealth(fields.SystemHealth):
     """How a service is, 48 bytes. ``service_type`` is a source number; CPU and memory in percent, 0 to 100."""
 
-    TLV_TYPE: ClassVar[int] = 107
-    LAYOUT: ClassVar[Layout] = Layout(
-        "SystemHealth",
-        "<QIIIHHBBBB20x",
-        "timestamp_ns connection_count message_rate_per_sec last_error_code error_rate_per_thousand latency_p95_us "
-        "service_type health_status cpu_usage_pct memory_usage_pct",
-        rules={"health_status": HealthStatus, "cpu_usage_pct": (0, 100), "memory_usage_pct": (0, 100)},
-    )
-
-    timestamp_ns: int
-    connection_count: int
-    message_rate_per_sec: int
-    last_error_code: int
-    error_rate_per_thousand: int
-    latency_p95_us: int
-    service_type: int
-    health_status: HealthStatus
-    cpu_usage_pct: int
-    memory_usage_pct: int
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext(Payload):
+class TraceContext(fields.TraceContext):
     """Where a message has been, 32 bytes. ``source_service`` is a source number; unnamed stage bits are kept."""
 
-    TLV_TYPE: ClassVar[int] = 108
-    LAYOUT: ClassVar[Layout] = Layout(
-        "TraceContext",
-        "<QQBBBx4x8s",
-        "start_timestamp_ns current_timestamp_ns source_service span_depth stage_flags trace_id",
-    )
-
-    start_timestamp_ns: int
-    current_timestamp_ns: int
-    source_service: int
-    span_depth: int
-    stage_flags: int
-    trace_id: bytes
+    __slots__ = ()
 
     @classmethod
     def start(cls, service: int, now_ns: int) -> TraceContext:
         """A new trace, numbered by the time."""
-        number = (now_ns % (1 << 64)).to_bytes(8, "little")
+        number = (now_ns & U64_MAX).to_bytes(8, "little")
         return cls(now_ns, now_ns, service, 0, TraceStage.COLLECTED, number)
 
     def hop(self, service: int, now_ns: int, stage: TraceStage) -> TraceContext:
@@ -199,7 +125,7 @@ class TraceContext(Payload):
             self,
             current_timestamp_ns=now_ns,
             source_service=service,
-            span_depth=min(self.span_depth + 1, 255),
+            span_depth=min(self.span_depth + 1, U8_MAX),
             stage_flags=self.stage_flags | stage,
         )
 
@@ -209,22 +135,10 @@ class TraceContext(Payload):
         return TraceStage(self.stage_flags)
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryRequest(Payload):
+class RecoveryRequest(fields.RecoveryRequest):
     """A consumer asks for what it missed, 24 bytes."""
 
-    TLV_TYPE: ClassVar[int] = 110
-    LAYOUT: ClassVar[Layout] = Layout(
-        "RecoveryRequest",
-        "<QQII",
-        "last_sequence current_sequence consumer_id request_type",
-        rules={"request_type": RecoveryRequestType},
-    )
-
-    last_sequence: int
-    current_sequence: int
-    consumer_id: int
-    request_type: RecoveryRequestType
+    __slots__ = ()
 
     @classmethod
     def for_gap(cls, consumer_id: int, last_sequence: int, current_sequence: int) -> RecoveryRequest:

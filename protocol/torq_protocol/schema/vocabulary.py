@@ -169,7 +169,7 @@ class FixedList(Adapter):  # type: ignore[misc]  # construct is untyped
     """
 
     def __init__(self, element: Construct, capacity: int, *, least: int = 0, gap: int = 0) -> None:
-        self.element, self.capacity = element, capacity
+        self.element, self.capacity, self.gap = element, capacity, gap
         gap_field = (CompilerPadding(gap),) if gap else ()
         super().__init__(
             Struct(

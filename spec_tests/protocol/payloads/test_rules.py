@@ -9,7 +9,7 @@ from array import array
 from dataclasses import FrozenInstanceError, fields, replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -40,6 +40,7 @@ from torq_protocol.payloads import (
     GasPrice,
     OrderBook,
     OrderLevel,
+    Payload,
     PoolBurn,
     PoolCacheJournalEntry,
     PoolInfo,
@@ -48,6 +49,7 @@ from torq_protocol.payloads import (
     PoolState,
     PoolSwap,
     PoolSync,
+    PoolTick,
     Quote,
     QuoteUpdate,
     RecoveryRequest,
@@ -103,6 +105,41 @@ def test_integers_of_numpy_become_plain_ones(number: int) -> None:
     assert again == payload
     assert again.to_bytes() == payload.to_bytes()
     assert not [name for name in given if isinstance(getattr(again, name), np.generic)]
+
+
+@pytest.mark.parametrize("payload_class", PAYLOAD_CLASSES.values(), ids=lambda each: each.__name__)
+def test_types_of_the_fields_are_known_when_the_program_runs(payload_class: type[Payload]) -> None:
+    """As libraries ask that make values from annotations; the classes' fields are declared in another module."""
+    hints = get_type_hints(payload_class)
+    assert {each.name for each in fields(payload_class)} <= set(hints)  # type: ignore[arg-type]  # it is a dataclass
+
+
+def test_fields_that_hold_records_have_the_classes_that_clients_know() -> None:
+    assert get_type_hints(OrderBook)["bids"] == tuple[OrderLevel, ...]
+    assert get_type_hints(PoolCacheJournalEntry)["pool_info"] is PoolInfo
+    assert get_type_hints(StateInvalidation)["instruments"] == tuple[InstrumentId, ...]
+
+
+@pytest.mark.parametrize("wrong", [5, None])
+def test_what_is_no_list_is_refused_with_its_place_and_after_what_stands_before_it(wrong: Any) -> None:
+    with pytest.raises(FieldValueError, match=r"OrderBook\.asks .* at offset 1248: use a list"):
+        OrderBook(1, 2, 3, 4, 5, 6, 7, asks=wrong)
+    with pytest.raises(FieldValueError, match=r"OrderBook\.sequence -1 at offset 8"):
+        OrderBook(1, -1, 3, 4, 5, 6, 7, asks=wrong)
+
+
+def test_a_list_may_be_given_as_anything_that_can_be_gone_through_once() -> None:
+    levels = [OrderLevel(price, 1) for price in (3, 2, 1)]
+    book = OrderBook(1, 2, 3, 4, 5, 6, 7, bids=iter(levels))  # type: ignore[arg-type]  # laxer than it says
+    assert book.bids == tuple(levels)
+    assert OrderBook.from_bytes(book.to_bytes()) == book
+
+
+def test_of_two_wrong_fields_the_first_is_named() -> None:
+    with pytest.raises(FieldValueError, match=r"PoolTick\.venue 65536 at offset 28"):
+        PoolTick(1, 2, 3, 4, 65_536, b"short")
+    with pytest.raises(FieldValueError, match=r"PoolTick\.pool_address '73686f7274' at offset 32: use 20 bytes"):
+        PoolTick(1, 2, 3, 4, 5, b"short")
 
 
 def fits_64_bits(value: object) -> bool:

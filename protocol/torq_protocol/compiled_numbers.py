@@ -1,6 +1,7 @@
-"""The numbers of :class:`~torq_protocol.ErrorKind`, for compiled code.
+"""Numbers of enumerations for compiled code: mypyc writes an imported integer into the machine code, where a member
+would be an object to be looked up.
 
-mypyc writes an imported integer into the machine code, where a member of an enumeration is an object to be looked up.
+Written by python -m torq_protocol.generate python. Do not edit: ErrorKind and RelayDomain are the source.
 """
 
 from __future__ import annotations
@@ -23,3 +24,4 @@ BAD_EXTENDED_TYPE: Final = 13
 TYPE_OUT_OF_RANGE: Final = 14
 BAD_TLV_SIZE: Final = 15
 BAD_VALUE: Final = 16
+LAST_DOMAIN: Final = 4
