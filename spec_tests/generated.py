@@ -32,6 +32,7 @@ LONG_FILES = {
     "schemas/report.schema.json": "a JSON Schema, for validators",
     "spec/payloads.md": "every payload in one page that a search covers; the registry's links lead into it",
     "traceability.md": "a line for each test, looked up by the requirement's id",
+    "vectors/schema.json": "a JSON Schema, for validators",
 }
 """Files of docs/ that are longer than a reader can be asked to read, and why they are one file all the same."""
 

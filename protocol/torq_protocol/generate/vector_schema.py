@@ -12,6 +12,7 @@ _HEX_STRING: Final[dict[str, Json]] = {"type": "string", "pattern": "^([0-9a-f]{
 _HEX: Final[Json] = _HEX_STRING
 _WIDE: Final[Json] = {"type": "string", "pattern": "^-?[0-9]+$", "description": "a number of more than 32 bits"}
 _BYTE: Final[Json] = {"type": "integer", "minimum": 0, "maximum": 255}
+_U16: Final[Json] = {"type": "integer", "minimum": 0, "maximum": 65535}
 _U32: Final[Json] = {"type": "integer", "minimum": 0, "maximum": 4294967295}
 _TEXT: Final[Json] = {"type": "string", "minLength": 1}
 
@@ -92,7 +93,7 @@ _VALUES: Final[dict[str, Json]] = {
             {
                 "about": _TEXT,
                 "asset_id": _HEX,
-                "venue": {"type": "integer", "minimum": 0, "maximum": 65535},
+                "venue": _U16,
                 "asset_type": _BYTE,
                 "reserved": _BYTE,
                 "hex": _HEX,
@@ -102,6 +103,8 @@ _VALUES: Final[dict[str, Json]] = {
         )
     ),
     "records": _list_of(_record({"record": _TEXT, "hex": _HEX, "fields": {"$ref": "#/$defs/fields"}})),
+    "sizes": _list_of(_record({"type": _BYTE, "name": _TEXT, "minimum": _U16, "maximum": _U16})),
+    "sources": _list_of(_record({"source": _BYTE, "name": _TEXT})),
 }
 _HEAD: Final[dict[str, Json]] = {"$schema": _TEXT, "format": {"const": 1}}
 

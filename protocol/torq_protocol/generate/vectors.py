@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Final
 from zlib import crc32
 
-from ..constants import RelayDomain
+from ..constants import EXTENDED_MARKER, RelayDomain
 from ..instrument import InstrumentId, symbol_to_u64, u64_to_symbol
 from ..names import AssetType, Venue
 from ..registry import REGISTRY, TlvType
@@ -68,7 +68,7 @@ def _messages() -> Iterator[Json]:
     for tlv in REGISTRY.tlv_types.values():
         if tlv.number in PAYLOADS:
             yield from _typed(tlv)
-        elif tlv.number != 255:
+        elif tlv.number != EXTENDED_MARKER:
             yield _raw(tlv)
     yield from _forms()
 
@@ -184,6 +184,12 @@ def _worked_values() -> dict[str, Json]:
         ],
         "instruments": [_instrument(about, instrument) for about, instrument in made.items()],
         "records": [_record(name) for name in RECORDS],
+        "sizes": [
+            {"type": tlv.number, "name": tlv.name, "minimum": tlv.size.minimum, "maximum": tlv.size.maximum}
+            for tlv in REGISTRY.tlv_types.values()
+            if tlv.number != EXTENDED_MARKER
+        ],
+        "sources": [{"source": source.number, "name": source.name} for source in REGISTRY.sources.values()],
     }
 
 

@@ -180,6 +180,16 @@ def test_worked_values() -> None:
         assert as_json(record) == as_text(row["fields"])
 
 
+def test_sizes_and_sources_are_what_a_relay_of_the_security_level_holds_frames_to() -> None:
+    sizes = {row["type"]: (row["minimum"], row["maximum"]) for row in STORED["values"]["sizes"]}
+    policy = FramePolicy.for_domain(RelayDomain.EXECUTION, ValidationLevel.SECURITY)
+    assert {number: low for number, (low, high) in sizes.items() if low == high} == dict(policy.fixed_sizes)
+    assert {row["source"] for row in STORED["values"]["sources"]} == policy.known_sources
+    for tlv in (tlv for vector in MESSAGES for tlv in vector["tlvs"] if tlv["type"] in sizes):
+        low, high = sizes[tlv["type"]]
+        assert low <= len(tlv["value"]) // 2 <= high
+
+
 def test_worked_instruments_are_those_of_the_specification() -> None:
     assert [(row["hex"], row["u64_key"]) for row in STORED["values"]["instruments"]][:2] == [
         ("000000000043544265003300", "0065330000000000"),
