@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import ClassVar
 
-from .constants import U64_MAX
+from .constants import U8_MAX, U16_MAX, U64_MAX
 from .errors import FieldValueError, TlvSizeError
 from .names import AssetType, Venue
 
 _WIRE = Struct("<QHBB")
 _LOW_40 = (1 << 40) - 1
 _HEX_DIGITS = re.compile(r"[0-9a-fA-F]{16}")
-_RANGES = (("asset_id", 0, U64_MAX), ("venue", 8, 0xFFFF), ("asset_type", 10, 0xFF), ("reserved", 11, 0xFF))
+_RANGES = (("asset_id", 0, U64_MAX), ("venue", 8, U16_MAX), ("asset_type", 10, U8_MAX), ("reserved", 11, U8_MAX))
 THREE_TOKEN_POOL = 1
 """``reserved`` of a three-token pool."""
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .batch import Records
+from .constants import U64_MAX
 from .errors import FieldValueError, TlvSizeError
 from .instrument import InstrumentId
 
@@ -32,7 +33,6 @@ _ASSET_PARTS: Final = np.dtype(
     {"names": ["low", "byte_4"], "formats": ["<u4", "u1"], "offsets": [0, 4], "itemsize": INSTRUMENT_DTYPE.itemsize}
 )
 _BLOCK: Final = 32_768
-_WRAP: Final = (1 << 64) - 1
 _MIX: Final = 0x9E3779B97F4A7C15
 _TRIES: Final = 2000
 
@@ -184,7 +184,7 @@ class InstrumentIndex:
         if slots is None:
             return False
         self._low: U64s = np.zeros(len(self._position), np.uint64)
-        self._high: U64s = np.full(len(self._position), _WRAP, np.uint64)  # no id has this: an empty slot
+        self._high: U64s = np.full(len(self._position), U64_MAX, np.uint64)  # no id has this: an empty slot
         self._low[slots], self._high[slots] = low, high
         self._position[slots] = np.arange(len(slots))
         return True
@@ -199,7 +199,7 @@ def _distinct_slots(mixed: list[int], buckets: list[int], shift: int, factors: U
     slots = [0] * len(mixed)
     for bucket, held in sorted(members.items(), key=lambda item: -len(item[1])):
         for factor in range(1, _TRIES, 2):
-            wanted = [(mixed[index] * factor & _WRAP) >> shift for index in held]
+            wanted = [(mixed[index] * factor & U64_MAX) >> shift for index in held]
             if len({*wanted}) == len(held) and taken.isdisjoint(wanted):
                 break
         else:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import IntEnum
 from typing import Final
 
-from ..constants import RelayDomain
+from ..constants import NANOSECONDS, RelayDomain
 from ..fixed_point import decimal_of
 from ..generate.examples import to_json
 from ..generate.vector_schema import Json
@@ -20,7 +20,6 @@ from ..payloads import OrderBook, Payload, RawPayload
 from ..registry import REGISTRY
 from ..schema import PAYLOADS, parse_payload
 
-_NANOSECONDS: Final = 1_000_000_000
 _MOST_PLACES: Final = 36
 _SYMBOLIC: Final = (AssetType.STOCK, AssetType.BOND, AssetType.COIN)
 
@@ -42,7 +41,7 @@ def plain(number: Decimal) -> str:
 
 def time_text(nanoseconds: int) -> str:
     """A time in UTC to the nanosecond."""
-    seconds, rest = divmod(nanoseconds, _NANOSECONDS)
+    seconds, rest = divmod(nanoseconds, NANOSECONDS)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ..constants import RelayDomain
+from ..constants import U64_MAX, RelayDomain
 from ..message import Message
 from ..registry import REGISTRY
 
 _RANGE: Final = re.compile(r"(\d*)-(\d*)")
-_LARGEST: Final = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def _range(part: str, by_name: Callable[[str], int] | None) -> range:
         return range(int(part), int(part) + 1)
     bounds = _RANGE.fullmatch(part)
     if bounds and part != "-":
-        first, last = int(bounds[1] or 0), int(bounds[2] or _LARGEST)
+        first, last = int(bounds[1] or 0), int(bounds[2] or U64_MAX)
         if first > last:
             raise ValueError(f"{part!r} ends before it begins")
         return range(first, last + 1)

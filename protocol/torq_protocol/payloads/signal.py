@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ..constants import NANOSECONDS, U16_MAX
 from ..fixed_point import decimal_of, units_of
 from . import fields
 
-NANOSECONDS = 1_000_000_000
 LIFETIME_S = 300
 """Seconds that a signal built by :meth:`ArbitrageSignal.create` is valid."""
-_LARGEST_U16 = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class ArbitrageSignal(fields.ArbitrageSignal):
             slippage_tolerance_bps=50,
             max_gas_price_gwei=100,
             valid_until=timestamp_ns // NANOSECONDS + LIFETIME_S,
-            priority=min(economics.spread_bps * 10, _LARGEST_U16),
+            priority=min(economics.spread_bps * 10, U16_MAX),
             timestamp_ns=timestamp_ns,
         )
 

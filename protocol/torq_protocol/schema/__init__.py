@@ -1,8 +1,9 @@
 """Protocol V2 as an executable schema (construct): the source of truth of the project.
 
 Read ``envelope.py`` (header, TLVs, message) and ``payloads.py`` (every payload) as the specification. The functions
-here run it and raise the project's errors. construct is slow: clients use the compiled and hand-written paths, which
-the tests hold to this schema. Nothing that clients import imports this package.
+here run it and raise the project's errors. construct is slow: clients use payload classes whose fields are generated
+from this schema, and compiled paths that the tests hold to it. What they import imports this package only where a NumPy
+dtype is asked for (:mod:`torq_protocol.payload_dtypes`).
 """
 
 from __future__ import annotations
