@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torq_protocol.constants import RelayDomain
+from torq_protocol import constants
+from torq_protocol.batch import HEADER_DTYPE
+from torq_protocol.constants import HEADER_SIZE, RelayDomain
 from torq_protocol.errors import ErrorKind, FieldValueError, ProtocolError, TlvSizeError
 from torq_protocol.framing import FrameScanner
+from torq_protocol.instrument_arrays import INSTRUMENT_DTYPE
 from torq_protocol.policy import FramePolicy, ValidationLevel
 from torq_protocol.registry import REGISTRY
 from torq_protocol.schema import (
@@ -27,6 +30,7 @@ from torq_protocol.schema import (
     parse_message,
     parse_payload,
 )
+from torq_protocol.schema.layout import rows_of, size_of
 
 T = TypeVar("T")
 WORKED_TRADE = bytes.fromhex("000000000043544280d3049d1a0400004e61bc000000000000002a36fe9c97176500330001000000")
@@ -221,6 +225,19 @@ def test_arbitrary_message_bytes_parse_or_raise_protocol_error(data: bytes) -> N
         )
     if refused is not None:
         assert 0 <= refused.offset <= len(data)
+
+
+def test_what_client_code_says_of_places_is_what_the_schema_says() -> None:
+    """Compiled code takes offsets from the constants, NumPy from the dtypes."""
+    header = {row.name.removeprefix("relay_"): row.offset for row in rows_of(Header)}
+    assert {name: getattr(constants, f"{name.upper()}_OFFSET") for name in header if name != "magic"} | {
+        "magic": 0
+    } == header
+    assert size_of(Header) == HEADER_SIZE == HEADER_DTYPE.itemsize
+    instrument = {row.name: row.offset for row in rows_of(RECORDS["InstrumentId"])}
+    for dtype, expected in ((HEADER_DTYPE, header), (INSTRUMENT_DTYPE, instrument)):
+        assert dtype.fields is not None
+        assert {name: offset for name, (_, offset, *_) in dtype.fields.items()} == expected
 
 
 def test_a_header_alone_is_read_unchecked() -> None:

@@ -254,9 +254,10 @@ class ListColumn(Column):
         return [element.to_bytes() for element in elements]
 
     def _check_elements(self, elements: Iterable[object]) -> None:
+        kind = self.element
         for place, element in enumerate(elements):
-            if not isinstance(element, self.element):
-                raise self._slot(place).refusal(element, self.element.__name__)
+            if not isinstance(element, kind):
+                raise self._slot(place).refusal(element, kind.__name__)
 
     def _slot(self, place: int) -> WideColumn:
         """A slot as a column of its own, for what is wrong with its element."""
@@ -362,7 +363,7 @@ class Layout:
 
         :raises FieldValueError: the first field whose value does not fit
         """
-        row = self._row(values)
+        row = self._row(values) if self._constants else list(values)
         try:
             for place, check in self._checkers:
                 row[place] = check(row[place])
@@ -379,7 +380,7 @@ class Layout:
 
     def pack(self, values: Sequence[object]) -> bytes:
         """The bytes of the values that a payload keeps."""
-        row = self._row(values)
+        row = self._row(values) if self._constants else list(values)
         for place, write in self._writers:
             row[place] = write(row[place])
         return self._struct.pack(*row)
