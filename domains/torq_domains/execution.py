@@ -1,4 +1,4 @@
-"""The execution relay: everything checked, its own user only, every frame recorded (DOM-2, VAL-4, SEC-2, SEC-3)."""
+"""The execution relay: it checks everything, serves its own user only and records every frame (VAL-4, SEC-2, SEC-3)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from torq_engine.daemon import run_relay
 from torq_engine.logic import RelayLogic
 from torq_protocol.constants import SOCKET_PATHS, RelayDomain
-from torq_protocol.policy import FramePolicy, ValidationLevel
+from torq_protocol.policy import ValidationLevel
 
 
 class ExecutionLogic(RelayLogic):
@@ -19,10 +19,6 @@ class ExecutionLogic(RelayLogic):
     level = ValidationLevel.SECURITY
     own_user_only = True
     audited = True
-
-    def policy(self, level: ValidationLevel) -> FramePolicy:
-        """The level's checks, of the domain's own types."""
-        return FramePolicy.for_domain(self.domain, level)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The signal relay: checksums verified, TLV types 20-39 only (DOM-2, VAL-1, VAL-3)."""
+"""The signal relay: it verifies checksums and serves TLV types 20-39 only (DOM-2, VAL-1, VAL-3)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from torq_engine.daemon import run_relay
 from torq_engine.logic import RelayLogic
 from torq_protocol.constants import SIGNAL_ALIAS_PATH, SOCKET_PATHS, RelayDomain
-from torq_protocol.policy import FramePolicy, ValidationLevel
+from torq_protocol.policy import ValidationLevel
 
 
 class SignalLogic(RelayLogic):
@@ -18,10 +18,6 @@ class SignalLogic(RelayLogic):
     socket_path = SOCKET_PATHS[RelayDomain.SIGNAL]
     alias_paths = (SIGNAL_ALIAS_PATH,)
     level = ValidationLevel.RELIABILITY
-
-    def policy(self, level: ValidationLevel) -> FramePolicy:
-        """The level's checks, of the domain's own types."""
-        return FramePolicy.for_domain(self.domain, level)
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from torq_protocol.build_info import build_info
 from ..accounting import CloseReason
 from ..endpoint import Endpoint
 from ..hub import Connection
-from ..logic import RelayLogic, header_filter
+from ..logic import RelayLogic
 from ..observer import Observer, ObserverGroup, Peer
 from ..server import Server
 from .audit import AuditLog, AuditObserver, AuditSettings
@@ -230,7 +230,7 @@ class Service:
 
     def _make_server(self) -> Server:
         logic = self.source.logic
-        should_forward = logic.should_forward if header_filter(logic) else None
+        should_forward = logic.header_filter()
         self._join_times = JoinTimes()
         observers: list[Observer] = [LogObserver(self.log, str(build_info()), self._loop_name), self._join_times]
         audit_observer = None
