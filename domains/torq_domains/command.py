@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from torq_engine.operations.commands import relay_commands
-from torq_engine.operations.terminal import told_in_one_line
+import sys
+
+from torq_engine.operations.commands import torq_relay
 
 from .execution import ExecutionLogic
 from .market_data import MarketDataLogic
@@ -13,10 +14,9 @@ RELAYS = {logic.name: logic for logic in (MarketDataLogic(), SignalLogic(), Exec
 """Every relay of the platform, by name."""
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run and operate relays."""
-    with told_in_one_line("torq-relay"):
-        relay_commands(RELAYS, __name__ if __name__ != "__main__" else "torq_domains.command")(prog_name="torq-relay")
+    sys.exit(torq_relay(RELAYS, "torq_domains.command", arguments))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from typing import Final
 from librt.strings import read_i32_le
 from mypy_extensions import i64, mypyc_attr
 
-_HEADER: Final = 32
+from torq_protocol.constants import HEADER_SIZE
+
 _ALL_ONES: Final = 0xFFFFFFFF
 _MOST_PARTS: Final = 256
 MOST_BYTES: Final = 262_144
@@ -218,4 +219,4 @@ class Backlog:
 
 def frame_size(data: bytes, position: i64) -> i64:
     """Bytes of the accepted frame that starts at an offset."""
-    return _HEADER + (i64(read_i32_le(data, position + 24)) & _ALL_ONES)
+    return HEADER_SIZE + (i64(read_i32_le(data, position + 24)) & _ALL_ONES)

@@ -18,14 +18,15 @@ import stat
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from .errors import RelayError
 from .settings import ListenSettings
 
 LONGEST_PATH = 107
 """Bytes of a Unix socket's path that the kernel takes."""
 
 
-class EndpointError(Exception):
-    """A socket path that cannot be claimed: what is wrong, where, what to do next."""
+class EndpointError(RelayError):
+    """A socket path that a relay cannot claim."""
 
 
 class Endpoint:

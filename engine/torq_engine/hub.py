@@ -19,15 +19,13 @@ from typing import Final, Protocol
 
 from mypy_extensions import i64, mypyc_attr
 
+from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES
 from torq_protocol.framing import FrameScanner, Scan
 from torq_protocol.header import MessageHeader
 
 from .accounting import DROP_REASONS, REFUSED_BY_LOGIC, CloseReason, DropReason, Totals
 from .backlog import MOST_BYTES, Backlog, Chunk, Storage, frame_size
 from .settings import HubSettings, OnFramingError, Overflow
-
-_HEADER: Final = 32
-_MAGIC: Final = b"\xef\xbe\xad\xde"
 
 _QUEUE_FULL: Final = int(DropReason.QUEUE_FULL)
 _NEVER_READ: Final = int(DropReason.NEVER_READ)
@@ -51,15 +49,16 @@ class Outlet(Protocol):
 class Connection:
     """All that the hub knows of one connection: plain data, but for its outlet.
 
-    ``partial`` holds the incomplete frame at the end of what was read, ``needed`` the bytes it will have, ``backlog``
-    what waits to be sent.
+    ``joined_at`` is a moment of the hub's clock. ``partial`` holds the incomplete frame that ends the bytes read so
+    far, ``needed`` is the size it will have, ``backlog`` holds what waits for the outlet.
     """
 
-    def __init__(self, number: int, outlet: Outlet, outlet_bytes: int, storage: Storage) -> None:
+    def __init__(self, number: int, outlet: Outlet, outlet_bytes: int, storage: Storage, joined_at: float) -> None:
         self.id: int = number
         self.outlet = outlet
         self.send: Callable[[bytes | memoryview], int] = outlet.send
         self.outlet_bytes: i64 = outlet_bytes
+        self.joined_at: float = joined_at
         self.partial: bytearray | None = None
         self.needed: i64 = 0
         self.partial_since: float = 0.0
@@ -126,7 +125,7 @@ class Hub:
 
     def join(self, outlet: Outlet, outlet_bytes: int) -> Connection:
         """Serve a connection from now on (FWD-5); ``outlet_bytes`` is how much its outlet can hold unread."""
-        connection = Connection(self.next_id, outlet, outlet_bytes, self._storage)
+        connection = Connection(self.next_id, outlet, outlet_bytes, self._storage, self._clock())
         self.next_id += 1
         self.connections[connection.id] = connection
         self._receivers[connection.id] = connection
@@ -138,7 +137,7 @@ class Hub:
         sender.received_bytes += len(data)
         if sender.partial is not None:
             sender.partial += data
-            if sender.needed > _HEADER and len(sender.partial) < sender.needed:
+            if sender.needed > HEADER_SIZE and len(sender.partial) < sender.needed:
                 return
             data = bytes(sender.partial)
         start: i64 = 0
@@ -295,7 +294,7 @@ class Hub:
             frames: i64 = 0
             while position < stop:
                 size = frame_size(data, position)
-                if should_forward(MessageHeader.from_bytes(data[position : position + _HEADER])):
+                if should_forward(MessageHeader.from_bytes(data[position : position + HEADER_SIZE])):
                     frames += 1
                 else:
                     if frames:
@@ -399,12 +398,12 @@ class Hub:
 
 def _next_magic(data: bytes, position: i64) -> i64:
     """Where the next frame may start, at or behind an offset; as much of a magic as ends the data may begin one."""
-    found: i64 = data.find(_MAGIC, position)
+    found: i64 = data.find(MAGIC_BYTES, position)
     if found >= 0:
         return found
     length: i64 = 3
     while length > 0:
-        if len(data) - length >= position and data.endswith(_MAGIC[:length]):
+        if len(data) - length >= position and data.endswith(MAGIC_BYTES[:length]):
             return len(data) - length
         length -= 1
     return len(data)

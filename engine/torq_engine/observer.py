@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 from .accounting import CloseReason
 from .hub import Connection
 
+_CREDENTIALS = struct.Struct("3i")
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end, as of its connect(): process, user and group ids."""
+    """The process at the other end of a socket, as of its connect(): process, user and group ids."""
 
     pid: int
     uid: int
     gid: int
 
+    @classmethod
+    def of(cls, sock: socket.socket) -> Peer:
+        """The peer of a connected Unix socket (SO_PEERCRED)."""
+        return cls(*_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)))
+
 
 class Observer:
-    """Hears of every event of a server's life; does nothing. Never called per frame."""
+    """Receives every event of a server's life, and does nothing with it. The server calls it never per frame."""
 
     def listening(self, paths: list[Path]) -> None:
         """Clients can connect from now on."""
 
     def admitted(self, connection: Connection, peer: Peer) -> None:
-        """A client was let in."""
+        """The server admitted a client."""
 
-    def refused(self, reason: CloseReason, peer: Peer | None) -> None:
-        """A client was not let in."""
+    def refused(self, reason: CloseReason, peer: Peer) -> None:
+        """The server refused a client and closed its socket."""
 
     def accept_paused(self, error: OSError) -> None:
-        """No descriptor or memory for the next client; accepting resumes by itself."""
+        """No descriptor or memory is left for the next client; the server resumes accepting by itself."""
 
     def path_lost(self, path: Path) -> None:
-        """Our socket no longer stands at its path: clients that are connected are served, new ones cannot come."""
+        """Our socket no longer stands at its path: the server serves its clients, new ones cannot connect."""
 
     def closed(self, connection: Connection, peer: Peer) -> None:
         """A connection ended, its counters final and its ``close_reason`` set."""
@@ -46,11 +55,11 @@ class Observer:
         """The server has stopped accepting and delivers what it has."""
 
     def stopped(self, undelivered_frames: int) -> None:
-        """All connections are closed; frames that a queue still held at the end are given."""
+        """The server has closed all connections, with so many frames left in their queues."""
 
 
 class ObserverGroup(Observer):
-    """Tells every member, in order."""
+    """Passes every event on to its members, in order."""
 
     def __init__(self, members: list[Observer]) -> None:
         self._members = members
@@ -63,7 +72,7 @@ class ObserverGroup(Observer):
         for member in self._members:
             member.admitted(connection, peer)
 
-    def refused(self, reason: CloseReason, peer: Peer | None) -> None:
+    def refused(self, reason: CloseReason, peer: Peer) -> None:
         for member in self._members:
             member.refused(reason, peer)
 

@@ -17,7 +17,6 @@ import errno
 import resource
 import select
 import socket
-import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,7 +31,7 @@ from .accounting import CloseReason
 from .endpoint import Endpoint
 from .hub import Connection, Hub
 from .observer import Observer, Peer
-from .settings import ServerSettings
+from .settings import ListenSettings, ServerSettings
 
 _ACCEPTS_PER_TURN = 64
 _ACCEPT_PAUSE = 0.1
@@ -42,7 +41,6 @@ _FINAL_READS = 64
 _UNREAD_DRAIN = 1.0
 _SWEEP = 10.0
 _SHORTEST_SWEEP = 0.005
-_CREDENTIALS = struct.Struct("3i")
 
 
 @dataclass(slots=True)
@@ -65,11 +63,12 @@ class Server:
         self,
         policy: FramePolicy,
         settings: ServerSettings,
+        listen: ListenSettings,
         observer: Observer,
         should_forward: Callable[[MessageHeader], bool] | None = None,
     ) -> None:
         self.observer = observer
-        self.hub = Hub(FrameScanner(policy), settings.hub, time.monotonic, should_forward)
+        self.hub = Hub(FrameScanner(policy), settings, time.monotonic, should_forward)
         self.turn_timer: Callable[[float], None] | None = None
         """Called with the seconds that each read took from its arrival to its fan-out, when set."""
         self._loop = asyncio.get_running_loop()
@@ -84,12 +83,13 @@ class Server:
         self._drained = asyncio.Event()
         self.accepting = False
         self._stopped = False
-        self.configure(settings)
+        self.configure(settings, listen)
 
-    def configure(self, settings: ServerSettings) -> None:
-        """Take new settings while serving; where to listen and ``send_buffer_bytes`` hold for new connections only."""
+    def configure(self, settings: ServerSettings, listen: ListenSettings) -> None:
+        """Take new settings while serving; allow lists and ``send_buffer_bytes`` hold for new connections only."""
         self.settings = settings
-        self.hub.configure(settings.hub)
+        self.listen = listen
+        self.hub.configure(settings)
         self._read_bytes = settings.read_bytes
         self.max_connections = settings.max_connections or _descriptor_limit()
         if "partial" in self._timers:
@@ -197,13 +197,13 @@ class Server:
     def _accept_last(self) -> None:
         """Let in whoever has connected by now, and no more: bounded by the backlog."""
         for endpoint in self._endpoints:
-            for _ in range(self.settings.listen.backlog // _ACCEPTS_PER_TURN + 1):
+            for _ in range(self.listen.backlog // _ACCEPTS_PER_TURN + 1):
                 if self.accepting:
                     self._acceptable(endpoint)
 
     def _admit(self, sock: socket.socket) -> None:
-        peer = Peer(*_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)))
-        if not self._allowed(peer):
+        peer = Peer.of(sock)
+        if not self.listen.admits(peer.uid, peer.gid):
             self._refuse(sock, CloseReason.NOT_ALLOWED, peer)
             return
         if len(self._clients) >= self.max_connections:
@@ -220,12 +220,6 @@ class Server:
         self._by_descriptor[client.descriptor] = client
         self._start_reading(client)
         self.observer.admitted(connection, peer)
-
-    def _allowed(self, peer: Peer) -> bool:
-        users, groups = self.settings.listen.allow_uids, self.settings.listen.allow_gids
-        if users is None and groups is None:
-            return True
-        return peer.uid in (users or ()) or peer.gid in (groups or ())
 
     def _refuse(self, sock: socket.socket, reason: CloseReason, peer: Peer) -> None:
         sock.close()

@@ -1,106 +1,175 @@
-"""How a relay behaves, as plain data: units in the names, defaults as the original relays behaved.
+"""How a relay serves, as plain data. A setting is declared once: its name, default, limits, unit and meaning.
 
 Facts:
-- ``drop_oldest`` with 10 000 frames is what the originals did, so it is the default everywhere (ISO-2, ISO-3);
-- limits hold before trust: nothing a header merely claims is allocated (VAL-6).
+- the fields are keys of the configuration too: :class:`~torq_engine.operations.configuration.RelayConfig` derives from
+  :class:`ServerSettings` and adds the keys of operation, so the engine works by the configuration itself;
+- ``drop_oldest`` with 10 000 frames is what the original relays did, so it is the default everywhere (ISO-2, ISO-3);
+- limits hold before trust: the relay allocates nothing that a header merely claims (VAL-6);
+- annotations are evaluated here once, not kept as texts: msgspec would compile each three times at every start.
 """
 
-from __future__ import annotations
-
-import os
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+MOST_COUNT = 1_000_000_000_000
+MOST_C_INT = 2_147_483_647
+MOST_SECONDS = 31_536_000
+"""A year: longer is a typing error, and more than the loop's timers can count."""
+SOCKET_MODE = 0o600
+LISTEN_BACKLOG = 4096
 
 
-class Overflow(Enum):
-    """What happens past the bound of a queue (ISO-3)."""
+class Overflow(StrEnum):
+    """What a relay does with a receiver whose queue is past its bound (ISO-3)."""
 
     DROP_OLDEST = "drop_oldest"
     DISCONNECT = "disconnect"
     BACKPRESSURE = "backpressure"
 
 
-class OnFramingError(Enum):
-    """What happens to a connection whose bytes cannot be framed (VAL-5)."""
+class OnFramingError(StrEnum):
+    """What a relay does with a connection whose bytes it cannot frame (VAL-5)."""
 
     CLOSE = "close"
     RESYNC = "resync"
 
 
+class Section(StrEnum):
+    """The sections of the settings in help and docs, in their order."""
+
+    LISTENING = "Listening and admission"
+    FRAMES = "Frames"
+    QUEUES = "Queues"
+    PROCESS = "Process"
+    LOGS = "Logs"
+    AUDIT = "Audit log"
+    OPERATION = "Metrics and control"
+
+
 class SettingsError(ValueError):
-    """A setting out of its range; the message names it and what is allowed."""
+    """A setting out of its range; the message names the setting and its range."""
 
 
-@dataclass(frozen=True, slots=True)
-class HubSettings:
-    """What the hub does with frames.
+def setting(
+    section: Section,
+    text: str,
+    unit: str = "",
+    *,
+    reloads: bool = False,
+    absent: str = "",
+    flag: str = "",
+    metavar: str = "X",
+    **limits: object,
+) -> Meta:
+    """The description of a field: ``absent`` says what its empty or unset value means, ``limits`` are msgspec's."""
+    extra = {"section": section, "unit": unit, "reloads": reloads, "absent": absent, "flag": flag, "metavar": metavar}
+    return Meta(description=text, extra=extra, **limits)  # type: ignore[call-overload, no-any-return]  # any of Meta's limits
 
-    ``queue_frames`` and ``queue_bytes`` bound what waits for one receiver, ``total_queue_bytes`` what is held for all
-    of them (shared bytes counted once). A frame already partly sent counts, but is never dropped (ISO-4).
+
+def _count(section: Section, text: str, unit: str, least: int, most: int = MOST_COUNT) -> Meta:
+    return setting(section, text, unit, reloads=True, metavar=unit.upper(), ge=least, le=most)
+
+
+def _seconds(section: Section, text: str, least: float = 0) -> Meta:
+    return setting(section, text, "s", reloads=True, metavar="SECONDS", ge=least, le=MOST_SECONDS)
+
+
+class HubSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the hub forwards frames. Raises :class:`SettingsError`.
+
+    A frame already partly sent counts in a queue, but the hub never drops it (ISO-4).
     """
 
-    echo: bool = True
-    overflow: Overflow = Overflow.DROP_OLDEST
-    queue_frames: int = 10_000
-    queue_bytes: int = 64 * 1024 * 1024
-    total_queue_bytes: int = 512 * 1024 * 1024
-    on_framing_error: OnFramingError = OnFramingError.CLOSE
+    echo: Annotated[bool, setting(Section.FRAMES, "Give senders their own frames back (FWD-4)", reloads=True)] = True
+    on_framing_error: Annotated[
+        OnFramingError,
+        setting(
+            Section.FRAMES, "A connection whose bytes cannot be framed: close it, or find its next frame", reloads=True
+        ),
+    ] = OnFramingError.CLOSE
+    overflow: Annotated[
+        Overflow, setting(Section.QUEUES, "What happens past the bound of a receiver's queue (ISO-3)", reloads=True)
+    ] = Overflow.DROP_OLDEST
+    queue_frames: Annotated[
+        int, _count(Section.QUEUES, "Bound of what waits for one receiver (ISO-2)", "frames", 1)
+    ] = 10_000
+    queue_bytes: Annotated[int, _count(Section.QUEUES, "Bound of what waits for one receiver (ISO-2)", "bytes", 1)] = (
+        64 * 1024 * 1024
+    )
+    total_queue_bytes: Annotated[
+        int, _count(Section.QUEUES, "Bound of what is held for all, shared bytes once", "bytes", 1)
+    ] = 512 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        for name in ("queue_frames", "queue_bytes", "total_queue_bytes"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} is {getattr(self, name)}: use 1 or more")
+        for field in msgspec.structs.fields(type(self)):
+            value = getattr(self, field.name)
+            try:
+                msgspec.convert(value, field.type)
+            except msgspec.ValidationError as error:
+                raise SettingsError(f"{field.name} is {value!r}: {error}") from None
+
+
+class ServerSettings(HubSettings, frozen=True, kw_only=True):
+    """How the server moves bytes, the hub's settings included. Raises :class:`SettingsError`.
+
+    ``read_bytes`` is more than a socket's buffer holds by default, so that a read ends where a write ended and cuts few
+    frames.
+    """
+
+    max_connections: Annotated[
+        int,
+        _count(
+            Section.LISTENING,
+            "Connections at once; 0: as many as the process's descriptors are enough for; connections above a "
+            "lowered limit are kept (CONN-5)",
+            "connections",
+            0,
+            10_000_000,
+        ),
+    ] = 0
+    partial_frame_timeout: Annotated[
+        float, _seconds(Section.FRAMES, "How long an incomplete frame may stand; 0: for ever (FRAME-5)")
+    ] = 30.0
+    stall_timeout: Annotated[
+        float, _seconds(Section.QUEUES, "How long backpressure waits for one receiver (ISO-3)")
+    ] = 0.25
+    read_bytes: Annotated[
+        int, _count(Section.QUEUES, "Most that one connection brings in per turn of the loop", "bytes", 1, 67_108_864)
+    ] = 262_144
+    send_buffer_bytes: Annotated[
+        int, _count(Section.QUEUES, "SO_SNDBUF of new connections; 0: the system's", "bytes", 0, MOST_C_INT)
+    ] = 0
+    drain_timeout: Annotated[
+        float, _seconds(Section.PROCESS, "How long a stopping relay delivers what it has (LIFE-1)")
+    ] = 5.0
+    path_check_interval: Annotated[
+        float, _seconds(Section.PROCESS, "How often the socket's path is checked to be ours", 0.01)
+    ] = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class ListenSettings:
-    """Where a relay listens and who may connect (SEC-1, SEC-2).
+    """Where a relay listens and which peers it admits (SEC-1, SEC-2).
 
     ``socket_mode`` is set before the socket listens. ``own_directory`` refuses a directory that another user owns or
-    may write to. ``allow_uids`` and ``allow_gids`` are allow lists of peer credentials; None allows everyone the
-    socket's mode lets in, and a peer on either list is admitted.
+    may write to. ``allow_uids`` and ``allow_gids`` are allow lists of peer credentials: a peer on either list is
+    admitted; None for both admits every peer that the socket's mode lets in.
     """
 
     paths: tuple[Path, ...]
-    socket_mode: int = 0o600
+    socket_mode: int = SOCKET_MODE
     own_directory: bool = True
-    backlog: int = 4096
+    backlog: int = LISTEN_BACKLOG
     allow_uids: frozenset[int] | None = None
     allow_gids: frozenset[int] | None = None
 
-    @classmethod
-    def own_user(cls, paths: tuple[Path, ...]) -> ListenSettings:
-        """Admits connections of the relay's own user only: the default of execution."""
-        return cls(paths, allow_uids=frozenset({os.geteuid()}))
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """How the server moves bytes.
-
-    ``read_bytes`` bounds what one connection brings in per turn of the loop (fairness); it is more than a socket's
-    buffer holds by default, so that a read ends where a write ended and few frames are cut. ``max_connections`` 0
-    derives the limit from the descriptors the process may open. ``send_buffer_bytes`` 0 keeps the system's. Times in
-    seconds; ``partial_frame_timeout`` 0 waits for ever; every ``path_check_interval`` the socket's path is checked to
-    be ours.
-    """
-
-    listen: ListenSettings
-    hub: HubSettings = field(default_factory=HubSettings)
-    max_connections: int = 0
-    read_bytes: int = 262_144
-    send_buffer_bytes: int = 0
-    partial_frame_timeout: float = 30.0
-    stall_timeout: float = 0.25
-    drain_timeout: float = 5.0
-    path_check_interval: float = 5.0
-
-    def __post_init__(self) -> None:
-        if self.read_bytes < 1:
-            raise SettingsError(f"read_bytes is {self.read_bytes}: use 1 or more")
-        if self.path_check_interval <= 0:
-            raise SettingsError(f"path_check_interval is {self.path_check_interval}: use more than 0 seconds")
-        for name in ("max_connections", "send_buffer_bytes", "partial_frame_timeout", "stall_timeout", "drain_timeout"):
-            if getattr(self, name) < 0:
-                raise SettingsError(f"{name} is {getattr(self, name)}: use 0 or more")
+    def admits(self, uid: int, gid: int) -> bool:
+        """Whether a peer of this user and group may connect."""
+        if self.allow_uids is None and self.allow_gids is None:
+            return True
+        return uid in (self.allow_uids or ()) or gid in (self.allow_gids or ())

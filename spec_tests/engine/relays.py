@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from torq_engine.endpoint import Endpoint, claim
 from torq_engine.observer import Observer
 from torq_engine.server import Server
@@ -138,17 +140,16 @@ async def serving(
     policy: FramePolicy = MARKET_POLICY,
     hub: HubSettings | None = None,
     observer: Observer | None = None,
+    listen: ListenSettings | None = None,
     should_forward: Callable[[MessageHeader], bool] | None = None,
     **settings: object,
 ) -> AsyncIterator[Relay]:
-    """Serve a private path with given settings (fields of ServerSettings) until the block ends."""
+    """Serve a private path with given settings (those of the hub, others of ServerSettings) until the block ends."""
     with short_directory() as directory:
-        listen = settings.pop("listen", None) or ListenSettings((directory / "s",))
-        assert isinstance(listen, ListenSettings)
-        listen = replace(listen, paths=(directory / "s",))
-        chosen = ServerSettings(listen, hub or HubSettings())
-        chosen = replace(chosen, **settings)  # type: ignore[arg-type]  # a test's settings are checked by the dataclass
-        server = Server(policy, chosen, observer or Observer(), should_forward)
+        listen = replace(listen or ListenSettings(()), paths=(directory / "s",))
+        given = msgspec.structs.asdict(hub or HubSettings()) | settings
+        chosen = ServerSettings(**given)
+        server = Server(policy, chosen, listen, observer or Observer(), should_forward)
         endpoint = claim(listen.paths[0], listen)
         server.start([endpoint])
         relay = Relay(server, endpoint)

@@ -45,12 +45,12 @@ STREAMS = st.one_of(
 
 def hub_settings(chosen: ModelSettings) -> HubSettings:
     return HubSettings(
-        chosen.echo,
-        Overflow(chosen.overflow),
-        chosen.queue_frames,
-        chosen.queue_bytes,
-        chosen.total_queue_bytes,
-        OnFramingError.RESYNC if chosen.resync else OnFramingError.CLOSE,
+        echo=chosen.echo,
+        overflow=Overflow(chosen.overflow),
+        queue_frames=chosen.queue_frames,
+        queue_bytes=chosen.queue_bytes,
+        total_queue_bytes=chosen.total_queue_bytes,
+        on_framing_error=OnFramingError.RESYNC if chosen.resync else OnFramingError.CLOSE,
     )
 
 

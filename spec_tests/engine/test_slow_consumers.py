@@ -1,9 +1,9 @@
 """Slow consumers over real sockets: ISO, under every overflow policy."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from torq_engine.accounting import CloseReason, DropReason
 from torq_engine.settings import HubSettings, Overflow

@@ -17,11 +17,10 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
-from typing import Literal
 
+from torq_protocol.constants import HEADER_SIZE
 from torq_protocol.errors import ErrorKind
 from torq_protocol.framing import Scan
 from torq_protocol.header import MessageHeader
@@ -44,8 +43,8 @@ from .audit_chain import (
     seal_line,
     seal_path,
 )
+from .configuration import RelayConfig
 
-_HEADER = 32
 _FRAME = Struct("<6xBxQ8xII")
 _LABELS = {int(kind): kind.label for kind in ErrorKind}
 _BY_LOGIC = "refused-by-logic"
@@ -54,17 +53,6 @@ _MOST_HELD = 16 * 1024 * 1024
 _WRITE_INTERVAL = 0.05
 _RETRY_INTERVAL = 1.0
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-Fsync = Literal["never", "interval", "always"]
-
-
-@dataclass(frozen=True, slots=True)
-class AuditSettings:
-    """``file_bytes``: size at which the next file is begun; ``fsync_interval`` in seconds; ``key`` may be empty."""
-
-    file_bytes: int = 256 * 1024 * 1024
-    fsync: Fsync = "interval"
-    fsync_interval: float = 1.0
-    key: bytes = b""
 
 
 class AuditLog:
@@ -73,15 +61,17 @@ class AuditLog:
     Raises :class:`AuditError` when the directory cannot be used, is in use, or holds a log that cannot be continued.
     """
 
-    def __init__(self, directory: Path, relay: str, settings: AuditSettings) -> None:
+    def __init__(self, directory: Path, relay: str, settings: RelayConfig, key: bytes = b"") -> None:
         self.directory = directory
         self.settings = settings
+        """Its ``audit_...`` fields count; another configuration may take its place at any time."""
         self.records = 0
         self.failure = ""
         """Why records cannot be written just now; empty when they can."""
         self.later: Callable[[float, Callable[[], None]], object] | None = None
         """Calls a function after so many seconds, when a loop runs; without one, call :meth:`flush`."""
         self._relay = relay
+        self._key = key
         self._hash = GENESIS
         self._buffer = bytearray()
         self._left_out = 0
@@ -119,7 +109,7 @@ class AuditLog:
             + ",".join(entries)
             + "]"
         )
-        if self.settings.fsync == "always":
+        if self.settings.audit_fsync == "always":
             self.flush()
             if self.failure:
                 raise AuditError(f"not forwarded: the audit log cannot be written: {self.failure}")
@@ -133,13 +123,13 @@ class AuditLog:
                 self._append_event("left-out", {"events": self._left_out})
                 self._left_out = 0
                 self._write()
-            fsync = self.settings.fsync
+            fsync = self.settings.audit_fsync
             if fsync == "always" or (
-                fsync == "interval" and time.monotonic() - self._synced >= self.settings.fsync_interval
+                fsync == "interval" and time.monotonic() - self._synced >= self.settings.audit_fsync_interval
             ):
                 self._sync()
             self._seal()
-            if self._size >= self.settings.file_bytes:
+            if self._size >= self.settings.audit_file_bytes:
                 self._next_file()
             self.failure = ""
         except OSError as error:
@@ -162,7 +152,7 @@ class AuditLog:
         self.later = None
         self._append_event("stopped", {})
         self.flush()
-        if self.settings.fsync != "never":
+        if self.settings.audit_fsync != "never":
             with suppress(OSError):
                 self._sync()
         self.release()
@@ -180,7 +170,7 @@ class AuditLog:
     def _append(self, members: str) -> None:
         self.records += 1
         body = f'{{"n":{self.records},"time_ns":{time.time_ns()},{members}'
-        line, self._hash = line_of(self._hash, body, self.settings.key)
+        line, self._hash = line_of(self._hash, body, self._key)
         self._buffer += line
         if len(self._buffer) >= _BUFFER and not self.failure:
             self.flush()
@@ -204,13 +194,13 @@ class AuditLog:
 
     def _seal(self) -> None:
         seal = Seal(file_name(self._relay, self._number), self._size, self.records, self._hash)
-        line = seal_line(seal, self.settings.key)
+        line = seal_line(seal, self._key)
         os.pwrite(self._seal_file, line, 0)  # always as long as the one before: a seal is never half new
-        if self.settings.fsync == "always":
+        if self.settings.audit_fsync == "always":
             os.fsync(self._seal_file)
 
     def _next_file(self) -> None:
-        if self.settings.fsync != "never":
+        if self.settings.audit_fsync != "never":
             self._sync()
         self._number += 1
         self._open_file()
@@ -254,7 +244,7 @@ class AuditLog:
             for file in files:  # killed before the first seal
                 os.truncate(file, 0)
             return 0, 0
-        seal = read_seal(path, self.settings.key)
+        seal = read_seal(path, self._key)
         self._number = file_number(Path(seal.file))
         self.records, self._hash = seal.records, seal.hash
         behind = [file for file in files if file_number(file) >= self._number]
@@ -275,7 +265,7 @@ class AuditLog:
             if not line.endswith(b"\n"):
                 os.truncate(file, offset)
                 return len(line)
-            found = follows(self._hash, line, self.settings.key)
+            found = follows(self._hash, line, self._key)
             if found is None:
                 raise AuditError(
                     f"{file}: the log goes on with records that do not follow; see what torq-audit verify says of it,"
@@ -305,9 +295,8 @@ class AuditObserver(Observer):
         self._users[connection.id] = peer.uid
         self.log.event("joined", {"connection": connection.id, "pid": peer.pid, "uid": peer.uid, "gid": peer.gid})
 
-    def refused(self, reason: CloseReason, peer: Peer | None) -> None:
-        who = {"pid": peer.pid, "uid": peer.uid, "gid": peer.gid} if peer else {}
-        self.log.event("refused", {"reason": reason.label, **who})
+    def refused(self, reason: CloseReason, peer: Peer) -> None:
+        self.log.event("refused", {"reason": reason.label, "pid": peer.pid, "uid": peer.uid, "gid": peer.gid})
 
     def closed(self, connection: Connection, peer: Peer) -> None:
         assert connection.close_reason is not None
@@ -339,7 +328,7 @@ def frame_entries(data: bytes, scan: Scan, should_forward: Callable[[MessageHead
             while start < stop:
                 source, sequence, size, checksum = unpack(data, start)
                 entries.append(f"[{source},{sequence},{size},{checksum}]")
-                start += _HEADER + size
+                start += HEADER_SIZE + size
         return entries
     verdicts = {start: _LABELS[kind] for start, _, kind in scan.refused}
     entries = []
@@ -348,9 +337,9 @@ def frame_entries(data: bytes, scan: Scan, should_forward: Callable[[MessageHead
             source, sequence, size, checksum = unpack(data, start)
             verdict = verdicts.get(start)
             if verdict is None and should_forward is not None:
-                forwarded = should_forward(MessageHeader.from_bytes(data[start : start + _HEADER]))
+                forwarded = should_forward(MessageHeader.from_bytes(data[start : start + HEADER_SIZE]))
                 verdict = None if forwarded else _BY_LOGIC
             reason = f',"{verdict}"' if verdict else ""
             entries.append(f"[{source},{sequence},{size},{checksum}{reason}]")
-            start += _HEADER + size
+            start += HEADER_SIZE + size
     return entries

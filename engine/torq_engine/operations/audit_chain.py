@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import RelayError
+
 FORMAT = 1
 GENESIS = "0" * 64
 DAMAGED = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
@@ -29,8 +31,8 @@ _END = re.compile(rb'^(\{.*),"hash":"([0-9a-f]{64})"\}\n$', re.DOTALL)
 _NUMBER = re.compile(r"^(.+)-(\d{8})\.jsonl$")
 
 
-class AuditError(Exception):
-    """An audit log that cannot be read, written or continued: what is wrong, where, what to do next."""
+class AuditError(RelayError):
+    """An audit log that cannot be read, written or continued."""
 
 
 class UnreadableError(AuditError):

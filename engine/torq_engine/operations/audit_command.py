@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import click
-
-from torq_protocol.build_info import build_info
-
+from .arguments import Parser, add_version
 from .audit_chain import (
     DAMAGED,
     AuditError,
@@ -22,78 +22,101 @@ from .audit_chain import (
     seal_path,
     verify,
 )
-from .terminal import told_in_one_line
+from .terminal import complain, told_in_one_line
 
-_KEY = click.option("--key-file", type=click.Path(exists=True, dir_okay=False), help="The relay's --audit-key-file.")
-_PATHS = click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True))
+_NAME = "torq-audit"
 
 
-@click.group()
-@click.version_option(str(build_info()), message="%(version)s")
-def commands() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Check and read the audit logs of relays."""
+    with told_in_one_line(_NAME):
+        options = _parser().parse_args(arguments)
+        act: Callable[[argparse.Namespace], int] = options.act
+        sys.exit(act(options))
 
 
-@commands.command("verify")
-@_PATHS
-@click.option(
-    "--seal", "seal_file", type=click.Path(exists=True, dir_okay=False), help="Another seal than beside them."
-)
-@click.option("--partial", is_flag=True, help="Files before and behind the given ones are kept elsewhere.")
-@_KEY
-def verify_command(paths: tuple[str, ...], seal_file: str | None, partial: bool, key_file: str | None) -> None:
-    """Find any edit, cut, insertion, other order or missing end. FILE may be a directory.
+def _parser() -> Parser:
+    parser = Parser(prog=_NAME, description="Check and read the audit logs of relays.")
+    add_version(parser)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    check = commands.add_parser(
+        "verify",
+        help="prove that logs are whole",
+        description="Find any edit, cut, insertion, other order or missing end. FILE may be a directory.",
+        epilog="Exit codes: 0 whole; 1 tampered with, or incomplete; 2 cannot be checked.",
+    )
+    check.add_argument("paths", metavar="FILE", nargs="+", type=_existing)
+    check.add_argument("--seal", metavar="FILE", type=_existing_file, help="another seal than the one beside them")
+    check.add_argument(
+        "--partial", action="store_true", help="files before and after the given ones are kept elsewhere"
+    )
+    check.add_argument("--key-file", metavar="FILE", type=_existing_file, help="the relay's --audit-key-file")
+    check.set_defaults(act=partial(_verify, check))
+    show = commands.add_parser(
+        "show",
+        help="print logs",
+        description="Print one JSON object for each frame and each other event; nothing is verified.",
+    )
+    show.add_argument("paths", metavar="FILE", nargs="+", type=_existing)
+    show.add_argument("--refused", action="store_true", help="only refused frames and connections")
+    show.set_defaults(act=partial(_show_logs, show))
+    return parser
 
-    Exit codes: 0 whole; 1 tampered with, or incomplete; 2 cannot be checked.
-    """
-    key = Path(key_file).read_bytes() if key_file else b""
-    if key_file and not key:
-        raise click.UsageError(f"{key_file}: the key is empty")
+
+def _existing(text: str) -> Path:
+    path = Path(text)
+    if not path.exists():
+        raise argparse.ArgumentTypeError(f"{text}: does not exist")
+    return path
+
+
+def _existing_file(text: str) -> Path:
+    path = _existing(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: is a directory; name a file")
+    return path
+
+
+def _verify(parser: Parser, options: argparse.Namespace) -> int:
+    key = options.key_file.read_bytes() if options.key_file else b""
+    if options.key_file and not key:
+        parser.error(f"{options.key_file}: the key is empty")
     code = 0
-    for files in _logs(paths):
+    for files in _logs(parser, options.paths):
         try:
-            seal = _seal(files, seal_file, key, partial)
-            finding = verify(files, seal, key, partial=partial)
+            seal = _seal(files, options.seal, key, options.partial)
+            finding = verify(files, seal, key, partial=options.partial)
         except AuditError as error:
-            click.echo(f"torq-audit: {error}", err=True)
+            complain(f"{_NAME}: {error}")
             code = max(code, 2 if isinstance(error, UnreadableError) else 1)
             continue
         _tell(files, finding)
         code = max(code, 1 if finding.problems else 0)
-    sys.exit(code)
+    return code
 
 
-@commands.command()
-@_PATHS
-@click.option("--refused", is_flag=True, help="Only refused frames and connections.")
-def show(paths: tuple[str, ...], refused: bool) -> None:
-    """Print one JSON object for each frame and each other event; nothing is verified."""
-    for files in _logs(paths):
+def _show_logs(parser: Parser, options: argparse.Namespace) -> int:
+    for files in _logs(parser, options.paths):
         for path in files:
             for line in lines(path):
-                _show(_record(path, line), refused)
+                _show(_record(path, line), options.refused)
+    return 0
 
 
-def main() -> None:
-    """Check and read the audit logs of relays."""
-    with told_in_one_line("torq-audit"):
-        commands(prog_name="torq-audit")
-
-
-def _logs(paths: tuple[str, ...]) -> list[list[Path]]:
+def _logs(parser: Parser, paths: list[Path]) -> list[list[Path]]:
     """The files of each log among paths, in order; ends the command when there is none."""
     logs: dict[Path, set[Path]] = {}
-    for path in map(Path, paths):
+    for path in paths:
         files = list(path.glob("*.jsonl")) if path.is_dir() else [path]
         if not files:
-            raise click.UsageError(f"{path}: no audit files (*.jsonl) there")
+            parser.error(f"{path}: no audit files (*.jsonl) there")
         for file in files:
             logs.setdefault(seal_path(file), set()).add(file)
     return [sorted(files, key=file_number) for files in logs.values()]
 
 
-def _seal(files: list[Path], given: str | None, key: bytes, partial: bool) -> Seal | None:
-    path = Path(given) if given else seal_path(files[0])
+def _seal(files: list[Path], given: Path | None, key: bytes, partial: bool) -> Seal | None:
+    path = given or seal_path(files[0])
     if not path.exists():
         if partial:
             return None
@@ -103,11 +126,11 @@ def _seal(files: list[Path], given: str | None, key: bytes, partial: bool) -> Se
 
 def _tell(files: list[Path], finding: Finding) -> None:
     for problem in finding.problems:
-        click.echo(f"TAMPERED {problem}")
+        print(f"TAMPERED {problem}")
     for note in finding.notes:
-        click.echo(f"note     {note}")
+        print(f"note     {note}")
     verdict = "NOT WHOLE" if finding.problems else "whole"
-    click.echo(f"{files[0].parent}: {verdict}, {finding.records:,} records, {finding.files} file(s)")
+    print(f"{files[0].parent}: {verdict}, {finding.records:,} records, {finding.files} file(s)")
 
 
 def _record(path: Path, line: bytes) -> dict[str, object]:
@@ -116,7 +139,7 @@ def _record(path: Path, line: bytes) -> dict[str, object]:
     except DAMAGED:
         record = None
     if not isinstance(record, dict) or "event" not in record or not _are_frames(record.get("frames", [])):
-        click.echo(f"torq-audit: {path}: not an audit record: {line[:40]!r}; see torq-audit verify", err=True)
+        complain(f"{_NAME}: {path}: not an audit record: {line[:40]!r}; see {_NAME} verify")
         sys.exit(2)
     return record
 
@@ -130,10 +153,10 @@ def _show(record: dict[str, object], refused: bool) -> None:
     record.pop("hash", None)
     if not isinstance(frames, list):
         if not refused or record["event"] == "refused":
-            click.echo(json.dumps(record))
+            print(json.dumps(record))
         return
     for frame in frames:
         if refused and len(frame) == 4:
             continue
         names = ("source", "sequence", "payload_size", "checksum", "refused")
-        click.echo(json.dumps({**record, "event": "frame", **dict(zip(names, frame, strict=False))}))
+        print(json.dumps({**record, "event": "frame", **dict(zip(names, frame, strict=False))}))

@@ -2,153 +2,185 @@
 
 from __future__ import annotations
 
-import math
+import argparse
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
-import click
 import msgspec
-
-from torq_protocol.build_info import build_info
 
 from ..daemon import run_relay
 from ..logic import RelayLogic
+from .arguments import Parser, add_version, number
 from .configuration import ConfigError
-from .control_client import ControlClient, ControlError
-from .loading import load, relay_of
+from .control_client import ControlClient
+from .loading import load, relay_of, relays_of
 from .logs import LEVELS
 from .status import ConnectionStatus, Status
+from .terminal import told_in_one_line
+
+_NAME = "torq-relay"
+_CONTROL = f"{_NAME} ctl"
+_PASSED_ON = "--"
+Act = Callable[[argparse.Namespace], int]
 
 
-class Seconds(click.FloatRange):
-    """A range of seconds; refuses NaN, which no comparison finds."""
-
-    def __init__(self, least: float, most: float) -> None:
-        super().__init__(least, most)
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        seconds = float(super().convert(value, param, ctx))  # type: ignore[arg-type]  # click's own stubs: texts come
-        if math.isnan(seconds):
-            self.fail("nan is no number of seconds.", param, ctx)
-        return seconds
-
-
-_CONFIG = click.option("--config", metavar="FILE", envvar="TORQ_CONFIG", default="", help="Settings, as TOML.")
-_PAUSE = Seconds(0.0, 30.0)
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+def torq_relay(logics: Mapping[str, RelayLogic], module: str, arguments: list[str] | None = None) -> int:
+    """Run the command over given relays; returns its exit code. ``module`` is what ``python -m`` runs to be it."""
+    words = sys.argv[1:] if arguments is None else arguments
+    with told_in_one_line(_NAME):
+        parser = _parser(logics, module)
+        end = words.index(_PASSED_ON) if _PASSED_ON in words else len(words)
+        options, flags = parser.parse_known_args(words[:end])
+        options.flags = [*flags, *words[end + 1 :]]
+        if options.flags and not options.takes_flags:
+            parser.error(f"unrecognized arguments: {' '.join(options.flags)}")
+        act: Act = options.act
+        return act(options)
 
 
-def relay_commands(logics: Mapping[str, RelayLogic], module: str) -> click.Group:
-    """The commands over given relays; ``module`` is what ``python -m`` runs to be this command."""
-
-    @click.group(help="Run relays, and operate those that run.")
-    @click.version_option(str(build_info()), message="%(version)s")
-    def group() -> None: ...
-
-    @group.command(context_settings={"ignore_unknown_options": True})
-    @_CONFIG
-    @click.option("--relay", type=click.Choice(list(logics)), help="Which relay; without it, as the file says.")
-    @click.option("--all", "everything", is_flag=True, help="All relays, under one supervisor that restarts them.")
-    @click.option("--pause", type=_PAUSE, default=0.5, show_default=True, help="--all: seconds before a restart.")
-    @click.option(
-        "--failures", type=click.IntRange(0), default=5, show_default=True, help="--all: restarts before giving up."
+def _parser(logics: Mapping[str, RelayLogic], module: str) -> Parser:
+    parser = Parser(prog=_NAME, description="Run relays, and operate those that run.")
+    add_version(parser)
+    parser.set_defaults(takes_flags=False)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(commands, logics, module)
+    check = commands.add_parser(
+        "check-config",
+        help="check a file",
+        description="Say whether every relay can use FILE; exit code 1 if one cannot.",
     )
-    @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
-    def run(
-        config: str, relay: str | None, everything: bool, pause: float, failures: int, flags: tuple[str, ...]
-    ) -> None:
-        """Run one relay, FLAGS going to it, or all of them.
-
-        One: it ends as the relay does. All: exit code 0 when all ended well, 1 when one was given up. The flags of a
-        relay: torq-relay run --relay signal -- --help
-        """
-        if everything:
-            if flags:
-                raise click.UsageError(f"{flags[0]}: --all takes settings from the file and the environment only")
-            sys.exit(_supervise(list(logics), module, config, (pause, failures)))
-        try:
-            logic = logics[relay or _relay_of(config, logics)]
-        except ConfigError as error:
-            raise click.UsageError(str(error)) from None
-        sys.exit(run_relay(logic, [*(["--config", config] if config else []), *flags]))
-
-    @group.command("check-config")
-    @click.argument("file")
-    def check_config(file: str) -> None:
-        """Say whether every relay can use FILE; exit code 1 if one cannot."""
-        try:
-            names = [relay_of(file, logics)] if _names_a_relay(file) else list(logics)
-            for name in names:
-                load(logics[name], file, {}, {})
-        except ConfigError as error:
-            click.echo(f"torq-relay: {error}", err=True)
-            sys.exit(1)
-        click.echo(f"{file}: can be used by {', '.join(names)}")
-
-    group.add_command(ctl)
-    return group
+    check.add_argument("file", metavar="FILE")
+    check.set_defaults(act=partial(_check_config, logics))
+    _add_control(commands)
+    return parser
 
 
-def _names_a_relay(file: str) -> bool:
-    import tomllib
+def _add_run(commands: argparse._SubParsersAction[Parser], logics: Mapping[str, RelayLogic], module: str) -> None:
+    run = commands.add_parser(
+        "run",
+        help="run one relay, or all of them",
+        usage=f"{_NAME} run [options] [the relay's flags]",
+        description="Run one relay, with its own flags, or all of them.",
+        epilog=f"The flags of a relay: {_NAME} run --relay signal -- --help. Exit codes: of one relay, its own; of all,"
+        " 0 when all ended well, 1 when one was given up.",
+    )
+    config = os.environ.get("TORQ_CONFIG", "")
+    run.add_argument("--config", metavar="FILE", default=config, help="settings, as TOML (or TORQ_CONFIG's)")
+    run.add_argument("--relay", choices=list(logics), help="which relay; without it, as the file says")
+    run.add_argument("--all", action="store_true", help="all relays, under one supervisor that restarts them")
+    run.add_argument(
+        "--pause",
+        type=number(0, 30),
+        default=0.5,
+        metavar="SECONDS",
+        help="--all: seconds before a restart (default: %(default)s)",
+    )
+    run.add_argument(
+        "--failures",
+        type=number(0, kind=int),
+        default=5,
+        metavar="N",
+        help="--all: restarts before giving up (default: %(default)s)",
+    )
+    run.set_defaults(act=partial(_run, run, logics, module), takes_flags=True)
 
+
+def _run(parser: Parser, logics: Mapping[str, RelayLogic], module: str, options: argparse.Namespace) -> int:
+    if options.all:
+        if options.flags:
+            parser.error(f"{options.flags[0]}: --all takes settings from the file and the environment only")
+        return _supervise(list(logics), module, options)
+    if not options.relay and not options.config:
+        parser.error(f"which relay? use --relay, one of {', '.join(logics)}, or --config FILE, or --all")
     try:
-        with open(file, "rb") as stream:
-            return "relay" in tomllib.load(stream)
-    except (OSError, ValueError, RecursionError):  # what is wrong is said by whoever loads it
-        return False
+        logic = logics[options.relay or relay_of(options.config, logics)]
+    except ConfigError as error:
+        parser.error(str(error))
+    return run_relay(logic, [*(["--config", options.config] if options.config else []), *options.flags])
 
 
-def _relay_of(config: str, logics: Mapping[str, RelayLogic]) -> str:
-    if not config:
-        raise click.UsageError(f"which relay? use --relay, one of {', '.join(logics)}, or --config FILE, or --all")
-    return relay_of(config, logics)
-
-
-def _supervise(names: list[str], module: str, config: str, restarts: tuple[float, int]) -> int:
+def _supervise(names: list[str], module: str, options: argparse.Namespace) -> int:
     import anyio
 
     from .supervisor import RestartPolicy, Supervisor
 
-    file = ["--config", os.path.abspath(config)] if config else []
+    file = ["--config", os.path.abspath(options.config)] if options.config else []
     commands = {name: [sys.executable, "-m", module, "run", "--relay", name, *file] for name in names}
-    return anyio.run(Supervisor(commands, RestartPolicy(*restarts)).run)
+    return anyio.run(Supervisor(commands, RestartPolicy(options.pause, options.failures)).run)
 
 
-@click.group()
-@click.option("--socket", "path", required=True, metavar="PATH", help="The relay's --control-socket.")
-@click.pass_context
-def ctl(ctx: click.Context, path: str) -> None:
-    """Operate a running relay over its control socket.
-
-    Exit codes: 0 done; 1 the relay cannot be reached, or refuses; 2 wrong usage.
-    """
-    try:
-        ctx.obj = ControlClient(path)
-    except ControlError as error:
-        click.echo(f"torq-relay ctl: {error}", err=True)
-        sys.exit(1)
-    ctx.call_on_close(ctx.obj.close)
+def _check_config(logics: Mapping[str, RelayLogic], options: argparse.Namespace) -> int:
+    names = relays_of(options.file, logics)
+    for name in names:
+        load(logics[name], options.file, {}, {})
+    print(f"{options.file}: can be used by {', '.join(names)}")
+    return 0
 
 
-def _ask(client: ControlClient, command: str, argument: str = "") -> bytes:
-    try:
-        return client.ask(command, argument)
-    except ControlError as error:
-        click.echo(f"torq-relay ctl: {error}", err=True)
-        sys.exit(1)
+def _add_control(commands: argparse._SubParsersAction[Parser]) -> None:
+    control = commands.add_parser(
+        "ctl",
+        help="operate a running relay",
+        description="Operate a running relay over its control socket.",
+        epilog="Exit codes: 0 done; 1 the relay cannot be reached, or refuses; 2 wrong usage.",
+    )
+    control.add_argument("--socket", required=True, metavar="PATH", help="the relay's --control-socket")
+    inner = control.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, act: Callable[[ControlClient, argparse.Namespace], None], text: str) -> Parser:
+        parser = inner.add_parser(name, help=text, description=text)
+        parser.set_defaults(act=partial(_control, act))
+        return parser
+
+    for name, act, text in (
+        ("status", _status, "What the relay is doing."),
+        ("connections", _connections, "Which clients are connected, and what passed."),
+    ):
+        add(name, act, text).add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    top = add("top", _top, "The relay and its busiest connections, live.")
+    top.add_argument(
+        "--interval", type=number(0.1, 30), default=1.0, metavar="SECONDS", help="between looks (default: %(default)s)"
+    )
+    top.add_argument(
+        "--looks", type=number(0, kind=int), default=0, metavar="N", help="end after so many; 0: on Ctrl-C (default: 0)"
+    )
+    add("drain", _drain, "Admit no client, deliver what was received, and end; returns when that is done.")
+    kill = add("kill", partial(_told, "kill"), "Close the connection ID.")
+    kill.add_argument("argument", metavar="ID", help="its number, as connections lists it")
+    level = add("log-level", partial(_told, "log-level"), "Log LEVEL and above, until a reload changes the level.")
+    level.add_argument("argument", metavar="LEVEL", choices=list(LEVELS), help=f"one of {', '.join(LEVELS)}")
+    reload = add(
+        "reload", partial(_told, "reload"), "Read the configuration again, as SIGHUP does, or say what is wrong."
+    )
+    reload.set_defaults(argument="")
 
 
-@ctl.command()
-@_JSON
-@click.pass_obj
-def status(client: ControlClient, as_json: bool) -> None:
-    """What the relay is doing."""
-    answer = _ask(client, "status")
-    if as_json:
-        click.echo(answer)
+def _control(act: Callable[[ControlClient, argparse.Namespace], None], options: argparse.Namespace) -> int:
+    with told_in_one_line(_CONTROL):
+        client = ControlClient(options.socket)
+        try:
+            act(client, options)
+        finally:
+            client.close()
+    return 0
+
+
+def _told(command: str, client: ControlClient, options: argparse.Namespace) -> None:
+    print(msgspec.json.decode(client.ask(command, options.argument), type=str))
+
+
+def _drain(client: ControlClient, options: argparse.Namespace) -> None:
+    ended = msgspec.json.decode(client.ask("drain"), type=Status)
+    print(f"drained; {ended.delivered_frames:,} frames delivered in all")
+
+
+def _status(client: ControlClient, options: argparse.Namespace) -> None:
+    answer = client.ask("status")
+    if options.json:
+        print(answer.decode())
         return
     from rich.console import Console
 
@@ -157,14 +189,10 @@ def status(client: ControlClient, as_json: bool) -> None:
     Console().print(status_table(msgspec.json.decode(answer, type=Status)))
 
 
-@ctl.command()
-@_JSON
-@click.pass_obj
-def connections(client: ControlClient, as_json: bool) -> None:
-    """Who is connected, and what passed."""
-    answer = _ask(client, "connections")
-    if as_json:
-        click.echo(answer)
+def _connections(client: ControlClient, options: argparse.Namespace) -> None:
+    answer = client.ask("connections")
+    if options.json:
+        print(answer.decode())
         return
     from rich.console import Console
 
@@ -173,12 +201,7 @@ def connections(client: ControlClient, as_json: bool) -> None:
     Console().print(connections_table(msgspec.json.decode(answer, type=list[ConnectionStatus])))
 
 
-@ctl.command()
-@click.option("--interval", type=Seconds(0.1, 30.0), default=1.0, show_default=True, help="Seconds between looks.")
-@click.option("--looks", type=click.IntRange(0), default=0, help="End after so many; 0: on Ctrl-C.  [default: 0]")
-@click.pass_obj
-def top(client: ControlClient, interval: float, looks: int) -> None:
-    """The relay and its busiest connections, live."""
+def _top(client: ControlClient, options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -190,47 +213,16 @@ def top(client: ControlClient, interval: float, looks: int) -> None:
     try:
         with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
             while True:
-                now = msgspec.json.decode(_ask(client, "connections"), type=list[ConnectionStatus])
-                general = msgspec.json.decode(_ask(client, "status"), type=Status)
+                now = msgspec.json.decode(client.ask("connections"), type=list[ConnectionStatus])
+                general = msgspec.json.decode(client.ask("status"), type=Status)
                 rows = max(3, console.height - 20)
-                live.update(tables.top(general, now, before, interval, rows), refresh=True)
+                live.update(tables.top(general, now, before, options.interval, rows), refresh=True)
                 before = now
                 looked += 1
-                if looked == looks:
+                if looked == options.looks:
                     break
-                time.sleep(interval)
+                time.sleep(options.interval)
         if not console.is_terminal:
             console.print()
     except KeyboardInterrupt:
         return
-
-
-@ctl.command()
-@click.pass_obj
-def drain(client: ControlClient) -> None:
-    """Let no one in, deliver what was received, and end; returns when that is done."""
-    ended = msgspec.json.decode(_ask(client, "drain"), type=Status)
-    click.echo(f"drained; {ended.delivered_frames:,} frames delivered in all")
-
-
-@ctl.command()
-@click.argument("number", metavar="ID")
-@click.pass_obj
-def kill(client: ControlClient, number: str) -> None:
-    """Close the connection ID."""
-    click.echo(msgspec.json.decode(_ask(client, "kill", number), type=str))
-
-
-@ctl.command("log-level")
-@click.argument("level", type=click.Choice(list(LEVELS)))
-@click.pass_obj
-def log_level(client: ControlClient, level: str) -> None:
-    """Log LEVEL and above, until a reload changes the level or the relay ends."""
-    click.echo(msgspec.json.decode(_ask(client, "log-level", level), type=str))
-
-
-@ctl.command("reload")
-@click.pass_obj
-def reload_configuration(client: ControlClient) -> None:
-    """Read the configuration again, as SIGHUP does, and say what was wrong with it."""
-    click.echo(msgspec.json.decode(_ask(client, "reload"), type=str))

@@ -1,4 +1,4 @@
-"""Every setting of a relay: one typed table, from which flags, environment, checks and docs are made.
+"""The configuration of a relay: one typed table, from which flags, environment, checks and docs are made.
 
 Facts:
 - a key is a field: its name in the file, ``TORQ_`` and its name in upper case in the environment, its name with
@@ -10,22 +10,69 @@ Facts:
 import grp
 import os
 import pwd
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
-from msgspec import Meta
 
 from torq_protocol.constants import HEADER_SIZE, LARGEST_MESSAGE_SIZE_LIMIT, MAX_MESSAGE_SIZE
 from torq_protocol.policy import FramePolicy, ValidationLevel
 
+from ..errors import RelayError
 from ..logic import RelayLogic
-from ..settings import HubSettings, ListenSettings, OnFramingError, Overflow, ServerSettings
+from ..settings import (
+    LISTEN_BACKLOG,
+    MOST_C_INT,
+    MOST_COUNT,
+    MOST_SECONDS,
+    SOCKET_MODE,
+    ListenSettings,
+    Section,
+    ServerSettings,
+    setting,
+)
 
 ANYONE = "*"
-"""In an allow list: whoever the socket's mode lets in."""
+"""In an allow list: every peer that the socket's mode lets in."""
+_MOST_ID = 2**32 - 2
+_LONGEST_SHOWN = 80
+_OWN = "the domain's own"
+LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+
+
+class Place(NamedTuple):
+    """Where a value of a key was given: in a source (a file, ``environment``, none for a flag), under a name there."""
+
+    source: str = ""
+    name: str = ""
+
+
+_NOWHERE = Place()
+
+
+@dataclass(eq=False)
+class ConfigError(RelayError):
+    """A configuration that a relay cannot use. As a text it is one line: where, what is wrong, what to do next.
+
+    ``key`` is a name in :data:`KEYS`, empty when the fault is not one key's. ``got`` is the value that was given,
+    ``problem`` tells of it, ``expected`` says what is allowed or what to do.
+    """
+
+    problem: str
+    expected: str
+    key: str = ""
+    got: object = None
+    place: Place = _NOWHERE
+
+    def __str__(self) -> str:
+        where = [part for part in (self.place.source, self.place.name or self.key) if part]
+        return ": ".join([*where, f"{self.problem}; {self.expected}"])
+
+    def at(self, place: Place) -> "ConfigError":
+        """The same fault, with the place where its key was given."""
+        return replace(self, place=place)
 
 
 def shown(value: object) -> str:
@@ -34,297 +81,332 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
-class ConfigError(Exception):
-    """A configuration that cannot be used; the one line says where, which key, and what is allowed."""
+class RelayConfig(ServerSettings, frozen=True, kw_only=True):
+    """The configuration of one relay: the server's settings and those of operation. Raises :class:`SettingsError`."""
 
-
-def _meta(section: str, text: str, unit: str = "", *, reloads: bool = False, flag: str = "", **limits: object) -> Meta:
-    extra = {"section": section, "unit": unit, "reloads": reloads, "flag": flag}
-    return Meta(description=text, extra=extra, **limits)  # type: ignore[call-overload, no-any-return]  # any of Meta's limits
-
-
-_LISTEN, _FRAMES, _QUEUES = "Listening and admission", "Frames", "Queues"
-_LIFE, _LOG, _AUDIT, _OPS = "Process", "Logs", "Audit log", "Metrics and control"
-_OWN = "the domain's own"
-_MOST_COUNT = 1_000_000_000_000
-_MOST_C_INT = 2_147_483_647
-_MOST_ID = 2**32 - 2
-_LONGEST_SHOWN = 80
-_MOST_SECONDS = 31_536_000
-"""A year: longer is a typing error, and more than the loop's timers can count."""
-
-LogLevel = Literal["debug", "info", "warning", "error", "critical"]
-Level = Literal["performance", "reliability", "security"]
-
-
-class RelayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The settings of one relay; a default of None or an empty text is explained in the key's description."""
-
-    socket: Annotated[str, _meta(_LISTEN, f"Path to listen at; empty: {_OWN}", "path, at most 107 bytes")] = ""
+    socket: Annotated[
+        str,
+        setting(Section.LISTENING, "Path to listen at", "path, at most 107 bytes", absent=_OWN, metavar="PATH"),
+    ] = ""
     aliases: Annotated[
         list[str] | None,
-        _meta(_LISTEN, f"Paths to listen at too; unset: {_OWN}, none when `socket` is set", "paths", flag="--alias"),
+        setting(
+            Section.LISTENING,
+            "Paths to listen at too",
+            "paths",
+            absent=f"{_OWN}, none when `socket` is set",
+            flag="--alias",
+            metavar="PATH",
+        ),
     ] = None
     socket_mode: Annotated[
         str,
-        _meta(_LISTEN, "Permissions of the socket, set before it listens", "octal digits", pattern="^0?[0-7]{3}$"),
-    ] = "0600"
+        setting(
+            Section.LISTENING,
+            "Permissions of the socket, set before it listens",
+            "octal digits",
+            metavar="OCTAL",
+            pattern="^0?[0-7]{3}$",
+        ),
+    ] = f"{SOCKET_MODE:04o}"
     shared_directory: Annotated[
-        bool, _meta(_LISTEN, "Accept a socket directory that others own or may write to (SEC-1)")
+        bool, setting(Section.LISTENING, "Accept a socket directory that others own or may write to (SEC-1)")
     ] = False
     listen_backlog: Annotated[
-        int, _meta(_LISTEN, "Connections that may wait to be accepted", "connections", ge=1, le=_MOST_C_INT)
-    ] = 4096
+        int,
+        setting(
+            Section.LISTENING,
+            "Connections that may wait to be accepted",
+            "connections",
+            metavar="CONNECTIONS",
+            ge=1,
+            le=MOST_C_INT,
+        ),
+    ] = LISTEN_BACKLOG
     allow_uids: Annotated[
         list[str | int] | None,
-        _meta(
-            _LISTEN,
-            "Users that may connect, names or numbers; `*`: anyone whom the socket's mode lets in; unset: the same, "
-            "for execution the relay's own user; a peer on either list is admitted, live connections are kept (SEC-2)",
+        setting(
+            Section.LISTENING,
+            "Users that may connect, names or numbers; `*`: anyone whom the socket's mode lets in; a peer on either "
+            "list is admitted, live connections are kept (SEC-2)",
             "users",
             reloads=True,
+            absent="as `*`, for execution the relay's own user",
+            metavar="USER",
         ),
     ] = None
     allow_gids: Annotated[
         list[str | int] | None,
-        _meta(_LISTEN, "Groups whose members by primary group may connect (SEC-2)", "groups", reloads=True),
-    ] = None
-    max_connections: Annotated[
-        int,
-        _meta(
-            _LISTEN,
-            "Connections at once; 0: as many as the process's descriptors are enough for; connections above a "
-            "lowered limit are kept (CONN-5)",
-            "connections",
+        setting(
+            Section.LISTENING,
+            "Groups whose members by primary group may connect (SEC-2)",
+            "groups",
             reloads=True,
-            ge=0,
-            le=10_000_000,
+            metavar="GROUP",
         ),
-    ] = 0
+    ] = None
 
-    echo: Annotated[bool, _meta(_FRAMES, "Give senders their own frames back (FWD-4)", reloads=True)] = True
     level: Annotated[
-        Level | None,
-        _meta(_FRAMES, f"How much of a frame is checked (VAL-1 to VAL-4); unset: {_OWN}"),
+        ValidationLevel | None,
+        setting(Section.FRAMES, "How much of a frame is checked (VAL-1 to VAL-4)", absent=_OWN),
     ] = None
     verify_checksum: Annotated[
-        bool | None, _meta(_FRAMES, "Check checksums whatever the level; unset: as the level says (VAL-1, VAL-2)")
+        bool | None,
+        setting(Section.FRAMES, "Check checksums whatever the level", absent="as the level says (VAL-1, VAL-2)"),
     ] = None
     max_message_size: Annotated[
         int,
-        _meta(
-            _FRAMES,
+        setting(
+            Section.FRAMES,
             "Largest frame, header included (D10, VAL-5)",
             "bytes",
+            metavar="BYTES",
             ge=HEADER_SIZE,
             le=LARGEST_MESSAGE_SIZE_LIMIT,
         ),
     ] = MAX_MESSAGE_SIZE
-    on_framing_error: Annotated[
-        Literal["close", "resync"],
-        _meta(_FRAMES, "A connection whose bytes cannot be framed: close it, or find its next frame", reloads=True),
-    ] = "close"
-    partial_frame_timeout: Annotated[
-        float,
-        _meta(
-            _FRAMES,
-            "How long an incomplete frame may stand; 0: for ever (FRAME-5)",
-            "s",
-            reloads=True,
-            ge=0,
-            le=_MOST_SECONDS,
-        ),
-    ] = 30.0
-
-    overflow: Annotated[
-        Literal["drop_oldest", "disconnect", "backpressure"],
-        _meta(_QUEUES, "What happens past the bound of a receiver's queue (ISO-3)", reloads=True),
-    ] = "drop_oldest"
-    queue_frames: Annotated[
-        int,
-        _meta(_QUEUES, "Bound of what waits for one receiver (ISO-2)", "frames", reloads=True, ge=1, le=_MOST_COUNT),
-    ] = 10_000
-    queue_bytes: Annotated[
-        int, _meta(_QUEUES, "Bound of what waits for one receiver (ISO-2)", "bytes", reloads=True, ge=1, le=_MOST_COUNT)
-    ] = 64 * 1024 * 1024
-    total_queue_bytes: Annotated[
-        int,
-        _meta(_QUEUES, "Bound of what is held for all, shared bytes once", "bytes", reloads=True, ge=1, le=_MOST_COUNT),
-    ] = 512 * 1024 * 1024
-    stall_timeout: Annotated[
-        float,
-        _meta(
-            _QUEUES, "How long backpressure waits for one receiver (ISO-3)", "s", reloads=True, ge=0, le=_MOST_SECONDS
-        ),
-    ] = 0.25
-    read_bytes: Annotated[
-        int,
-        _meta(
-            _QUEUES,
-            "Most that one connection brings in per turn of the loop",
-            "bytes",
-            reloads=True,
-            ge=1,
-            le=67_108_864,
-        ),
-    ] = 262_144
-    send_buffer_bytes: Annotated[
-        int,
-        _meta(_QUEUES, "SO_SNDBUF of new connections; 0: the system's", "bytes", reloads=True, ge=0, le=_MOST_C_INT),
-    ] = 0
 
     loop: Annotated[
-        Literal["auto", "uvloop", "asyncio"], _meta(_LIFE, "The event loop; auto: uvloop when it is installed")
+        Literal["auto", "uvloop", "asyncio"],
+        setting(Section.PROCESS, "The event loop; auto: uvloop when it is installed"),
     ] = "auto"
-    drain_timeout: Annotated[
-        float,
-        _meta(
-            _LIFE, "How long a stopping relay delivers what it has (LIFE-1)", "s", reloads=True, ge=0, le=_MOST_SECONDS
-        ),
-    ] = 5.0
-    path_check_interval: Annotated[
-        float,
-        _meta(_LIFE, "How often the socket's path is checked to be ours", "s", reloads=True, ge=0.01, le=_MOST_SECONDS),
-    ] = 5.0
 
-    log_level: Annotated[LogLevel, _meta(_LOG, "The least that is logged", reloads=True)] = "info"
+    log_level: Annotated[LogLevel, setting(Section.LOGS, "The least that is logged", reloads=True)] = "info"
     log_format: Annotated[
         Literal["plain", "console", "json"],
-        _meta(_LOG, "Plain lines, coloured lines for a terminal, or one JSON object a line"),
+        setting(Section.LOGS, "Plain lines, coloured lines for a terminal, or one JSON object a line"),
     ] = "plain"
-    log_file: Annotated[str, _meta(_LOG, "Where to log; empty: standard error. SIGUSR1 opens it anew", "path")] = ""
+    log_file: Annotated[
+        str,
+        setting(
+            Section.LOGS,
+            "Where to log; SIGUSR1 opens it anew",
+            "path",
+            absent="standard error",
+            metavar="PATH",
+        ),
+    ] = ""
     log_repeat_interval: Annotated[
         float,
-        _meta(
-            _LOG,
+        setting(
+            Section.LOGS,
             "A repeated warning is written once in this time and counted; 0: always",
             "s",
             reloads=True,
+            metavar="SECONDS",
             ge=0,
-            le=_MOST_SECONDS,
+            le=MOST_SECONDS,
         ),
     ] = 10.0
 
     audit: Annotated[
-        bool | None, _meta(_AUDIT, "Record the metadata of every frame (SEC-3); unset: on for execution only")
+        bool | None,
+        setting(Section.AUDIT, "Record the metadata of every frame (SEC-3)", absent="on for execution only"),
     ] = None
     audit_directory: Annotated[
         str,
-        _meta(
-            _AUDIT, "Where; empty: `$STATE_DIRECTORY/audit` under systemd, else the socket's path + `.audit`", "path"
+        setting(
+            Section.AUDIT,
+            "Where the audit log is",
+            "path",
+            absent="`$STATE_DIRECTORY/audit` under systemd, else the socket's path + `.audit`",
+            metavar="PATH",
         ),
     ] = ""
     audit_file_bytes: Annotated[
-        int, _meta(_AUDIT, "Size after which the next file is begun", "bytes", reloads=True, ge=4096, le=_MOST_COUNT)
+        int,
+        setting(
+            Section.AUDIT,
+            "Size after which the next file is begun",
+            "bytes",
+            reloads=True,
+            metavar="BYTES",
+            ge=4096,
+            le=MOST_COUNT,
+        ),
     ] = 256 * 1024 * 1024
     audit_fsync: Annotated[
         Literal["never", "interval", "always"],
-        _meta(
-            _AUDIT,
+        setting(
+            Section.AUDIT,
             "When records are forced to disk: never, every `audit_fsync_interval`, or before a frame is forwarded",
             reloads=True,
         ),
     ] = "interval"
     audit_fsync_interval: Annotated[
-        float, _meta(_AUDIT, "See `audit_fsync`", "s", reloads=True, gt=0, le=_MOST_SECONDS)
+        float,
+        setting(Section.AUDIT, "See `audit_fsync`", "s", reloads=True, metavar="SECONDS", gt=0, le=MOST_SECONDS),
     ] = 1.0
     audit_key_file: Annotated[
         str,
-        _meta(_AUDIT, "File whose bytes key the chain, so that who has no key cannot forge it; empty: no key", "path"),
+        setting(
+            Section.AUDIT,
+            "File whose bytes key the chain: without them nobody can forge it",
+            "path",
+            absent="no key",
+            metavar="PATH",
+        ),
     ] = ""
 
     metrics: Annotated[
         str,
-        _meta(
-            _OPS,
-            "Serve `/metrics`, `/livez` and `/readyz` here; empty: off",
+        setting(
+            Section.OPERATION,
+            "Serve `/metrics`, `/livez` and `/readyz` here",
             "127.0.0.1:PORT, [::1]:PORT or unix:PATH",
+            absent="off",
+            metavar="ADDRESS",
             pattern=r"^$|^127\.\d+\.\d+\.\d+:\d+$|^\[::1\]:\d+$|^localhost:\d+$|^unix:.+$",
         ),
     ] = ""
-    control_socket: Annotated[str, _meta(_OPS, "Socket for `torq-relay ctl`, mode 0600; empty: none", "path")] = ""
+    control_socket: Annotated[
+        str,
+        setting(Section.OPERATION, "Socket for `torq-relay ctl`, mode 0600", "path", absent="none", metavar="PATH"),
+    ] = ""
+
+    @property
+    def metrics_address(self) -> Path | tuple[str, int] | None:
+        """Where metrics are served: a Unix socket's path, or a host and a port; None where they are off."""
+        if not self.metrics:
+            return None
+        if self.metrics.startswith("unix:"):
+            return Path(self.metrics.removeprefix("unix:"))
+        host, _, port = self.metrics.rpartition(":")
+        return host.strip("[]"), int(port)
 
 
-class Key(msgspec.Struct, frozen=True):
-    """One key of :class:`RelayConfig`, as data: ``annotation`` is its type with limits, ``unit`` may be empty."""
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """One key of :class:`RelayConfig`, as data.
+
+    ``annotation`` is its type with limits. ``text`` says what it is for, ``absent`` what its unset or empty value
+    means; ``absent``, ``unit`` and ``limits`` may be empty. ``flag`` is its flag with the hyphens, ``metavar`` the
+    placeholder of its value there.
+    """
 
     name: str
-    section: str
+    section: Section
     text: str
+    absent: str
     unit: str
     reloads: bool
     flag: str
+    metavar: str
     default: object
     annotation: object
-    kind: msgspec.inspect.Type
+    types: tuple[msgspec.inspect.Type, ...]
 
     @property
     def variable(self) -> str:
         """Its name in the environment."""
         return f"TORQ_{self.name.upper()}"
 
+    @property
+    def allowed(self) -> str:
+        """The values that it takes, in words made of its type and limits."""
+        return " or ".join(map(_words, self.types)) + (f" ({self.unit})" if self.unit else "")
 
-def _keys() -> dict[str, Key]:
+    @property
+    def shown_default(self) -> str:
+        """Its default as a file would say it, empty when it is unset or empty."""
+        if isinstance(self.default, bool):
+            return str(self.default).lower()
+        return "" if self.default is None else str(self.default)
+
+    @property
+    def takes_list(self) -> bool:
+        """Whether its value is a list."""
+        return isinstance(self.types[0], msgspec.inspect.ListType)
+
+    @property
+    def takes_bool(self) -> bool:
+        """Whether its value is true or false."""
+        return isinstance(self.types[0], msgspec.inspect.BoolType)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The texts of which its value is one; empty when it is free."""
+        return _choices(self.types[0])
+
+
+_TYPES = {
+    msgspec.inspect.IntType: "a whole number",
+    msgspec.inspect.FloatType: "a number",
+    msgspec.inspect.BoolType: "true or false",
+    msgspec.inspect.StrType: "a text",
+    msgspec.inspect.ListType: "a list",
+}
+
+
+def _choices(kind: msgspec.inspect.Type) -> tuple[str, ...]:
+    if isinstance(kind, msgspec.inspect.LiteralType):
+        return tuple(map(str, kind.values))
+    if isinstance(kind, msgspec.inspect.EnumType):
+        return tuple(str(member.value) for member in kind.cls)
+    return ()
+
+
+def _words(kind: msgspec.inspect.Type) -> str:
+    if choices := _choices(kind):
+        return "one of " + ", ".join(sorted(choices))
+    text = _TYPES[type(kind)]
+    if isinstance(kind, msgspec.inspect.IntType | msgspec.inspect.FloatType):
+        if kind.gt is not None:
+            text += f" above {kind.gt:g}" + (f", at most {kind.le:,}" if kind.le is not None else "")
+        if kind.ge is not None:
+            text += f" of {kind.ge:,g} or more" if kind.le is None else f" from {kind.ge:,} to {kind.le:,}"
+    return text
+
+
+def _keys() -> Iterable[Key]:
     struct = msgspec.inspect.type_info(RelayConfig)
     assert isinstance(struct, msgspec.inspect.StructType)
-    annotations = {field.name: field.type for field in msgspec.structs.fields(RelayConfig)}
-    keys = {}
-    for field in struct.fields:
-        described = field.type
-        assert isinstance(described, msgspec.inspect.Metadata)
-        extra, schema = described.extra or {}, described.extra_json_schema or {}
-        flag = extra["flag"] or "--" + field.name.replace("_", "-")
-        keys[field.name] = Key(
-            field.name,
-            extra["section"],
-            schema["description"],
-            extra["unit"],
-            extra["reloads"],
-            flag,
-            field.default,
-            annotations[field.name],
-            described.type,
+    for field, described in zip(msgspec.structs.fields(RelayConfig), struct.fields, strict=True):
+        kind = described.type
+        assert isinstance(kind, msgspec.inspect.Metadata)
+        extra, schema = dict(kind.extra or {}), kind.extra_json_schema or {}
+        members = kind.type.types if isinstance(kind.type, msgspec.inspect.UnionType) else (kind.type,)
+        yield Key(
+            **{**extra, "flag": extra["flag"] or "--" + field.name.replace("_", "-")},
+            name=field.name,
+            text=schema["description"],
+            default=field.default,
+            annotation=field.type,
+            types=tuple(member for member in members if not isinstance(member, msgspec.inspect.NoneType)),
         )
-    return keys
 
 
-KEYS = _keys()
+def _ordered(keys: Iterable[Key]) -> dict[str, Key]:
+    """Keys by section; in a section a relay's own keys come before those that it has from the server's settings."""
+    order = list(Section)
+    inherited = ServerSettings.__struct_fields__
+    return {key.name: key for key in sorted(keys, key=lambda key: (order.index(key.section), key.name in inherited))}
+
+
+KEYS = _ordered(_keys())
 """Every key by name, in the order of the docs."""
 
 
-def server_settings(config: RelayConfig, logic: RelayLogic) -> ServerSettings:
-    """What the engine is told; raises :class:`ConfigError` for users and groups that do not exist."""
-    hub = HubSettings(
-        echo=config.echo,
-        overflow=Overflow(config.overflow),
-        queue_frames=config.queue_frames,
-        queue_bytes=config.queue_bytes,
-        total_queue_bytes=config.total_queue_bytes,
-        on_framing_error=OnFramingError(config.on_framing_error),
-    )
-    return ServerSettings(
-        _listen_settings(config, logic),
-        hub,
-        max_connections=config.max_connections,
-        read_bytes=config.read_bytes,
-        send_buffer_bytes=config.send_buffer_bytes,
-        partial_frame_timeout=config.partial_frame_timeout,
-        stall_timeout=config.stall_timeout,
-        drain_timeout=config.drain_timeout,
-        path_check_interval=config.path_check_interval,
-    )
+def domain_defaults(logic: RelayLogic) -> dict[str, str]:
+    """What a domain puts in the place of an unset or empty key, by the key's name, as a flag would say it."""
+    return {
+        "socket": logic.socket_path,
+        "aliases": ", ".join(logic.alias_paths),
+        "level": logic.level.value,
+        "audit": str(logic.audited).lower(),
+        "allow_uids": str(os.geteuid()) if logic.own_user_only else ANYONE,
+    }
 
 
 def frame_policy(config: RelayConfig, logic: RelayLogic) -> FramePolicy:
-    """Which frames are accepted."""
-    level = ValidationLevel(config.level) if config.level else logic.level
-    policy = replace(logic.policy(level), max_message_size=config.max_message_size)
+    """The frames that a relay accepts."""
+    policy = logic.policy(config.level or logic.level).with_max_message_size(config.max_message_size)
     if config.verify_checksum is not None:
         policy = replace(policy, verify_checksum=config.verify_checksum)
     return policy
 
 
-def _listen_settings(config: RelayConfig, logic: RelayLogic) -> ListenSettings:
+def listen_settings(config: RelayConfig, logic: RelayLogic) -> ListenSettings:
+    """Where a relay listens and which peers it admits; raises :class:`ConfigError` for users that do not exist."""
     aliases = config.aliases
     if aliases is None:
         aliases = [] if config.socket else list(logic.alias_paths)
@@ -344,6 +426,32 @@ def _listen_settings(config: RelayConfig, logic: RelayLogic) -> ListenSettings:
     )
 
 
+def audit_directory(config: RelayConfig, logic: RelayLogic, environment: Mapping[str, str]) -> Path | None:
+    """Where a relay keeps its audit log; None where it keeps none."""
+    if not (logic.audited if config.audit is None else config.audit):
+        return None
+    if config.audit_directory:
+        return Path(config.audit_directory)
+    state = environment.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(f"{state}/audit" if state else f"{config.socket or logic.socket_path}.audit")
+
+
+def audit_key(config: RelayConfig) -> bytes:
+    """The key of the audit log's chain, empty without one. Raises :class:`ConfigError`."""
+    file = config.audit_key_file
+    if not file:
+        return b""
+    try:
+        key = Path(file).read_bytes()
+    except OSError as error:
+        problem, advice = f"{file} cannot be read: {error.strerror}", "use a file of ours"
+        raise ConfigError(problem, advice, key="audit_key_file", got=file) from None
+    if not key:
+        problem, advice = f"{file} is empty, so it would protect nothing", "put random bytes in it"
+        raise ConfigError(problem, advice, key="audit_key_file", got=file)
+    return key
+
+
 def _numbers(key: str, names: list[str | int] | None, resolve: Callable[[str], int]) -> frozenset[int] | None:
     if names is None:
         return None
@@ -357,6 +465,8 @@ def _numbers(key: str, names: list[str | int] | None, resolve: Callable[[str], i
         except (KeyError, ValueError):
             number = -1
         if not 0 <= number <= _MOST_ID:
-            raise ConfigError(f"{key}: {shown(text)} does not exist on this machine; use names or numbers")
+            raise ConfigError(
+                f"{shown(text)} does not exist on this machine", "use names or numbers", key=key, got=name
+            )
         found.add(number)
     return frozenset(found)

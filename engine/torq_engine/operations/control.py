@@ -9,21 +9,19 @@ Facts:
 from __future__ import annotations
 
 import os
-import socket
-import struct
 from collections.abc import Callable
 
 import anyio
 import msgspec
 from anyio.abc import SocketAttribute, SocketStream
 
+from ..observer import Peer
 from .logs import LEVELS
 from .service import Service
 
 _LONGEST_REQUEST = 4096
 _REPLY_LIMIT = 2.0
 _IDLE_LIMIT = 60.0
-_CREDENTIALS = struct.Struct("3i")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -48,8 +46,7 @@ class ControlServer:
 
     async def answer(self, stream: SocketStream) -> None:
         """Answer requests until the operator leaves, says too much at once, or says nothing for a minute."""
-        sock: socket.socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
-        if not _is_own_user(sock):
+        if not _is_own_user(Peer.of(stream.extra(SocketAttribute.raw_socket))):  # noqa: S610 - anyio's, not Django's
             return
         pending = b""
         while len(pending) <= _LONGEST_REQUEST:
@@ -100,7 +97,5 @@ class ControlServer:
         return "reloaded"
 
 
-def _is_own_user(sock: socket.socket) -> bool:
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    user: int = _CREDENTIALS.unpack(credentials)[1]
-    return user in (os.geteuid(), 0)
+def _is_own_user(peer: Peer) -> bool:
+    return peer.uid in (os.geteuid(), 0)

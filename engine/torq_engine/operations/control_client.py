@@ -6,13 +6,14 @@ import socket
 
 import msgspec
 
+from ..errors import RelayError
 from .control import Request
 
 _TIME_LIMIT = 10.0
 
 
-class ControlError(Exception):
-    """The relay could not be asked, or refused: what is wrong and what to do next."""
+class ControlError(RelayError):
+    """The relay could not be asked, or refused."""
 
 
 class Answer(msgspec.Struct):

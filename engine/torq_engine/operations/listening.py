@@ -36,10 +36,11 @@ def listen_for_operators(config: RelayConfig, held: ExitStack) -> dict[str, sock
     sockets = {}
     if config.control_socket:
         sockets[CONTROL] = _claim(Path(config.control_socket), config, held).listener
-    if config.metrics.startswith("unix:"):
-        sockets[METRICS] = _claim(Path(config.metrics.removeprefix("unix:")), config, held).listener
-    elif config.metrics:
-        sockets[METRICS] = _listen_tcp(config.metrics)
+    address = config.metrics_address
+    if isinstance(address, Path):
+        sockets[METRICS] = _claim(address, config, held).listener
+    elif address is not None:
+        sockets[METRICS] = _listen_tcp(config.metrics, address)
         held.callback(sockets[METRICS].close)
     return sockets
 
@@ -50,14 +51,11 @@ def _claim(path: Path, config: RelayConfig, held: ExitStack) -> Endpoint:
     return endpoint
 
 
-def _listen_tcp(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
+def _listen_tcp(given: str, address: tuple[str, int]) -> socket.socket:
     try:
-        return socket.create_server(
-            (host.strip("[]"), int(port)), family=socket.AF_INET6 if host.startswith("[") else socket.AF_INET
-        )
+        return socket.create_server(address, family=socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
     except OSError as error:
-        raise EndpointError(f"metrics: cannot listen at {address}: {error.strerror}; use another address") from error
+        raise EndpointError(f"metrics: cannot listen at {given}: {error.strerror}; use another address") from error
 
 
 async def serve_operators(service: Service, sockets: dict[str, socket.socket]) -> None:

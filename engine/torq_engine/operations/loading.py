@@ -14,46 +14,78 @@ import math
 import os
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
+from torq_protocol.constants import RelayDomain
+
 from ..endpoint import LONGEST_PATH
 from ..logic import RelayLogic
-from .configuration import KEYS, ConfigError, Key, RelayConfig, frame_policy, server_settings, shown
+from .configuration import KEYS, ConfigError, Key, Place, RelayConfig, frame_policy, listen_settings, shown
 
-RELAYS = ("market_data", "signal", "execution", "system")
-"""Tables that a file may hold; a domain of one's own adds its name by being the one that is loaded."""
+RELAYS = tuple(domain.name.lower() for domain in RelayDomain)
+"""Tables that a file may hold; a domain outside the protocol adds its name when its relay loads the file."""
 _RELAY = "relay"
-"""The one key of a file that is no setting: which relay ``torq-relay run --config FILE`` runs."""
+"""The one key of a file that is no setting: the relay that ``torq-relay run --config FILE`` runs."""
 _FOREIGN = frozenset({"TORQ_CONFIG", "TORQ_COMPILE", "TORQ_TRACEBACK"})
-_KINDS = {
-    msgspec.inspect.IntType: "a whole number",
-    msgspec.inspect.FloatType: "a number",
-    msgspec.inspect.BoolType: "true or false",
-    msgspec.inspect.StrType: "a text",
-    msgspec.inspect.ListType: "a list",
-}
-Layer = tuple[str, object, str]
-"""Where a value comes from, the value, and its key."""
+_LIST = "docs/configuration.md lists them"
+_LAST_PORT = 65_535
 
 
-def load(logic: RelayLogic, file: str, environment: Mapping[str, str], flags: Mapping[str, object]) -> RelayConfig:
-    """The configuration of a relay. Raises :class:`ConfigError`.
+class Given(NamedTuple):
+    """A value that a source gives to a key. ``typed`` is false where texts stand for numbers: environment, flags."""
+
+    key: Key
+    value: object
+    place: Place
+    typed: bool
+
+    def converted(self) -> object:
+        """The value as its key's type; raises :class:`ConfigError`."""
+        try:
+            converted: object = msgspec.convert(self.value, self.key.annotation, strict=self.typed)
+            if not isinstance(converted, float) or math.isfinite(converted):
+                return converted
+        except msgspec.ValidationError:
+            pass
+        problem, allowed = f"{shown(self.value)} is not allowed", f"use {self.key.allowed}"
+        raise ConfigError(problem, allowed, key=self.key.name, got=self.value, place=self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a relay's configuration comes from, so that the relay can read it again.
 
     ``file`` may be empty: then ``TORQ_CONFIG`` names it, or there is none. ``flags`` holds the keys that were given.
     """
-    file = file or environment.get("TORQ_CONFIG", "")
-    layers: list[Layer] = _file_layers(logic.name, file) if file else []
-    layers += _environment_layers(logic.name, environment)
-    layers += [(f"{KEYS[key].flag}", value, key) for key, value in flags.items()]
-    values, places = {}, {}
-    for where, value, key in layers:
-        values[key] = _converted(where, value, KEYS[key])
-        places[key] = where
-    config = RelayConfig(**values)  # type: ignore[arg-type]  # each value was converted to its field's type
-    _check(config, logic, places)
-    return config
+
+    logic: RelayLogic
+    file: str
+    environment: Mapping[str, str]
+    flags: Mapping[str, object]
+
+    def load(self) -> RelayConfig:
+        """The configuration as it stands now. Raises :class:`ConfigError`."""
+        name = self.logic.name
+        file = self.file or self.environment.get("TORQ_CONFIG", "")
+        layers = _of_file(name, file) if file else []
+        layers += _of_environment(name, self.environment)
+        layers += [Given(KEYS[key], value, Place(name=KEYS[key].flag), False) for key, value in self.flags.items()]
+        config = RelayConfig(**{given.key.name: given.converted() for given in layers})  # type: ignore[arg-type]  # converted to the fields' types
+        try:
+            _check(config, self.logic)
+        except ConfigError as error:
+            places = {given.key.name: given.place for given in layers}
+            raise error.at(places.get(error.key, error.place)) from None
+        return config
+
+
+def load(logic: RelayLogic, file: str, environment: Mapping[str, str], flags: Mapping[str, object]) -> RelayConfig:
+    """The configuration of a relay, read once: see :class:`Source`. Raises :class:`ConfigError`."""
+    return Source(logic, file, environment, flags).load()
 
 
 def relay_of(file: str, known: Collection[object]) -> str:
@@ -62,58 +94,66 @@ def relay_of(file: str, known: Collection[object]) -> str:
     tables = [name for name, value in data.items() if isinstance(value, dict)]
     name = data.get(_RELAY, tables[0] if len(tables) == 1 else None)
     if not isinstance(name, str) or name not in known:
-        what = "it does not say which relay it is for" if name is None else f"no such relay: {name!r}"
-        raise ConfigError(
-            f'{file}: {what}; use --relay NAME, or relay = "NAME" in it, one of {", ".join(map(str, known))}'
-        )
-    return str(name)
+        problem = "it does not say which relay it is for" if name is None else f"no such relay: {name!r}"
+        expected = f'use --relay NAME, or relay = "NAME" in it, one of {", ".join(map(str, known))}'
+        raise ConfigError(problem, expected, got=name, place=Place(file))
+    return name
+
+
+def relays_of(file: str, known: Collection[str]) -> list[str]:
+    """The relays that a file is for: the one that its ``relay`` key names, else all. Raises :class:`ConfigError`."""
+    return [relay_of(file, known)] if _RELAY in _read(file) else list(known)
 
 
 def _read(file: str) -> dict[str, object]:
+    place = Place(file)
     try:
         return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"cannot be read: {error.strerror}", "use another file", place=place) from None
     except ValueError as error:  # of TOML, of UTF-8, of a number with thousands of digits
-        raise ConfigError(f"{file}: not TOML: {error}") from None
+        raise ConfigError(f"not TOML: {error}", "mend it there", place=place) from None
     except RecursionError:
-        raise ConfigError(f"{file}: nested too deeply") from None
+        raise ConfigError("nested too deeply", "mend it there", place=place) from None
 
 
-def _file_layers(relay: str, file: str) -> list[Layer]:
+def _of_file(relay: str, file: str) -> list[Given]:
     data = _read(file)
     tables = {name: value for name, value in data.items() if isinstance(value, dict)}
     common = {name: value for name, value in data.items() if name not in tables}
     meant = common.pop(_RELAY, relay)
     if meant != relay:
-        raise ConfigError(f"{file}: {_RELAY}: this file is for the relay {meant!r}, not for {relay!r}")
+        problem = f"this file is for the relay {meant!r}, not for {relay!r}"
+        raise ConfigError(problem, f"use another file, or say {relay!r} there", got=meant, place=Place(file, _RELAY))
     known = dict.fromkeys((*RELAYS, relay))
     for name in tables:
+        place = Place(file, f"[{name}]")
         if name in KEYS:
-            raise ConfigError(f"{file}: [{name}]: a key, not a table; write {name} = ...")
+            raise ConfigError("a key, not a table", f"write {name} = ...", key=name, place=place)
         if name not in known:
-            raise ConfigError(f"{file}: [{name}]: no such table{_hint(name, known)}; use {', '.join(known)}")
-    layers = _table_layers(file, "", common)
+            raise ConfigError(f"no such table{_hint(name, known)}", f"use {', '.join(known)}", place=place)
+    found = _of_table(file, "", common)
     for name, table in tables.items():
-        found = _table_layers(file, f"{name}.", table)
+        inner = _of_table(file, f"{name}.", table)
         if name == relay:
-            layers += found
+            found += inner
         else:
-            for where, value, key in found:
-                _converted(where, value, KEYS[key])
-    return layers
+            for given in inner:
+                given.converted()
+    return found
 
 
-def _table_layers(file: str, prefix: str, table: dict[str, object]) -> list[Layer]:
+def _of_table(file: str, prefix: str, table: dict[str, object]) -> list[Given]:
     for key in table:
+        place = Place(file, f"{prefix}{key}")
         if key in RELAYS and not prefix:
-            raise ConfigError(f"{file}: {key}: a table is meant; write [{key}] above its keys")
+            raise ConfigError("a table is meant", f"write [{key}] above its keys", place=place)
         if key not in KEYS:
-            raise ConfigError(f"{file}: {prefix}{key}: no such key{_hint(key, KEYS)}; docs/configuration.md lists them")
-    return [(f"{file}: {prefix}{key}", value, key) for key, value in table.items()]
+            raise ConfigError(f"no such key{_hint(key, KEYS)}", _LIST, place=place)
+    return [Given(KEYS[key], value, Place(file, f"{prefix}{key}"), True) for key, value in table.items()]
 
 
-def _environment_layers(relay: str, environment: Mapping[str, str]) -> list[Layer]:
+def _of_environment(relay: str, environment: Mapping[str, str]) -> list[Given]:
     common, own = [], []
     names = {key.variable: key for key in KEYS.values()}
     special = {
@@ -124,58 +164,20 @@ def _environment_layers(relay: str, environment: Mapping[str, str]) -> list[Laye
     for name, text in environment.items():
         if not name.startswith("TORQ_") or name in _FOREIGN:
             continue
+        place = Place("environment", name)
         if name in names:
-            common.append(_environment_layer(name, text, names[name]))
+            common.append(_of_variable(place, text, names[name]))
         elif name in special:
             if special[name][0] == relay:
-                own.append(_environment_layer(name, text, special[name][1]))
+                own.append(_of_variable(place, text, special[name][1]))
         else:
-            raise ConfigError(f"environment: {name}: no such key{_hint(name, names)}; docs/configuration.md lists them")
+            raise ConfigError(f"no such key{_hint(name, names)}", _LIST, place=place)
     return common + own
 
 
-def _environment_layer(name: str, text: str, key: Key) -> Layer:
-    is_list = any(isinstance(kind, msgspec.inspect.ListType) for kind in alternatives(key.kind))
-    value: object = [part.strip() for part in text.split(",") if part.strip()] if is_list else text
-    return f"environment: {name}", value, key.name
-
-
-def _converted(where: str, value: object, key: Key) -> object:
-    """A value as its key's type; texts of the environment and of flags may stand for numbers."""
-    from_file = not where.startswith(("environment:", "--"))
-    try:
-        converted: object = msgspec.convert(value, key.annotation, strict=from_file)
-        if not isinstance(converted, float) or math.isfinite(converted):
-            return converted
-    except msgspec.ValidationError:
-        pass
-    raise ConfigError(f"{where}: {shown(value)} is not allowed; use {allowed(key)}")
-
-
-def allowed(key: Key) -> str:
-    """What a key takes, in words, made of its type and limits."""
-    words = [_words(kind) for kind in alternatives(key.kind) if not isinstance(kind, msgspec.inspect.NoneType)]
-    unit = f" ({key.unit})" if key.unit else ""
-    return " or ".join(words) + unit
-
-
-def alternatives(kind: msgspec.inspect.Type) -> Iterable[msgspec.inspect.Type]:
-    """The members of a union; of another type itself."""
-    if isinstance(kind, msgspec.inspect.UnionType):
-        return kind.types
-    return (kind,)
-
-
-def _words(kind: msgspec.inspect.Type) -> str:
-    if isinstance(kind, msgspec.inspect.LiteralType):
-        return "one of " + ", ".join(sorted(map(str, kind.values)))
-    text = _KINDS[type(kind)]
-    if isinstance(kind, msgspec.inspect.IntType | msgspec.inspect.FloatType):
-        if kind.gt is not None:
-            text += f" above {kind.gt:g}" + (f", at most {kind.le:,}" if kind.le is not None else "")
-        if kind.ge is not None:
-            text += f" of {kind.ge:,g} or more" if kind.le is None else f" from {kind.ge:,} to {kind.le:,}"
-    return text
+def _of_variable(place: Place, text: str, key: Key) -> Given:
+    members = [part.strip() for part in text.split(",") if part.strip()]
+    return Given(key, members if key.takes_list else text, place, False)
 
 
 def _hint(name: str, names: Iterable[str]) -> str:
@@ -183,52 +185,45 @@ def _hint(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _check(config: RelayConfig, logic: RelayLogic, places: Mapping[str, str]) -> None:
+def _check(config: RelayConfig, logic: RelayLogic) -> None:
     """What no single key can say: paths that fit, users that exist, a key that can be read."""
-    try:
-        server_settings(config, logic)
-        frame_policy(config, logic)
-    except ConfigError as error:
-        key, _, rest = str(error).partition(":")
-        raise ConfigError(f"{places.get(key, key)}:{rest}") from None
-    _check_paths(config, places)
-    port = config.metrics.rpartition(":")[2]
-    if not config.metrics.startswith("unix:") and port.isdecimal() and int(port) > 65_535:
-        raise ConfigError(f"{places['metrics']}: port {port}; use 0 to 65535")
-    key_file = config.audit_key_file
-    if key_file and (os.path.isdir(key_file) or not os.access(key_file, os.R_OK)):
-        raise ConfigError(f"{places['audit_key_file']}: {key_file} cannot be read; use a file of ours")
-
-
-def _check_paths(config: RelayConfig, places: Mapping[str, str]) -> None:
-    """Paths that can be paths, and no two sockets at one."""
+    listen_settings(config, logic)
+    frame_policy(config, logic)
+    address = config.metrics_address
     sockets = [("socket", config.socket), ("control_socket", config.control_socket)]
-    if config.metrics.startswith("unix:"):
-        sockets.append(("metrics", config.metrics.removeprefix("unix:")))
+    sockets += [("metrics", str(address))] if isinstance(address, Path) else []
+    _check_sockets([pair for pair in sockets if pair[1]] + [("aliases", alias) for alias in config.aliases or []])
+    for key in ("socket", "control_socket", "metrics", "log_file", "audit_directory", "audit_key_file"):
+        path = getattr(config, key)
+        if "\0" in path:
+            raise ConfigError(f"{path!r} cannot be a path", "use one without NUL", key=key, got=path)
+    if isinstance(address, tuple) and address[1] > _LAST_PORT:
+        raise ConfigError(f"port {address[1]}", f"use 0 to {_LAST_PORT}", key="metrics", got=address[1])
+    file = config.audit_key_file
+    if file and (os.path.isdir(file) or not os.access(file, os.R_OK)):
+        raise ConfigError(f"{file} cannot be read", "use a file of ours", key="audit_key_file", got=file)
+
+
+def _check_sockets(sockets: list[tuple[str, str]]) -> None:
+    """Paths by key: each can be a socket's path, and no two are the same."""
     taken: dict[str, str] = {}
-    for key, path in [pair for pair in sockets if pair[1]] + [("aliases", alias) for alias in config.aliases or []]:
-        if len(os.fsencode(path)) > LONGEST_PATH:
-            raise ConfigError(f"{places[key]}: {path}: {len(os.fsencode(path))} bytes; use at most {LONGEST_PATH}")
+    for key, path in sockets:
+        size = len(os.fsencode(path))
+        if size > LONGEST_PATH:
+            raise ConfigError(f"{path}: {size} bytes", f"use at most {LONGEST_PATH}", key=key, got=path)
         if Path(path).name in ("", ".."):
-            raise ConfigError(f"{places[key]}: {path!r} does not end in a socket's name; add one")
+            raise ConfigError(f"{path!r} does not end in a socket's name", "add one", key=key, got=path)
         whole = os.path.abspath(path)
         if whole in taken:
-            raise ConfigError(f"{places[key]}: {path} is the path of {taken[whole]} too; use another")
+            raise ConfigError(f"{path} is the path of {taken[whole]} too", "use another", key=key, got=path)
         taken[whole] = key
-    for key in ("socket", "control_socket", "metrics", "log_file", "audit_directory", "audit_key_file"):
-        if "\0" in getattr(config, key):
-            raise ConfigError(f"{places[key]}: {getattr(config, key)!r} cannot be a path; use one without NUL")
-
-
-def changed_keys(old: RelayConfig, new: RelayConfig) -> list[str]:
-    """Names of the keys that differ."""
-    return [name for name in KEYS if getattr(old, name) != getattr(new, name)]
 
 
 def reloaded(old: RelayConfig, new: RelayConfig) -> list[str]:
     """Names of the keys that a reload changes; raises :class:`ConfigError` if one of them needs a restart."""
-    changed = changed_keys(old, new)
+    changed = [name for name in KEYS if getattr(old, name) != getattr(new, name)]
     fixed = [name for name in changed if not KEYS[name].reloads]
     if fixed:
-        raise ConfigError(f"{', '.join(fixed)}: cannot change in a running relay; restart it, or undo the change")
+        problem, advice = "cannot change in a running relay", "restart it, or undo the change"
+        raise ConfigError(problem, advice, key=fixed[0], place=Place(name=", ".join(fixed)))
     return changed

@@ -1,11 +1,11 @@
-"""What a relay tells its operator: events with fields, as plain lines, coloured lines or JSON objects.
+"""The log of a relay: events with fields, as plain lines, coloured lines or JSON objects.
 
 Facts:
-- structlog is imported for coloured lines and JSON only: plain lines cost a starting relay nothing;
 - a storm of warnings is one line and a count; a connection's life is one line, written when it ends;
 - what a peer sends never stands in a log;
-- a log that cannot be written stops nobody: what a full pipe or a stopped terminal does not take at once is lost,
+- a log that cannot be written holds up nobody: what a full pipe or a stopped terminal does not take at once is lost,
   and counted in the next line that goes through. A pipe that says it has room takes ``_PIECE`` bytes without waiting.
+  No logging library writes so, which is why the stream is ours.
 """
 
 from __future__ import annotations
@@ -16,18 +16,22 @@ import os
 import select
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from ..accounting import CloseReason, DropReason
 from ..hub import Connection
 from ..observer import Observer, Peer
-from .configuration import LogLevel
+from .configuration import ConfigError, LogLevel, RelayConfig
 
 LEVELS: dict[LogLevel, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 Field = str | int | float | list[str] | None
 _STANDARD_ERROR = 2
 _PIECE = select.PIPE_BUF
+_COLORS: dict[LogLevel, str] = {"debug": "34", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
+_BOLD, _CYAN = "1", "36"
+"""Colours as a terminal's SGR codes."""
 
 
 class Render(Protocol):
@@ -155,11 +159,17 @@ class EventLog:
             self._lost += 1
 
 
-def open_log(name: str, path: str, style: str, level: LogLevel, repeat_interval: float) -> EventLog:
-    """The log of a relay; raises OSError when its file cannot be opened. ``style``: plain, console or json."""
-    stream = LogStream(path)
-    render = _plain(f"torq.{name}") if style == "plain" else _structured(name, style, colors=stream.isatty())
-    log = EventLog(stream, render, level, repeat_interval)
+def open_log(name: str, config: RelayConfig) -> EventLog:
+    """The log of a relay, as its ``log_...`` keys say. Raises :class:`ConfigError` when its file cannot be opened."""
+    path = config.log_file
+    try:
+        stream = LogStream(path)
+    except OSError as error:
+        problem = f"cannot log to {path}: {error.strerror}"
+        raise ConfigError(problem, "use another path", key="log_file", got=path) from None
+    colored = config.log_format == "console" and stream.isatty()
+    render = _json(name) if config.log_format == "json" else _line(f"torq.{name}", _painted if colored else _unpainted)
+    log = EventLog(stream, render, config.log_level, config.log_repeat_interval)
     logging.basicConfig(handlers=[_Forward(log)], level=logging.WARNING, force=True)
     return log
 
@@ -179,15 +189,25 @@ def _trace(record: logging.LogRecord) -> str | None:
     return logging.Formatter().formatException(record.exc_info) if record.exc_info else None
 
 
-def _plain(name: str) -> Render:
+def _line(name: str, paint: Callable[[str, str], str]) -> Render:
     def render(level: LogLevel, event: str, fields: dict[str, Field]) -> str:
         now = time.time()
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-        words = [f"{stamp},{int(now % 1 * 1000):03d} {level.upper()} {name}: {event}"]
-        words += [f"{key}={_word(value)}" for key, value in fields.items() if value is not None]
+        words = [
+            f"{stamp},{int(now % 1 * 1000):03d} {paint(level.upper(), _COLORS[level])} {name}: {paint(event, _BOLD)}"
+        ]
+        words += [f"{paint(key, _CYAN)}={_word(value)}" for key, value in fields.items() if value is not None]
         return " ".join(words)
 
     return render
+
+
+def _painted(text: str, color: str) -> str:
+    return f"\x1b[{color}m{text}\x1b[0m"
+
+
+def _unpainted(text: str, color: str) -> str:
+    return text
 
 
 def _word(value: Field) -> str:
@@ -195,18 +215,11 @@ def _word(value: Field) -> str:
     return text if text and text.isprintable() and not set(text) & set(' "=') else json.dumps(text)
 
 
-def _structured(name: str, style: str, *, colors: bool) -> Render:
-    import structlog
-
-    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    last: structlog.typing.Processor = structlog.processors.JSONRenderer()
-    if style == "console":
-        last = structlog.dev.ConsoleRenderer(colors=colors)
-
+def _json(name: str) -> Render:
     def render(level: LogLevel, event: str, fields: dict[str, Field]) -> str:
         given = {key: value for key, value in fields.items() if value is not None}
-        entry: structlog.typing.EventDict = {"event": event, "level": level, "relay": name, **given}
-        return str(last(None, level, stamp(None, level, entry)))
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return json.dumps({"event": event, "level": level, "relay": name, **given, "timestamp": now})
 
     return render
 
@@ -218,18 +231,15 @@ class LogObserver(Observer):
         self._log = log
         self._build = build
         self._loop = loop
-        self._joined: dict[int, float] = {}
 
     def listening(self, paths: list[Path]) -> None:
         self._log.info("listening", paths=[str(path) for path in paths], build=self._build, loop=self._loop)
 
     def admitted(self, connection: Connection, peer: Peer) -> None:
-        self._joined[connection.id] = time.monotonic()
         self._log.debug("connection joined", connection=connection.id, pid=peer.pid, uid=peer.uid, gid=peer.gid)
 
-    def refused(self, reason: CloseReason, peer: Peer | None) -> None:
-        who = {"pid": peer.pid, "uid": peer.uid, "gid": peer.gid} if peer else {}
-        self._log.warning(f"connection refused: {reason.label}", **who)
+    def refused(self, reason: CloseReason, peer: Peer) -> None:
+        self._log.warning(f"connection refused: {reason.label}", pid=peer.pid, uid=peer.uid, gid=peer.gid)
 
     def accept_paused(self, error: OSError) -> None:
         self._log.warning("cannot accept for now; trying again", error=error.strerror)
@@ -252,7 +262,7 @@ class LogObserver(Observer):
             pid=peer.pid,
             uid=peer.uid,
             gid=peer.gid,
-            seconds=round(time.monotonic() - self._joined.pop(connection.id), 3),
+            seconds=round(time.monotonic() - connection.joined_at, 3),
             frames_in=connection.received_frames,
             bytes_in=connection.received_bytes,
             refused=connection.refused_frames,

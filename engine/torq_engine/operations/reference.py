@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import sys
 from pathlib import Path
 
+from .arguments import Parser
 from .configuration import KEYS, Key
-from .loading import allowed
 
 PAGE = Path("docs/configuration.md")
 _INTRODUCTION = """\
@@ -58,7 +57,7 @@ def page() -> str:
             section = key.section
             lines += ["", f"## {section}", "", *_HEAD]
         reloads = "yes" if key.reloads else "no"
-        lines.append(f"| `{key.name}` | {_cell(key.text)} | {_cell(allowed(key))} | {_default(key)} | {reloads} |")
+        lines.append(f"| `{key.name}` | {_cell(_meaning(key))} | {_cell(key.allowed)} | {_default(key)} | {reloads} |")
     return "\n".join(lines) + "\n"
 
 
@@ -66,16 +65,21 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def _meaning(key: Key) -> str:
+    return f"{key.text}; {_absence(key)}: {key.absent}" if key.absent else key.text
+
+
 def _default(key: Key) -> str:
-    if key.default is None or key.default == "":
-        return "unset" if key.default is None else "empty"
-    value = str(key.default).lower() if isinstance(key.default, bool) else key.default
-    return f"`{value}`"
+    return f"`{key.shown_default}`" if key.shown_default else _absence(key)
+
+
+def _absence(key: Key) -> str:
+    return "unset" if key.default is None else "empty"
 
 
 def main() -> int:
     """Write the page, or check it; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m torq_engine.operations.reference", description=__doc__)
+    parser = Parser(prog="python -m torq_engine.operations.reference", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 with a diff if the page differs")
     check = parser.parse_args().check
     text = page()

@@ -1,4 +1,4 @@
-"""A relay in operation: the server with its log, audit, endpoints and supervisor around it, for one life.
+"""A relay in operation: one life of a server with its log, its audit log and its supervisor.
 
 Facts:
 - a reload is validated whole before anything changes: a bad file, or a key that cannot change, leaves all as it was;
@@ -12,9 +12,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import ExitStack
 
 import msgspec
 
@@ -22,80 +20,50 @@ from torq_protocol.build_info import build_info
 
 from ..accounting import CloseReason
 from ..endpoint import Endpoint
-from ..hub import Connection
-from ..logic import RelayLogic
-from ..observer import Observer, ObserverGroup, Peer
+from ..observer import Observer, ObserverGroup
 from ..server import Server
-from .audit import AuditLog, AuditObserver, AuditSettings
-from .configuration import ConfigError, LogLevel, RelayConfig, frame_policy, server_settings
-from .loading import load, reloaded
-from .logs import EventLog, LogObserver
+from .audit import AuditLog, AuditObserver
+from .configuration import ConfigError, LogLevel, RelayConfig, audit_directory, frame_policy, listen_settings
+from .loading import Source, reloaded
+from .logs import LogObserver, open_log
+from .signals import HEARD, unblock_signals
 from .status import ConnectionStatus, Status, closes, connection_status, counted, drops, refusals
 from .systemd import Notifier
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a relay's configuration comes from, so that it can be read again."""
-
-    logic: RelayLogic
-    file: str
-    environment: Mapping[str, str]
-    flags: Mapping[str, object]
-
-    def load(self) -> RelayConfig:
-        """The configuration as it stands now; raises ConfigError."""
-        return load(self.logic, self.file, self.environment, self.flags)
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What the service works with beside its server: opened before the loop, closed by whoever opened it."""
-
-    log: EventLog
-    audit: AuditLog | None
-    notifier: Notifier
-    loop_name: str
-    give_back: Callable[[], None]
-    """Closes the audit log and every socket, and removes what stands for them."""
-
-
-class JoinTimes(Observer):
-    """Remembers when connections joined."""
-
-    def __init__(self) -> None:
-        self.since: dict[int, float] = {}
-
-    def admitted(self, connection: Connection, peer: Peer) -> None:
-        self.since[connection.id] = time.monotonic()
-
-    def closed(self, connection: Connection, peer: Peer) -> None:
-        del self.since[connection.id]
-
-
 class Service:
-    """Runs a relay until it is told to end; the methods are what signals and the control socket call."""
+    """Runs a relay until a signal or an operator ends it; signals and the control socket call its methods.
+
+    ``key`` keys the audit log's chain and may be empty. ``held`` is where the caller keeps all that must be given back:
+    the service adds its log and its audit log, and gives everything back itself where a second signal ends it at once.
+    Raises :class:`~torq_engine.errors.RelayError` when a log cannot be opened.
+    """
 
     def __init__(
-        self, source: Source, config: RelayConfig, surroundings: Surroundings, endpoints: list[Endpoint]
+        self, source: Source, config: RelayConfig, key: bytes, endpoints: list[Endpoint], held: ExitStack
     ) -> None:
         self.source = source
         self.config = config
-        self.log = surroundings.log
-        self.audit = surroundings.audit
+        self.log = open_log(source.logic.name, config)
+        held.callback(self.log.stream.close)
+        directory = audit_directory(config, source.logic, source.environment)
+        self.audit = AuditLog(directory, source.logic.name, config, key) if directory else None
+        if self.audit is not None:
+            held.callback(self.audit.close)
+            self.log.info("recording every frame", audit=str(self.audit.directory))
         self.reloads = 0
         self.draining = False
         self.ended = asyncio.Event()
         """Set when everything is delivered and closed."""
-        self._notifier = surroundings.notifier
-        self._loop_name = surroundings.loop_name
-        self._give_back = surroundings.give_back
+        self._notifier = Notifier(source.environment)
         self._endpoints = endpoints
+        self._held = held
         self._started = time.monotonic()
         self._ending = asyncio.Event()
         self._end_signals = 0
         self._log_level: LogLevel | None = None
         self._loop = asyncio.get_running_loop()
+        self._loop_name = type(self._loop).__module__.partition(".")[0]
         self.log.later = self._loop.call_later
         self.server = self._make_server()
 
@@ -114,17 +82,25 @@ class Service:
             self.log.later = None
             self.ended.set()
 
-    def handle_signals(self, earlier: list[int]) -> None:
-        """Listen to signals from now on; ``earlier`` ones came before the loop ran."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+    def close(self) -> int:
+        """Close the audit log; returns the exit code of the relay: 1 when the last records are lost, else 0."""
+        if self.audit is not None:
+            self.audit.close()
+            if self.audit.failure:
+                self.log.error("the last audit records are lost", error=self.audit.failure)
+                return 1
+        return 0
+
+    def hear_signals(self) -> None:
+        """Act on signals from now on, and on those that waited."""
+        for number in HEARD:
             self._loop.add_signal_handler(number, _woken)
             signal.signal(number, self._on_signal)
             signal.siginterrupt(number, False)
-        for early in earlier:
-            self._act(early)
+        unblock_signals()
 
     def _on_signal(self, number: int, _: object) -> None:
-        """Called once for each signal: uvloop calls its own handlers twice for one that comes just behind another."""
+        """Called once for each signal: uvloop calls its own handlers twice for one that comes just after another."""
         self._loop.call_soon_threadsafe(self._act, number)
 
     def _act(self, number: int) -> None:
@@ -140,7 +116,7 @@ class Service:
         self._ending.set()
 
     def reload(self) -> str:
-        """Read the configuration again and take it, or nothing of it; returns the error, empty if there is none."""
+        """Read the configuration again and take it whole; returns why it took nothing, empty when it did."""
         self._notifier.reloading()
         try:
             config = self.source.load()
@@ -153,12 +129,14 @@ class Service:
         self.reloads += 1
         self.log.info("configuration reloaded", changed=changed)
         if self.audit is not None:
-            self.audit.event("reloaded", {"changed": {key: getattr(config, key) for key in changed}})
+            self.audit.event(
+                "reloaded", {"changed": {key: msgspec.to_builtins(getattr(config, key)) for key in changed}}
+            )
         self._notifier.ready(f"serving {self.source.logic.name}")
         return ""
 
     def reopen(self) -> None:
-        """Go on in new log files: the log's path may have been moved away."""
+        """Go on in new log files: the old ones may have been moved away."""
         try:
             self.log.stream.reopen()
             if self.audit is not None:
@@ -175,11 +153,11 @@ class Service:
         self.log.warning("log level set by an operator", level=level)
 
     def kill(self, number: int) -> bool:
-        """Close a connection; False when there is none of this number."""
+        """Close a connection by its number; False when no connection has it."""
         return self.server.close(number, CloseReason.OPERATOR)
 
     def ready(self) -> str:
-        """Why no client should come just now; empty when they should."""
+        """Why clients should not connect just now; empty when they should."""
         if self.draining:
             return "draining"
         if not self.server.accepting:
@@ -222,24 +200,19 @@ class Service:
     def connections(self) -> list[ConnectionStatus]:
         """Every connection as it is now, in join order."""
         now = time.monotonic()
-        since = self._join_times.since
-        return [
-            connection_status(connection, peer, now - since[connection.id])
-            for connection, peer in self.server.connections()
-        ]
+        return [connection_status(connection, peer, now) for connection, peer in self.server.connections()]
 
     def _make_server(self) -> Server:
         logic = self.source.logic
         should_forward = logic.header_filter()
-        self._join_times = JoinTimes()
-        observers: list[Observer] = [LogObserver(self.log, str(build_info()), self._loop_name), self._join_times]
+        observers: list[Observer] = [LogObserver(self.log, str(build_info()), self._loop_name)]
         audit_observer = None
         if self.audit is not None:
             self.audit.later = self._loop.call_later
             audit_observer = AuditObserver(self.audit, should_forward)
             observers.append(audit_observer)
-        settings = server_settings(self.config, logic)
-        server = Server(frame_policy(self.config, logic), settings, ObserverGroup(observers), should_forward)
+        listen = listen_settings(self.config, logic)
+        server = Server(frame_policy(self.config, logic), self.config, listen, ObserverGroup(observers), should_forward)
         if audit_observer is not None:
             audit_observer.attach(server.hub)
         return server
@@ -248,10 +221,10 @@ class Service:
         if config.log_level != self.config.log_level:
             self._log_level = None
         self.config = config
-        self.server.configure(server_settings(config, self.source.logic))
+        self.server.configure(config, listen_settings(config, self.source.logic))
         self.log.configure(self._log_level or config.log_level, config.log_repeat_interval)
         if self.audit is not None:
-            self.audit.settings = audit_settings(config, self.audit.settings.key)
+            self.audit.settings = config
 
     def _end_by_signal(self, number: int) -> None:
         self._end_signals += 1
@@ -260,7 +233,7 @@ class Service:
             return
         try:
             self.server.stop()
-            self._give_back()
+            self._held.close()
         finally:
             os._exit(128 + number)
 
@@ -271,27 +244,4 @@ class Service:
 
 
 def _woken() -> None:
-    """All that the loop has to do for a signal: the interpreter calls the handler then."""
-
-
-def open_audit(config: RelayConfig, logic: RelayLogic, environment: Mapping[str, str]) -> AuditLog | None:
-    """The audit log that a configuration asks for; raises AuditError or ConfigError when it cannot be had."""
-    wanted = logic.audited if config.audit is None else config.audit
-    if not wanted:
-        return None
-    try:
-        key = Path(config.audit_key_file).read_bytes() if config.audit_key_file else b""
-    except OSError as error:
-        raise ConfigError(f"audit_key_file: {config.audit_key_file} cannot be read: {error.strerror}") from None
-    if config.audit_key_file and not key:
-        raise ConfigError(f"audit_key_file: {config.audit_key_file} is empty, so it would protect nothing")
-    directory = config.audit_directory
-    if not directory:
-        state = environment.get("STATE_DIRECTORY", "").partition(":")[0]
-        directory = f"{state}/audit" if state else f"{config.socket or logic.socket_path}.audit"
-    return AuditLog(Path(directory), logic.name, audit_settings(config, key))
-
-
-def audit_settings(config: RelayConfig, key: bytes) -> AuditSettings:
-    """The audit log's part of a configuration."""
-    return AuditSettings(config.audit_file_bytes, config.audit_fsync, config.audit_fsync_interval, key)
+    """The loop has nothing to do at a signal but to wake up: then the interpreter calls the handler."""

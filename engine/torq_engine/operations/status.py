@@ -82,14 +82,14 @@ def counted(numbers: dict[str, int]) -> dict[str, int]:
     return {name: number for name, number in numbers.items() if number}
 
 
-def connection_status(connection: Connection, peer: Peer, seconds: float) -> ConnectionStatus:
-    """A connection as it is now."""
+def connection_status(connection: Connection, peer: Peer, now: float) -> ConnectionStatus:
+    """A connection as it is ``now``, a moment of the hub's clock."""
     return ConnectionStatus(
         id=connection.id,
         pid=peer.pid,
         uid=peer.uid,
         gid=peer.gid,
-        seconds=round(seconds, 3),
+        seconds=round(now - connection.joined_at, 3),
         frames_in=connection.received_frames,
         bytes_in=connection.received_bytes,
         refused=connection.refused_frames,

@@ -19,15 +19,13 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import Process
 
+from .signals import ASKING, ENDING, HEARD, block_signals
 from .systemd import Notifier
 from .terminal import complain
 
 _LONGEST_PAUSE = 30.0
 _HEALTHY = 60.0
 _WRONG_CONFIGURATION = 2
-_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
-_KEPT_FOR_LATER = (signal.SIGHUP, signal.SIGUSR1)
-"""Blocked in a relay until it can hear them: before that they would end it."""
 _SUPERVISOR_ONLY = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
 
@@ -54,7 +52,7 @@ class Supervisor:
     async def run(self) -> int:
         """Supervise; returns the exit code: 0, 1 when a relay was given up, 128 + number after a second signal.
 
-        The caller exits with it: the signals that are forwarded stay blocked, as there is nobody left to tell.
+        The caller exits with it: the signals that it forwards stay blocked, as no relay is left to tell.
         """
         notifier = Notifier(os.environ)
         async with anyio.create_task_group() as tasks:
@@ -63,7 +61,7 @@ class Supervisor:
                 for name in self._commands:
                     keepers.start_soon(self._keep, name)
                 notifier.ready(f"supervising {', '.join(self._commands)}")
-            signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
+            block_signals()
             tasks.cancel_scope.cancel()
         notifier.stopping()
         return self._exit_code
@@ -93,13 +91,13 @@ class Supervisor:
     async def _run_once(self, name: str) -> int:
         command = self._commands[name]
         async with self._starting:
-            signal.pthread_sigmask(signal.SIG_BLOCK, _KEPT_FOR_LATER)
+            signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)  # in the relay: before it hears them they would end it
             try:
                 process = await anyio.open_process(
                     command, stdin=None, stdout=None, stderr=None, env=self._environment, start_new_session=True
                 )
             finally:
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, _KEPT_FOR_LATER)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
         self._processes[name] = process
         try:
             _say(f"{name} started, process {process.pid}")
@@ -113,10 +111,10 @@ class Supervisor:
             del self._processes[name]
 
     async def _forward_signals(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        with anyio.open_signal_receiver(*_FORWARDED) as signals:
+        with anyio.open_signal_receiver(*HEARD) as signals:
             task_status.started()
             async for number in signals:
-                if number in (signal.SIGTERM, signal.SIGINT):
+                if number in ENDING:
                     self._end(number)
                 else:
                     self._tell(number)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from torq_engine.operations.audit import AuditLog, AuditSettings
+from torq_engine.operations.audit import AuditLog
 from torq_engine.operations.audit_chain import AuditError, Finding, file_number, read_seal, seal_path, verify
+from torq_engine.operations.configuration import RelayConfig
 
 
 def logs(directory: Path) -> list[Path]:
@@ -28,7 +29,7 @@ def check(directory: Path, key: bytes = b"") -> Finding:
 
 def write(directory: Path, frames: int, *, key: bytes = b"", file_bytes: int = 4096) -> None:
     """A log of several files."""
-    log = AuditLog(directory, "execution", AuditSettings(file_bytes, "never", key=key))
+    log = AuditLog(directory, "execution", RelayConfig(audit_file_bytes=file_bytes, audit_fsync="never"), key)
     for number in range(frames):
         log.frames(1, 1000, 2, [f"[1,{number},10,99]", f'[1,{number},10,98,"bad-checksum"]'])
         log.flush()

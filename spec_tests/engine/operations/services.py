@@ -10,11 +10,10 @@ from pathlib import Path
 
 from torq_domains.command import RELAYS
 from torq_engine.endpoint import claim
-from torq_engine.operations.configuration import server_settings
+from torq_engine.operations.configuration import audit_key, listen_settings
 from torq_engine.operations.listening import listen_for_operators, serve_operators
-from torq_engine.operations.logs import open_log
-from torq_engine.operations.service import Service, Source, Surroundings, open_audit
-from torq_engine.operations.systemd import Notifier
+from torq_engine.operations.loading import Source
+from torq_engine.operations.service import Service
 
 from ..relays import LIMIT, Client, happened, short_directory
 
@@ -64,15 +63,12 @@ async def operating(
         given = {"socket": str(directory / "s"), **(flags or {})}
         source = Source(RELAYS[relay], str(config_file), environment or {}, given)
         config = source.load()
-        listen = server_settings(config, source.logic).listen
+        listen = listen_settings(config, source.logic)
         endpoints = [claim(path, listen) for path in listen.paths]
         for endpoint in endpoints:
             held.callback(endpoint.release)
         operating_sockets = listen_for_operators(config, held)
-        log = open_log(relay, config.log_file, config.log_format, config.log_level, config.log_repeat_interval)
-        audit = open_audit(config, source.logic, source.environment)
-        surroundings = Surroundings(log, audit, Notifier(source.environment), "test", held.close)
-        service = Service(source, config, surroundings, endpoints)
+        service = Service(source, config, audit_key(config), endpoints, held)
         running = Running(service, directory, config_file)
         serving = asyncio.create_task(serve_operators(service, operating_sockets))
         life = asyncio.create_task(service.run())
@@ -88,6 +84,4 @@ async def operating(
                 await serving
             for client in running.clients:
                 client.close()
-            if audit is not None:
-                audit.close()
-            log.stream.close()
+            service.close()

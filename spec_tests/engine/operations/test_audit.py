@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from torq_domains.execution import ExecutionLogic
-from torq_engine.operations.audit import AuditLog, AuditSettings, frame_entries
+from torq_domains.market_data import MarketDataLogic
+from torq_engine.operations.audit import AuditLog, frame_entries
 from torq_engine.operations.audit_chain import AuditError, seal_path
-from torq_engine.operations.configuration import ConfigError, RelayConfig
-from torq_engine.operations.service import open_audit
+from torq_engine.operations.configuration import ConfigError, RelayConfig, audit_directory, audit_key
 from torq_protocol.framing import FrameScanner
 from torq_protocol.policy import FramePolicy
 
@@ -112,7 +112,7 @@ def test_sec_3_while_the_disk_refuses_a_bounded_part_is_held_and_the_rest_is_cou
     def full(descriptor: int, data: bytes) -> int:
         raise OSError(28, "No space left on device")
 
-    log = AuditLog(tmp_path, "execution", AuditSettings())
+    log = AuditLog(tmp_path, "execution", RelayConfig())
     monkeypatch.setattr("torq_engine.operations.audit._MOST_HELD", 4_000)
     with monkeypatch.context() as patched:
         patched.setattr("torq_engine.operations.audit.os.write", full)
@@ -184,7 +184,7 @@ def test_sec_3_a_relay_does_not_go_on_in_a_log_that_was_tampered_with(tmp_path: 
     else:
         file.unlink()
     with pytest.raises(AuditError, match=r"use another --audit-directory|the seal was changed"):
-        AuditLog(tmp_path, "execution", AuditSettings())
+        AuditLog(tmp_path, "execution", RelayConfig())
 
 
 def test_sec_3_killed_before_the_first_seal_a_log_starts_anew(tmp_path: Path) -> None:
@@ -195,9 +195,9 @@ def test_sec_3_killed_before_the_first_seal_a_log_starts_anew(tmp_path: Path) ->
 
 
 def test_sec_3_one_log_has_one_writer_and_the_second_says_so(tmp_path: Path) -> None:
-    log = AuditLog(tmp_path, "execution", AuditSettings())
+    log = AuditLog(tmp_path, "execution", RelayConfig())
     with pytest.raises(AuditError, match="another relay writes there"):
-        AuditLog(tmp_path, "execution", AuditSettings())
+        AuditLog(tmp_path, "execution", RelayConfig())
     log.close()
     ended = run("execution", "--socket", tmp_path / "s", "--audit-directory", "/dev/null/x", "--shared-directory")
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
@@ -205,7 +205,7 @@ def test_sec_3_one_log_has_one_writer_and_the_second_says_so(tmp_path: Path) -> 
 
 
 def test_sec_3_files_are_ours_alone_and_rotated_on_request(tmp_path: Path) -> None:
-    log = AuditLog(tmp_path / "new", "execution", AuditSettings())
+    log = AuditLog(tmp_path / "new", "execution", RelayConfig())
     log.next_file()
     log.close()
     assert [file.name for file in logs(tmp_path / "new")] == ["execution-00000001.jsonl", "execution-00000002.jsonl"]
@@ -218,7 +218,7 @@ def test_sec_3_a_disk_that_is_full_at_the_start_is_one_line(tmp_path: Path) -> N
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-        log = AuditLog(tmp_path, "execution", AuditSettings())
+        log = AuditLog(tmp_path, "execution", RelayConfig())
         assert log.failure == "File too large"
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -254,11 +254,10 @@ def test_sec_3_a_disk_that_is_full_to_the_end_is_told_and_is_no_tampering() -> N
 def test_sec_3_where_the_log_goes_and_whether_there_is_one(tmp_path: Path) -> None:
     logic = ExecutionLogic()
     state = {"STATE_DIRECTORY": f"{tmp_path}/state:/other"}
-    log = open_audit(RelayConfig(), logic, state)
-    assert log is not None
-    assert log.directory == tmp_path / "state" / "audit"
-    log.close()
-    assert open_audit(RelayConfig(audit=False), logic, {}) is None
-    gone = RelayConfig(audit_key_file=f"{tmp_path}/gone")
+    assert audit_directory(RelayConfig(), logic, state) == tmp_path / "state" / "audit"
+    assert audit_directory(RelayConfig(socket="/x/s"), logic, {}) == Path("/x/s.audit")
+    assert audit_directory(RelayConfig(audit_directory="/y"), logic, state) == Path("/y")
+    assert audit_directory(RelayConfig(audit=False), logic, state) is None
+    assert audit_directory(RelayConfig(), MarketDataLogic(), state) is None
     with pytest.raises(ConfigError, match=r"audit_key_file: .* cannot be read"):
-        open_audit(gone, logic, state)
+        audit_key(RelayConfig(audit_key_file=f"{tmp_path}/gone"))

@@ -5,16 +5,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from torq_engine.operations.audit_chain import seal_path
-from torq_engine.operations.audit_command import commands
+from torq_engine.operations.audit_command import main
 
 from .audit_logs import logs, write
+from .invoked import Invoked, invoke
 
 
-def command(*words: object) -> Result:
-    return CliRunner().invoke(commands, [str(word) for word in words], prog_name="torq-audit")
+def command(*words: object) -> Invoked:
+    return invoke(main, words)
 
 
 def test_sec_3_command_verifies_with_exit_codes_0_1_and_2(tmp_path: Path) -> None:

@@ -11,19 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from torq_domains.command import RELAYS
 from torq_engine.daemon import run_relay
-from torq_engine.operations.commands import relay_commands
 from torq_engine.operations.control_client import ControlClient
 from torq_engine.operations.supervisor import RestartPolicy, Supervisor
 
 from ..daemons import receive
 from ..frames import frame
 from ..relays import LIMIT, short_directory
+from .invoked import torq_relay
 
-COMMANDS = relay_commands(RELAYS, "torq_domains.command")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -106,34 +104,34 @@ def test_a_log_file_that_cannot_be_opened_is_one_line_and_exit_1(capfd: pytest.C
         assert run_relay(RELAYS["signal"], ["check-config", "/no/such/file"]) == 1
         assert run_relay(RELAYS["signal"], ["--metrics", "nowhere"]) == 2
     lines = capfd.readouterr().err.splitlines()
-    assert lines[0] == "signal_relay: /no/such/log: cannot log there: No such file or directory"
+    assert lines[0] == "signal_relay: log_file: cannot log to /no/such/log: No such file or directory; use another path"
     assert len(lines) == 3
 
 
 def test_check_config_checks_the_file_for_every_relay_or_the_one_it_names(tmp_path: Path) -> None:
     file = tmp_path / "relays.toml"
     file.write_text("[signal]\nqueue_frames = 3\n", encoding="utf-8")
-    good = CliRunner().invoke(COMMANDS, ["check-config", str(file)])
+    good = torq_relay("check-config", str(file))
     assert (good.exit_code, good.output) == (0, f"{file}: can be used by market_data, signal, execution\n")
     file.write_text('relay = "signal"\n', encoding="utf-8")
-    assert CliRunner().invoke(COMMANDS, ["check-config", str(file)]).output == f"{file}: can be used by signal\n"
+    assert torq_relay("check-config", str(file)).output == f"{file}: can be used by signal\n"
     file.write_text('relay = "signals"\n', encoding="utf-8")
-    bad = CliRunner().invoke(COMMANDS, ["check-config", str(file)])
+    bad = torq_relay("check-config", str(file))
     assert bad.exit_code == 1
     assert "no such relay: 'signals'; use --relay NAME" in bad.output
-    assert CliRunner().invoke(COMMANDS, ["check-config", "/no/such/file"]).exit_code == 1
+    assert torq_relay("check-config", "/no/such/file").exit_code == 1
 
 
 def test_run_says_what_it_needs_when_no_relay_is_named(tmp_path: Path) -> None:
-    nothing = CliRunner().invoke(COMMANDS, ["run"])
+    nothing = torq_relay("run")
     assert (nothing.exit_code, "which relay? use --relay" in nothing.output) == (2, True)
     file = tmp_path / "relays.toml"
     file.write_text("echo = true\n", encoding="utf-8")
-    unsaid = CliRunner().invoke(COMMANDS, ["run", "--config", str(file)])
+    unsaid = torq_relay("run", "--config", str(file))
     assert (unsaid.exit_code, "does not say which relay it is for" in unsaid.output) == (2, True)
-    extra = CliRunner().invoke(COMMANDS, ["run", "--all", "--no-echo"])
+    extra = torq_relay("run", "--all", "--no-echo")
     assert (extra.exit_code, "--all takes settings from the file" in extra.output) == (2, True)
-    assert "torq 0" in CliRunner().invoke(COMMANDS, ["--version"]).output
+    assert "torq 0" in torq_relay("--version").output
 
 
 def test_run_runs_the_relay_that_its_file_names() -> None:
@@ -147,7 +145,7 @@ def test_run_runs_the_relay_that_its_file_names() -> None:
                 receive(client, 32)
 
         thread = beside(act)
-        result = CliRunner().invoke(COMMANDS, ["run", "--config", str(file), "--log-file", f"{directory}/log"])
+        result = torq_relay("run", "--config", str(file), "--log-file", f"{directory}/log")
         thread.join()
         assert result.exit_code == 0
         assert "torq.signal: listening" in (directory / "log").read_text("utf-8")

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 from anyio.abc import SocketListener
-from click.testing import CliRunner
 
-from torq_domains.command import RELAYS
-from torq_engine.operations import commands, control_client
+from torq_engine.operations import control_client
 from torq_engine.operations.health import HealthServer
 
 from ..frames import frame
 from ..relays import happened, short_directory
+from .invoked import torq_relay
 from .services import Running, operating
 
 BOTH = "metrics = 'unix:DIR/m'\ncontrol_socket = 'DIR/c'\n"
@@ -112,11 +111,10 @@ async def test_without_descriptors_operators_are_accepted_later(monkeypatch: pyt
 
 def test_ctl_says_when_what_answers_is_no_control_socket_or_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_client, "_TIME_LIMIT", 0.05)
-    group = commands.relay_commands(RELAYS, "torq_domains.command")
     with short_directory() as directory, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(directory / "c"))
         listener.listen()
-        silent = CliRunner().invoke(group, ["ctl", "--socket", f"{directory}/c", "status"])
+        silent = torq_relay("ctl", "--socket", f"{directory}/c", "status")
         assert silent.exit_code == 1
         assert f"{directory}/c: no answer within 0.05 s; the relay is stopped" in silent.output
         listener.accept()[0].close()
@@ -142,11 +140,7 @@ def test_ctl_says_when_what_answers_is_no_control_socket_or_does_not_answer(monk
     ],
     ids=" ".join,
 )
-def test_numbers_that_make_no_sense_are_wrong_usage(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        commands, "ControlClient", lambda path: control_client.ControlClient.__new__(control_client.ControlClient)
-    )
-    monkeypatch.setattr(control_client.ControlClient, "close", lambda self: None)
-    result = CliRunner().invoke(commands.relay_commands(RELAYS, "torq_domains.command"), words)
+def test_numbers_that_make_no_sense_are_wrong_usage(words: list[str]) -> None:
+    result = torq_relay(*words)
     assert result.exit_code == 2
-    assert "Invalid value" in result.output
+    assert "is not allowed; use" in result.output

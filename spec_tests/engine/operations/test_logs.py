@@ -10,6 +10,7 @@ import pytest
 
 from torq_engine.accounting import CloseReason
 from torq_engine.observer import Peer
+from torq_engine.operations.configuration import ConfigError, RelayConfig
 from torq_engine.operations.logs import EventLog, LogObserver, open_log
 
 from ..frames import frame
@@ -26,7 +27,7 @@ def root_logger() -> Iterator[None]:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[EventLog]:
-    log = open_log("signal", str(tmp_path / "log"), "plain", "info", 10.0)
+    log = open_log("signal", RelayConfig(log_file=str(tmp_path / "log")))
     yield log
     log.stream.close()
 
@@ -55,7 +56,7 @@ def test_a_plain_line_has_time_level_name_event_and_fields(log: EventLog, tmp_pa
 
 
 def test_console_lines_carry_the_event(tmp_path: Path) -> None:
-    log = open_log("signal", str(tmp_path / "log"), "console", "info", 10.0)
+    log = open_log("signal", RelayConfig(log_file=str(tmp_path / "log"), log_format="console"))
     log.info("an event", number=3)
     log.stream.close()
     assert "an event" in lines(tmp_path)[0]
@@ -100,17 +101,47 @@ def test_interval_0_writes_every_line_and_levels_hide_what_is_below(log: EventLo
     assert len(lines(tmp_path)) == 3
 
 
-def test_a_log_that_cannot_be_written_stops_nobody(log: EventLog) -> None:
+def test_a_log_that_cannot_be_written_holds_up_nobody_and_goes_on_when_it_can(log: EventLog, tmp_path: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        file = os.dup(log.stream._descriptor)
+        os.dup2(full.fileno(), log.stream._descriptor)
+        log.info("lost")
+        os.dup2(file, log.stream._descriptor)
+        os.close(file)
+    log.info("kept")
+    assert [line[23:] for line in lines(tmp_path)] == [
+        " WARNING torq.signal: log lines were lost lines=1",
+        " INFO torq.signal: kept",
+    ]
+
+
+def test_a_closed_log_writes_to_no_descriptor(log: EventLog, tmp_path: Path) -> None:
+    log.info("kept")
     log.stream.close()
-    log.info("nobody hears it")
+    with open(tmp_path / "other", "wb"):  # a file that may have been given the log's number
+        assert not log.stream.write("nowhere")
+        log.info("nowhere")
+    assert [line[23:] for line in lines(tmp_path)] == [" INFO torq.signal: kept"]
+    assert (tmp_path / "other").read_bytes() == b""
+
+
+def test_coloured_lines_are_plain_lines_with_colours(tmp_path: Path) -> None:
+    leader, follower = os.openpty()
+    log = open_log("signal", RelayConfig(log_file=os.ttyname(follower), log_format="console"))
+    log.warning("an event", number=3)
+    log.stream.close()
+    line = os.read(leader, 1000).decode()
+    os.close(leader)
+    os.close(follower)
+    assert "\x1b[33mWARNING\x1b[0m torq.signal: \x1b[1man event\x1b[0m \x1b[36mnumber\x1b[0m=3" in line
 
 
 def test_a_full_pipe_holds_up_nobody_and_lost_lines_are_told(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "log")
-    with pytest.raises(OSError, match="No such device"):  # nobody reads it: waiting for a reader would be for ever
-        open_log("signal", str(tmp_path / "log"), "plain", "info", 10.0)
+    with pytest.raises(ConfigError, match="No such device"):  # nobody reads it: waiting for a reader would be for ever
+        open_log("signal", RelayConfig(log_file=str(tmp_path / "log")))
     reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
-    log = open_log("signal", str(tmp_path / "log"), "plain", "info", 10.0)
+    log = open_log("signal", RelayConfig(log_file=str(tmp_path / "log")))
     for number in range(1000):
         log.info("an event", number=number, text="x" * 200)
     read = os.read(reader, 1 << 20)
@@ -145,7 +176,7 @@ async def test_observer_tells_of_every_event_of_a_server(log: EventLog, tmp_path
         peer = Peer(1, 2, 3)
         observer.admitted(connection, peer)
         observer.refused(CloseReason.NOT_ALLOWED, peer)
-        observer.refused(CloseReason.MAX_CONNECTIONS, None)
+        observer.refused(CloseReason.MAX_CONNECTIONS, peer)
         observer.accept_paused(OSError(24, "Too many open files"))
         observer.path_lost(Path("/x"))
         try:

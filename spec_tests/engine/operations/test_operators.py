@@ -10,21 +10,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from click.testing import CliRunner, Result
 from prometheus_client.parser import text_string_to_metric_families
 
-from torq_domains.command import RELAYS
 from torq_engine.accounting import CloseReason
 from torq_engine.endpoint import EndpointError
 from torq_engine.operations import control
-from torq_engine.operations.commands import relay_commands
 from torq_engine.operations.metrics import BUCKETS, RelayCollector
 
 from ..frames import frame
 from ..relays import LIMIT, happened, short_directory
+from .invoked import Invoked, torq_relay
 from .services import Running, operating
 
-COMMANDS = relay_commands(RELAYS, "torq_domains.command")
 UNIX = "metrics = 'unix:DIR/m'\n"
 CONTROL = "control_socket = 'DIR/c'\n"
 
@@ -207,18 +204,18 @@ async def test_sec_1_checklist_14_control_and_metrics_sockets_are_ours_alone_and
 
 
 async def test_sec_2_checklist_14_control_socket_answers_its_own_user_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "_is_own_user", lambda sock: False)
+    monkeypatch.setattr(control, "_is_own_user", lambda peer: False)
     async with operating(text=CONTROL) as running:
         result = await ctl(running, "status")
         assert result.exit_code == 1
         assert "answers its own user only" in result.output
 
 
-async def ctl(running: Running, *words: str) -> Result:
+async def ctl(running: Running, *words: str) -> Invoked:
     """The command, in a thread, as the relay turns in this one."""
     line = ["ctl", "--socket", str(running.directory / "c"), *words]
     async with asyncio.timeout(LIMIT):
-        return await asyncio.to_thread(CliRunner().invoke, COMMANDS, line, prog_name="torq-relay")
+        return await asyncio.to_thread(torq_relay, *line)
 
 
 async def test_ctl_status_connections_and_top_show_the_relay() -> None:
@@ -304,6 +301,6 @@ async def test_control_socket_refuses_what_it_does_not_know_and_serves_on() -> N
 
 async def test_ctl_without_a_relay_is_one_line_and_exit_1() -> None:
     with short_directory() as directory:
-        result = CliRunner().invoke(COMMANDS, ["ctl", "--socket", f"{directory}/c", "status"])
+        result = torq_relay("ctl", "--socket", f"{directory}/c", "status")
     assert result.exit_code == 1
     assert f"{directory}/c: cannot connect: No such file or directory; is a relay running" in result.output

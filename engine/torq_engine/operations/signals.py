@@ -1,0 +1,19 @@
+"""The signals that a relay hears: two end it, SIGHUP reloads its configuration, SIGUSR1 opens its logs anew."""
+
+from __future__ import annotations
+
+import signal
+
+ENDING = (signal.SIGTERM, signal.SIGINT)
+ASKING = (signal.SIGHUP, signal.SIGUSR1)
+HEARD = (*ENDING, *ASKING)
+
+
+def block_signals() -> None:
+    """Let the signals that a relay hears wait from now on."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+
+
+def unblock_signals() -> None:
+    """Let them come, those that waited at once: whatever started the relay may have blocked them too."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
