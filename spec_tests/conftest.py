@@ -11,6 +11,8 @@ import signal
 import pytest
 from hypothesis import settings
 
+from .requirement_names import UnknownRequirementError, identifiers
+
 LONGEST = (
     "spec_tests/test_distribution.py",
     "spec_tests/conformance/judging/test_silent_relays.py",
@@ -30,5 +32,10 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests by how long their files take, as far as that matters; the others stay as they were."""
+    """Refuse tests named after no requirement; order them by how long their files take, as far as that matters."""
+    for name in {item.originalname for item in items if isinstance(item, pytest.Function)}:
+        try:
+            identifiers(name)
+        except UnknownRequirementError as error:
+            raise pytest.UsageError(str(error)) from None
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))

@@ -1,13 +1,8 @@
-"""The page that says which tests and which oracles stand for which requirement.
-
-A test belongs to a requirement by its name: ``test_frame_1_header_split_at_every_byte`` belongs to FRAME-1, and
-``test_fwd_1_2_every_frame_reaches_every_other`` to FWD-1 and FWD-2.
-"""
+"""The page that says which tests and which oracles stand for which requirement; a test says it by its name."""
 
 from __future__ import annotations
 
 import ast
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,24 +10,17 @@ from pathlib import Path
 from torq_conformance.judging.scenarios import SCENARIOS, UNJUDGED
 from torq_conformance.model.requirements import Requirement, requirements, sections
 
-_NAME = re.compile(r"test_([a-z]+)((?:_\d+)+)(?:_|$)")
+from .requirement_names import identifiers
 
 
 def tests_by_requirement(root: Path) -> dict[str, list[str]]:
     """``path::test`` of every test that is named after a requirement, by its id."""
     found: dict[str, list[str]] = defaultdict(list)
-    known = requirements()
     for path in sorted((root / "spec_tests").rglob("test_*.py")):
         for name in _test_names(path):
-            for identifier in _named_by(name):
-                if identifier in known:
-                    found[identifier].append(f"{path.relative_to(root).as_posix()}::{name}")
+            for identifier in identifiers(name):
+                found[identifier].append(f"{path.relative_to(root).as_posix()}::{name}")
     return found
-
-
-def _named_by(test: str) -> list[str]:
-    match = _NAME.match(test)
-    return [f"{match[1].upper()}-{number}" for number in match[2].split("_")[1:]] if match else []
 
 
 def _test_names(path: Path) -> Iterator[str]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from torq_engine.accounting import CloseReason
 from torq_engine.hub import Connection
+from torq_engine.observer import Observer, Peer
 from torq_engine.settings import HubSettings, OnFramingError
 from torq_protocol.policy import FramePolicy
 
@@ -103,14 +104,26 @@ async def test_conn_8_half_closed_client_that_then_leaves_is_let_go_without_traf
 
 
 async def test_conn_8_closed_connections_give_back_their_descriptors() -> None:
-    async with serving() as relay:
-        before = len(os.listdir("/proc/self/fd"))
+    admitted = Admitted()
+    async with serving(observer=admitted) as relay:
         for number in range(200):
             client = await relay.join()
             await client.send(frame(sequence=number)[: number % 33])
             client.close()
         await relay.connected()
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(admitted.sockets) == 200
+        assert {sock.fileno() for sock in admitted.sockets} == {-1}
+
+
+class Admitted(Observer):
+    """Keeps the server's side of every connection."""
+
+    def __init__(self) -> None:
+        self.sockets: list[socket.socket] = []
+
+    def admitted(self, connection: Connection, peer: Peer) -> None:
+        assert isinstance(connection.outlet, socket.socket)
+        self.sockets.append(connection.outlet)
 
 
 async def test_fwd_1_2_3_every_frame_reaches_every_other_connection_once_and_unchanged() -> None:

@@ -81,7 +81,7 @@ def decode(
     on_fault=st.sampled_from(OnFault),
     policy=st.none() | policies,
 )
-def test_frame_1_and_2_what_comes_out_does_not_depend_on_the_cuts(
+def test_frame_1_2_what_comes_out_does_not_depend_on_the_cuts(
     wire: ModuleType, data: bytes, cuts: list[int], on_fault: OnFault, policy: FramePolicy | None
 ) -> None:
     whole = decode(wire, data, [], on_fault, policy)

@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class PrintVersion(argparse.Action):
-    """Prints what is installed, behind ``const``. It looks that up only when asked, as it takes longer than parsing."""
+    """Prints what is installed. It looks that up only when asked, as it takes longer than parsing."""
 
     def __call__(
         self,
@@ -39,14 +39,15 @@ class PrintVersion(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> None:
-        print(f"{self.const or ''}{build_info()}")
+        print(f"{parser.prog}: {build_info()}")
         parser.exit()
 
 
-def add_version(parser: argparse.ArgumentParser, before: str = "") -> None:
-    """Add ``--version``; ``before`` stands before the version."""
-    text = "show what is installed and how it runs, and exit"
-    parser.add_argument("--version", action=PrintVersion, nargs=0, const=before, help=text)
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Add ``--version``."""
+    parser.add_argument(
+        "--version", action=PrintVersion, nargs=0, help="show what is installed and how it runs, and exit"
+    )
 
 
 def number(least: float, most: float = float("inf"), kind: type[int] | type[float] = float) -> Callable[[str], float]:

@@ -51,7 +51,7 @@ def _relay_parser(logic: RelayLogic) -> Parser:
         epilog=_EXITS,
         argument_default=argparse.SUPPRESS,
     )
-    add_version(parser, f"{name}: ")
+    add_version(parser)
     parser.add_argument("--config", metavar="FILE", help="read settings from this TOML file (or from TORQ_CONFIG's)")
     sections = {section: parser.add_argument_group(section) for section in Section}
     defaults = domain_defaults(logic)

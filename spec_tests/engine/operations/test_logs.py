@@ -91,7 +91,7 @@ def test_a_count_comes_with_the_next_line_or_at_the_end_without_a_loop(log: Even
     assert [line.partition("refused")[2] for line in lines(tmp_path)] == ["", " repeated=1", " repeated=1"]
 
 
-def test_interval_0_writes_every_line_and_levels_hide_what_is_below(log: EventLog, tmp_path: Path) -> None:
+def test_an_interval_of_0_writes_every_line_and_levels_hide_what_is_below(log: EventLog, tmp_path: Path) -> None:
     log.configure("warning", 0)
     log.later = lambda delay, act: None
     for _ in range(3):

@@ -137,7 +137,7 @@ async def test_sec_2_reloaded_allow_list_refuses_new_connections_and_keeps_old_o
         await running.join()
 
 
-async def test_conn_5_and_val_5_reload_while_serving() -> None:
+async def test_conn_5_val_5_reload_while_serving() -> None:
     async with operating(text="max_connections = 1\n") as running:
         first = await running.join()
         running.write("max_connections = 2\non_framing_error = 'resync'\noverflow = 'backpressure'\n")
