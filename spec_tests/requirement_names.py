@@ -1,6 +1,6 @@
 """The requirements that a test stands for, by its name.
 
-``test_frame_1_header_split_at_every_byte`` stands for FRAME-1, ``test_fwd_1_2_every_frame_arrives`` for FWD-1 and FWD-2,
+``test_frame_1_header_split_at_every_byte`` stands for FRAME-1, ``test_fwd_1_2_every_frame`` for FWD-1 and FWD-2,
 ``test_res_2_val_6_memory_is_flat`` for RES-2 and VAL-6. A name of this form with an unknown id is misspelt: the test
 would stand for nothing, and nobody would see it.
 """
