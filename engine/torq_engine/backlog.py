@@ -1,9 +1,9 @@
-"""What waits for one receiver: the rest of a torn frame, and whole frames behind it. Compiled with the hub.
+"""The queue of one receiver: the rest of a torn frame, then whole frames. Compiled with the hub.
 
 Facts:
-- the rest of a frame already partly sent stands apart from the queue of whole frames: it cannot be dropped (ISO-4);
-- chunks are shared: one copy of the bytes however many receivers wait for them, counted once in the storage;
-- the queue holds chunks of many frames, so frames are found again by their headers when a chunk is torn or cut.
+- the rest of a frame already partly sent stands apart from the queue of whole frames: no overflow drops it (ISO-4);
+- receivers share chunks: the relay keeps one copy of the bytes however many receivers wait for them;
+- the queue holds chunks of many frames, so it finds frames again by their headers when it tears or cuts a chunk.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ class Chunk:
 
 @mypyc_attr(native_class=True)
 class Storage:
-    """The bytes of all chunks that any receiver waits for."""
+    """Counts the bytes of all chunks for which a receiver waits."""
 
     def __init__(self) -> None:
         self.chunks: i64 = 0
         self.bytes: i64 = 0
 
     def keep(self, data: bytes, frames: int) -> Chunk:
-        """A chunk that nobody holds yet."""
+        """Make a chunk, for which no receiver waits yet."""
         self.chunks += 1
         return Chunk(data, frames, self.chunks)
 
     def hold(self, chunk: Chunk) -> None:
-        """One more receiver waits for a chunk."""
+        """Count a receiver that begins to wait for a chunk."""
         chunk.holders += 1
         if chunk.holders == 1:
             self.bytes += len(chunk.data)
 
     def release(self, chunk: Chunk) -> None:
-        """A receiver waits for it no more."""
+        """Count a receiver that no longer waits for a chunk."""
         chunk.holders -= 1
         if chunk.holders == 0:
             self.bytes -= len(chunk.data)
@@ -60,10 +60,10 @@ class Storage:
 
 @mypyc_attr(native_class=True)
 class Backlog:
-    """What waits for one receiver, in order: plain data.
+    """The frames that wait for one receiver, in order: plain data.
 
-    ``remainder`` is the rest of the frame partly sent, ``queue`` whole frames, of whose first chunk ``head_frames``
-    frames up to offset ``head_at`` are gone. ``frames`` and ``bytes`` count both.
+    ``remainder`` is the rest of a frame partly sent. ``queue`` holds whole frames; of its first chunk, the first
+    ``head_frames`` frames, up to offset ``head_at``, are gone. ``frames`` and ``bytes`` count remainder and queue.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -76,14 +76,14 @@ class Backlog:
         self.bytes: i64 = 0
 
     def push(self, chunk: Chunk) -> None:
-        """Put a chunk behind what waits."""
+        """Append a chunk."""
         self.queue.append(chunk)
         self.frames += chunk.frames
         self.bytes += len(chunk.data)
         self._storage.hold(chunk)
 
     def gather(self) -> tuple[list[bytes | memoryview], int]:
-        """The front of what waits, as buffers for one send, and their size in bytes."""
+        """The oldest bytes as buffers for one send, and their size in bytes."""
         parts: list[bytes | memoryview] = []
         size: i64 = 0
         remainder = self.remainder
@@ -100,7 +100,7 @@ class Backlog:
         return parts, size
 
     def advance(self, taken: i64) -> i64:
-        """``taken`` bytes left from the front; returns how many frames are now wholly gone."""
+        """Remove ``taken`` bytes from the front; returns the number of frames that are now wholly sent."""
         self.bytes -= taken
         gone: i64 = 0
         remainder = self.remainder
@@ -126,7 +126,7 @@ class Backlog:
         return gone
 
     def drop_oldest(self, most_frames: i64, most_bytes: i64) -> i64:
-        """Drop whole frames from the front until the bounds hold; returns how many."""
+        """Drop whole frames from the front until the bounds hold; returns the number of frames."""
         dropped: i64 = 0
         while self.queue:
             frames: i64 = self.frames - most_frames
@@ -141,7 +141,7 @@ class Backlog:
         return dropped
 
     def drop_head(self) -> i64:
-        """Drop what is left of the oldest chunk; returns how many frames that was."""
+        """Drop the rest of the oldest chunk; returns its number of frames."""
         chunk = self.queue[0]
         frames: i64 = chunk.frames - self.head_frames
         self.frames -= frames
@@ -150,7 +150,7 @@ class Backlog:
         return frames
 
     def drop_newest(self, chunk: Chunk) -> i64:
-        """Take back a chunk just pushed, but for a frame of it already partly sent; returns how many frames."""
+        """Drop a chunk just pushed, but for a frame of it already partly sent; returns the number of frames."""
         if not self.queue or self.queue[-1] is not chunk:
             return 0
         if len(self.queue) == 1:
@@ -162,7 +162,7 @@ class Backlog:
         return chunk.frames
 
     def discard(self) -> i64:
-        """Drop everything, the torn frame included; returns how many frames."""
+        """Drop everything, the torn frame included; returns the number of frames."""
         frames: i64 = self.frames
         for chunk in self.queue:
             self._storage.release(chunk)
@@ -175,28 +175,28 @@ class Backlog:
         return frames
 
     def _tear(self, chunk: Chunk, stop: i64) -> i64:
-        """The first chunk was taken up to ``stop``; returns how many whole frames that was."""
+        """Remove the first chunk up to ``stop``; returns the number of whole frames in that part."""
         position: i64 = self.head_at
         frames: i64 = 0
-        behind: i64 = position + frame_size(chunk.data, position)
-        while behind <= stop:
-            position = behind
+        end: i64 = position + frame_size(chunk.data, position)
+        while end <= stop:
+            position = end
             frames += 1
             if position == stop:
                 break
-            behind = position + frame_size(chunk.data, position)
+            end = position + frame_size(chunk.data, position)
         self.head_frames += frames
         self.head_at = position
         if position < stop:
-            self.remainder = memoryview(chunk.data)[stop:behind]
+            self.remainder = memoryview(chunk.data)[stop:end]
             self.head_frames += 1
-            self.head_at = behind
-            if behind == len(chunk.data):
+            self.head_at = end
+            if end == len(chunk.data):
                 self._pop_head()
         return frames
 
     def _cut(self, chunk: Chunk, frames: i64, size: i64) -> i64:
-        """Drop single frames of the first chunk: at least so many, of so many bytes; returns how many."""
+        """Drop at least so many frames and so many bytes of the first chunk; returns the number of frames."""
         dropped: i64 = 0
         while frames > dropped or size > 0:
             one = frame_size(chunk.data, self.head_at)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from .endpoint import Endpoint, claim
 from .errors import RelayError
 from .logic import RelayLogic
-from .operations.configuration import ConfigError, Place, RelayConfig, audit_key, listen_settings
+from .operations.configuration import ConfigError, RelayConfig, audit_key, listen_settings
 from .operations.flags import parse
 from .operations.loading import Source
 from .operations.signals import block_signals
@@ -154,6 +154,6 @@ def _loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None
     except ImportError:
         if wanted == "uvloop":
             problem, advice = "uvloop is not installed", "pip install uvloop, or use auto"
-            raise ConfigError(problem, advice, key="loop", got=wanted, place=Place(name="--loop")) from None
+            raise ConfigError(problem, advice, key="loop", got=wanted) from None
         return None
     return uvloop.new_event_loop

@@ -1,10 +1,10 @@
-"""A socket path of one's own: claimed under a lock, opened without a moment of wrong permissions, given back by inode.
+"""The path of a listening socket: claimed under a lock, never open with wrong permissions, given back by inode.
 
 Facts:
-- bind() never overwrites and unlinking blindly steals a live relay's path, so: lock, probe, and only then unlink what
-  nobody answers on (CONN-1, CONN-2); relays that know no lock are found by the probe;
-- connecting fails until listen(): the mode is set before (SEC-1);
-- at the end only the inode that we bound is removed, whatever stands at the path by then;
+- bind() never overwrites, and unlinking blindly steals a live relay's path. So we lock, probe, and unlink only a socket
+  that does not answer (CONN-1, CONN-2); the probe finds live relays that know no lock;
+- connecting fails until listen(), so we set the mode before (SEC-1);
+- at the end we remove only the inode that we bound: another relay's socket may stand at the path by then;
 - a shared lock on the directory keeps cleaners of temporary files from removing it while we live in it.
 """
 
@@ -22,7 +22,7 @@ from .errors import RelayError
 from .settings import ListenSettings
 
 LONGEST_PATH = 107
-"""Bytes of a Unix socket's path that the kernel takes."""
+"""The longest path of a Unix socket that the kernel takes, in bytes."""
 
 
 class EndpointError(RelayError):
@@ -32,8 +32,8 @@ class EndpointError(RelayError):
 class Endpoint:
     """A listening socket at a path, the locks beside it, and what is needed to give them back.
 
-    ``lock`` and ``directory`` are the descriptors that hold the path; without them the socket is somebody else's, as
-    with socket activation: it is served, its path is neither locked nor ever removed.
+    ``lock`` and ``directory`` are the descriptors that hold the path. Without them another process owns the socket, as
+    with socket activation: the relay serves it, and neither locks nor removes its path.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ def claim(path: Path, settings: ListenSettings) -> Endpoint:
 
 
 def _own_directory(path: Path, own: bool) -> int:
-    """Create the directory for us alone, or check that nobody else may put things into it (SEC-1); its descriptor."""
+    """Create the directory for our user alone, or check that no other user may write to it (SEC-1); its descriptor."""
     with suppress(FileExistsError):
         os.makedirs(path, mode=0o700)
     try:
@@ -155,7 +155,7 @@ def _lock(path: Path) -> int:
 
 
 def _unlock(path: Path, lock: int) -> None:
-    """Remove the lock file, unless somebody has done so before us and another stands there by now."""
+    """Remove the lock file, unless another process has replaced it."""
     with suppress(OSError):
         if os.path.samestat(os.fstat(lock), os.lstat(_lock_path(path))):
             os.unlink(_lock_path(path))
@@ -163,7 +163,7 @@ def _unlock(path: Path, lock: int) -> None:
 
 
 def _clear(path: Path) -> None:
-    """Remove a stale socket; raises EndpointError for a live one and for anything that is no socket."""
+    """Remove a stale socket; raises EndpointError for a live socket and for any other file."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:

@@ -1,15 +1,16 @@
-"""The hub: who gets which bytes, in which order, and what is dropped when they do not take them. No sockets, no loop.
+"""The hub forwards frames: it decides which receiver gets which bytes, in which order, and what it drops. No I/O.
 
-It is handed bytes that a connection sent and, for each connection, an outlet that takes bytes. Compiled by mypyc
-where a C compiler is there.
+The server hands it the bytes that a connection sent and, for each connection, an outlet that takes bytes. mypyc
+compiles it where there is a C compiler.
 
 Facts:
-- one hub, one thread: every read is scanned and handed to all receivers before the next, so all of them see one order
-  (ORD-1, ORD-2, ORD-3), and a connection gets only what was read after it joined (FWD-5);
-- bytes are sent straight from the read; only what a receiver does not take is kept, in one copy for all of them;
-- past its bounds a queue obeys the overflow policy, but a connection never seen to read only ever loses its oldest
-  frames: publishers that never read are neither disconnected nor waited for (ISO-7). It was seen to read once its full
-  outlet took bytes again, or when it took more than twice what the outlet can hold.
+- one hub, one thread: the hub offers each read to all receivers before the next read, so that all receivers see one
+  order (ORD-1, ORD-2, ORD-3), and a connection gets only bytes read after it joined (FWD-5);
+- the hub sends bytes straight from the read. It keeps only the bytes that a receiver does not take, in one copy for all
+  receivers;
+- past its bounds a queue obeys the overflow policy. A connection never seen to read only ever loses its oldest frames:
+  the hub neither disconnects nor awaits publishers that never read (ISO-7). A connection is seen to read when its full
+  outlet takes bytes again, or when it has taken more than twice what the outlet can hold.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ _CLOSED: Final = int(DropReason.CLOSED)
 
 
 class Outlet(Protocol):
-    """Where the bytes for a connection go: a non-blocking socket, or its stand-in in tests.
+    """Takes the bytes for a connection: a non-blocking socket, or its stand-in in tests.
 
-    Both return the number of bytes taken, raise BlockingIOError when there is no room and OSError when nobody will
-    ever take them.
+    Both methods return the number of bytes taken. They raise BlockingIOError when there is no room, and OSError when
+    the peer will never take them.
     """
 
     def send(self, data: bytes | memoryview, /) -> int: ...
@@ -47,7 +48,7 @@ class Outlet(Protocol):
 
 @mypyc_attr(native_class=True)
 class Connection:
-    """All that the hub knows of one connection: plain data, but for its outlet.
+    """The hub's state of one connection: plain data, but for its outlet.
 
     ``joined_at`` is a moment of the hub's clock. ``partial`` holds the incomplete frame that ends the bytes read so
     far, ``needed`` is the size it will have, ``backlog`` holds what waits for the outlet.
@@ -82,7 +83,7 @@ class Connection:
 
 @mypyc_attr(native_class=True)
 class Hub:
-    """Connections in join order, and what passes between them.
+    """Forwards frames between connections, which it keeps in join order.
 
     After any call, the server takes its work from three lists: ``backlogged`` (connections that began to have a
     queue: call :meth:`drain` when their outlet has room), ``closing`` (connections that have ended, their
@@ -133,7 +134,7 @@ class Hub:
         return connection
 
     def receive(self, sender: Connection, data: bytes) -> None:
-        """Take bytes that a connection sent: its whole frames go to all receivers, the rest waits (FRAME-1)."""
+        """Forward the whole frames in bytes that a connection sent, and keep the rest for its next bytes (FRAME-1)."""
         sender.received_bytes += len(data)
         if sender.partial is not None:
             sender.partial += data
@@ -167,7 +168,7 @@ class Hub:
             self._shed()
 
     def drain(self, connection: Connection) -> bool:
-        """Send what waits for a connection, as much as its outlet takes; True when nothing is left."""
+        """Send a connection as much of its queue as its outlet takes; True when nothing is left."""
         budget: i64 = MOST_BYTES
         while connection.backlog.frames > 0 and budget > 0:
             parts, size = connection.backlog.gather()
@@ -216,7 +217,7 @@ class Hub:
         self.closing.append(connection)
 
     def refuse(self, reason: CloseReason) -> None:
-        """Count a connection that was not let in (CONN-5, SEC-2)."""
+        """Count a connection that the server did not admit (CONN-5, SEC-2)."""
         self._past.closed[reason] += 1
 
     def partial_since_before(self, moment: float) -> list[Connection]:
@@ -228,7 +229,7 @@ class Hub:
         return [c for c in self.stalled.values() if c.stalled_since <= moment]
 
     def receiver_count(self, sender: Connection) -> int:
-        """How many connections a frame of a sender is offered to now."""
+        """The number of connections to which the hub would offer a sender's frame now."""
         own = 0 if self._echo or sender.id not in self._receivers else 1
         return len(self._receivers) - own
 
@@ -341,7 +342,7 @@ class Hub:
                 self.disconnect(failed, reason)
 
     def _enqueue(self, receiver: Connection, chunk: Chunk, taken: i64, own: bool) -> None:
-        """Keep what a receiver's outlet did not take, within the bounds of its queue."""
+        """Queue the bytes that a receiver's outlet did not take, within the bounds of its queue."""
         backlog = receiver.backlog
         if backlog.frames == 0:
             self.backlogged.append(receiver)
@@ -365,14 +366,14 @@ class Hub:
             self.stalled[receiver.id] = receiver
 
     def _advance(self, connection: Connection, taken: i64) -> None:
-        """The outlet took bytes from the front of what waited."""
+        """Count bytes that the outlet took from the front of the queue."""
         connection.sent_bytes += taken
         connection.delivered_frames += connection.backlog.advance(taken)
         if connection.id in self.stalled and self._is_half_empty(connection):
             del self.stalled[connection.id]
 
     def _shed(self) -> None:
-        """All queues together hold too much: those that lag most lose their oldest chunk, or are disconnected."""
+        """Bring all queues together below their bound: at the cost of the receivers that lag most."""
         while self._storage.bytes > self._total_bytes:
             waiting = [c for c in self._receivers.values() if c.backlog.queue]
             if not waiting:
@@ -397,7 +398,7 @@ class Hub:
 
 
 def _next_magic(data: bytes, position: i64) -> i64:
-    """Where the next frame may start, at or behind an offset; as much of a magic as ends the data may begin one."""
+    """The first offset from ``position`` on where a frame may start; a part of a magic at the end may start one."""
     found: i64 = data.find(MAGIC_BYTES, position)
     if found >= 0:
         return found

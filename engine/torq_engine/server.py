@@ -1,12 +1,12 @@
 """The server: a thin shell that moves bytes between raw non-blocking sockets and the hub, on the running loop.
 
 Facts:
-- reader callbacks are registered once per connection; a turn reads at most ``read_bytes`` of it (fairness);
-- no transports: unsent bytes stay in the hub, where they are counted, dropped whole, and can be handed over;
-- a half-closed client stays readable for ever, so its reader is removed (CONN-7); a client that left with unread bytes
-  of ours raises an error condition, at which uvloop watches the socket no more, whatever is still to be read. So a
-  second epoll reports hang-ups and errors of all sockets, and nothing else: whoever hung up is read to the end from
-  there (CONN-6, CONN-8);
+- the server registers one reader callback per connection; a turn reads at most ``read_bytes`` of it (fairness);
+- no transports: unsent bytes stay in the hub, which counts them, drops whole frames only and can hand them over;
+- a half-closed client stays readable for ever, so the server removes its reader (CONN-7). A client that left with
+  unread bytes of ours raises an error condition: then uvloop stops watching the socket, though bytes of the client are
+  still to be read. So a second epoll reports hang-ups and errors of all sockets, and nothing else; at its events the
+  server reads such a client to the end (CONN-6, CONN-8);
 - without descriptors, accepting pauses and tries again instead of spinning.
 """
 
@@ -57,7 +57,7 @@ class _Client:
 
 
 class Server:
-    """Serves the endpoints it is given until :meth:`stop`. Create and use it on one running loop."""
+    """Serves endpoints from :meth:`start` to :meth:`stop`. Create and use it on one running loop."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class Server:
             endpoint.stop_listening()
 
     def close(self, number: int, reason: CloseReason = CloseReason.OPERATOR) -> bool:
-        """End a connection by its number; False when there is none."""
+        """End a connection by its number; False when no connection has it."""
         client = self._clients.get(number)
         if client is None:
             return False
@@ -163,7 +163,7 @@ class Server:
         return True
 
     def connections(self) -> list[tuple[Connection, Peer]]:
-        """Every connection with who is at its other end, in join order."""
+        """Every connection with its peer, in join order."""
         return [(client.connection, client.peer) for client in self._clients.values()]
 
     # Accepting
@@ -195,7 +195,7 @@ class Server:
                 return
 
     def _accept_last(self) -> None:
-        """Let in whoever has connected by now, and no more: bounded by the backlog."""
+        """Admit the clients that have connected by now; the listen backlog bounds their number."""
         for endpoint in self._endpoints:
             for _ in range(self.listen.backlog // _ACCEPTS_PER_TURN + 1):
                 if self.accepting:
@@ -243,7 +243,7 @@ class Server:
             self._hangups.unregister(client.descriptor)
 
     def _readable(self, client: _Client) -> None:
-        """Bytes have come: one read, one scan, one fan-out."""
+        """Read a client once: one read, one scan, one fan-out."""
         hub = self.hub
         if hub.stalled and not self._may_read(client):
             self._stop_reading(client)
@@ -283,7 +283,7 @@ class Server:
             self._resume_paused()
 
     def _may_read(self, client: _Client) -> bool:
-        """Under backpressure only a client that holds up nobody but itself is read: it may be blocked in a write."""
+        """Under backpressure the server reads only a client that alone stalls the others: a write may block it."""
         stalled = self.hub.stalled
         return len(stalled) == 1 and client.connection.id in stalled
 
@@ -296,7 +296,7 @@ class Server:
                 self._start_reading(client)
 
     def _settle(self) -> None:
-        """Do what the hub has left to be done: arm writers, close what has ended, time stalls."""
+        """Do the work that the hub has left: register writers, close ended connections, time stalls."""
         hub = self.hub
         while hub.backlogged:
             connection = hub.backlogged.pop()
@@ -328,7 +328,7 @@ class Server:
         self.hub.end_input(client.connection)
 
     def _hung_up(self) -> None:
-        """Clients are gone for good: one read of each per turn, until all they had sent is forwarded."""
+        """Read clients that hung up, once per turn, until the hub has forwarded all that they had sent."""
         for descriptor, _ in self._hangups.poll(0):
             client = self._by_descriptor.get(descriptor)
             if client is None:
@@ -369,7 +369,7 @@ class Server:
     # Draining
 
     def _read_last(self) -> None:
-        """Read what clients had sent by now, and no more: each connection's share is bounded."""
+        """Read what clients have sent by now; each connection's share is bounded."""
         for client in list(self._clients.values()):
             for _ in range(_FINAL_READS):
                 if not client.connection.input_open or not self._reads_on(client):
@@ -383,7 +383,7 @@ class Server:
         return client.connection.received_bytes > before
 
     def _waiting(self, elapsed: float, limits: tuple[float, float]) -> bool:
-        """Whether a connection is still worth waiting for; one never seen to read is given less time."""
+        """Whether to wait for a connection's queue; a connection never seen to read gets less time."""
         for client in self._clients.values():
             if client.connection.backlog.frames and elapsed < limits[0 if client.connection.reads() else 1]:
                 return True
@@ -391,7 +391,7 @@ class Server:
 
 
 def _descriptor_limit() -> int:
-    """How many connections the process's descriptors are enough for; lets it open as many as it may."""
+    """Raise the limit of open descriptors as far as allowed; returns how many connections it is enough for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

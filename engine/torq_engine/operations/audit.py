@@ -1,12 +1,12 @@
-"""The audit log of a relay: who connected, and what became of every frame, so that nobody can change it unseen (SEC-3).
+"""The audit log of a relay: its clients and the fate of every frame, in a chain that shows every change (SEC-3).
 
 Facts:
-- a record is made when a read is judged, before its frames are forwarded; with fsync ``always`` it is on the disk by
-  then, otherwise it is written within 50 ms, so that many reads share one write;
-- one record tells of all frames of one read: 0.6 us a frame instead of 3;
-- what cannot be recorded is not forwarded: while the disk refuses, senders are closed (reason ``internal``), and
-  writing is tried again; what happens to connections meanwhile is held, up to a bound, and then counted;
-- at start, records behind the seal are taken over if they follow it; a torn last line is cut off and told.
+- the relay makes a record of each read before it forwards the read's frames. With fsync ``always`` the record is on the
+  disk by then; otherwise the log writes it within 50 ms, so that many reads share one write;
+- one record holds all frames of one read: 0.6 us a frame instead of 3;
+- the relay does not forward what it cannot record: while the disk refuses, it closes senders (reason ``internal``) and
+  tries again to write. Meanwhile it holds the events of connections, up to a bound, and counts the rest;
+- at its start the log adopts records after the seal if they follow it; it cuts a torn last line off and records that.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class AuditLog:
             raise
 
     def event(self, name: str, fields: dict[str, object]) -> None:
-        """Record something that is no frame; while the disk refuses, what comes behind 16 MiB is only counted."""
+        """Record an event that is no frame; while the disk refuses, events past 16 MiB are only counted."""
         if len(self._buffer) >= _MOST_HELD:
             self._left_out += 1
         else:
@@ -235,7 +235,7 @@ class AuditLog:
         return descriptor
 
     def _recover(self) -> tuple[int, int]:
-        """Find the end of an earlier log; returns how many records were behind the seal, and bytes of a torn line."""
+        """Find the end of an earlier log; returns the numbers of records after the seal and of bytes of a torn line."""
         path = seal_path(self.directory / file_name(self._relay, 1))
         files = sorted(self.directory.glob(f"{self._relay}-*.jsonl"), key=file_number)
         if os.fstat(self._seal_file).st_size == 0:
@@ -247,20 +247,20 @@ class AuditLog:
         seal = read_seal(path, self._key)
         self._number = file_number(Path(seal.file))
         self.records, self._hash = seal.records, seal.hash
-        behind = [file for file in files if file_number(file) >= self._number]
-        if not behind or behind[0].name != seal.file or behind[0].stat().st_size < seal.size:
+        later = [file for file in files if file_number(file) >= self._number]
+        if not later or later[0].name != seal.file or later[0].stat().st_size < seal.size:
             raise AuditError(
                 f"{self.directory / seal.file}: the log ends before its seal; see what torq-audit verify says of it,"
                 " and use another --audit-directory"
             )
         torn = 0
-        for file in behind:
+        for file in later:
             self._number = file_number(file)
             torn += self._adopt(file, seal.size if file.name == seal.file else 0)
         return self.records - seal.records, torn
 
     def _adopt(self, file: Path, offset: int) -> int:
-        """Take over records behind the seal; cuts off a line without an end and returns its bytes."""
+        """Adopt records after the seal; cuts off a line without an end and returns its bytes."""
         for line in lines(file, offset):
             if not line.endswith(b"\n"):
                 os.truncate(file, offset)

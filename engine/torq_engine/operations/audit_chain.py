@@ -4,8 +4,8 @@ Facts:
 - a record is one JSON object on one line; its last member is ``hash``, SHA-256 (HMAC with a key) of the hash before it
   and of the line up to that member, so an edit, a cut, an insertion or another order breaks the chain (SEC-3);
 - a file's first record says which hash it follows; the first file follows 64 zeros;
-- a chain cannot show that its end is missing: the *seal* beside it says where the end was. Records behind the seal
-  are those of a relay that runs, or was killed, after it last sealed.
+- a chain cannot show that its end is missing: the *seal* beside it says where the end was. Records after the seal
+  are those of a relay that still runs, or that was killed after it last sealed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..errors import RelayError
 FORMAT = 1
 GENESIS = "0" * 64
 DAMAGED = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
-"""What reading a line that we have not written may raise."""
+"""The errors of reading a line that another program wrote."""
 """What the first record of all follows."""
 FRAME_FIELDS = ["source", "sequence", "payload_size", "checksum", "refused"]
 """What the numbers of a frame mean; the last stands only with a refused one."""
@@ -105,7 +105,7 @@ def seal_line(seal: Seal, key: bytes) -> bytes:
 
 
 def read_seal(path: Path, key: bytes) -> Seal:
-    """The seal in a file; raises :class:`AuditError` when it is none, or not as it was written."""
+    """The seal in a file; raises :class:`AuditError` when the file holds no seal, or a changed one."""
     try:
         line = path.read_bytes()
     except OSError as error:
@@ -133,7 +133,7 @@ def lines(path: Path, start: int = 0) -> Iterator[bytes]:
 def verify(files: list[Path], seal: Seal | None, key: bytes = b"", *, partial: bool = False) -> Finding:
     """Check files in order of their numbers: every record follows the one before, and the seal is reached.
 
-    ``partial`` allows files before and behind the given ones. Raises :class:`AuditError` for unreadable files.
+    ``partial`` allows files before and after the given ones. Raises :class:`AuditError` for unreadable files.
     """
     finding = Finding()
     previous = GENESIS

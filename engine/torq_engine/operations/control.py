@@ -1,7 +1,7 @@
 """The control socket: one JSON request a line in, one JSON answer a line out.
 
 Facts:
-- only our own user (and root) is answered: the socket's mode says so, SO_PEERCRED proves it;
+- the relay answers its own user and root only: the socket's mode says so, SO_PEERCRED proves it;
 - ``drain`` answers when everything is delivered, then the relay ends;
 - a request names a ``command`` and its ``argument``; an answer holds ``result`` or ``error``.
 """

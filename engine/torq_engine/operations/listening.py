@@ -1,11 +1,11 @@
 """The sockets for operators: a control socket and an address for metrics and health, both off unless asked for.
 
 Facts:
-- the control socket has mode 0600, and a peer of another user is sent away all the same;
-- metrics are served on the loopback interface or a Unix socket only: nobody has to log in there;
-- paths are claimed like the data socket's, so a live relay's are never stolen;
-- nothing that an operator sends, and no lack of descriptors, ends the relay: at most 16 are answered at once at each
-  socket, the others wait unaccepted, and an error of ours closes that one connection.
+- the control socket has mode 0600, and the relay hangs up on a peer of another user all the same;
+- metrics need no login, so the relay serves them on the loopback interface or a Unix socket only;
+- the relay claims these paths like the data socket's, so it never steals a live relay's path;
+- no request of an operator, and no lack of descriptors, ends the relay: each socket answers at most 16 operators at
+  once, the others wait unaccepted, and an error of ours closes that one connection.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _listen_tcp(given: str, address: tuple[str, int]) -> socket.socket:
 
 
 async def serve_operators(service: Service, sockets: dict[str, socket.socket]) -> None:
-    """Answer operators until cancelled; the endpoints that are off are not imported."""
+    """Answer operators until cancelled; imports only the endpoints that are on."""
     async with anyio.create_task_group() as tasks:
         for name, sock in sockets.items():
             listener = await SocketListener.from_socket(sock)

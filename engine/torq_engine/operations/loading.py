@@ -3,7 +3,7 @@
 Facts:
 - top-level keys of a file hold for every relay, a table named after a relay (``[signal]``) for that one, before them;
 - likewise ``TORQ_QUEUE_FRAMES`` and ``TORQ_SIGNAL_QUEUE_FRAMES``; a variable that starts with ``TORQ_`` and names no
-  key is refused, because a typing error that nobody hears of is worse;
+  key is a fault, because an unseen typing error is worse;
 - ``TORQ_CONFIG`` names the file when no flag does; ``TORQ_COMPILE`` and ``TORQ_TRACEBACK`` belong to other commands.
 """
 

@@ -2,10 +2,10 @@
 
 Facts:
 - a storm of warnings is one line and a count; a connection's life is one line, written when it ends;
-- what a peer sends never stands in a log;
-- a log that cannot be written holds up nobody: what a full pipe or a stopped terminal does not take at once is lost,
-  and counted in the next line that goes through. A pipe that says it has room takes ``_PIECE`` bytes without waiting.
-  No logging library writes so, which is why the stream is ours.
+- no byte that a peer sends stands in a log;
+- a log that cannot be written delays no client: lines that a full pipe or a stopped terminal does not take at once are
+  lost, and the next line that goes through counts them. A pipe that says it has room takes ``_PIECE`` bytes without
+  waiting. No logging library writes so, which is why the stream is ours.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Facts:
 - names start with ``torq_relay_``, units are base units, counters end in ``_total``; reasons are labels, connections
-  never are: there is no end of them, ``torq-relay ctl connections`` lists them;
+  are not, because their number has no bound: ``torq-relay ctl connections`` lists them;
 - every reason is there from the start, at 0, so that a rate over it has no hole;
-- forwarding latency is timed by the server only while somebody may ask for it.
+- the server times forwarding only where metrics are on.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ HEARD = (*ENDING, *ASKING)
 
 
 def block_signals() -> None:
-    """Let the signals that a relay hears wait from now on."""
+    """Make the signals that a relay hears wait from now on."""
     signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
 
 
 def unblock_signals() -> None:
-    """Let them come, those that waited at once: whatever started the relay may have blocked them too."""
+    """Deliver the signals that a relay hears from now on, and those that waited at once."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)

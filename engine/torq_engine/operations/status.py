@@ -12,7 +12,7 @@ from ..observer import Peer
 
 
 class ConnectionStatus(msgspec.Struct, frozen=True):
-    """One connection: who, for how long (seconds), and what passed (frames, bytes)."""
+    """One connection: its peer, its age in seconds, and what passed in frames and bytes."""
 
     id: int
     pid: int
@@ -78,7 +78,7 @@ def closes(totals: Totals) -> dict[str, int]:
 
 
 def counted(numbers: dict[str, int]) -> dict[str, int]:
-    """Only what has happened."""
+    """Only the reasons that have occurred."""
     return {name: number for name, number in numbers.items() if number}
 
 

@@ -1,11 +1,12 @@
-"""Several relays under one supervisor: restarted when they fail, told what it is told, ended together.
+"""A supervisor of several relays: it restarts relays that fail, passes its signals on, and ends all relays together.
 
 Facts:
-- a relay that fails is started again after a pause that doubles up to 30 s; one that ran for a minute starts afresh;
-- a relay that fails too often, or whose configuration is wrong (exit code 2), is given up: all end, exit code 1;
-- a relay that ends by itself without an error was drained by an operator: it is not started again;
+- the supervisor restarts a relay that fails after a pause that doubles up to 30 s; after a minute without a failure the
+  pause is short again;
+- it gives up a relay that fails too often, or whose configuration is wrong (exit code 2): all relays end, exit code 1;
+- a relay that ends by itself without an error was drained by an operator: the supervisor does not restart it;
 - a relay is in a session of its own: Ctrl-C in a terminal reaches it once, through the supervisor, so that it drains;
-- nobody has to hear what the supervisor says, and no relay outlives it, unless it is killed itself.
+- the supervisor's messages need no reader, and no relay outlives the supervisor, unless SIGKILL ends it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import Process
 
-from .signals import ASKING, ENDING, HEARD, block_signals
+from .signals import ASKING, ENDING, HEARD, block_signals, unblock_signals
 from .systemd import Notifier
 from .terminal import complain
 
@@ -112,6 +113,7 @@ class Supervisor:
 
     async def _forward_signals(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(*HEARD) as signals:
+            unblock_signals()
             task_status.started()
             async for number in signals:
                 if number in ENDING:
@@ -122,7 +124,7 @@ class Supervisor:
     def _end(self, number: signal.Signals) -> None:
         again = self._ending.is_set()
         self._ending.set()
-        self._tell(number if again else signal.SIGTERM)  # SIGINT would be a traceback of one that is just starting
+        self._tell(number if again else signal.SIGTERM)  # SIGINT would be a traceback of a relay that is just starting
 
     def _tell(self, number: signal.Signals) -> None:
         for process in self._processes.values():
@@ -135,7 +137,7 @@ def _signal(process: Process, number: signal.Signals) -> None:
 
 
 def _worth(code: int) -> int:
-    """The exit code of a relay that ended when it had to; one that was still starting ended by SIGTERM itself."""
+    """What an ending relay's exit code adds to ours: SIGTERM itself ends a relay that is still starting."""
     return code if code >= 0 else int(code != -signal.SIGTERM)
 
 

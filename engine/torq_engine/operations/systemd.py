@@ -1,10 +1,10 @@
 """systemd's side of a service: sockets passed in, states and heartbeats told. Without systemd nothing happens.
 
 Facts:
-- sd_listen_fds(3): descriptors from 3 on, ``LISTEN_PID`` says for whom, ``LISTEN_FDNAMES`` what for;
+- sd_listen_fds(3): descriptors from 3 on, ``LISTEN_PID`` names the process, ``LISTEN_FDNAMES`` the purposes;
 - sd_notify(3): one datagram of lines to ``NOTIFY_SOCKET``; a leading ``@`` means the abstract namespace;
-- the heartbeat is due at half of ``WATCHDOG_USEC``; it comes from the loop that moves the frames, so that a relay that
-  hangs is restarted.
+- the heartbeat is due at half of ``WATCHDOG_USEC``; it comes from the loop that moves the frames, so that
+  systemd restarts a relay that hangs.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _NAMES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
 
 class Notifier:
-    """Tells the supervisor (systemd) how the relay is; silent without ``NOTIFY_SOCKET``."""
+    """Tells systemd the state of the relay; silent without ``NOTIFY_SOCKET``."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self.watchdog_interval = _watchdog_interval(environment) if address else 0.0
-        """Seconds between heartbeats; 0 when none are wanted."""
+        """Seconds between heartbeats; 0 when systemd wants none."""
 
     def send(self, *lines: str) -> None:
-        """Send states such as ``READY=1``; that nobody hears them is no error."""
+        """Send states such as ``READY=1``; it is no error when systemd does not receive them."""
         if not self._address:
             return
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:

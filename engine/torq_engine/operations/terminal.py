@@ -40,7 +40,7 @@ def told_in_one_line(name: str) -> Iterator[None]:
 
 
 def complain(line: str) -> None:
-    """Write a line to standard error, if there is one that takes it."""
+    """Write a line to standard error, where that is open and takes it."""
     if sys.stderr is None:  # another file is open under its number
         return
     with suppress(OSError):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torq_domains.command import RELAYS
-from torq_engine.operations.configuration import KEYS, ConfigError, RelayConfig, frame_policy, listen_settings
+from torq_engine.operations.configuration import KEYS, ConfigError, Place, RelayConfig, frame_policy, listen_settings
 from torq_engine.operations.flags import parse
 from torq_engine.operations.loading import load
 from torq_engine.operations.reference import page
@@ -185,6 +185,20 @@ def test_faults_of_other_sources_name_them(tmp_path: Path) -> None:
     assert fault("", tmp_path, {}, {"queue_frames": "many"}).startswith("--queue-frames: 'many' is not allowed")
     with pytest.raises(ConfigError, match=r"/no/such\.toml: cannot be read: No such file"):
         load(SIGNAL, "/no/such.toml", {}, {})
+
+
+def test_a_fault_has_fields_so_that_no_text_is_read_back(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text("[signal]\nqueue_frames = 0\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(SIGNAL, str(file), {}, {})
+    fault = caught.value
+    assert (fault.key, fault.got, fault.place) == ("queue_frames", 0, Place(str(file), "signal.queue_frames"))
+    assert str(fault) == f"{file}: signal.queue_frames: {fault.problem}; {fault.expected}"
+    with pytest.raises(ConfigError) as caught:
+        load(SIGNAL, "", {"TORQ_ALLOW_UIDS": "no such user"}, {})
+    assert (caught.value.key, caught.value.got) == ("allow_uids", "no such user")
+    assert caught.value.place == Place("environment", "TORQ_ALLOW_UIDS")
 
 
 @settings(max_examples=150)

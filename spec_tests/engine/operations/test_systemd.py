@@ -24,6 +24,7 @@ from ..daemons import receive
 from ..frames import frame
 from ..relays import LIMIT, short_directory
 from .services import operating
+from .test_command import own_signals
 
 UNITS = Path(__file__).parents[3] / "docs" / "systemd"
 
@@ -215,12 +216,7 @@ def test_sec_1_checklist_17_a_service_is_exposed_to_little(relay: str) -> None:
 
 def test_an_unusable_loop_is_one_line(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    with short_directory() as directory:
-        handlers = {number: signal.getsignal(number) for number in (1, 2, 10, 15)}
-        try:
-            assert run_relay(RELAYS["signal"], ["--socket", f"{directory}/s", "--loop", "uvloop"]) == 1
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+    with short_directory() as directory, own_signals():
+        assert run_relay(RELAYS["signal"], ["--socket", f"{directory}/s", "--loop", "uvloop"]) == 1
         assert os.listdir(directory) == []
     assert "loop: uvloop is not installed; pip install uvloop, or use auto" in capfd.readouterr().err
