@@ -11,8 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from torq_protocol.errors import ErrorKind
 
-class DropReason(IntEnum):
+
+class _Reason(IntEnum):
+    @property
+    def label(self) -> str:
+        """The reason as lower-case words joined by hyphens, as in logs and metrics."""
+        return self.name.lower().replace("_", "-")
+
+
+class DropReason(_Reason):
     """Why a receiver did not get a frame that was meant for it."""
 
     QUEUE_FULL = 0
@@ -26,13 +35,8 @@ class DropReason(IntEnum):
     CLOSED = 4
     """The connection ended with the frame in its queue."""
 
-    @property
-    def label(self) -> str:
-        """The reason as lower-case words joined by hyphens, as in logs and metrics."""
-        return self.name.lower().replace("_", "-")
 
-
-class CloseReason(IntEnum):
+class CloseReason(_Reason):
     """Why a connection ended, or was refused."""
 
     PEER_LEFT = 0
@@ -54,17 +58,14 @@ class CloseReason(IntEnum):
     INTERNAL = 8
     """An error of the relay itself; the log has it."""
 
-    @property
-    def label(self) -> str:
-        """The reason as lower-case words joined by hyphens, as in logs and metrics."""
-        return self.name.lower().replace("_", "-")
-
 
 DROP_REASONS = len(DropReason)
 REFUSAL_KINDS = 32
 """Length of a table indexed by :class:`~torq_protocol.errors.ErrorKind`, with room for a logic's own refusals."""
 REFUSED_BY_LOGIC = 31
-"""The kind under which frames are counted that ``should_forward`` refused."""
+"""The kind of frames that ``should_forward`` refused."""
+REFUSAL_LABELS = {int(kind): kind.label for kind in ErrorKind} | {REFUSED_BY_LOGIC: "refused-by-logic"}
+"""The kinds of refused frames as words, as in logs and metrics."""
 
 
 @dataclass(slots=True)

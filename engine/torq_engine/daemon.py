@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING
 from .endpoint import Endpoint, claim
 from .errors import RelayError
 from .logic import RelayLogic
-from .operations.configuration import ConfigError, RelayConfig, audit_key, listen_settings
+from .operations.configuration import ConfigError, RelayConfig
 from .operations.flags import parse
 from .operations.loading import Source
+from .operations.resolving import audit_key, listen_settings
 from .operations.signals import block_signals
 from .operations.systemd import passed_endpoints
 from .operations.terminal import complain, told_in_one_line

@@ -16,7 +16,8 @@ from torq_engine.accounting import CloseReason
 from torq_engine.endpoint import Endpoint
 from torq_engine.hub import Connection
 from torq_engine.observer import Observer, Peer
-from torq_engine.operations.configuration import RelayConfig, listen_settings
+from torq_engine.operations.configuration import RelayConfig
+from torq_engine.operations.resolving import listen_settings
 from torq_engine.server import Server
 from torq_engine.settings import HubSettings, ListenSettings, Overflow, ServerSettings, SettingsError
 

@@ -21,11 +21,10 @@ from pathlib import Path
 from struct import Struct
 
 from torq_protocol.constants import HEADER_SIZE
-from torq_protocol.errors import ErrorKind
 from torq_protocol.framing import Scan
 from torq_protocol.header import MessageHeader
 
-from ..accounting import CloseReason
+from ..accounting import REFUSAL_LABELS, REFUSED_BY_LOGIC, CloseReason
 from ..hub import Connection, Hub
 from ..observer import Observer, Peer
 from .audit_chain import (
@@ -46,8 +45,6 @@ from .audit_chain import (
 from .configuration import RelayConfig
 
 _FRAME = Struct("<6xBxQ8xII")
-_LABELS = {int(kind): kind.label for kind in ErrorKind}
-_BY_LOGIC = "refused-by-logic"
 _BUFFER = 65_536
 _MOST_HELD = 16 * 1024 * 1024
 _WRITE_INTERVAL = 0.05
@@ -330,7 +327,7 @@ def frame_entries(data: bytes, scan: Scan, should_forward: Callable[[MessageHead
                 entries.append(f"[{source},{sequence},{size},{checksum}]")
                 start += HEADER_SIZE + size
         return entries
-    verdicts = {start: _LABELS[kind] for start, _, kind in scan.refused}
+    verdicts = {start: REFUSAL_LABELS[kind] for start, _, kind in scan.refused}
     entries = []
     for start, stop in sorted([(start, stop) for start, stop, _ in (*scan.runs, *scan.refused)]):
         while start < stop:
@@ -338,7 +335,7 @@ def frame_entries(data: bytes, scan: Scan, should_forward: Callable[[MessageHead
             verdict = verdicts.get(start)
             if verdict is None and should_forward is not None:
                 forwarded = should_forward(MessageHeader.from_bytes(data[start : start + HEADER_SIZE]))
-                verdict = None if forwarded else _BY_LOGIC
+                verdict = None if forwarded else REFUSAL_LABELS[REFUSED_BY_LOGIC]
             reason = f',"{verdict}"' if verdict else ""
             entries.append(f"[{source},{sequence},{size},{checksum}{reason}]")
             start += HEADER_SIZE + size

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ..logic import RelayLogic
 from ..settings import Section
 from .arguments import Parser, add_version
-from .configuration import KEYS, Key, domain_defaults
+from .configuration import KEYS, Key
+from .resolving import domain_defaults
 
 CHECK = "check-config"
 _EXITS = (

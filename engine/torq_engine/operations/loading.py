@@ -24,7 +24,8 @@ from torq_protocol.constants import RelayDomain
 
 from ..endpoint import LONGEST_PATH
 from ..logic import RelayLogic
-from .configuration import KEYS, ConfigError, Key, Place, RelayConfig, frame_policy, listen_settings, shown
+from .configuration import KEYS, ConfigError, Key, Place, RelayConfig, shown
+from .resolving import frame_policy, listen_settings
 
 RELAYS = tuple(domain.name.lower() for domain in RelayDomain)
 """Tables that a file may hold; a domain outside the protocol adds its name when its relay loads the file."""

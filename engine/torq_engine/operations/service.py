@@ -23,9 +23,10 @@ from ..endpoint import Endpoint
 from ..observer import Observer, ObserverGroup
 from ..server import Server
 from .audit import AuditLog, AuditObserver
-from .configuration import ConfigError, LogLevel, RelayConfig, audit_directory, frame_policy, listen_settings
+from .configuration import ConfigError, LogLevel, RelayConfig
 from .loading import Source, reloaded
 from .logs import LogObserver, open_log
+from .resolving import audit_directory, frame_policy, listen_settings
 from .signals import HEARD, unblock_signals
 from .status import ConnectionStatus, Status, closes, connection_status, counted, drops, refusals
 from .systemd import Notifier

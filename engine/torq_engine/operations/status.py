@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from torq_protocol.errors import ErrorKind
-
-from ..accounting import REFUSED_BY_LOGIC, CloseReason, DropReason, Totals
+from ..accounting import REFUSAL_LABELS, CloseReason, DropReason, Totals
 from ..hub import Connection
 from ..observer import Peer
 
@@ -63,8 +61,7 @@ class Status(msgspec.Struct, frozen=True):
 
 def refusals(totals: Totals) -> dict[str, int]:
     """Frames refused, by reason; every reason there is."""
-    labels = {int(kind): kind.label for kind in ErrorKind} | {REFUSED_BY_LOGIC: "refused-by-logic"}
-    return {label: totals.refused_frames[number] for number, label in labels.items()}
+    return {label: totals.refused_frames[number] for number, label in REFUSAL_LABELS.items()}
 
 
 def drops(counts: list[int]) -> dict[str, int]:

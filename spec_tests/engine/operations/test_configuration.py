@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torq_domains.command import RELAYS
-from torq_engine.operations.configuration import KEYS, ConfigError, Place, RelayConfig, frame_policy, listen_settings
+from torq_engine.operations.configuration import KEYS, ConfigError, Place, RelayConfig
 from torq_engine.operations.flags import parse
 from torq_engine.operations.loading import load
 from torq_engine.operations.reference import page
+from torq_engine.operations.resolving import frame_policy, listen_settings
 from torq_protocol.policy import ValidationLevel
 
 from ..daemons import run

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from torq_engine.accounting import CloseReason
-from torq_engine.operations.configuration import KEYS, listen_settings
+from torq_engine.operations.configuration import KEYS
+from torq_engine.operations.resolving import listen_settings
 from torq_engine.operations.signals import block_signals
 from torq_engine.settings import Overflow
 
