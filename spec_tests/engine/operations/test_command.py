@@ -218,3 +218,24 @@ async def test_a_wrong_configuration_is_not_tried_again(capfd: pytest.CaptureFix
 async def test_relays_that_end_well_are_not_started_again(capfd: pytest.CaptureFixture[str]) -> None:
     assert await Supervisor({"done": python(""), "too": python("")}, RestartPolicy(0.001, 9)).run() == 0
     assert "done ended by itself; not started again" in capfd.readouterr().err
+
+
+def test_wrong_usage_is_one_line_that_says_what_shows_more() -> None:
+    for words, said in (
+        ([], "torq-relay: the following arguments are required: COMMAND; see torq-relay --help\n"),
+        (["check-config", "a", "--b"], "torq-relay: unrecognized arguments: --b; see torq-relay --help\n"),
+        (
+            ["run", "--all", "--pause", "x"],
+            "argument --pause: 'x' is not allowed; use 0 to 30; see torq-relay run --help\n",
+        ),
+        (["run", "--all", "--failures", "x"], "'x' is not allowed; use 0 or more; see torq-relay run --help\n"),
+    ):
+        result = torq_relay(*words)
+        assert (result.exit_code, result.output.count("\n")) == (2, 1)
+        assert result.output.endswith(said)
+
+
+def test_what_stands_after_two_hyphens_goes_to_the_relay() -> None:
+    shown = torq_relay("run", "--relay", "signal", "--", "--help")
+    assert shown.exit_code == 0
+    assert shown.output.startswith("usage: signal_relay")

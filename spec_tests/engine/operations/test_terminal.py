@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from torq_engine.errors import RelayError
 from torq_engine.operations.terminal import told_in_one_line
 
 
@@ -44,3 +45,16 @@ def test_what_the_terminal_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatc
     with told_in_one_line("torq-relay"):
         print("/tmp/caf\u00e9")
     assert screen.getvalue() == b"/tmp/caf\\xe9\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(RelayError("x: is wrong; mend it"), "x: is wrong; mend it"), (KeyboardInterrupt(), "interrupted")],
+)
+def test_an_error_for_operators_and_ctrl_c_are_one_line_and_exit_code_1(
+    error: BaseException, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop, told_in_one_line("torq-relay"):
+        raise error
+    assert stop.value.code == 1
+    assert capfd.readouterr().err == f"torq-relay: {said}\n"
