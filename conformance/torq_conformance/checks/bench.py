@@ -24,18 +24,15 @@ from ..errors import TargetError
 from ..model.legality import fence_type
 from ..model.profile import Profile, Rules
 from ..model.program import MAX_VALUE, Frame, Tlv, encode_frame
+from ..model.timing import DEFAULT, Timing
 from ..oracles.traffic import Finding
 from ..play.address import shows
 from ..play.target import SpawnedTarget
 
-PATIENCE = 5.0
-"""Seconds that a relay gets for what it must do at once; LIFE-2 names the figure."""
 SEEING = 8
 """Bytes of the one TLV in the frames that show who is served."""
 SHOWN_BYTES = 64
 """Bytes of a frame that are shown; the rest is counted."""
-KEPT_OPEN = 0.1
-"""Seconds that a connection stays open to count as taken, where the profile forwards nothing."""
 
 
 class UnsupportedCheckError(Exception):
@@ -43,16 +40,17 @@ class UnsupportedCheckError(Exception):
 
 
 class Client:
-    """A plain client that waits for bytes."""
+    """A plain client. Unless told otherwise it waits as long as a relay gets for what it must do at once."""
 
     def __init__(self, target: SpawnedTarget) -> None:
-        self.sock = target.address.connect()
+        self._prompt_seconds = target.timing.prompt_seconds
+        self.sock = target.connect()
         self.buffer = bytearray()
         self.closed = False
 
-    def send(self, data: bytes, seconds: float = PATIENCE) -> bool:
+    def send(self, data: bytes, seconds: float | None = None) -> bool:
         """Write all of it within some seconds; False when that fails."""
-        deadline = time.monotonic() + seconds
+        deadline = self._deadline(seconds)
         view = memoryview(data)
         while view:
             try:
@@ -79,30 +77,33 @@ class Client:
         self.buffer += data
         return bool(data)
 
-    def gets(self, data: bytes, seconds: float = PATIENCE) -> bool:
+    def gets(self, data: bytes, seconds: float | None = None) -> bool:
         """Whether some bytes arrive within some seconds; everything up to them is forgotten."""
-        deadline = time.monotonic() + seconds
+        deadline = self._deadline(seconds)
         while (place := self.buffer.find(data)) < 0:
             if self.closed or (not self.read(deadline - time.monotonic()) and time.monotonic() > deadline):
                 return False
         del self.buffer[: place + len(data)]
         return True
 
-    def is_closed(self, seconds: float = PATIENCE) -> bool:
+    def is_closed(self, seconds: float | None = None) -> bool:
         """Whether the relay closes it within some seconds; what comes meanwhile is kept."""
-        deadline = time.monotonic() + seconds
+        deadline = self._deadline(seconds)
         while not self.closed and time.monotonic() < deadline:
             self.read(deadline - time.monotonic())
         return self.closed
 
-    def is_taken(self, seconds: float = PATIENCE) -> bool:
+    def is_taken(self, seconds: float | None = None) -> bool:
         """Whether the relay reads all that was written, or closes, within some seconds."""
-        deadline = time.monotonic() + seconds
+        deadline = self._deadline(seconds)
         unread = array.array("i", [1])
         while unread[0] and not self.closed and time.monotonic() < deadline:
             fcntl.ioctl(self.sock, termios.TIOCOUTQ, unread)
             self.read(0.001 if unread[0] else 0.0)
         return not unread[0] or self.closed
+
+    def _deadline(self, seconds: float | None) -> float:
+        return time.monotonic() + (self._prompt_seconds if seconds is None else seconds)
 
     def close(self) -> None:
         """Leave."""
@@ -116,6 +117,7 @@ class Bench:
     command: str
     profile: Profile
     rules: Rules
+    timing: Timing = DEFAULT
     acts: list[str] = field(default_factory=list)
     evidence: Counter[str] = field(default_factory=Counter)
     sequence: int = 0
@@ -141,7 +143,7 @@ class Bench:
     @contextmanager
     def relay(self) -> Iterator[SpawnedTarget]:
         """A fresh relay in a folder of its own."""
-        with SpawnedTarget(self.command, self.rules.domain) as target:
+        with SpawnedTarget(self.command, self.rules.domain, timing=self.timing) as target:
             self.evidence["relays started"] += 1
             self.act(f"start the relay: {target.command_line}")
             yield target
@@ -201,7 +203,7 @@ class Bench:
         """Clients that are served, each seen to be so. Raises TargetError where one is not."""
         clients = [self.connect(target) for _ in range(count)]
         if not self.rules.forwards:
-            if any(client.is_closed(KEPT_OPEN) for client in clients):
+            if any(client.is_closed(self.timing.kept_open_seconds) for client in clients):
                 raise TargetError("a client is closed at once")
             return clients
         witness = self.connect(target)
@@ -212,7 +214,7 @@ class Bench:
         return clients
 
     def reaches(
-        self, sender: Client, receivers: list[Client], seconds: float = PATIENCE, *, size: int = SEEING
+        self, sender: Client, receivers: list[Client], seconds: float | None = None, *, size: int = SEEING
     ) -> bool:
         """Whether a frame of the sender reaches every receiver; sent again, because joining takes its time.
 
@@ -220,9 +222,10 @@ class Bench:
         """
         if not self.rules.forwards:
             return sender.send(self.frame()) and not any(each.is_closed(0.0) for each in (sender, *receivers))
-        deadline = time.monotonic() + seconds
+        prompt = self.timing.prompt_seconds
+        deadline = time.monotonic() + (prompt if seconds is None else seconds)
         left = [each for each in receivers if self.rules.echo or each is not sender]
-        hopeless = time.monotonic() + PATIENCE
+        hopeless = time.monotonic() + prompt
         wait = 0.01
         while left and time.monotonic() < min(deadline, hopeless):
             frame = self.frame(size)
@@ -232,7 +235,7 @@ class Bench:
             until = time.monotonic() + wait
             missing = [each for each in left if not each.gets(frame, until - time.monotonic())]
             if len(missing) < len(left):
-                hopeless = time.monotonic() + PATIENCE
+                hopeless = time.monotonic() + prompt
             left = missing
             wait = min(wait * 2, 0.5)
         return not left

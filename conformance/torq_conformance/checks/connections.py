@@ -13,9 +13,8 @@ from torq_protocol.constants import MAGIC_BYTES
 from ..counting import counted
 from ..errors import TargetError
 from ..oracles.traffic import Finding
-from ..play.executor import ROOM_PATIENCE
 from ..play.target import SpawnedTarget
-from .bench import PATIENCE, Bench, Client, UnsupportedCheckError
+from .bench import Bench, Client, UnsupportedCheckError
 
 MANY = 1000
 """Connections of CONN-4 and RES-1."""
@@ -25,10 +24,6 @@ ALONE = 3
 """Frames of a client that is alone."""
 LARGER = 2_000
 """Bytes of the one TLV in the last frame for all of them: frames of that size may be kept once for all."""
-MANY_SECONDS = 20.0
-"""Seconds in which as many connections must be served."""
-ATTEMPT = 0.5
-"""Seconds in which as many clients as a relay takes are served, or some of them come again."""
 RESERVED_DESCRIPTORS = 100
 RESERVED_CONNECTIONS = 5
 
@@ -62,14 +57,15 @@ def leaves_a_live_relay_alone(bench: Bench) -> Iterator[Finding]:
     """CONN-2: a second relay on the path of a live one."""
     with bench.relay() as target:
         path = _on_a_path(target)
-        bench.act(f"connect a client; start the same command again, on the same path; for {PATIENCE:.0f} s look at it")
+        seconds = bench.timing.prompt_seconds
+        bench.act(f"connect a client; start the same command again, on the same path; for {seconds:.0f} s look at it")
         client = bench.joined(target, 1)[0]
         before = os.stat(path).st_ino
 
         def stolen() -> bool:
             return not os.path.exists(path) or os.stat(path).st_ino != before
 
-        status = target.start_second(PATIENCE, stolen)
+        status = target.start_second(seconds, stolen)
         if stolen():
             yield Finding("stolen", "the socket of the live relay to stay", f"the second relay replaced {path}")
         elif status is None:
@@ -110,9 +106,10 @@ def serves_a_thousand(bench: Bench) -> Iterator[Finding]:
         )
         clients = [bench.connect(target) for _ in range(MANY)]
         try:
+            seconds = bench.timing.many_seconds
             senders = [clients[-1], *(clients[place] for place in SENDING)]
-            served = all(bench.reaches(sender, clients, MANY_SECONDS) for sender in senders)
-            served = served and bench.reaches(clients[-1], clients, MANY_SECONDS, size=LARGER)
+            served = all(bench.reaches(sender, clients, seconds) for sender in senders)
+            served = served and bench.reaches(clients[-1], clients, seconds, size=LARGER)
             closed = sum(client.closed for client in clients)
             if not served:
                 missing = sum(not client.gets(MAGIC_BYTES, 0.0) for client in clients)
@@ -160,8 +157,8 @@ def refuses_above_its_limit(bench: Bench) -> Iterator[Finding]:
 def _as_many(bench: Bench, target: SpawnedTarget, count: int) -> list[Client]:
     """So many clients; one that is closed comes again: who asked whether the relay is up may count a moment still."""
     clients = [bench.connect(target) for _ in range(count)]
-    until = time.monotonic() + ROOM_PATIENCE
-    while not bench.reaches(clients[0], clients, ATTEMPT) and time.monotonic() < until:
+    until = time.monotonic() + bench.timing.room_seconds
+    while not bench.reaches(clients[0], clients, bench.timing.attempt_seconds) and time.monotonic() < until:
         clients = [bench.connect(target) if client.closed else client for client in clients]
     return clients
 

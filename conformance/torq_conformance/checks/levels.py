@@ -57,7 +57,7 @@ def pid_of(target: SpawnedTarget) -> int:
     return target.pid
 
 
-def settles(measure: Callable[[], int], goal: int, seconds: float = 2.0) -> int:
+def settles(measure: Callable[[], int], goal: int, seconds: float) -> int:
     """The level that a measure comes down to, at most ``goal`` if that happens within some seconds."""
     deadline = time.monotonic() + seconds
     while (level := measure()) > goal and time.monotonic() < deadline:

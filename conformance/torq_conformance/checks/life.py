@@ -15,7 +15,7 @@ from ..model.wire import decode
 from ..oracles.traffic import Finding
 from ..play.address import shows
 from ..play.target import SpawnedTarget
-from .bench import PATIENCE, Bench, Client
+from .bench import Bench, Client
 from .levels import pid_of
 
 BACKLOG_BYTES = 4 << 20
@@ -26,18 +26,12 @@ PART = 30
 """Frames that are sent before the reader has to have them."""
 WITHIN = 10
 """Bytes of a frame that a consumer has begun when the relay gets SIGTERM."""
-LEAST_DRAIN = 2.0
-"""Seconds of a drain_timeout below which no backlog has to be delivered for certain."""
-MOST_DRAIN = 10.0
-"""Seconds of a drain_timeout above which the suite does not wait for it."""
-AT_ONCE = 2.0
-"""Seconds that a second signal leaves a relay."""
 
 
 def drains(bench: Bench) -> Iterator[Finding]:
     """LIFE-1: SIGTERM while two consumers have a backlog, one of them half-closed; a second one while it drains."""
     size = bench.size_of(VALUE)
-    count = _backlog(bench.rules, size)
+    count, prompt = _backlog(bench.rules, size), bench.timing.prompt_seconds
     with bench.relay() as target:
         halves = "CONN-7" not in bench.profile.not_promised
         bench.act(
@@ -63,11 +57,11 @@ def drains(bench: Bench) -> Iterator[Finding]:
         reads = "A reads until it is closed" if len(behind) == 1 else "A and D read until they are closed"
         bench.act(f"send SIGTERM to the relay; {reads}; B leaves, C stays; wait for the relay's end")
         os.kill(pid_of(target), signal.SIGTERM)
-        _read_backlogs(tuple(behind.values()), frames[-1])
-        patience = PATIENCE if all(client.closed for client in behind.values()) else 0.5
+        _read_backlogs(tuple(behind.values()), frames[-1], prompt)
+        patience = prompt if all(client.closed for client in behind.values()) else 0.5
         if slowly:
             bench.leave_out("what waits for consumers: to deliver as much takes longer than half the drain_timeout")
-            patience = bench.profile.drain_timeout + PATIENCE
+            patience = bench.profile.drain_timeout + prompt
         else:
             for name, client in behind.items():
                 yield from _not_drained(name, client, frames, bench)
@@ -99,7 +93,7 @@ def _not_drained(name: str, client: Client, frames: list[bytes], bench: Bench) -
     """What a consumer with a backlog lacks after SIGTERM: its end, or frames."""
     if not client.closed:
         yield Finding("kept", f"{name} to be closed after its backlog", "it is still open")
-    if bench.profile.drain_timeout < LEAST_DRAIN:
+    if bench.profile.drain_timeout < bench.timing.least_drain_seconds:
         bench.leave_out(f"what waits for consumers: a drain_timeout of {bench.profile.drain_timeout:g} s ends that")
         return
     missing = len(set(frames) - _whole_frames(client, bench.rules))
@@ -120,9 +114,9 @@ def _not_ended(target: SpawnedTarget, seconds: float) -> Iterator[Finding]:
         yield Finding("left behind", "no socket file after SIGTERM", path)
 
 
-def _read_backlogs(clients: Sequence[Client], last: bytes) -> None:
-    """Read until the relay closes: some seconds for the backlogs, and some more when they have come."""
-    deadline = time.monotonic() + PATIENCE * 2
+def _read_backlogs(clients: Sequence[Client], last: bytes, seconds: float) -> None:
+    """Read until the relay closes: twice some ``seconds`` for the backlogs, and once more when they have come."""
+    deadline = time.monotonic() + seconds * 2
     waiting = set(clients)
     while (left := [client for client in clients if not client.closed]) and time.monotonic() < deadline:
         for client in left:
@@ -131,7 +125,7 @@ def _read_backlogs(clients: Sequence[Client], last: bytes) -> None:
             if client in waiting and client.buffer.find(last, seen) >= 0:
                 waiting.remove(client)
                 if not waiting:
-                    deadline = min(deadline, time.monotonic() + PATIENCE)
+                    deadline = min(deadline, time.monotonic() + seconds)
 
 
 def _flood(sender: Client, reader: Client, frames: list[bytes], rules: Rules) -> bool:
@@ -163,15 +157,16 @@ def _second_signal(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
             pass
         if target.wait(0.0) is None:
             os.kill(pid_of(target), signal.SIGTERM)
-            if target.wait(AT_ONCE) is None:
+            seconds = bench.timing.second_signal_seconds
+            if target.wait(seconds) is None:
                 yield Finding(
-                    "stuck", "the relay to end at once at the second signal", f"it still runs after {AT_ONCE:.0f} s"
+                    "stuck", "the relay to end at once at the second signal", f"it still runs after {seconds:.0f} s"
                 )
 
 
 def _accepts(target: SpawnedTarget) -> bool:
     try:
-        target.address.connect().close()
+        target.connect().close()
     except OSError:
         return False
     return True
@@ -180,15 +175,16 @@ def _accepts(target: SpawnedTarget) -> bool:
 def _nobody_reads(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
     """One SIGTERM while nobody reads a backlog: it ends all the same, when its drain_timeout is over."""
     drain = bench.profile.drain_timeout
-    if drain > MOST_DRAIN:
+    seconds = drain + bench.timing.prompt_seconds
+    if drain > bench.timing.most_drain_seconds:
         bench.leave_out(f"whether it ends when nobody reads: its drain_timeout is {drain:g} s")
         return
     with bench.relay() as target:
         bench.act("the same with nobody to read the backlog; wait for the relay's end")
         if not _told_to_end_with_a_backlog(bench, target, frames):
             return
-        if target.wait(drain + PATIENCE) is None:
-            seen = f"it still runs {drain + PATIENCE:.0f} s after SIGTERM"
+        if target.wait(seconds) is None:
+            seen = f"it still runs {seconds:.0f} s after SIGTERM"
             yield Finding("stuck", f"the relay to end after a drain_timeout of {drain:g} s", seen)
 
 
@@ -196,14 +192,14 @@ def _successor(bench: Bench) -> Iterator[Finding]:
     """SIGTERM to a relay at whose path another one serves by now: what stands there is not its own."""
     with bench.relay() as target:
         path = target.address.path
-        second = SpawnedTarget(bench.command, bench.rules.domain, folder=target.folder)
+        second = SpawnedTarget(bench.command, bench.rules.domain, folder=target.folder, timing=bench.timing)
         second.address = target.address
         bench.act("remove its socket file, start the same command again at that path, and send SIGTERM to the first")
         os.unlink(path)
         try:
             second.start_again()
             os.kill(pid_of(target), signal.SIGTERM)
-            target.wait(PATIENCE)
+            target.wait(bench.timing.prompt_seconds)
             if not _accepts(second):
                 yield Finding("stolen", "the socket of its successor to stay", f"nobody answers at {path}")
         except TargetError:

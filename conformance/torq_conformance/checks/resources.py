@@ -11,8 +11,8 @@ from torq_protocol.constants import HEADER_SIZE
 from ..counting import counted
 from ..generation.features.queues import MOST_TO_HOLD
 from ..oracles.traffic import Finding
-from .bench import PATIENCE, Bench, Client
-from .connections import MANY, MANY_SECONDS, room_for_many
+from .bench import Bench, Client
+from .connections import MANY, room_for_many
 from .levels import descriptors, memory, peak_memory, pid_of, settles, threads
 
 CONNECTION_BYTES = 65_536
@@ -21,10 +21,6 @@ MEMORY_SLACK = 24_000_000
 """Bytes that a relay may take besides what its queue holds."""
 IMPOSSIBLE_CLAIMS = (2**32 - 1, 2**31, 2**29)
 """Payload sizes in bytes above any limit that a header may announce."""
-CLOSING = 0.1
-"""Seconds that the relay gets to close a guest which sends garbage; one that it keeps leaves by itself."""
-SETTLING = 0.3
-"""Seconds before the levels are read, but for the last ones, which decide."""
 MOST_FRAMES = 40
 """Frames of each guest: half of what a queue holds at most, for nobody reads them at once."""
 REFUSED = 5
@@ -54,7 +50,7 @@ def gives_back(bench: Bench) -> Iterator[Finding]:
             "read; compare the levels"
         )
         levels: list[tuple[int, int, int]] = []
-        for patience in (SETTLING,) * rounds + (PATIENCE,):
+        for patience in (bench.timing.levels_seconds,) * rounds + (bench.timing.prompt_seconds,):
             for number in range(each):
                 guest = bench.connect(target)
                 refused = b"".join(bench.refused(REFUSED_BYTES) for _ in range(REFUSED))
@@ -89,7 +85,7 @@ def _leave(bench: Bench, guest: Client, way: int) -> None:
         guest.is_taken()
     elif way == 2 and bench.rules.on_framing_error == "close":
         guest.send(bytes(64))
-        guest.is_closed(CLOSING)
+        guest.is_closed(bench.timing.garbage_seconds)
     elif way == 3:
         guest.send(bench.frame()[:20])
         guest.is_taken()
@@ -107,11 +103,11 @@ def costs_little(bench: Bench) -> Iterator[Finding]:
         clients = [bench.connect(target) for _ in range(MANY)]
         try:
             for words in ("idle", "active"):
-                if not bench.reaches(first[0], [clients[-1]], MANY_SECONDS):
+                if not bench.reaches(first[0], [clients[-1]], bench.timing.many_seconds):
                     yield Finding("lost", f"{MANY} connections to be served", "the last one is not")
                     return
                 if words == "active":
-                    bench.reaches(clients[0], clients, MANY_SECONDS)
+                    bench.reaches(clients[0], clients, bench.timing.many_seconds)
                 each = (memory(pid) - before) // MANY
                 bench.evidence[f"bytes for each {words} connection"] = each
                 if each > CONNECTION_BYTES:
@@ -141,7 +137,7 @@ def _keeps_no_buffers(bench: Bench) -> Iterator[Finding]:
             yield Finding("lost", f"{GREAT} connections to be served", "the last one is not")
             return
         most = MEMORY_SLACK + GREAT * CONNECTION_BYTES
-        growth = settles(lambda: memory(pid) - before, most)
+        growth = settles(lambda: memory(pid) - before, most, bench.timing.memory_seconds)
         bench.evidence["bytes kept after the largest frames"] = max(0, growth)
         if growth > most:
             owed = f"at most {counted(most, 'byte')} for {GREAT} connections that are idle again"
@@ -169,7 +165,7 @@ def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
         growth = 0
         small = (b"".join(bench.frame() for _ in range(SMALL_AT_ONCE)) for _ in range(few))
         for each in chain(small, repeat(part, count)):
-            if not sender.send(each, 10.0):
+            if not sender.send(each, bench.timing.fill_seconds):
                 break
             while sender.read():
                 sender.buffer.clear()

@@ -11,7 +11,7 @@ from ..model.profile import Rules, rules_for
 from ..model.requirements import DOMAIN_NAMES
 from ..oracles.traffic import Finding
 from ..play.target import SpawnedTarget
-from .bench import KEPT_OPEN, PATIENCE, Bench, Client, UnsupportedCheckError
+from .bench import Bench, Client, UnsupportedCheckError
 
 
 def stays_apart(bench: Bench) -> Iterator[Finding]:
@@ -27,12 +27,14 @@ def stays_apart(bench: Bench) -> Iterator[Finding]:
     )
     with bench.relay() as target, ExitStack() as stack:
         try:
-            neighbour = stack.enter_context(SpawnedTarget(command, others[0], folder=target.folder))
+            neighbour = stack.enter_context(
+                SpawnedTarget(command, others[0], folder=target.folder, timing=bench.timing)
+            )
         except TargetError as error:
             raise UnsupportedCheckError(f"a relay of {others[0]} does not start with {command!r}: {error}") from error
         here, beside = bench.joined(target, 2)
         there, writer = bench.connect(neighbour), bench.connect(neighbour)
-        other = Bench(command, bench.profile, _other_rules(bench, others[0]))
+        other = Bench(command, bench.profile, _other_rules(bench, others[0]), bench.timing)
         served = other.reaches(writer, [there])
         here.send(foreign := other.frame())
         bench.reaches(here, [beside])
@@ -47,7 +49,8 @@ def stays_apart(bench: Bench) -> Iterator[Finding]:
 
 def _comes_before(sender: Client, receiver: Client, wanted: bytes, end: bytes, bench: Bench) -> bool:
     """Whether some bytes reach the receiver before a frame that the sender sends now."""
-    deadline = time.monotonic() + (PATIENCE if bench.rules.forwards else KEPT_OPEN)
+    timing = bench.timing
+    deadline = time.monotonic() + (timing.prompt_seconds if bench.rules.forwards else timing.kept_open_seconds)
     sender.send(end)
     while end not in receiver.buffer and receiver.read(deadline - time.monotonic()):
         pass

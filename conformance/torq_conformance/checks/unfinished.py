@@ -13,14 +13,8 @@ from collections.abc import Iterator
 from ..oracles.traffic import Finding
 from .bench import Bench, Client, UnsupportedCheckError
 
-LONGEST_PARTIAL = 20.0
-"""Seconds of a partial_frame_timeout that FRAME-5 still waits for."""
-SHORTEST_STEADY = 1.0
-"""Seconds of it below which a busy machine could hold up a client that ends its frames in time."""
 WRITES = 6
-"""Into how many parts that time is cut, with a write of each client in every part."""
-WAITED = 1.5
-"""How many times that time the clients write at least, so that it can end within."""
+"""Into how many parts a partial_frame_timeout is cut, with a write of each client in every part."""
 HALF = 60
 """Bytes of a frame that is not finished."""
 LONGEST_VALUE = 4000
@@ -47,7 +41,7 @@ def ends_unfinished_frames(bench: Bench) -> Iterator[Finding]:
             yield Finding(
                 "closed", f"an open connection for whoever ends each frame within {timeout:g} s", "the relay closes it"
             )
-        if done.closed and done_in_time and timeout >= SHORTEST_STEADY:
+        if done.closed and done_in_time and timeout >= bench.timing.shortest_steady_seconds:
             yield Finding(
                 "closed", "an open connection for who has ended its frame and sends no more", "the relay closes it"
             )
@@ -68,9 +62,10 @@ def _timeout(bench: Bench) -> float:
     timeout = bench.profile.partial_frame_timeout
     if timeout is None:
         raise UnsupportedCheckError("the profile names no partial_frame_timeout to wait for")
-    if timeout > LONGEST_PARTIAL:
+    longest = bench.timing.longest_partial_seconds
+    if timeout > longest:
         raise UnsupportedCheckError(
-            f"the profile's partial_frame_timeout of {timeout:g} s is more than the {LONGEST_PARTIAL:g} s that the "
+            f"the profile's partial_frame_timeout of {timeout:g} s is more than the {longest:g} s that the "
             "suite waits for"
         )
     return timeout
@@ -82,11 +77,12 @@ def _wait_for_the_end(bench: Bench, timeout: float, silent: Client, trickling: C
     byte_by_byte = bench.frame(LONGEST_VALUE)
     silent.send(bench.frame(100)[:HALF])
     trickling.send(byte_by_byte[:HALF])
-    rest, in_time = b"", timeout >= SHORTEST_STEADY
+    least = timeout * bench.timing.partial_factor
+    rest, in_time = b"", timeout >= bench.timing.shortest_steady_seconds
     for at in range(HALF, len(byte_by_byte)):
         written = time.monotonic()
         passed = written - begun
-        if passed > timeout * 2 + 2 or (silent.closed and trickling.closed and passed > timeout * WAITED):
+        if passed > timeout * 2 + 2 or (silent.closed and trickling.closed and passed > least):
             break
         frame = bench.frame(100)
         steady.send(rest + frame[:HALF])

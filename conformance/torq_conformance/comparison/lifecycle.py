@@ -20,10 +20,6 @@ from ..play.address import Address
 from ..play.target import SpawnedTarget
 from .equivalence import Difference, Signature
 
-STOP_SECONDS = 5.0
-SECOND_SECONDS = 3.0
-"""How long a second relay on the same path may take to give up or to take over."""
-
 
 @dataclass(frozen=True, slots=True)
 class LifeCycle:
@@ -59,13 +55,13 @@ def observe(command: str, domain: str) -> LifeCycle:
         if not refuses:
             target.revive()
         os.kill(pid_of(target), signal.SIGTERM)
-        return LifeCycle(target.wait(STOP_SECONDS) == 0, not path.exists(), refuses, private)
+        return LifeCycle(target.wait(target.timing.prompt_seconds) == 0, not path.exists(), refuses, private)
 
 
 def _second_gives_way(target: SpawnedTarget, path: Path) -> bool:
     """Whether a second relay on the path ends by itself and leaves the socket file of the first."""
     inode = _inode(path)
-    status = target.start_second(SECOND_SECONDS, lambda: _inode(path) != inode)
+    status = target.start_second(target.timing.takeover_seconds, lambda: _inode(path) != inode)
     return status is not None and _inode(path) == inode and _answers(target.address) and not target.crash()
 
 

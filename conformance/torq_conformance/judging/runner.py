@@ -109,7 +109,7 @@ def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: T
     until = started + CHECK_SECONDS
     most = 1 if plan.first_failure_only else CHECK_RUNS
     while runs == 0 or (failures and runs < most and time.monotonic() < until):
-        bench = Bench(target.description, plan.profile, plan.rules)
+        bench = Bench(target.description, plan.profile, plan.rules, target.timing)
         try:
             findings, remains = _findings_of(check, bench)
         except UnsupportedCheckError as reason:

@@ -24,10 +24,6 @@ from .probing import Probe
 SMALL_FRAMES = 30_000
 LARGE_FRAMES = 400
 LARGE_SIZE = 60_000
-STALL_SECONDS = 0.5
-"""A sender that cannot write for so long, while everybody else reads, is held back by the consumer that does not."""
-GIVE_UP_SECONDS = 20.0
-QUIET_SECONDS = 0.3
 MANY_CONNECTIONS = 1050
 SPARE_DESCRIPTORS = 64
 
@@ -37,11 +33,12 @@ class _Flood:
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
-        self.sender = probe.target.address.connect()
-        self.lagging = probe.target.address.connect()
+        self._timing = probe.target.timing
+        self.sender = probe.target.connect()
+        self.lagging = probe.target.connect()
         self.sent = 0
         self.stalled = 0.0
-        self._deadline = time.monotonic() + GIVE_UP_SECONDS
+        self._deadline = time.monotonic() + self._timing.limit_seconds
 
     def close(self) -> None:
         self.sender.close()
@@ -75,7 +72,7 @@ class _Flood:
                 if self.drain(self.sender, 0.005) is None:
                     return False
                 self.stalled = max(self.stalled, time.monotonic() - since)
-                if self.stalled > STALL_SECONDS:
+                if self.stalled > self._timing.held_back_seconds:
                     return False
             except OSError:
                 return False
@@ -111,10 +108,10 @@ class _Flood:
         """(sequences that the lagging consumer reads at last, whether its connection ended)."""
         buffer = bytearray()
         sequences: list[int] = []
-        deadline = time.monotonic() + GIVE_UP_SECONDS
+        deadline = time.monotonic() + self._timing.limit_seconds
         while time.monotonic() < deadline:
             self.drain(self.sender, 0)
-            data = self.drain(self.lagging, QUIET_SECONDS)
+            data = self.drain(self.lagging, self._timing.unread_seconds)
             if not data:
                 return sequences, data is None
             buffer += data
@@ -137,9 +134,8 @@ def probe_overflow(probe: Probe) -> None:
     amount = f"{flood.sent} frames"
     if outcome == "held back":
         answer = "backpressure"
-        evidence = (
-            f"its sender could write nothing for {STALL_SECONDS:g} s after {amount}, while a consumer did not read"
-        )
+        seconds = probe.target.timing.held_back_seconds
+        evidence = f"its sender could write nothing for {seconds:g} s after {amount}, while a consumer did not read"
     elif outcome == "disconnected" or ended:
         answer, evidence = "disconnect", f"a consumer that did not read while {amount} were sent was disconnected"
     elif sequences and last - sequences[0] + 1 > count:
@@ -161,11 +157,11 @@ def probe_max_connections(probe: Probe) -> None:
         stop = ""
         for _ in range(_descriptors(MANY_CONNECTIONS)):
             try:
-                opened.append(stack.enter_context(contextlib.closing(probe.target.address.connect())))
+                opened.append(stack.enter_context(contextlib.closing(probe.target.connect())))
             except OSError as error:
                 stop = f"; the next connect failed: {error.strerror or error}"
                 break
-        refused = sum(1 for _ in _ended(opened))
+        refused = sum(1 for _ in _ended(opened, probe.target.timing.unread_seconds))
     served = len(opened) - refused
     if refused or stop:
         probe.learn(
@@ -181,13 +177,13 @@ def probe_max_connections(probe: Probe) -> None:
         )
 
 
-def _ended(opened: list[socket.socket]) -> Iterator[socket.socket]:
-    """The connections that the relay closed; the last ones get a moment to show it."""
+def _ended(opened: list[socket.socket], moment: float) -> Iterator[socket.socket]:
+    """The connections that the relay closed; the last ones get a ``moment``, in seconds, to show it."""
     poller = select.poll()
     by_fd = {sock.fileno(): sock for sock in opened}
     for fd in by_fd:
         poller.register(fd, select.POLLHUP | select.POLLRDHUP)
-    time_left = time.monotonic() + QUIET_SECONDS
+    time_left = time.monotonic() + moment
     while (seconds := time_left - time.monotonic()) > 0 and by_fd:
         for fd, _ in poller.poll(seconds * 1000):
             poller.unregister(fd)

@@ -22,14 +22,12 @@ from ..model.legality import FIXED_SIZES
 from ..model.profile import Domain, Profile, Rules, rules_for
 from ..model.program import Connect, Finish, Frame, HalfClose, Idle, Item, Program, Raw, Step, Sync, Tlv, Write
 from ..play.executor import Executor
-from ..play.streams import Patience
+from ..play.state import Patience
 from ..play.target import Target
 
 Setting = bool | int | str
 LARGEST = 16 * 1_048_576
 """The largest max_message_size that a relay may be configured with (D10)."""
-SILENT_MILLISECONDS = 300
-"""Silence after which a relay that guesses roles has made up its mind."""
 UNPROMISING = Profile(name="probe", echo=False, on_framing_error="forward", max_message_size=LARGEST + 65_536)
 
 
@@ -132,7 +130,7 @@ def probe_basics(target: Target, domain: Domain) -> Probe:
 
 def _heard_at_once(probe: Probe) -> bool:
     """Whether a frame that is written at once on connecting reaches a client that has long been silent."""
-    silence = Idle(SILENT_MILLISECONDS)
+    silence = Idle(round(probe.target.timing.role_seconds * 1000))
     history = probe.play_silently(Connect(1), silence, Connect(0), Write(0, (probe.own(),)), silence)
     return _arrived(history, 0, 1)
 

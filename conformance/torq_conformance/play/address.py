@@ -15,10 +15,8 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..model.profile import UNIX_SOCKET_BYTES
+from ..model.timing import DEFAULT, Timing
 
-CONNECT_TIMEOUT = 5.0
-BACKLOG_PATIENCE = 2.0
-"""Seconds that a relay gets to make room in its backlog: on a Unix socket a full one turns clients away at once."""
 MAX_UNIX_PATH = 107
 TCP_RECEIVE_BYTES = 131_072
 """Receive buffer of a TCP client: left to itself it grows to many MB, and no queue behind it would ever overflow."""
@@ -64,7 +62,7 @@ class Address:
             largest = DEFAULT_TCP_SEND_BYTES
         return largest + 2 * TCP_RECEIVE_BYTES
 
-    def connect(self) -> socket.socket:
+    def connect(self, timing: Timing = DEFAULT) -> socket.socket:
         """A connected, non-blocking socket. Raises OSError."""
         if self.path:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -72,9 +70,9 @@ class Address:
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
             sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            sock.settimeout(CONNECT_TIMEOUT)
+            sock.settimeout(timing.connect_seconds)
             if self.path:
-                _connect_when_there_is_room(sock, self.path)
+                _connect_when_there_is_room(sock, self.path, timing.backlog_seconds)
             else:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TCP_RECEIVE_BYTES)
                 sock.connect((self.host, self.port))
@@ -86,9 +84,9 @@ class Address:
         return sock
 
 
-def _connect_when_there_is_room(sock: socket.socket, path: str) -> None:
-    """Connect to a path, waiting while its backlog is full. Raises OSError; TimeoutError when it stays full."""
-    deadline = time.monotonic() + BACKLOG_PATIENCE
+def _connect_when_there_is_room(sock: socket.socket, path: str, seconds: float) -> None:
+    """Connect to a path, waiting some seconds while its backlog is full. Raises OSError; TimeoutError when it stays."""
+    deadline = time.monotonic() + seconds
     while True:
         try:
             sock.connect(path)

@@ -1,11 +1,11 @@
-"""How a play ends: what may still be under way comes, or is proven never to come.
+"""How a play ends: what may still be under way arrives, or is proven never to arrive.
 
 Facts:
-- first nobody sends anything, then the witness alone, then everybody: a frame that comes in the second or third part
+- first nobody sends anything, then the witness alone, then everybody: a frame that arrives in the second or third part
   of this, together with what was sent in it, was held back;
-- a relay that is merely slow brings the frame when it would have come anyhow, well before what followed it, or is seen
-  to be computing;
-- the fences of the third part prove what never came to be lost.
+- a relay that is merely slow brings the frame when it would have brought it anyhow, well before what followed it, or is
+  seen to be computing;
+- the fences of the third part prove that what is missing then is lost.
 """
 
 from __future__ import annotations
@@ -16,100 +16,101 @@ from collections.abc import Iterable
 from ..model.history import Sent
 from ..model.legality import Fate
 from ..model.owed import must_arrive
-from .fences import ProgressTimeout
-from .streams import WITNESS, Link, Patience
-from .vitals import Vitals
+from .clients import Clients
+from .fences import Fences
+from .state import WITNESS, Link, State
+from .streams import Streams
+from .target import Target
 
-SILENCE = 2.0
-"""Seconds without any fence after which a relay counts as forwarding nothing more to a connection."""
-HOLDING_PATIENCE = 1.0
-"""Seconds that a relay gets to forward the last frame of each client while nobody sends anything."""
-LEAST_OF_HOLDING = 0.1
-"""Share of them that it always gets."""
-MOST_OF_COMPUTING = 5.0
-"""Times as long for a relay that is not waiting for anything."""
-SERVING_PATIENCE = 0.5
-"""Seconds that it gets then, while it serves the witness, before anything of the frame's own client follows."""
 LEAST_SERVED = 4
 """Times that a relay must have served the witness meanwhile: one that is merely slow does not hold anything back."""
-TOGETHER = 0.5
-"""Share of the silence before it within which a fence comes behind the frame that it has pushed out."""
-OVERTAKEN = 0.05
-"""Seconds within which the frame comes behind the fence, where a relay lets what it held back come second."""
-ORPHAN_PATIENCE = 0.3
-"""Seconds that a relay gets to forward what is still missing after it has served everybody else."""
 
 Missing = list[tuple[Link, Sent]]
 
 
-class Ending(Vitals):
-    """The part of a play behind its last step."""
+class Ending:
+    """The part of a play that follows its last step."""
 
-    def _conclude(self) -> None:
-        """The end of what was broken, the closing fences, and one more, behind which even a doubled frame has come."""
-        self._thaw()
-        self._resume_all()
+    def __init__(self, state: State, target: Target, streams: Streams, fences: Fences, clients: Clients) -> None:
+        self._state = state
+        self._target = target
+        self._streams = streams
+        self._fences = fences
+        self._clients = clients
+
+    def conclude(self) -> None:
+        """Wait for the end of broken connections, then for all that is owed."""
+        state = self._state
+        self._target.thaw()
+        self._clients.resume_all()
         self._await_closing()
-        missing = self._await_the_last() if self._rules.forwards else []
-        concluded = self._fence_round(patience=SILENCE * self.patience.forwarding)
-        if concluded:
-            self._read_the_unread()
+        missing = self._await_the_last() if state.rules.forwards else []
+        if self._fences.round(state.timing.silence_seconds):
+            self._clients.see_closed()
+            if state.rules.forwards:
+                self._await_doubled()
         else:
-            self._fell_silent()
-        if concluded and self._rules.forwards:
-            witness = self._links[WITNESS]
-            if witness.sending:
-                self._begin_fence_of_the_witness()
-                self._pump_until(lambda: self._proven([witness]), 0.05)
-                for link in self._receivers():
-                    link.peer.fenced_by.add(WITNESS)
-        if self._rules.forwards:
+            state.fall_silent()
+        if state.rules.forwards:
             self._await_stragglers()
-        for _ in self._links:
-            self._pump(0)  # such as the end of one that nothing was due to any more
+        for _ in state.links:
+            self._streams.pump(0)  # such as the end of a connection that nothing was due to any more
         for link, sent in missing:
             if sent.number in link.got:
-                self._history.late.setdefault((link.peer.conn, sent.number), "its sender")
-        self.patience.holds_back = self.patience.holds_back or bool(self._history.late)
+                state.history.late.setdefault((link.peer.conn, sent.number), "its sender")
+        state.patience.holds_back = state.patience.holds_back or bool(state.history.late)
 
     def _await_closing(self) -> None:
         """Wait for the end of the connections that the relay has to close, for the bytes they sent begin no frame."""
-        if self._rules.on_framing_error != "close":
+        state = self._state
+        if state.rules.on_framing_error != "close":
             return
-        links = [self._links[conn] for conn in self._history.broken if conn in self._links]
-        broken = [link.peer for link in links if link.reading]  # who does not read sees no end
+        links = [state.links[conn] for conn in state.history.broken if conn in state.links]
+        broken = [link.peer for link in links if link.reading]  # a client that does not read sees no end
         if any(peer.open for peer in broken):
-            share = self.patience.closing
-            met = self._pump_until(lambda: not any(peer.open for peer in broken), SILENCE * share)
-            self.patience.closing = Patience.after(share, met=met)
+            share = state.patience.closing
+            met = self._streams.pump_until(
+                lambda: not any(peer.open for peer in broken), state.timing.silence_seconds * share
+            )
+            state.patience.closing = state.share_after(share, met=met)
+
+    def _await_doubled(self) -> None:
+        """Wait for one more fence of the witness: even a doubled frame has arrived before it."""
+        if self._state.links[WITNESS].sending:
+            self._fences.write_of_witness()
+            self._streams.pump_until(self._fences.proven_of_witness, self._state.timing.doubled_seconds)
+            for link in self._fences.receivers():
+                link.peer.fenced_by.add(WITNESS)
 
     def _await_stragglers(self) -> None:
         """Wait for what no fence proves lost: frames of senders that have left or were closed, and overtaken ones."""
+        state = self._state
         if self._await(self._owed(), 0.0):
-            share = min(self.patience.orphans, self.patience.forwarding)
-            missing = self._await(self._owed(), ORPHAN_PATIENCE * share)
-            self.patience.orphans = Patience.after(share, met=not missing)
+            share = min(state.patience.orphans, state.patience.forwarding)
+            missing = self._await(self._owed(), state.timing.orphan_seconds * share)
+            state.patience.orphans = state.share_after(share, met=not missing)
 
     def _await_the_last(self) -> Missing:
-        """Wait for the last frame of each client: those that did not come before anything else was sent.
+        """Wait for the last frame of each client: those that did not arrive before anything else was sent.
 
-        The fences behind it would push out what a relay holds back until more comes, of its client or of anybody.
+        The fences after it would push out what a relay holds back until more comes, of its client or of anybody.
         """
-        share = min(self.patience.holding, self.patience.forwarding)
-        if share < 1.0 and not self.patience.holds_back:  # it loses frames: what it holds back cannot be told apart
+        state, timing = self._state, self._state.timing
+        share = min(state.patience.holding, state.patience.forwarding)
+        if share < 1.0 and not state.patience.holds_back:  # it loses frames: nobody could tell what it holds back
             return []
-        silence = HOLDING_PATIENCE * max(share, LEAST_OF_HOLDING)
+        silence = timing.holding_seconds * max(share, timing.holding_least_share)
         missing = self._await_in_silence(list({sent.conn: sent for sent in self._owed()}.values()), silence)
         if not missing:
             return []
-        self.patience.holding = Patience.after(share, met=False)
-        pushed_out = self._push_out(missing, silence * TOGETHER)
-        return pushed_out or self._await_beside_the_witness(missing, SERVING_PATIENCE * share)
+        state.patience.holding = state.share_after(share, met=False)
+        pushed_out = self._push_out(missing, silence * timing.together_share)
+        return pushed_out or self._await_beside_the_witness(missing, timing.serving_seconds * share)
 
     def _await_in_silence(self, frames: list[Sent], seconds: float) -> Missing:
-        """Wait while nobody sends anything, and something comes or the relay computes; what has not come then."""
-        timeout = ProgressTimeout(seconds, self._arrived)
-        limit = time.monotonic() + seconds * MOST_OF_COMPUTING
+        """Wait while nobody sends anything, and something arrives or the relay computes; what has not arrived then."""
+        timeout = self._fences.timeout(seconds)
+        limit = time.monotonic() + seconds * self._state.timing.computing_factor
         while missing := self._await(frames, seconds / 10):
             if timeout.expired() and (time.monotonic() > limit or not self._target.busy):
                 break
@@ -117,61 +118,59 @@ class Ending(Vitals):
 
     def _push_out(self, missing: Missing, seconds: float) -> Missing:
         """Let the witness send one fence; what came with it, although it did not come before."""
+        timing, proven = self._state.timing, self._fences.proven_of_witness
         pushed_out: Missing = []
-        if self._begin_fence_of_the_witness():
-            witness = [self._links[WITNESS]]
-            self._pump_until(lambda: len(_still(missing)) < len(missing) or self._proven(witness), SERVING_PATIENCE)
-            if self._pump_until(lambda: self._proven(witness), seconds):
-                self._pump_until(lambda: not _still(missing), OVERTAKEN)
+        if self._fences.write_of_witness():
+            self._streams.pump_until(lambda: len(_still(missing)) < len(missing) or proven(), timing.serving_seconds)
+            if self._streams.pump_until(proven, seconds):
+                self._streams.pump_until(lambda: not _still(missing), timing.overtaken_seconds)
                 pushed_out = [(link, sent) for link, sent in missing if sent.number in link.got]
         for link, sent in pushed_out:
-            self._history.late[link.peer.conn, sent.number] = "another client"
+            self._state.history.late[link.peer.conn, sent.number] = "another client"
         return pushed_out
 
     def _await_beside_the_witness(self, missing: Missing, seconds: float) -> Missing:
-        """Wait while the relay serves the witness; what has not come although it did so several times."""
-        deadline, served, wait = time.monotonic() + seconds, 0, 0.02
-        while _still(missing) and (served < LEAST_SERVED or time.monotonic() < deadline):
-            if not self._serves_the_witness(deadline):
-                break
+        """Wait while the relay serves the witness; what has not arrived although it did so several times."""
+        deadline, served = time.monotonic() + seconds, 0
+
+        def serve() -> bool:
+            nonlocal served
+            if (served >= LEAST_SERVED and time.monotonic() >= deadline) or not self._serves_the_witness(deadline):
+                return False
             served += 1
-            self._pump_until(lambda: not _still(missing), wait)
-            wait = min(wait * 2, 0.3)
+            return True
+
+        self._streams.repeat_until(lambda: not _still(missing), serve, first=0.02, most=0.3)
         return _still(missing) if served >= LEAST_SERVED else []
 
-    def _begin_fence_of_the_witness(self) -> bool:
-        """Write a new fence of the witness; False when it can write none."""
-        self._keep_a_witness()
-        self._void_fences([WITNESS])
-        return self._fence(self._links[WITNESS])
-
     def _serves_the_witness(self, deadline: float) -> bool:
-        """Whether a new fence of the witness comes to every receiver by a deadline, or shortly after it."""
-        until, wait = max(time.monotonic() + 0.1, deadline), 0.02
-        self._void_fences([WITNESS])
-        while not self._proven([self._keep_a_witness()]):
-            if time.monotonic() > until or not self._fence(self._links[WITNESS]):
-                return False
-            self._pump_until(lambda: self._proven([self._links[WITNESS]]), wait)
-            wait = min(wait * 2, 0.3)
-        return True
+        """Whether a new fence of the witness arrives at every receiver by a deadline, or shortly after it."""
+        until = max(time.monotonic() + self._state.timing.serving_grace_seconds, deadline)
+        self._fences.void([WITNESS])
+        return self._streams.repeat_until(
+            lambda: self._fences.proven(self._fences.witness()),
+            lambda: time.monotonic() <= until and self._fences.write(self._state.links[WITNESS]),
+            first=0.02,
+            most=0.3,
+        )
 
     def _owed(self) -> list[Sent]:
-        """The frames that somebody may be owed."""
-        return [sent for sent in self._history.sent if sent.certain and sent.fate is Fate.FORWARD]
+        """The frames that some client may be owed."""
+        return [sent for sent in self._state.history.sent if sent.certain and sent.fate is Fate.FORWARD]
 
     def _await(self, frames: Iterable[Sent], seconds: float) -> Missing:
-        """Wait until frames have come to all who must get them; those that have not, and to whom."""
+        """Wait until frames have arrived at every client that must get them; those that have not, and where."""
+        state = self._state
         owed = [
             (link, sent)
             for sent in frames
-            for link in self._receivers()
-            if sent.number not in link.got and must_arrive(sent, link.peer, self._history, self._rules)
+            for link in self._fences.receivers()
+            if sent.number not in link.got and must_arrive(sent, link.peer, state.history, state.rules)
         ]
-        self._pump_until(lambda: not _still(owed), seconds)
+        self._streams.pump_until(lambda: not _still(owed), seconds)
         return _still(owed)
 
 
 def _still(missing: Missing) -> Missing:
-    """What has not come even now, to those that are still connected."""
+    """What has not arrived even now, at those that are still connected."""
     return [(link, sent) for link, sent in missing if link.peer.open and sent.number not in link.got]

@@ -30,20 +30,21 @@ from .. import interruption
 from ..counting import counted
 from ..errors import TargetError, UsageError
 from ..model.profile import Rules
+from ..model.timing import DEFAULT, Timing
 from .address import Address
 from .processes import await_end, doing, family, is_busy
 
-START_TIMEOUT = 10.0
-"""Seconds that a spawned relay may take until it accepts."""
-STOP_TIMEOUT = 2.0
-"""Seconds between SIGTERM and SIGKILL at the end of a run."""
-
 
 class Target:
-    """A relay that runs already, at a known address."""
+    """A relay that runs already, at a known address; ``timing`` says how long the suite waits for it.
 
-    def __init__(self, address: Address) -> None:
+    ``frozen`` says that the suite has stopped its process.
+    """
+
+    def __init__(self, address: Address, *, timing: Timing = DEFAULT) -> None:
         self.address = address
+        self.timing = timing
+        self.frozen = False
         self._programs = self._connections = 0
 
     @property
@@ -70,10 +71,14 @@ class Target:
         """The rules of a profile with what the sockets of this target may hold."""
         return msgspec.structs.replace(rules, socket_bytes=self.address.socket_bytes)
 
+    def connect(self) -> socket.socket:
+        """A connected, non-blocking socket. Raises OSError."""
+        return self.address.connect(self.timing)
+
     def start(self) -> None:
         """Make sure that the relay answers. Raises TargetError."""
         try:
-            self.address.connect().close()
+            self.connect().close()
         except OSError as error:
             raise TargetError(
                 f"cannot connect to {self.address}: {error.strerror or error}; "
@@ -95,6 +100,19 @@ class Target:
 
     def revive(self) -> None:
         """Kill the relay and start it again on the same path. Raises TargetError when it does not come back."""
+
+    def freeze(self) -> None:
+        """Stop the relay's process (SIGSTOP), where the suite has started it."""
+        if self.pid is not None and not self.crash():
+            os.kill(self.pid, signal.SIGSTOP)
+            self.frozen = True
+
+    def thaw(self) -> None:
+        """Let the relay's process go on, if the suite has stopped it."""
+        if self.frozen and self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGCONT)
+        self.frozen = False
 
     def crash(self, seconds: float = 0.0) -> str:
         """Why the relay is gone, "" while it is not known to be; ``seconds`` to wait for its end."""
@@ -137,7 +155,7 @@ class SpawnedTarget(Target):
     ``{domain}`` becomes the name of the domain that it is to serve.
     """
 
-    def __init__(self, command: str, domain: str = "", *, folder: Path | None = None) -> None:
+    def __init__(self, command: str, domain: str = "", *, folder: Path | None = None, timing: Timing = DEFAULT) -> None:
         if "{socket}" not in command and "{port}" not in command:
             raise UsageError(f"--exec {command!r}: write {{socket}} (or {{port}} for TCP) where the relay expects it")
         try:
@@ -150,7 +168,7 @@ class SpawnedTarget(Target):
         self._folder = folder
         self._private: Path | None = None
         self._generation = 0
-        super().__init__(Address())
+        super().__init__(Address(), timing=timing)
 
     @property
     def description(self) -> str:
@@ -199,6 +217,7 @@ class SpawnedTarget(Target):
     def start_again(self) -> None:
         """Start the relay at the address that it has. Raises TargetError when it does not come to accept there."""
         self._programs = self._connections = 0
+        self.frozen = False
         with interruption.deferred():
             self._process = self._launch()
         self._wait_until_it_accepts()
@@ -243,18 +262,18 @@ class SpawnedTarget(Target):
             return status
         finally:
             if second is not None:
-                _end(second)
+                _end(second, self.timing.stop_seconds)
 
     def wait(self, seconds: float) -> int | None:
         """The exit status of the relay; None while it runs on for some seconds."""
         return 0 if self._process is None else _wait(self._process, seconds)
 
     def _wait_until_it_accepts(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT
+        deadline = time.monotonic() + self.timing.start_seconds
         pause = 0.001
         while True:
             try:
-                self.address.connect().close()
+                self.connect().close()
             except OSError as error:
                 crash = self.crash()
                 if crash:
@@ -262,7 +281,7 @@ class SpawnedTarget(Target):
                 if time.monotonic() > deadline:
                     self.stop()
                     raise TargetError(
-                        f"{self._command!r} does not listen on {self.address} after {START_TIMEOUT:.0f} s"
+                        f"{self._command!r} does not listen on {self.address} after {self.timing.start_seconds:.0f} s"
                         f"{self.last_output()}"
                     ) from error
                 time.sleep(pause)
@@ -282,10 +301,9 @@ class SpawnedTarget(Target):
         """End the relay without asking: one that hangs would not hear."""
         if self._process is not None:
             started = family(self._process.pid)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            _signal_group(self._process, signal.SIGKILL)
             _wait(self._process, math.inf)
-            await_end(started, STOP_TIMEOUT)  # a wrapper ends before the relay that it has started
+            await_end(started, self.timing.stop_seconds)  # a wrapper ends before the relay that it has started
 
     def crash(self, seconds: float = 0.0) -> str:
         if self._process is None:
@@ -308,7 +326,7 @@ class SpawnedTarget(Target):
     def end(self) -> None:
         """End the relay, and everything that it has started."""
         if self._process is not None:
-            _end(self._process)
+            _end(self._process, self.timing.stop_seconds)
             self._process = None
 
     def stop(self) -> None:
@@ -319,24 +337,20 @@ class SpawnedTarget(Target):
                 self._private = None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """End a process and its group by SIGTERM, whatever is left after some seconds by SIGKILL."""
     with interruption.deferred():
-        _end_group(process)
+        started = family(process.pid)
+        _signal_group(process, signal.SIGTERM)
+        _wait(process, seconds)
+        _signal_group(process, signal.SIGKILL)
+        _wait(process, math.inf)
+        await_end(started, seconds)
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    group = process.pid
-    started = family(group)
-    for number, patience in ((signal.SIGTERM, STOP_TIMEOUT), (signal.SIGKILL, math.inf)):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, number)
-        if _wait(process, patience) is None:
-            continue
-        if number == signal.SIGTERM:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, signal.SIGKILL)
-        break
-    await_end(started, STOP_TIMEOUT)
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
 
 
 def _status(process: subprocess.Popen[bytes]) -> int | None:

@@ -39,7 +39,7 @@ from ..model.program import (
 )
 from ..model.program import connection_name as name
 from ..oracles.traffic import Finding
-from ..play.streams import WITNESS
+from ..play.state import WITNESS
 
 SHOWN_BYTES = 48
 SHOWN_ITEMS = 4

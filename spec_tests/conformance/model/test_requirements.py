@@ -7,13 +7,13 @@ from typing import get_args, get_type_hints
 
 import msgspec
 
-from torq_conformance.checks import bench, connections, life, resources, unfinished
+from torq_conformance.checks import resources
 from torq_conformance.generation import features
 from torq_conformance.generation.features import queues
 from torq_conformance.model.profile import LEAST, UNIX_SOCKET_BYTES, Profile, rules_for
 from torq_conformance.model.program import Flood
 from torq_conformance.model.requirements import DOMAIN_NAMES, requirements, settings
-from torq_conformance.play import ending, executor, faults, streams, target
+from torq_conformance.model.timing import DEFAULT
 from torq_engine.operations.configuration import RelayConfig
 
 PAGE = (Path(__file__).parents[3] / "docs" / "spec" / "relay.md").read_text("utf-8")
@@ -83,22 +83,22 @@ def test_figures_of_the_notes_are_those_that_the_suite_judges_by() -> None:
         return any(words in note for note in known[name].notes)
 
     rules = rules_for(Profile(name="plain"), "signal")
-    assert told("CONN-1", f"{target.START_TIMEOUT:.0f} s from its start")
-    assert told("CONN-2", f"waits {bench.PATIENCE:.0f} s")
+    assert told("CONN-1", f"{DEFAULT.start_seconds:.0f} s from its start")
+    assert told("CONN-2", f"waits {DEFAULT.prompt_seconds:.0f} s")
     *_, speech = features.idle_then_send(rules)
     flood = next(step for step in speech.steps if isinstance(step, Flood))
     assert told("CONN-3", f"{flood.count:,} frames".replace(",", " "))
-    assert told("FWD-1", f"waits {ending.HOLDING_PATIENCE:.0f} s for the last frame")
-    assert told("FWD-1", f"up to {ending.HOLDING_PATIENCE * ending.MOST_OF_COMPUTING:.0f} s while")
-    assert told("CONN-4", f"within {connections.MANY_SECONDS:.0f} s")
-    assert told("CONN-5", f"noticed, {executor.ROOM_PATIENCE:.0f} s at most")
-    assert told("CONN-8", f"{bench.PATIENCE:.0f} s after they left")
+    assert told("FWD-1", f"waits {DEFAULT.holding_seconds:.0f} s for the last frame")
+    assert told("FWD-1", f"up to {DEFAULT.holding_seconds * DEFAULT.computing_factor:.0f} s while")
+    assert told("CONN-4", f"within {DEFAULT.many_seconds:.0f} s")
+    assert told("CONN-5", f"noticed, {DEFAULT.room_seconds:.0f} s at most")
+    assert told("CONN-8", f"{DEFAULT.prompt_seconds:.0f} s after they left")
     assert told("FWD-7", f"{queues.MOST_TO_STREAM >> 20} MiB at most")
-    assert told("FRAME-5", f"names {unfinished.LONGEST_PARTIAL:g} s or less")
-    assert told("VAL-5", f"waits {ending.SILENCE:.0f} s")
-    assert told("LIFE-1", f"within {bench.PATIENCE:.0f} s after the backlog")
-    assert told("LIFE-1", f"within {life.AT_ONCE:.0f} s after a second signal")
-    assert told("ISO-1", f"before {min(streams.STUCK_PATIENCE, faults.PART_PATIENCE):.0f} s")
+    assert told("FRAME-5", f"names {DEFAULT.longest_partial_seconds:g} s or less")
+    assert told("VAL-5", f"waits {DEFAULT.silence_seconds:.0f} s")
+    assert told("LIFE-1", f"within {DEFAULT.prompt_seconds:.0f} s after the backlog")
+    assert told("LIFE-1", f"within {DEFAULT.second_signal_seconds:.0f} s after a second signal")
+    assert told("ISO-1", f"before {min(DEFAULT.stuck_seconds, DEFAULT.part_seconds):.0f} s")
     assert told("ISO-2", f"{UNIX_SOCKET_BYTES:,} bytes".replace(",", " "))
     claims = len(resources.IMPOSSIBLE_CLAIMS) + resources.WAITING
     assert told("VAL-6", f"{claims} clients announce large payloads, {resources.WAITING} of them")

@@ -18,7 +18,7 @@ from torq_conformance.checks import CHECKS, Bench
 from torq_conformance.checks.levels import descriptors, memory, peak_memory, threads
 from torq_conformance.errors import TargetError
 from torq_conformance.model.profile import load_profile
-from torq_conformance.play import address as addresses
+from torq_conformance.model.timing import Timing
 from torq_conformance.play.address import Address
 
 LIMITED = msgspec.structs.replace(load_profile("reference"), max_connections=4)
@@ -70,22 +70,20 @@ def test_a_client_waits_for_room_in_the_backlog(full: tuple[socket.socket, Addre
 
 
 def test_a_backlog_that_stays_full_ends_in_a_timeout(
-    full: tuple[socket.socket, Address], monkeypatch: pytest.MonkeyPatch
+    full: tuple[socket.socket, Address],
 ) -> None:
-    monkeypatch.setattr(addresses, "BACKLOG_PATIENCE", 0.02)
     with pytest.raises(TimeoutError, match="stays full"):
-        full[1].connect()
+        full[1].connect(Timing(backlog_seconds=0.02))
 
 
 @pytest.mark.parametrize(("manner", "found"), [("stop", set()), ("wait", {"admitted"})])
 def test_conn_5_to_stop_listening_refuses_and_to_leave_a_client_waiting_does_not(
-    manner: str, found: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    manner: str, found: set[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(addresses, "BACKLOG_PATIENCE", 0.5)
     script = tmp_path / "relay.py"
     script.write_text(RELAY)
     command = f"{shlex.quote(sys.executable)} {shlex.quote(str(script))} {{socket}} {manner}"
-    with Bench(command, LIMITED, rules_of("signal")) as bench:
+    with Bench(command, LIMITED, rules_of("signal"), Timing(backlog_seconds=0.5)) as bench:
         assert {finding.kind for finding in CHECKS["CONN-5"](bench)} == found
 
 

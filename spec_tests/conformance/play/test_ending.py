@@ -11,7 +11,7 @@ from spec_tests.conformance.judged_relays import found, played, relay, specimen
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.model.program import Connect, Flood, Frame, Program, Tlv, Write
-from torq_conformance.play.ending import HOLDING_PATIENCE
+from torq_conformance.model.timing import DEFAULT
 from torq_conformance.play.executor import Executor
 
 OWN = Frame(2, (Tlv(30, 8),))
@@ -81,7 +81,7 @@ def test_fwd_6_a_frame_that_anybody_pushes_out_is_held_back_too() -> None:
 
 @pytest.mark.parametrize("how", ["computes", "waits"])
 def test_fwd_1_a_relay_that_is_merely_slow_holds_nothing_back(how: str, tmp_path: Path) -> None:
-    with relay(late_relay(tmp_path, how, HOLDING_PATIENCE * 1.3)) as target:
+    with relay(late_relay(tmp_path, how, DEFAULT.holding_seconds * 1.3)) as target:
         history = played(target, Connect(0), Connect(1), Write(0, (Frame(2),)))
     assert [received.number for received in history.peers[1].received] == [0]
     assert found("FWD-6", history) == []

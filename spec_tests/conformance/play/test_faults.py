@@ -33,8 +33,8 @@ from torq_conformance.model.program import (
 )
 from torq_conformance.oracles import isolation as i
 from torq_conformance.oracles import traffic as o
-from torq_conformance.play.faults import encoded_flood
 from torq_conformance.play.fences import ProgressTimeout
+from torq_conformance.play.recorder import encoded_flood
 from torq_conformance.play.target import SpawnedTarget
 
 SMALL = Frame(2, (Tlv(30, 40),))
@@ -272,9 +272,9 @@ def test_who_still_forwards_is_slow_and_not_silent_but_not_for_ever(monkeypatch:
         seen.update(now=now, arrived=arrived)
         return timeout.expired()
 
-    slow = ProgressTimeout(2.0, lambda: int(seen["arrived"]))
+    slow = ProgressTimeout(2.0, 5.0, lambda: int(seen["arrived"]))
     assert not any(is_over(slow, 1.9 * turn, turn) for turn in range(1, 6))
     assert is_over(slow, 10.1, 6)
-    silent = ProgressTimeout(2.0, lambda: int(seen["arrived"]))
+    silent = ProgressTimeout(2.0, 5.0, lambda: int(seen["arrived"]))
     assert not is_over(silent, 12.0, 6)
     assert is_over(silent, 12.2, 6)

@@ -1,0 +1,154 @@
+"""What clients do with their connections: connect, stop reading, read again, leave.
+
+Facts:
+- a stall begins when all that was sent before it has arrived, so that only what is sent during it can legally be
+  dropped, and only once more waits than the relay's queue may hold (ISO-2);
+- a client that has just left may count for a moment still: a relay with a limit that refuses another is asked again;
+- closing a connection on which something is left unread is a reset.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+
+from ..model.history import Stalled
+from .address import shows
+from .fences import Fences
+from .state import WITNESS, Link, State
+from .streams import Streams
+from .target import Target
+
+LINGER_FOR_NOTHING = b"\x01\0\0\0\0\0\0\0"
+"""SO_LINGER of a TCP socket whose close is a reset."""
+
+
+class Clients:
+    """The clients of a program, and the witness."""
+
+    def __init__(self, state: State, target: Target, streams: Streams, fences: Fences) -> None:
+        self._state = state
+        self._target = target
+        self._streams = streams
+        self._fences = fences
+
+    # --- coming and leaving --------------------------------------------------------------------------------------
+
+    def connect_witness(self) -> None:
+        """Connect the witness, or another one."""
+        self._state.links.pop(WITNESS, None)
+        self.connect(WITNESS, reads=False)
+
+    def connect(self, conn: int, *, reads: bool) -> None:
+        """Connect a client, again while a relay with a limit refuses it; wait until one that ``reads`` is served."""
+        state, timing = self._state, self._state.timing
+        if conn in state.links:
+            return
+        until = time.monotonic() + timing.room_seconds
+        self._connect_once(conn, reads=reads)
+        while self._fences.is_refused(conn) and time.monotonic() < until:
+            state.links.pop(conn).sock.close()
+            self._streams.pump_for(timing.room_retry_seconds)
+            self._connect_once(conn, reads=reads)
+
+    def _connect_once(self, conn: int, *, reads: bool) -> None:
+        state, link = self._state, self._streams.open(conn)
+        if link is None:
+            return
+        if conn != WITNESS:
+            state.history.peers[conn] = link.peer
+            if not reads:
+                link.peer.reads = False
+                self._stop_reading(link)
+        if reads and not state.rules.forwards:  # nothing shows when it is served: what may come, may come at once
+            link.peer.joined = state.tick
+        elif reads and self._fences.witness().sending:
+            self._fences.join(link)
+
+    def half_close(self, conn: int) -> None:
+        """Shut down the sending side of a client."""
+        link = self._state.links.get(conn)
+        if link is not None and link.peer.open:
+            self._streams.half_close(link)
+
+    def leave(self, conn: int, *, reset: bool) -> None:
+        """Close a client, politely or by a reset."""
+        link = self._state.links.get(conn)
+        if link is None or link.peer.left:
+            return
+        if reset:
+            self._leave_something_unread(link)
+        elif link.reading:
+            self._streams.pump(0)
+        link.peer.left = True
+        link.sending = False
+        link.reading = True
+        if not link.peer.closed:
+            self._streams.unwatch(link)
+        tcp = link.sock.family != socket.AF_UNIX
+        if reset or tcp:  # what a TCP socket still holds unread makes of its end a reset
+            for sent in self._state.history.sent:
+                sent.certain = sent.certain and sent.conn != conn
+        if reset and tcp:
+            link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_FOR_NOTHING)
+        link.sock.close()
+
+    def _leave_something_unread(self, link: Link) -> None:
+        """Let the relay write something to a connection that no longer reads it."""
+        if not link.peer.closed and link.reading:
+            self._streams.unwatch(link)
+        state, witness = self._state, self._state.links.get(WITNESS)
+        served = state.rules.forwards and not self._target.frozen and link.peer.joined is not None
+        if served and witness and witness.sending:
+            self._fences.write(witness)
+            shows(link.sock, select.POLLIN, state.timing.settle_seconds * state.patience.forwarding)
+
+    def leave_all(self) -> None:
+        """Close every connection, for the relay is going to be killed: it need not have taken anything."""
+        for conn in self._state.links:
+            self.leave(conn, reset=False)
+        for sent in self._state.history.sent:
+            sent.certain = False
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def stall(self, conn: int) -> None:
+        """Let a client stop reading."""
+        link = self._state.links.get(conn)
+        if link is not None and link.reading and link.peer.open:
+            self._fences.round(self._state.timing.sync_seconds)
+            if link.peer.open:
+                self._stop_reading(link)
+
+    def _stop_reading(self, link: Link) -> None:
+        self._streams.unwatch(link)
+        link.reading = False
+        link.peer.stalls.append(Stalled(self._state.tick))
+
+    def sip(self, conn: int, size: int) -> None:
+        """Let a stalled client read some bytes at most."""
+        link = self._state.links.get(conn)
+        if link is not None and not link.reading and link.peer.open:
+            self._streams.read(link, size)
+
+    def resume(self, conn: int) -> None:
+        """Let a stalled client read again, unless it never does."""
+        link = self._state.links.get(conn)
+        if link is None or link.reading or not link.peer.open or not link.peer.reads:
+            return
+        self._state.tick += 1
+        link.reading = True
+        link.peer.stalls[-1].ended = self._state.tick
+        self._streams.watch(link)
+
+    def resume_all(self) -> None:
+        """Let every stalled client read again."""
+        for conn in self._state.links:
+            self.resume(conn)
+
+    def see_closed(self) -> None:
+        """See which clients that never read the relay has closed; before its end it would see a slow reader."""
+        for link in self._state.links.values():
+            while not link.peer.reads and link.peer.open and self._streams.read(link):
+                pass

@@ -1,0 +1,192 @@
+"""What clients send and get, written into the history: bytes in, history out, no socket.
+
+Facts:
+- a frame that arrives is told by its bytes; of those that are equal byte for byte the next one in their order has come;
+- a connection is joined when a fence has reached it; what was sent before may legally miss it;
+- more may be under way to a receiver than the relay's queue holds: then it may lose frames although it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
+from struct import Struct
+from zlib import crc32
+
+from torq_protocol.constants import HEADER_SIZE
+
+from ..model import wire
+from ..model.history import Received, Sent, Stalled
+from ..model.legality import BEHIND_AN_ERROR, Fate, fate_of
+from ..model.program import EDGE_BYTES, EPOCH_NS, Flood, Frame, Write, connection_name, encode_frame
+from .state import Link, State
+
+Ends = list[tuple[int, Sent]]
+"""Frames of a write, each with the offset at which it ends there."""
+SEQUENCE_AND_TIME = Struct("<QQ")
+"""Bytes 8 to 23 of a header."""
+
+
+class Recorder:
+    """Keeps the history of a play."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._seen: dict[int, int] = {}
+        """The tick at which each fence first arrived anywhere, by sequence."""
+        self._void: dict[int, int] = {}
+        """The last sequence of each sender whose fences prove nothing any more."""
+
+    # --- what is sent --------------------------------------------------------------------------------------------
+
+    def begin_write(self, step: Write, position: int, first: int) -> tuple[bytes, Ends, bool]:
+        """The bytes of a write, its frames, numbered from ``first``, and whether another frame may follow them."""
+        state, data = self._state, bytearray()
+        ends: Ends = []
+        boundary, numbers = True, count(first)
+        for item in step.items:
+            if isinstance(item, Frame):
+                number = next(numbers)
+                state.sequence += 1
+                encoded = encode_frame(item, conn=step.conn, number=number, sequence=state.sequence)
+                fate, why = fate_of(item, state.rules)
+                if self.is_to_close(step.conn):
+                    fate, why = BEHIND_AN_ERROR
+                elif fate is Fate.BREAK:
+                    state.history.broken.add(step.conn)
+                data += encoded
+                sent = Sent(number, position, step.conn, item, encoded, fate, why, state.tick)
+                ends.append((len(data), self._enter(sent)))
+            else:
+                raw = bytes.fromhex(item.bytes)
+                data += raw
+                _, used, torn = wire.decode(raw, state.rules.max_message_size)
+                boundary = used == len(raw) or torn
+                if torn:
+                    state.history.broken.add(step.conn)
+        return bytes(data), ends, boundary
+
+    def begin_part(self, step: Flood, position: int, numbers: Sequence[int]) -> list[Sent]:
+        """The frames of a part of a flood."""
+        state = self._state
+        fate, why = fate_of(step.frame, state.rules)
+        encoded = encoded_flood(step, numbers, state.sequence + 1)
+        state.sequence += len(numbers)
+        return [
+            self._enter(Sent(number, position, step.conn, step.frame, data, fate, why, state.tick))
+            for number, data in zip(numbers, encoded, strict=True)
+        ]
+
+    def _enter(self, sent: Sent) -> Sent:
+        self._state.known.setdefault(sent.data, []).append(sent)
+        self._state.history.sent.append(sent)
+        return sent
+
+    def end_write(self, ends: Ends, size: int, *, taken: bool) -> None:
+        """Note that ``size`` bytes of a write went out; ``taken`` says that the relay must take its whole frames."""
+        self._state.tick += 1
+        for end, sent in ends:
+            sent.tick = self._state.tick
+            sent.whole = end <= size
+            sent.certain = sent.whole and taken
+
+    def is_to_close(self, conn: int) -> bool:
+        """Whether a connection has sent what makes the relay close it: the frames before that are still owed."""
+        return conn in self._state.history.broken and self._state.rules.on_framing_error == "close"
+
+    def expect(self, sender: Link, frames: int, size: int) -> None:
+        """Note that frames are sent which the relay forwards: they wait for stalled clients, and may for the others."""
+        state = self._state
+        for link in state.links.values():
+            if link is sender and not state.rules.echo:
+                continue
+            if link.awaited_frames <= 0:
+                link.awaited_since = state.tick
+            link.awaited_frames = max(0, link.awaited_frames) + frames
+            link.awaited_bytes = max(0, link.awaited_bytes) + size
+            if link.reading:
+                self._note_overload(link)
+            elif link.peer.stalls:
+                link.peer.stalls[-1].frames += frames
+                link.peer.stalls[-1].bytes += size
+
+    def _note_overload(self, link: Link) -> None:
+        """Note whether more is under way to a client that reads than its queue holds: it may lose frames then."""
+        frames, size, rules = link.awaited_frames, link.awaited_bytes, self._state.rules
+        if frames <= rules.queue_frames and size <= rules.queue_bytes:
+            if link.overload is not None:
+                link.overload.ended, link.overload = self._state.tick, None
+            return
+        if link.overload is None:
+            link.overload = Stalled(link.awaited_since, reading=True)
+            link.peer.stalls.append(link.overload)
+        link.overload.frames, link.overload.bytes = max(link.overload.frames, frames), max(link.overload.bytes, size)
+
+    # --- what arrives --------------------------------------------------------------------------------------------
+
+    def take(self, link: Link, data: bytes) -> None:
+        """Note bytes that a client got."""
+        state, peer = self._state, link.peer
+        if not link.buffer:
+            peer.rest_at = state.tick
+        link.buffer += data
+        if peer.torn:
+            return
+        frames, used, peer.torn = wire.decode(link.buffer, state.rules.max_message_size)
+        for frame in frames:
+            link.awaited_frames -= 1
+            if wire.FENCE_MARK in frame[:64]:
+                self._take_fence(link, int.from_bytes(frame[8:16], "little"))
+            else:
+                self._take_frame(link, frame)
+        del link.buffer[:used]
+        if used:
+            peer.rest_at = state.tick
+            link.awaited_bytes -= used
+
+    def _take_frame(self, link: Link, frame: bytes) -> None:
+        self._state.tick += 1
+        equal = self._state.known.get(frame, ())
+        sent = next((sent for sent in equal if sent.number not in link.got), equal[-1] if equal else None)
+        if sent is None:
+            link.peer.received.append(Received(None, frame, self._state.tick))
+        else:
+            link.peer.received.append(Received(sent.number, sent.data, self._state.tick))
+            link.got.add(sent.number)
+
+    def _take_fence(self, link: Link, sequence: int) -> None:
+        state, peer = self._state, link.peer
+        if self._seen.setdefault(sequence, state.tick) < peer.connected:
+            peer.old_fences.append(sequence)
+            return
+        link.latest_fence = max(link.latest_fence, sequence)
+        conn = state.history.fences.get(sequence)
+        if conn is not None and sequence > self._void.get(conn, 0):
+            peer.fenced_by.add(conn)
+        if peer.joined is None:
+            state.tick += 1
+            peer.joined = state.tick
+
+    def void_fences(self, conns: Iterable[int]) -> None:
+        """Let only fences that are still to be written prove anything of these senders: older ones may be under way."""
+        for conn in conns:
+            self._void[conn] = self._state.sequence
+            for link in self._state.links.values():
+                link.peer.fenced_by.discard(conn)
+
+
+def encoded_flood(step: Flood, numbers: Sequence[int], sequence: int) -> Iterator[bytes]:
+    """The frames of a flood as :func:`encode_frame` writes them; they differ by sequence, time and label only."""
+    frame, conn = step.frame, step.conn
+    if Frame(frame.domain, frame.tlvs) != frame or len(frame.tlvs) != 1 or not numbers:
+        for place, number in enumerate(numbers):
+            yield encode_frame(frame, conn=conn, number=number, sequence=sequence + place)
+        return
+    first = encode_frame(frame, conn=conn, number=numbers[0], sequence=sequence)
+    size = frame.tlvs[0].size
+    head, payload_size, tlv_head = first[:8], first[24:28], first[HEADER_SIZE : len(first) - size]
+    name, filling = connection_name(conn), EDGE_BYTES * (size // 256 + 1)
+    for place, number in enumerate(numbers):
+        start = head + SEQUENCE_AND_TIME.pack(sequence + place, EPOCH_NS + number) + payload_size
+        rest = tlv_head + (f"{name}{number}.".encode() + filling)[:size]
+        yield start + crc32(rest, crc32(start)).to_bytes(4, "little") + rest
