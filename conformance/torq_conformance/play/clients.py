@@ -33,8 +33,6 @@ class Clients:
         self._streams = streams
         self._fences = fences
 
-    # --- coming and leaving --------------------------------------------------------------------------------------
-
     def connect_witness(self) -> None:
         """Connect the witness, or another one."""
         self._state.links.pop(WITNESS, None)
@@ -110,8 +108,6 @@ class Clients:
             self.leave(conn, reset=False)
         for sent in self._state.history.sent:
             sent.certain = False
-
-    # --- reading -------------------------------------------------------------------------------------------------
 
     def stall(self, conn: int) -> None:
         """Let a client stop reading."""

@@ -19,10 +19,8 @@ from ..model import wire
 from ..model.history import Received, Sent, Stalled
 from ..model.legality import BEHIND_AN_ERROR, Fate, fate_of
 from ..model.program import EDGE_BYTES, EPOCH_NS, Flood, Frame, Write, connection_name, encode_frame
-from .state import Link, State
+from .state import Ends, Link, State
 
-Ends = list[tuple[int, Sent]]
-"""Frames of a write, each with the offset at which it ends there."""
 SEQUENCE_AND_TIME = Struct("<QQ")
 """Bytes 8 to 23 of a header."""
 
@@ -32,12 +30,12 @@ class Recorder:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._known: dict[bytes, list[Sent]] = {}
+        """The frames of the program by their bytes."""
         self._seen: dict[int, int] = {}
         """The tick at which each fence first arrived anywhere, by sequence."""
         self._void: dict[int, int] = {}
         """The last sequence of each sender whose fences prove nothing any more."""
-
-    # --- what is sent --------------------------------------------------------------------------------------------
 
     def begin_write(self, step: Write, position: int, first: int) -> tuple[bytes, Ends, bool]:
         """The bytes of a write, its frames, numbered from ``first``, and whether another frame may follow them."""
@@ -66,19 +64,20 @@ class Recorder:
                     state.history.broken.add(step.conn)
         return bytes(data), ends, boundary
 
-    def begin_part(self, step: Flood, position: int, numbers: Sequence[int]) -> list[Sent]:
-        """The frames of a part of a flood."""
+    def begin_part(self, step: Flood, position: int, numbers: Sequence[int]) -> tuple[bytes, Ends]:
+        """The bytes of a part of a flood, and its frames: none counts as whole unless all of it goes out."""
         state = self._state
         fate, why = fate_of(step.frame, state.rules)
-        encoded = encoded_flood(step, numbers, state.sequence + 1)
+        frames = list(encoded_flood(step, numbers, state.sequence + 1))
         state.sequence += len(numbers)
-        return [
-            self._enter(Sent(number, position, step.conn, step.frame, data, fate, why, state.tick))
-            for number, data in zip(numbers, encoded, strict=True)
+        data = b"".join(frames)
+        return data, [
+            (len(data), self._enter(Sent(number, position, step.conn, step.frame, frame, fate, why, state.tick)))
+            for number, frame in zip(numbers, frames, strict=True)
         ]
 
     def _enter(self, sent: Sent) -> Sent:
-        self._state.known.setdefault(sent.data, []).append(sent)
+        self._known.setdefault(sent.data, []).append(sent)
         self._state.history.sent.append(sent)
         return sent
 
@@ -122,8 +121,6 @@ class Recorder:
             link.peer.stalls.append(link.overload)
         link.overload.frames, link.overload.bytes = max(link.overload.frames, frames), max(link.overload.bytes, size)
 
-    # --- what arrives --------------------------------------------------------------------------------------------
-
     def take(self, link: Link, data: bytes) -> None:
         """Note bytes that a client got."""
         state, peer = self._state, link.peer
@@ -146,7 +143,7 @@ class Recorder:
 
     def _take_frame(self, link: Link, frame: bytes) -> None:
         self._state.tick += 1
-        equal = self._state.known.get(frame, ())
+        equal = self._known.get(frame, ())
         sent = next((sent for sent in equal if sent.number not in link.got), equal[-1] if equal else None)
         if sent is None:
             link.peer.received.append(Received(None, frame, self._state.tick))

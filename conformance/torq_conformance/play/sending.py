@@ -12,11 +12,10 @@ import time
 from collections.abc import Sequence
 
 from ..errors import CutShortError
-from ..model.history import Sent
 from ..model.legality import Fate
 from ..model.program import Flood, Write
 from .fences import Fences
-from .recorder import Ends, Recorder
+from .recorder import Recorder
 from .state import WITNESS, Link, State
 from .streams import Streams
 
@@ -46,7 +45,8 @@ class Sending:
         if link is None or not link.sending:
             return
         if step.size < len(data):
-            link.unfinished = (data[step.size :], [sent for end, sent in ends if end > step.size])
+            rest = data[step.size :]
+            link.unfinished = rest, [(len(rest), sent) for end, sent in ends if end > step.size]
         refused = [len(sent.data) for _, sent in ends if sent.fate is Fate.REFUSE]
         recorder.expect(link, len(ends) - len(refused), len(data) - sum(refused))
         written = 0
@@ -66,12 +66,12 @@ class Sending:
         link = self._state.links.get(conn)
         if link is None or link.unfinished is None or not link.peer.open:
             return
-        data, frames = link.unfinished
+        data, ends = link.unfinished
         link.unfinished = None
         link.sending = True
         written = self._streams.write(link, data)
         self._streams.settle(link)
-        self._recorder.end_write(_all_or_none(data, frames), written, taken=link.sending)
+        self._recorder.end_write(ends, written, taken=link.sending)
 
     def flood(self, step: Flood, position: int, first: int) -> None:
         """Play a flood, the step at a ``position`` of the program, whose frames are numbered from ``first``.
@@ -101,12 +101,11 @@ class Sending:
 
     def _send_part(self, link: Link, step: Flood, position: int, numbers: Sequence[int]) -> bool:
         """Send a part of a flood; False when the relay does not take all of it."""
-        frames = self._recorder.begin_part(step, position, numbers)
-        data = b"".join(sent.data for sent in frames)
-        if frames[0].fate is Fate.FORWARD:
-            self._recorder.expect(link, len(frames), len(data))
+        data, ends = self._recorder.begin_part(step, position, numbers)
+        if ends[0][1].fate is Fate.FORWARD:
+            self._recorder.expect(link, len(ends), len(data))
         written = self._streams.write(link, data)
-        self._recorder.end_write(_all_or_none(data, frames), written, taken=link.sending)
+        self._recorder.end_write(ends, written, taken=link.sending)
         return written == len(data)
 
     def _part_has_arrived(self, sender: Link) -> bool:
@@ -139,8 +138,3 @@ class Sending:
         if sender.sending:
             self._state.fall_silent()
         return sender.sending and self._state.rules.overflow == "backpressure"
-
-
-def _all_or_none(data: bytes, frames: list[Sent]) -> Ends:
-    """The frames of a write of which none counts as whole unless all of it went out."""
-    return [(len(data), sent) for sent in frames]

@@ -16,6 +16,8 @@ from ..model.history import History, Peer, Sent, Stalled
 from ..model.profile import Rules
 from ..model.timing import Timing
 
+Ends = list[tuple[int, Sent]]
+"""Frames of a write, each with the offset at which it ends there."""
 WITNESS = -1
 """The connection that belongs to no client of the program: it fences when nobody else can."""
 
@@ -61,7 +63,7 @@ class Link:
     awaited_bytes: int = 0
     awaited_since: int = 0
     overload: Stalled | None = None
-    unfinished: tuple[bytes, list[Sent]] | None = None
+    unfinished: tuple[bytes, Ends] | None = None
 
 
 @dataclass(slots=True)
@@ -69,8 +71,8 @@ class State:
     """One play of one program.
 
     ``deadline`` is the moment of the monotonic clock at which floods and silences are given up. ``served`` says that
-    the relay has served anybody, in this play or before; ``silent`` that it has used up a wait in this play. ``known``
-    are the frames of the program by their bytes; ``sequence`` is the last that a frame or fence was given.
+    the relay has served anybody, in this play or before; ``silent`` that it has used up a wait in this play.
+    ``sequence`` is the last that a frame or fence was given.
     """
 
     rules: Rules
@@ -81,7 +83,6 @@ class State:
     silent: bool = False
     history: History = field(default_factory=History)
     links: dict[int, Link] = field(default_factory=dict)
-    known: dict[bytes, list[Sent]] = field(default_factory=dict)
     sequence: int = 0
     tick: int = 0
 

@@ -73,8 +73,6 @@ class Streams:
         with contextlib.suppress(OSError):
             link.sock.shutdown(socket.SHUT_WR)
 
-    # --- reading -------------------------------------------------------------------------------------------------
-
     def pump(self, seconds: float) -> None:
         """Read whatever arrives within some seconds; return after the first of it."""
         for fd, _ in self._poller.poll(seconds * 1000):
@@ -130,8 +128,6 @@ class Streams:
         link.peer.closed = how
         link.peer.closed_at = self._state.tick
         link.sending = False
-
-    # --- writing -------------------------------------------------------------------------------------------------
 
     def write(self, link: Link, data: bytes | memoryview) -> int:
         """Write bytes, and read everybody meanwhile; how many went out."""

@@ -1,7 +1,11 @@
 """Programs played over real sockets: what the history says is what happened."""
 
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -17,6 +21,7 @@ from torq_conformance.model.program import (
     Connect,
     Finish,
     Frame,
+    Freeze,
     HalfClose,
     Idle,
     Program,
@@ -25,6 +30,7 @@ from torq_conformance.model.program import (
     Tlv,
     Write,
 )
+from torq_conformance.model.timing import DEFAULT, Timing
 from torq_conformance.play.address import Address
 from torq_conformance.play.executor import Executor
 from torq_conformance.play.target import SpawnedTarget, Target
@@ -152,6 +158,33 @@ def test_an_unreachable_relay_is_an_error_of_the_target_not_of_the_relay() -> No
     missing = Target(Address(path="/tmp/torq-there-is-no-such.sock"))
     with pytest.raises(TargetError, match="cannot connect"):
         Executor(missing, rules_of("signal")).play(Program("signal", (Connect(0),)))
+
+
+@pytest.mark.parametrize("given_to", ["target", "executor"])
+def test_a_wait_is_as_long_as_timing_says(given_to: str, tmp_path: Path) -> None:
+    short = Timing(stuck_seconds=0.1)
+    address = Address(path=str(tmp_path / "s"))
+    with socket.socket(socket.AF_UNIX) as never_reads:
+        never_reads.bind(address.path)
+        never_reads.listen()
+        target = Target(address, timing=short if given_to == "target" else DEFAULT)
+        executor = Executor(target, rules_of("signal", "sink"), timing=short if given_to == "executor" else None)
+        history = executor.play(Program("signal", (Connect(0), Write(0, (Frame(2, (Tlv(30, 60_000),)),) * 10))))
+    assert history.stuck == "the relay took no byte of A for 0.1 s"
+
+
+def test_a_play_that_is_cut_short_leaves_no_relay_stopped(correct: SpawnedTarget) -> None:
+    executor = Executor(correct, rules_of("signal"))
+    executor.deadline = 0.0
+    with pytest.raises(CutShortError):
+        executor.play(Program("signal", (Connect(0), Freeze(), Idle(1))))
+    history = played(correct, Connect(0), Connect(1), Write(0, (OWN,)))
+    assert [len(peer.received) for peer in history.peers.values()] == [1, 1]
+
+
+def test_the_play_room_needs_no_library_of_the_command_line() -> None:
+    code = "import sys, torq_conformance.play.executor; print(*{'click', 'rich', 'hypothesis'} & {*sys.modules})"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "\n"
 
 
 @pytest.mark.parametrize("policy", ["close", "resync"])
