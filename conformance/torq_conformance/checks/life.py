@@ -58,7 +58,7 @@ def drains(bench: Bench) -> Iterator[Finding]:
         bench.act(f"send SIGTERM to the relay; {reads}; B leaves, C stays; wait for the relay's end")
         os.kill(pid_of(target), signal.SIGTERM)
         _read_backlogs(tuple(behind.values()), frames[-1], prompt)
-        patience = prompt if all(client.closed for client in behind.values()) else 0.5
+        patience = prompt if all(client.closed for client in behind.values()) else bench.timing.kept_end_seconds
         if slowly:
             bench.leave_out("what waits for consumers: to deliver as much takes longer than half the drain_timeout")
             patience = bench.profile.drain_timeout + prompt
@@ -152,7 +152,7 @@ def _second_signal(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
         bench.act("the same with nobody to read the backlog, and a second SIGTERM behind the first")
         if not _told_to_end_with_a_backlog(bench, target, frames):
             return
-        deadline = time.monotonic() + 1.0
+        deadline = time.monotonic() + bench.timing.draining_seconds
         while target.wait(0.01) is None and time.monotonic() < deadline and _accepts(target):
             pass
         if target.wait(0.0) is None:

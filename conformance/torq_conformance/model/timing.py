@@ -17,73 +17,73 @@ class Timing:
 
     # --- start and end of a relay
     start_seconds: float = 10.0
-    """A relay that the suite starts accepts connections after so long at most (CONN-1)."""
+    """A relay that the suite starts accepts connections within this time (CONN-1)."""
     stop_seconds: float = 2.0
-    """The suite sends SIGKILL so long after SIGTERM."""
+    """The suite sends SIGKILL this time after SIGTERM."""
     connect_seconds: float = 5.0
-    """A TCP connection stands after so long at most."""
+    """A TCP connection stands within this time."""
     backlog_seconds: float = 2.0
-    """A relay makes room in a full backlog after so long: on a Unix socket a full one turns clients away at once."""
+    """A relay makes room in a full backlog within this time: on a Unix socket a full one turns clients away at once."""
 
     # --- clients of a program
     room_seconds: float = 3.0
-    """A relay with a limit notices after so long that a client has left (CONN-5)."""
+    """A relay with a limit notices within this time that a client has left (CONN-5)."""
     room_retry_seconds: float = 0.05
-    """A client that such a relay refuses connects again after so long."""
+    """A client that such a relay refuses connects again after this time."""
     join_seconds: float = 2.0
-    """A relay serves a new connection after so long."""
+    """A relay serves a new connection within this time."""
     join_least_share: float = 0.1
-    """Some relays wait 100 ms before they serve."""
+    """A relay always gets this share: some wait 100 ms before they serve."""
     settle_seconds: float = 0.25
-    """A relay reads a write after so long; a slower relay only sees the write joined to the next."""
+    """A relay reads a write within this time; a slower relay only sees the write joined to the next."""
     settle_least_share: float = 0.04
-    """A slow relay is no silent one."""
+    """A relay always gets this share: a slow relay is no silent one."""
     stuck_seconds: float = 3.0
-    """A relay that takes no byte of a write for so long refuses it."""
+    """A relay that takes no byte of a write for this time refuses it."""
     stuck_least_share: float = 0.1
-    """A relay that was silent may still be slow."""
+    """A relay that fell silent always gets this share."""
 
     # --- fences
     quiet_seconds: float = 0.03
-    """A silence of so long ends a round where the profile forwards nothing."""
+    """A silence of this time ends a round where the profile forwards nothing."""
     sync_seconds: float = 0.3
-    """The fences within a program arrive after so long: those at its end decide."""
+    """The fences within a program arrive within this time: only those at its end decide."""
     silence_seconds: float = 2.0
-    """A relay that brings no fence for so long forwards nothing more to a connection."""
+    """A relay that brings no fence for this time forwards nothing more to a connection."""
     slow_factor: float = 5.0
     """A relay that still forwards what it was sent gets so many times as long as a silent one."""
     part_seconds: float = 3.0
-    """A part of a flood reaches the receivers after so long."""
+    """A part of a flood reaches the receivers within this time."""
 
     # --- the end of a program
     holding_seconds: float = 1.0
-    """A relay forwards the last frame of each client after so long, while nobody sends anything (FWD-1)."""
+    """A relay forwards the last frame of each client within this time, while nobody sends anything (FWD-1)."""
     holding_least_share: float = 0.1
-    """A relay that loses frames must not look like one that holds them back."""
+    """A relay that held frames back before always gets this share."""
     computing_factor: float = 5.0
-    """A relay that is not waiting for anything gets so many times as long."""
+    """A relay that is seen to compute gets so many times as long."""
     together_share: float = 0.5
     """A fence arrives within this share of that silence after the frame that it has pushed out."""
     overtaken_seconds: float = 0.05
-    """A frame arrives so long after the fence, where a relay lets the fence overtake what it held back."""
+    """A frame arrives this time after the fence at most, where a relay lets the fence overtake what it held back."""
     serving_seconds: float = 0.5
-    """A relay that serves the witness brings the frame after so long, before its own client sends anything more."""
+    """A relay that serves the witness brings the frame within this time, before its own client sends anything more."""
     serving_grace_seconds: float = 0.1
-    """A fence of the witness may arrive so long after that."""
+    """A fence of the witness may arrive this time later."""
     doubled_seconds: float = 0.05
-    """One more fence of the witness arrives after so long: even a doubled frame has arrived before it."""
+    """One more fence of the witness arrives within this time: even a doubled frame has arrived before it."""
     orphan_seconds: float = 0.3
-    """A relay that has served everybody else forwards what is still missing after so long."""
+    """A relay that has served everybody else forwards what is still missing within this time."""
 
     # --- a relay that dies or hangs
     last_breath_seconds: float = 1.0
-    """A relay that has dropped its clients is seen to end after so long."""
+    """A relay that has dropped its clients is seen to end within this time."""
     last_end_seconds: float = 0.005
-    """A dying relay that forwards nothing closes the witness so long after the other clients."""
+    """A dying relay that forwards nothing closes the witness this time after the other clients at most."""
     hanging_seconds: float = 3.0
-    """A relay that serves neither of two new connections for so long hangs."""
+    """A relay that serves neither of two new connections for this time hangs."""
     hanging_least_share: float = 0.05
-    """A relay that hung once may have been restarted."""
+    """A relay that hung before always gets this share."""
 
     # --- what a wait that was used up leaves
     used_up_share: float = 0.12
@@ -93,21 +93,21 @@ class Timing:
 
     # --- fixed checks
     prompt_seconds: float = 5.0
-    """A relay does after so long whatever it must do at once; LIFE-2 names the figure."""
+    """A relay does within this time whatever it must do at once; LIFE-2 names the figure."""
     kept_open_seconds: float = 0.1
-    """A connection that stays open for so long counts as taken, where the profile forwards nothing."""
+    """A connection that stays open for this time counts as taken, where the profile forwards nothing."""
     many_seconds: float = 20.0
-    """A relay serves 1000 connections after so long (CONN-4)."""
+    """A relay serves 1000 connections within this time (CONN-4)."""
     attempt_seconds: float = 0.5
-    """As many clients as a relay takes are served after so long, or those that it has closed connect again."""
+    """As many clients as a relay takes are served within this time, or those that it has closed connect again."""
     garbage_seconds: float = 0.1
-    """A relay closes a guest that sends garbage after so long; a guest that it keeps leaves by itself."""
+    """A relay closes a guest that sends garbage within this time; a guest that it keeps leaves by itself."""
     levels_seconds: float = 0.3
-    """Descriptors and threads are down again after so long, but for the last levels, which decide."""
+    """Descriptors and threads are down within this time; the last levels, which decide, get ``prompt_seconds``."""
     memory_seconds: float = 2.0
-    """Memory is down again after so long."""
+    """Memory is down again within this time."""
     fill_seconds: float = 10.0
-    """A relay that takes no more for so long has filled what it holds for a consumer (ISO-2)."""
+    """A relay that takes no more for this time has filled what it holds for a consumer (ISO-2)."""
     longest_partial_seconds: float = 20.0
     """FRAME-5 waits for no longer partial_frame_timeout."""
     shortest_steady_seconds: float = 1.0
@@ -118,20 +118,24 @@ class Timing:
     """Under a shorter drain_timeout no backlog has to be delivered for certain (LIFE-1)."""
     most_drain_seconds: float = 10.0
     """LIFE-1 waits for no longer drain_timeout."""
+    kept_end_seconds: float = 0.5
+    """A relay that has kept a consumer open ends within this time: it has failed already (LIFE-1)."""
+    draining_seconds: float = 1.0
+    """A relay takes no more connections this time after SIGTERM at most (LIFE-1)."""
     second_signal_seconds: float = 2.0
-    """A relay ends so long after a second signal (LIFE-1)."""
+    """A relay ends this time after a second signal at most (LIFE-1)."""
 
     # --- learning and comparing
     role_seconds: float = 0.3
-    """A relay that guesses roles has made up its mind after a silence of so long."""
+    """A relay that guesses roles has made up its mind after a silence of this time."""
     held_back_seconds: float = 0.5
-    """A sender that cannot write for so long, while all but one consumer read, is held back by that consumer."""
+    """A sender that cannot write for this time, while all but one consumer read, is held back by that consumer."""
     limit_seconds: float = 20.0
-    """A flood that has met no limit after so long meets none; nor does reading what it left last longer."""
+    """A flood that has met no limit within this time meets none; reading what it left ends after it too."""
     unread_seconds: float = 0.3
-    """After a silence of so long nothing more is left to read, and no further connection will be closed."""
+    """After a silence of this time nothing more is left to read, and no further connection will be closed."""
     takeover_seconds: float = 3.0
-    """A second relay on the path of another gives up, or takes over, after so long."""
+    """A second relay on the path of another gives up, or takes over, within this time."""
 
 
 DEFAULT = Timing()

@@ -1,1 +1,1 @@
-"""Playing a program on a real relay, and recording what is seen."""
+"""Plays a program on a real relay, and records what is seen."""

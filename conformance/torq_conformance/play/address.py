@@ -1,7 +1,8 @@
 """Where a relay listens, and connecting to it.
 
-Facts: a Unix socket whose backlog is full turns clients away at once, so a client waits for room, within limits; TCP
-buffers grow to many MB when they are left to themselves, so that the receiving one is fixed.
+Facts:
+- a Unix socket whose backlog is full turns a client away at once, so the client tries again for some time;
+- a TCP buffer that is left to itself grows to many MB, so the suite fixes the size of its own receive buffer.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..model.timing import DEFAULT, Timing
 
 MAX_UNIX_PATH = 107
 TCP_RECEIVE_BYTES = 131_072
-"""Receive buffer of a TCP client: left to itself it grows to many MB, and no queue behind it would ever overflow."""
+"""Receive buffer of a TCP client: with a larger one no queue of a relay would ever overflow."""
 TCP_SEND_LIMITS = Path("/proc/sys/net/ipv4/tcp_wmem")
 DEFAULT_TCP_SEND_BYTES = 4_194_304
 """How far a TCP send buffer grows where the system does not say."""
@@ -53,7 +54,7 @@ class Address:
 
     @property
     def socket_bytes(self) -> int:
-        """What the buffers of a connection may hold on both sides, in bytes, besides anything that the relay queues."""
+        """Bytes that the buffers of a connection may hold on both sides, besides what the relay queues."""
         if not self.host:
             return UNIX_SOCKET_BYTES
         try:

@@ -23,7 +23,7 @@ from .streams import Streams
 from .target import Target
 
 LEAST_SERVED = 4
-"""Times that a relay must have served the witness meanwhile: one that is merely slow does not hold anything back."""
+"""Times that a relay serves the witness before a missing frame counts as held back: a slow relay serves it less."""
 
 Missing = list[tuple[Link, Sent]]
 

@@ -30,7 +30,7 @@ from .vitals import Vitals
 
 
 class Executor:
-    """Plays programs against one target, and remembers how patient one still has to be with it.
+    """Plays programs against one target, and remembers which waits the relay has used up.
 
     ``timing`` is that of the target unless another is given.
     """
@@ -44,13 +44,13 @@ class Executor:
         self._timing = timing or target.timing
         self._served = False
         self.deadline = math.inf
-        """The moment (of the monotonic clock) at which floods and silences are given up."""
+        """The moment of the monotonic clock at which a play gives up floods and silences."""
 
     def play(self, program: Program) -> History:
-        """Run a program to its end.
+        """Play a program to its end.
 
-        Raises TargetError when the relay cannot be reached at all, CutShortError when its deadline leaves no time for a
-        flood or a silence.
+        Raises TargetError when no relay answers at all, CutShortError when the deadline leaves no time for a flood or a
+        silence.
         """
         state = State(self._rules, self._timing, self._patience, self.deadline, self._served)
         try:
@@ -66,7 +66,7 @@ class Executor:
         return state.history
 
     def restart(self, *, patient: bool) -> None:
-        """Go on with a fresh relay, where the target can give one; ``patient`` as with one that is not known yet."""
+        """Go on with a fresh relay, where the target can give one; ``patient`` gives it whole waits again."""
         self._target.restart()
         self._served = False
         if patient:

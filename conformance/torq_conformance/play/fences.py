@@ -95,7 +95,7 @@ class Fences:
     def round(self, seconds: float) -> bool:
         """Let every sender write fences until every receiver has got one of each.
 
-        False when none arrives for so many ``seconds``, or for what patience leaves of them.
+        False when none arrives for some ``seconds``, or for the share of them that patience leaves.
         """
         self._target.thaw()
         if not self._state.rules.forwards:

@@ -1,4 +1,4 @@
-"""What the processes of a relay are doing, as the kernel tells it in /proc; nothing where it tells nothing."""
+"""What the processes of a relay are doing, as far as the kernel tells it in /proc."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def family(pid: int) -> list[int]:
 
 
 def await_end(pids: Iterable[int], seconds: float) -> None:
-    """Wait until none of some processes runs any more, or some seconds are over."""
+    """Wait until every one of some processes has ended, for some seconds at most."""
     deadline = time.monotonic() + seconds
     while any(_state(Path(f"/proc/{pid}")) not in ENDED for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.001)

@@ -1,8 +1,8 @@
-"""What the parts of a play share: plain data, handed to each of them.
+"""What the parts of a play share: plain data.
 
 Facts:
-- a relay that has used up a wait once gets less the next time, for its silence has been proven; each kind of waiting
-  learns for itself;
+- a relay that has used up a wait gets less the next time, for its silence has been proven; each kind of waiting learns
+  for itself;
 - ``tick`` orders what happens: it counts steps, arrivals and ends of writes, never time.
 """
 
@@ -70,8 +70,8 @@ class Link:
 class State:
     """One play of one program.
 
-    ``deadline`` is the moment of the monotonic clock at which floods and silences are given up. ``served`` says that
-    the relay has served anybody, in this play or before; ``silent`` that it has used up a wait in this play.
+    ``deadline`` is the moment of the monotonic clock at which it gives up floods and silences. ``served`` says that the
+    relay has served anybody, in this play or before; ``silent`` that it has used up a wait for fences in this play.
     ``sequence`` is the last that a frame or fence was given.
     """
 

@@ -1,8 +1,8 @@
-"""The sockets of a play: opening them, reading whatever arrives, writing while everybody is read.
+"""The sockets of a play: opening them, reading whatever arrives, writing while everybody reads.
 
 Facts:
 - everything happens in one thread around one poll, so the order of what is seen is the order of the history;
-- a relay that echoes fills the receive buffer of a client that writes, so everybody is read while anybody writes.
+- a relay that echoes fills the receive buffer of a client that writes, so everybody reads while anybody writes.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Streams:
         link.sending = False
 
     def write(self, link: Link, data: bytes | memoryview) -> int:
-        """Write bytes, and read everybody meanwhile; how many went out."""
+        """Write bytes, and read from everybody while the relay takes none; how many went out."""
         state, timing = self._state, self._state.timing
         view, written, progress = memoryview(data), 0, time.monotonic()
         while written < len(view) and link.sending:

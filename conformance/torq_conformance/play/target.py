@@ -1,8 +1,8 @@
-"""The relay under test: one that runs already, or a command that is started afresh on a private socket.
+"""The relay under test: a relay that runs already, or a command that the suite starts on a private socket.
 
 Facts:
-- a spawned relay leads its own process group, and the whole group is ended with it, however the run ends;
-- whether it lives is decided from its wait status and from its socket, never from what it prints.
+- a relay that the suite starts leads a process group; however the run ends, the suite ends the whole group;
+- its wait status and its socket say whether it lives, never what it prints.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Target:
         return f"{counted(self._programs, 'program')} with {counted(self._connections, 'connection')}"
 
     def count(self, connections: int) -> None:
-        """One more program has been played, with so many connections."""
+        """Note that the suite has played one more program, with so many connections."""
         self._programs += 1
         self._connections += connections
 
@@ -96,7 +96,7 @@ class Target:
         return False
 
     def restart(self) -> None:
-        """A fresh relay, where the target can give one."""
+        """Start a fresh relay, where the suite has started this one."""
 
     def revive(self) -> None:
         """Kill the relay and start it again on the same path. Raises TargetError when it does not come back."""
@@ -115,7 +115,7 @@ class Target:
         self.frozen = False
 
     def crash(self, seconds: float = 0.0) -> str:
-        """Why the relay is gone, "" while it is not known to be; ``seconds`` to wait for its end."""
+        """How the relay ended, "" where it has not within some seconds, or the suite does not see it."""
         return ""
 
     @property
@@ -129,11 +129,11 @@ class Target:
         return self.pid is not None and is_busy(self.pid)
 
     def last_output(self, lines: int = 20) -> str:
-        """What the relay printed last, as text to put behind a message; "" where the suite does not see it."""
+        """What the relay printed last, as text that follows a message; "" where the suite does not see it."""
         return ""
 
     def stop(self) -> None:
-        """End what was started."""
+        """End the relay, where the suite has started it."""
 
     def __enter__(self) -> Self:
         try:
@@ -180,7 +180,6 @@ class SpawnedTarget(Target):
 
     @property
     def pid(self) -> int | None:
-        """The process id of the relay while it runs."""
         return self._process.pid if self._process is not None else None
 
     @property
@@ -189,12 +188,12 @@ class SpawnedTarget(Target):
 
     @property
     def folder(self) -> Path:
-        """Where its socket is made: its private folder, unless another was given."""
+        """Where the relay makes its socket: a private folder, unless another was given."""
         return self._folder or self._private_folder
 
     @property
     def _private_folder(self) -> Path:
-        """A folder that is made when it is first needed, and goes with :meth:`stop`."""
+        """A folder that this makes when somebody first needs it, and :meth:`stop` removes."""
         if self._private is None:
             with interruption.deferred():
                 self._private = Path(tempfile.mkdtemp(prefix="torq-"))
@@ -251,7 +250,7 @@ class SpawnedTarget(Target):
         self.start_again()
 
     def start_second(self, seconds: float, enough: Callable[[], bool]) -> int | None:
-        """Start a second relay on the same path: its exit status, None if it has none in time or before ``enough``."""
+        """Start a second relay on the same path: its exit status, None where it runs on until ``enough`` or in time."""
         second: subprocess.Popen[bytes] | None = None
         deadline = time.monotonic() + seconds
         try:
@@ -298,7 +297,7 @@ class SpawnedTarget(Target):
         self.start_again()
 
     def _kill(self) -> None:
-        """End the relay without asking: one that hangs would not hear."""
+        """End the relay by SIGKILL: a relay that hangs would not heed SIGTERM."""
         if self._process is not None:
             started = family(self._process.pid)
             _signal_group(self._process, signal.SIGKILL)
@@ -316,7 +315,6 @@ class SpawnedTarget(Target):
         return f"the relay exited with status {status}"
 
     def last_output(self, lines: int = 20) -> str:
-        """What the relay printed last, as text to put behind a message."""
         with contextlib.suppress(OSError):
             tail = self._output.read_bytes()[-4000:].decode(errors="replace").splitlines()[-lines:]
             if tail:
@@ -356,7 +354,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 def _status(process: subprocess.Popen[bytes]) -> int | None:
     """The exit status of a process, None while it runs.
 
-    An interruption counts behind it: within it, the lock of a Popen would stay taken, and the next wait last for ever.
+    An interruption waits until this is over: else the lock of the Popen stays taken, and the next wait lasts for ever.
     """
     with interruption.deferred():
         return process.poll()

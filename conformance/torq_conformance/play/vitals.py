@@ -3,7 +3,7 @@
 Facts:
 - a relay that dies closes its connections one by one: a relay that has closed any is asked for a proof of life;
 - a relay hangs when it takes new connections and serves none of them, though it has served before;
-- a silence that was met before is waited for less long, until the relay is restarted.
+- a relay that hung before gets less time, until the suite restarts it.
 """
 
 from __future__ import annotations
