@@ -85,7 +85,7 @@ class Clients:
         if not link.peer.closed:
             self._streams.unwatch(link)
         tcp = link.sock.family != socket.AF_UNIX
-        if reset or tcp:  # what a TCP socket still holds unread makes of its end a reset
+        if reset or tcp:  # a TCP socket that is closed with unread bytes is reset
             for sent in self._state.history.sent:
                 sent.certain = sent.certain and sent.conn != conn
         if reset and tcp:
@@ -144,7 +144,7 @@ class Clients:
             self.resume(conn)
 
     def see_closed(self) -> None:
-        """See which clients that never read the relay has closed; before its end it would see a slow reader."""
+        """Read from the clients that never read, to see which the relay has closed; to it they become readers."""
         for link in self._state.links.values():
             while not link.peer.reads and link.peer.open and self._streams.read(link):
                 pass

@@ -125,7 +125,7 @@ class Fences:
         )
 
     def witness(self) -> Link:
-        """The witness; another where it was itself a consumer that the relay may disconnect, or one too many."""
+        """The witness; a new one where the relay has disconnected it as a slow consumer, or refused it."""
         link = self._state.links[WITNESS]
         disconnected = link.peer.closed and link.peer.stalls and self._state.rules.overflow != "drop_oldest"
         if disconnected or self.is_refused(WITNESS):

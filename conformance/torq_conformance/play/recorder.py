@@ -10,19 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
-from struct import Struct
 from zlib import crc32
 
-from torq_protocol.constants import HEADER_SIZE
+from torq_protocol.constants import CHECKSUM_OFFSET, HEADER_SIZE
 
 from ..model import wire
 from ..model.history import Received, Sent, Stalled
 from ..model.legality import BEHIND_AN_ERROR, Fate, fate_of
 from ..model.program import EDGE_BYTES, EPOCH_NS, Flood, Frame, Write, connection_name, encode_frame
 from .state import Ends, Link, State
-
-SEQUENCE_AND_TIME = Struct("<QQ")
-"""Bytes 8 to 23 of a header."""
 
 
 class Recorder:
@@ -181,9 +177,11 @@ def encoded_flood(step: Flood, numbers: Sequence[int], sequence: int) -> Iterato
         return
     first = encode_frame(frame, conn=conn, number=numbers[0], sequence=sequence)
     size = frame.tlvs[0].size
-    head, payload_size, tlv_head = first[:8], first[24:28], first[HEADER_SIZE : len(first) - size]
+    *head, _, _, payload_size, _ = wire.HEADER.unpack_from(first)
+    tlv_head = first[HEADER_SIZE : len(first) - size]
     name, filling = connection_name(conn), EDGE_BYTES * (size // 256 + 1)
     for place, number in enumerate(numbers):
-        start = head + SEQUENCE_AND_TIME.pack(sequence + place, EPOCH_NS + number) + payload_size
+        header = wire.HEADER.pack(*head, sequence + place, EPOCH_NS + number, payload_size, 0)
+        start = header[:CHECKSUM_OFFSET]
         rest = tlv_head + (f"{name}{number}.".encode() + filling)[:size]
         yield start + crc32(rest, crc32(start)).to_bytes(4, "little") + rest
