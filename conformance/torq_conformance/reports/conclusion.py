@@ -9,7 +9,7 @@ from ..exits import Exit
 from ..model.requirements import Requirement
 from .model import LEVELS, Judgement
 
-VERDICTS = {Exit.PASS: "PASS", Exit.FAIL: "FAIL", Exit.UNKNOWN: "UNKNOWN"}
+VERDICTS: dict[int, str] = {Exit.PASS: "PASS", Exit.FAIL: "FAIL", Exit.UNKNOWN: "UNKNOWN"}
 MEANINGS = {
     Exit.PASS: "every MUST that was judged holds",
     Exit.FAIL: "something fails or is flaky",
@@ -57,12 +57,16 @@ def conclusion(
     return f"{head}: {'; '.join(parts)}."
 
 
+def outcome(exit_code: int | None, stop_reason: str) -> str:
+    """PASS, FAIL or UNKNOWN; empty for a run that did not come to its end."""
+    return "" if stop_reason or exit_code is None else VERDICTS.get(exit_code, "")
+
+
 def _head(judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str) -> str:
-    if stop_reason or exit_code is None or exit_code not in VERDICTS:
+    verdict = outcome(exit_code, stop_reason)
+    if not verdict:
         return f"INCOMPLETE ({stop_reason})" if stop_reason else "INCOMPLETE"
-    if exit_code == Exit.UNKNOWN and _nothing_judged(judgements):
-        return "NOTHING JUDGED"
-    return VERDICTS[Exit(exit_code)]
+    return "NOTHING JUDGED" if exit_code == Exit.UNKNOWN and _nothing_judged(judgements) else verdict
 
 
 def _counts(verdicts: Counter[str], unknown: str) -> Iterator[str]:

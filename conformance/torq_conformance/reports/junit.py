@@ -8,8 +8,7 @@ that XML cannot hold as ``?``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as Xml
 
 from ..printable import visible
@@ -24,10 +23,9 @@ def junit(report: Report) -> bytes:
     root = Xml.Element("testsuites", _counts(report.judgements, len(report.problems)))
     root.set("name", f"torq-conformance {report.target}")
     root.set("time", f"{report.seconds:.3f}")
-    for section, members in groupby(report.judgements, key=lambda judgement: judgement.section):
-        judgements = tuple(members)
+    for section, title, judgements in report.by_section:
         suite = Xml.SubElement(root, "testsuite", _counts(judgements))
-        suite.set("name", f"{section} {report.sections[section]}")
+        suite.set("name", f"{section} {title}")
         suite.set("skipped", str(sum(_outcome(each) == "skipped" for each in judgements)))
         suite.set("time", f"{sum(each.seconds for each in judgements):.3f}")
         suite.set("timestamp", report.started.removesuffix("Z"))
@@ -66,7 +64,7 @@ def _list_of_problems(root: Xml.Element, report: Report) -> None:
         Xml.SubElement(case, "failure", {"message": problem, "type": "NOT-AS-LISTED"})
 
 
-def _counts(judgements: tuple[Judgement, ...], problems: int = 0) -> dict[str, str]:
+def _counts(judgements: Sequence[Judgement], problems: int = 0) -> dict[str, str]:
     outcomes = [*(_outcome(judgement) for judgement in judgements), *["failure"] * problems]
     return {
         "tests": str(len(outcomes)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 
 from ..counting import counted
 from ..printable import visible
@@ -77,13 +76,13 @@ def _lines(report: Report) -> Iterator[str]:
         yield ""
         for each in report.thin:
             yield f"- {each.id}: {'; '.join(cell.words for cell in each.thin)}"
-    for section, members in groupby(report.judgements, key=lambda judgement: judgement.section):
+    for section, title, judgements in report.by_section:
         yield ""
-        yield f"## {section}: {report.sections[section]}"
+        yield f"## {section}: {title}"
         yield ""
         yield "| | id | level | verdict | evidence |"
         yield "|-|-|-|-|-|"
-        for each in members:
+        for each in judgements:
             verdict = f"**{each.verdict}**" if each.failure else each.verdict
             yield f"| {MARKS[each.verdict]} | {each.id} | {each.level} | {verdict} | {cell(each.words)} |"
     for judgement in report.failures:

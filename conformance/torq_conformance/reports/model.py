@@ -10,6 +10,7 @@ Facts:
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -163,6 +164,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def by_id(self) -> dict[str, Judgement]:
         """The judgements by requirement."""
         return {judgement.id: judgement for judgement in self.judgements}
+
+    @property
+    def by_section(self) -> list[tuple[str, str, list[Judgement]]]:
+        """Each section of the specification: its id, its title, and the judgements on its requirements."""
+        grouped_by = groupby(self.judgements, key=lambda judgement: judgement.section)
+        return [(section, self.sections[section], list(members)) for section, members in grouped_by]
 
     @property
     def failures(self) -> list[Judgement]:
