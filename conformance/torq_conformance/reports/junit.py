@@ -1,8 +1,8 @@
 """JUnit XML: one test case for each requirement, evidence as properties, the counterexample as the failure's text.
 
 Facts: readers take ``skipped`` for "not a problem" and ``error`` for "could not be judged"; so a MUST that is UNKNOWN
-is an error, and what the profile does not promise is skipped. Characters that nobody sees are written as escapes, those
-that XML cannot hold as ``?``.
+is an error, and a requirement that the profile does not promise is skipped. Hidden characters are written as escapes,
+characters that XML cannot hold as ``?``.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _outcome(judgement: Judgement) -> str:
 
 
 def _list_of_problems(root: Xml.Element, report: Report) -> None:
-    """What the list of expected failures has against the run, as failures: a red run has something red in it."""
+    """Each deviation from the list of expected failures as a failed test: a run that exits with 1 has a failed test."""
     suite = Xml.SubElement(root, "testsuite", _counts((), len(report.problems)))
     suite.set("name", "list of expected failures")
     suite.set("skipped", "0")
@@ -74,7 +74,7 @@ def _counts(judgements: Sequence[Judgement], problems: int = 0) -> dict[str, str
 
 
 def _summary(report: Report) -> Iterator[str]:
-    """What a reader of the whole run has to know first; it stands with the first suite."""
+    """The sentences that a reader of the run needs first; they stand with the first suite."""
     yield report.conclusion
     yield from (f"expected failures: {problem}" for problem in report.problems)
     for each in report.thin:

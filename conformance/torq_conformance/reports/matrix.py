@@ -19,11 +19,11 @@ SIGNS = {
     "UNKNOWN": "?",
     "UNSUPPORTED": "–",
 }
-"""What stands for a verdict where many relays stand side by side."""
+"""The sign of each verdict in a table of many relays."""
 Row = tuple[Requirement, list[Judgement | None]]
 """A requirement, and the judgement of each report on it."""
 FEW_RELAYS = 5
-"""As many relays as have room for verdicts in words."""
+"""The most relays for which a table has room for verdicts in words."""
 
 
 def names(reports: Sequence[Report]) -> list[str]:

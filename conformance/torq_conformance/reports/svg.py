@@ -1,4 +1,4 @@
-"""Sequence diagrams as inline SVG: lifelines, arrows, and what the contradiction is about in bold.
+"""Sequence diagrams as inline SVG: lifelines, arrows, and the events of the contradiction in bold.
 
 Facts: colours come from CSS classes of the page, so that light and dark both work; nothing refers to another file.
 """
