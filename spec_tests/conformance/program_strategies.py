@@ -4,16 +4,25 @@ from hypothesis import strategies as st
 
 from torq_conformance.model.profile import Rules, load_profile, rules_for
 from torq_conformance.model.program import (
+    Act,
+    Buffer,
     Close,
     Connect,
     Finish,
+    Flood,
     Frame,
+    Freeze,
     HalfClose,
     Idle,
+    Kill,
     Program,
     Raw,
+    Resume,
+    Sip,
+    Stall,
     Step,
     Sync,
+    Thaw,
     Tlv,
     Write,
 )
@@ -77,7 +86,14 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
     st.builds(HalfClose, CONNS),
     st.builds(Close, CONNS, st.booleans()),
     st.builds(Idle, st.integers(0, 200)),
+    st.builds(Buffer, CONNS, st.integers(1, 9000)),
+    st.builds(Stall, CONNS),
+    st.builds(Sip, CONNS, st.integers(1, 9000)),
+    st.builds(Resume, CONNS),
+    st.builds(Flood, CONNS, frames(), st.integers(1, 200)),
+    st.sampled_from((Freeze(), Thaw(), Kill(), Act("send SIGTERM to the relay"))),
 )
+"""Every kind of step but Connect."""
 
 
 @st.composite

@@ -306,7 +306,8 @@ def _frame_effect(count_a: int, count_b: int, wrong: str, *, echo: bool) -> str:
 def causes_at(program: Program, difference: Difference, rules: Rules) -> list[str]:
     """What may have brought one difference about: a connection is closed or kept for its own bytes alone."""
     if difference.signature.effect in ("closes", "keeps"):
-        own = tuple(step for step in program.steps if connection_name(getattr(step, "conn", -1)) == difference.where)
+        conns = [conn for conn in program.connections if connection_name(conn) == difference.where]
+        own = tuple(step for step in program.steps if step.connection in conns)
         return causes_in(Program(program.domain, own), rules)
     return causes_in(program, rules)
 

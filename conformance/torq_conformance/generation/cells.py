@@ -8,26 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import get_args
 
 from torq_protocol.constants import RelayDomain
 
-from ..model.program import (
-    Buffer,
-    Close,
-    Connect,
-    Flood,
-    Frame,
-    Freeze,
-    HalfClose,
-    Idle,
-    Kill,
-    Program,
-    Raw,
-    Stall,
-    Sync,
-    Write,
-)
+from ..model.program import Program, Step, Write
 
+TALLIES: tuple[str, ...] = tuple(name for kind in get_args(Step) for name in kind.tallies)
+"""What steps say of themselves, by the names of the evidence."""
 THIN_SHARE = 0.1
 """The share of its programs below which a cell is thin."""
 
@@ -45,40 +33,28 @@ def thin_cells(names: Iterable[str], evidence: Mapping[str, int]) -> dict[str, i
 
 def features_of(program: Program) -> dict[str, int]:
     """How often a program uses what requirements are about: counts for the evidence."""
-    writes = [step for step in program.steps if isinstance(step, Write)]
-    floods = [step for step in program.steps if isinstance(step, Flood)]
-    kinds = Counter(type(step) for step in program.steps)
-    first = next((at for at, step in enumerate(program.steps) if isinstance(step, Write | Flood)), len(program.steps))
+    counts = Counter(dict.fromkeys(TALLIES, 0))
+    for step in program.steps:
+        counts.update(step.tally())
+    first = next((at for at, step in enumerate(program.steps) if step.sends), len(program.steps))
     return {
         "programs": 1,
         "steps": len(program.steps),
-        "bytes": sum(write.size for write in writes) + sum(flood.count * flood.frame.size for flood in floods),
-        "two or more senders": int(len({write.conn for write in writes} | {flood.conn for flood in floods}) > 1),
-        "three or more clients": int(kinds[Connect] > 2),
-        "cut writes": sum(len(write.pieces()) > 1 for write in writes),
-        "coalesced writes": sum(len(write.items) > 1 for write in writes),
-        "writes at once": sum(not write.settle for write in writes),
-        "unfinished frames": sum(write.stop is not None for write in writes),
-        "garbage": sum(isinstance(item, Raw) for write in writes for item in write.items),
-        "joins mid-stream": sum(isinstance(step, Connect) for step in program.steps[first:]),
-        "half-closes": kinds[HalfClose],
-        "leaves": kinds[Close],
-        "tiny buffers": kinds[Buffer],
-        "stalls": kinds[Stall] + sum(isinstance(step, Connect) and not step.reads for step in program.steps),
-        "floods": kinds[Flood],
-        "silences": kinds[Idle],
-        "waits for all": kinds[Sync],
-        "freezes": kinds[Freeze],
-        "kills": kinds[Kill],
-        **_features_of_frames(program, writes, floods),
+        "bytes": program.weight[3],
+        "two or more senders": int(len({step.connection for step in program.steps if step.sends}) > 1),
+        "three or more clients": int(sum(step.opens for step in program.steps) > 2),
+        "joins mid-stream": sum(step.opens for step in program.steps[first:]),
+        **counts,
+        **_features_of_frames(program),
     }
 
 
-def _features_of_frames(program: Program, writes: list[Write], floods: list[Flood]) -> dict[str, int]:
-    frames = [item for write in writes for item in write.items if isinstance(item, Frame)]
+def _features_of_frames(program: Program) -> dict[str, int]:
+    writes = [step for step in program.steps if isinstance(step, Write)]
+    frames = [frame for write in writes for frame in write.frames]
     own = RelayDomain[program.domain.upper()]
     return {
-        "frames": len(frames) + sum(flood.count for flood in floods),
+        "frames": sum(len(step.frames) for step in program.steps),
         "frames above 64 KiB": sum(frame.size > 65_536 for frame in frames),
         "header-only frames": sum(not (frame.tlvs or frame.tail) for frame in frames),
         "extended TLVs": sum(any(tlv.extended or tlv.size > 255 for tlv in frame.tlvs) for frame in frames),

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ..model.program import Close, Connect, Flood, Frame, Item, Program, Step, Sync, Tlv, Write
+from ..model.program import Close, Flood, Frame, Item, Program, Step, Sync, Tlv, Write
 
 SMALL_SIZES = (0, 1, 8)
 Thing = TypeVar("Thing")
@@ -33,8 +33,8 @@ def simpler_programs(program: Program) -> Iterator[Program]:
 
 
 def _fewer(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
-    for conn in sorted({step.conn for step in steps if isinstance(step, Connect)}, reverse=True):
-        yield tuple(step for step in steps if getattr(step, "conn", None) != conn)
+    for conn in sorted({step.connection for step in steps if step.opens and step.connection is not None}, reverse=True):
+        yield tuple(step for step in steps if step.connection != conn)
     half = len(steps) // 2
     while half > 1:
         for start in range(0, len(steps), half):
@@ -46,29 +46,25 @@ def _fewer(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
 
 def _consistent(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """Without the steps of connections that are never opened."""
-    opened: set[int] = set()
+    opened: set[int | None] = {None}
     kept: list[Step] = []
     for step in steps:
-        conn = getattr(step, "conn", None)
-        if isinstance(step, Connect):
-            opened.add(step.conn)
-        elif conn is not None and conn not in opened:
-            continue
-        kept.append(step)
+        if step.opens:
+            opened.add(step.connection)
+        if step.connection in opened:
+            kept.append(step)
     return tuple(kept)
 
 
 def _renumbered(program: Program) -> Program:
     """The same program with its connections named in the order in which they are opened."""
-    names: dict[int, int] = {}
-    steps: list[Step] = []
-    for step in program.steps:
-        if isinstance(step, Connect):
-            names.setdefault(step.conn, len(names))
-        conn = getattr(step, "conn", None)
-        if conn is not None:
-            step = msgspec.structs.replace(step, conn=names.get(conn, conn))
-        steps.append(step)
+    names = {conn: name for name, conn in enumerate(program.connections)}
+    steps = (
+        step
+        if step.connection is None
+        else msgspec.structs.replace(step, conn=names.get(step.connection, step.connection))
+        for step in program.steps
+    )
     return Program(program.domain, tuple(steps))
 
 

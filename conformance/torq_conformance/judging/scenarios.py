@@ -15,7 +15,7 @@ from ..generation.machine import ProgramMachine
 from ..model.history import History
 from ..model.legality import Fate
 from ..model.profile import Rules
-from ..model.program import Close, Connect, Finish, Flood, HalfClose, Kill, Program, Resume, Stall, Step, Sync, Write
+from ..model.program import Close, Connect, Finish, HalfClose, Kill, Program, Resume, Stall, Step, Sync, Write
 from ..oracles import isolation as i
 from ..oracles import traffic as o
 
@@ -139,10 +139,8 @@ def _behind_silence(program: Program) -> Iterator[tuple[int, int]]:
             silent.add(step.conn)
         elif isinstance(step, Resume):
             silent.discard(step.conn)
-        elif isinstance(step, Flood) and silent:
-            yield step.count, step.count * step.frame.size
-        elif isinstance(step, Write) and silent:
-            yield len(step.items), step.size
+        elif step.content and silent:
+            yield len(step.content), step.weight.bytes
 
 
 WHOLE = (o.lost, o.held_back, o.torn, o.altered, o.closed_unexpectedly)

@@ -15,7 +15,7 @@ from torq_protocol.constants import EXTENDED_MARKER, HEADER_SIZE, VERSION
 from torq_protocol.registry import REGISTRY
 
 from .profile import Rules
-from .program import Flood, Frame, Program, Raw, Tlv, Write
+from .program import Frame, Program, Raw, Tlv
 from .wire import decode
 
 FIXED_SIZES = dict(REGISTRY.fixed_sizes)
@@ -46,14 +46,14 @@ def fate_of(frame: Frame, rules: Rules) -> tuple[Fate, str]:
 def fates_of(program: Program, rules: Rules) -> dict[int, tuple[Fate, str]]:
     """What must become of each frame of a program, by its number; where the relay closes, a framing error ends all."""
     fates: dict[int, tuple[Fate, str]] = {}
-    broken: set[int] = set()
-    for write in (step for step in program.steps if isinstance(step, Write | Flood)):
-        for item in write.items if isinstance(write, Write) else (write.frame,) * write.count:
+    broken: set[int | None] = set()
+    for step in program.steps:
+        for item in step.content:
             if isinstance(item, Frame):
-                fates[len(fates)] = BEHIND_AN_ERROR if write.conn in broken else fate_of(item, rules)
+                fates[len(fates)] = BEHIND_AN_ERROR if step.connection in broken else fate_of(item, rules)
             ends = fates[len(fates) - 1][0] is Fate.BREAK if isinstance(item, Frame) else begins_no_frame(item, rules)
             if ends and rules.on_framing_error == "close":
-                broken.add(write.conn)
+                broken.add(step.connection)
     return fates
 
 

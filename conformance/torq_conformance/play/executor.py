@@ -16,7 +16,7 @@ from ..errors import CutShortError, TargetError
 from ..model import program as steps
 from ..model.history import History
 from ..model.profile import Rules
-from ..model.program import Flood, Frame, Program, Step, Write
+from ..model.program import Program, Step
 from ..model.timing import Timing
 from .clients import Clients
 from .ending import Ending
@@ -92,13 +92,11 @@ class _Play:
         self._clients.connect_witness()
         if self._crashed():
             return
-        first = 0
-        for position, step in enumerate(program.steps):
+        for place, step in program.placed():
             state.tick += 1
-            self._play(step, position, first)
+            self._play(step, place.position, place.number)
             if self._crashed():
                 break
-            first += _frames_of(step)
         self._ending.conclude()
         state.served = state.served or any(link.peer.joined is not None for link in state.links.values())
         for link in state.links.values():
@@ -164,10 +162,3 @@ class _Play:
             self._state.history.crash = f"killed and started again on the same path, it does not serve: {error}"
         else:
             self._clients.connect_witness()
-
-
-def _frames_of(step: Step) -> int:
-    """How many frames a step sends."""
-    if isinstance(step, Flood):
-        return step.count
-    return sum(isinstance(item, Frame) for item in step.items) if isinstance(step, Write) else 0

@@ -19,7 +19,7 @@ from ..judging.scenarios import SCENARIOS
 from ..judging.search import MISS_RATE
 from ..judging.verdict import Counterexample, Result
 from ..model.profile import Profile, Rules, rules_for
-from ..model.program import FORMAT_VERSION, MAX_VALUE, Connect, Frame, Item, Program, Write, encode_frame
+from ..model.program import FORMAT_VERSION, MAX_VALUE, Frame, Item, Program, encode_frame
 
 MIN_PASSES = 10
 """Passes that a fix takes at least, however steadily the failure showed."""
@@ -147,17 +147,16 @@ def _check_playable(record: Record, path: Path) -> None:
     """Raises UsageError for a connection that is never opened, bytes that cannot be, a rate above 1."""
     if not 0 <= record.failures <= record.runs:
         raise UsageError(f"{path}: {counted(record.failures, 'failure')} of {counted(record.runs, 'run')} cannot be")
-    opened = {step.conn for step in record.program.steps if isinstance(step, Connect)}
-    for position, step in enumerate(record.program.steps):
-        conn = getattr(step, "conn", None)
+    opened = record.program.connections
+    for number, step in enumerate(record.program.steps, 1):
+        conn = step.connection
         if conn is not None and (conn not in opened or conn < 0):
-            raise UsageError(f"{path}: step {position + 1} uses connection {conn}, which no step opens")
-        if isinstance(step, Write):
-            for item in step.items:
-                try:
-                    _bytes_of(item)
-                except (ValueError, struct.error) as error:
-                    raise UsageError(f"{path}: step {position + 1} cannot be written as bytes: {error}") from error
+            raise UsageError(f"{path}: step {number} uses connection {conn}, which no step opens")
+        for item in dict.fromkeys(step.content):
+            try:
+                _bytes_of(item)
+            except (ValueError, struct.error) as error:
+                raise UsageError(f"{path}: step {number} cannot be written as bytes: {error}") from error
 
 
 def _bytes_of(item: Item) -> bytes:

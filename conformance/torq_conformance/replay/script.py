@@ -36,7 +36,6 @@ from ..model.program import (
     encode_frame,
 )
 from ..model.requirements import requirements
-from ..reports.narrate import describe_steps, frames_in
 from .record import Record, runs_that_prove_a_fix
 from .standalone.checks import CHECKS
 
@@ -149,7 +148,7 @@ def _data(record: Record) -> Iterator[str]:
         yield "        ),"
     yield "    ),"
     yield "    steps=("
-    for description, step in zip(describe_steps(record.program), _steps(record.program), strict=True):
+    for description, step in zip(record.program.words(), _steps(record.program), strict=True):
         yield f"        # {description}"
         yield f"        {step},"
     yield "    ),"
@@ -191,10 +190,8 @@ def _repetition(data: bytes, position: int) -> tuple[int, int]:
 
 
 def _steps(program: Program) -> Iterator[str]:
-    number = 0
-    for step in program.steps:
-        yield _step(step, number)
-        number += frames_in(step)
+    for place, step in program.placed():
+        yield _step(step, place.number)
 
 
 def _step(step: Step, number: int) -> str:

@@ -12,40 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import accumulate, groupby
 
-import msgspec
-
 from ..counting import counted, inflected
 from ..judging.verdict import Counterexample
 from ..model.history import History, Peer, Sent, Stalled
-from ..model.program import (
-    Act,
-    Buffer,
-    Close,
-    Connect,
-    Finish,
-    Flood,
-    Frame,
-    Freeze,
-    HalfClose,
-    Idle,
-    Kill,
-    Program,
-    Resume,
-    Sip,
-    Stall,
-    Step,
-    Sync,
-    Thaw,
-    Write,
-    connection_name,
-)
+from ..model.program import Close, Finish, HalfClose, Place, Program, Raw, Resume, Stall, Step, connection_name
 from ..oracles.traffic import Finding
 from .diagram import RELAY, Diagram, Event
-from .narrate import frames_in, stalled_to_the_end, step_words
 
 MAX_COLUMNS = 6
 MAX_EVENTS = 40
-MAX_PIECES = 4
 MAX_RECEIPTS = 12
 MAX_MISSING = 4
 MAX_NOTE = 80
@@ -69,7 +44,7 @@ def diagram_of(counterexample: Counterexample) -> Diagram:
         if not event.connection or event.connection in names
     ]
     half = (len(names) + 1) // 2
-    total = sum(isinstance(step, Connect) for step in program.steps)
+    total = sum(step.opens for step in program.steps)
     return Diagram(
         columns=(*names[:half], RELAY, *names[half:]),
         events=tuple(_abridged(list(_joined(events)))),
@@ -86,7 +61,7 @@ def involved(findings: list[Finding], history: History) -> tuple[set[int], set[i
 
 def _drawn_connections(program: Program, history: History, frames: set[int], peers: set[int]) -> list[int]:
     """The connections to draw: those the contradiction names, senders of its frames, then the others in order."""
-    opened = list(dict.fromkeys(step.conn for step in program.steps if isinstance(step, Connect)))
+    opened = program.connections
     senders = {sent.conn for sent in history.sent if sent.number in frames}
     first = [conn for conn in opened if conn in peers or conn in senders]
     rest = [conn for conn in opened if conn not in first]
@@ -116,23 +91,16 @@ def _shortened(text: str) -> str:
 
 def _resumed(program: Program, history: History) -> Iterator[Timed]:
     """Who reads again only because the program is over."""
-    for conn in stalled_to_the_end(program):
+    for conn in program.stalled_to_the_end:
         peer = history.peers.get(conn)
         if peer is not None and peer.stalls and peer.stalls[-1].ended:
             yield peer.stalls[-1].ended, 0, Event("point", "reads again, all being sent", peer.name)
 
 
 def _steps(program: Program, history: History, frames: set[int]) -> Iterator[Timed]:
-    moments = _moments(program, history)
-    number = 0
-    unfinished: dict[int, Write] = {}
-    for position, (step, moment) in enumerate(zip(program.steps, moments, strict=True)):
-        events = _step_events(step, number, frames, unfinished)
-        for offset, event in enumerate(events):
-            yield moment, position * 100 + offset, msgspec.structs.replace(event, step=position + 1)
-        number += frames_in(step)
-        if isinstance(step, Write) and step.stop is not None:
-            unfinished[step.conn] = step
+    for (place, step), moment in zip(program.placed(), _moments(program, history), strict=True):
+        for offset, event in enumerate(_step_events(step, place, frames)):
+            yield moment, place.position * 100 + offset, event
 
 
 def _moments(program: Program, history: History) -> list[float]:
@@ -145,10 +113,10 @@ def _moments(program: Program, history: History) -> list[float]:
     stalls = _StallsInOrder(history)
     for position, step in enumerate(program.steps):
         moment: float | None = None
-        if isinstance(step, Connect) and step.conn in history.peers:
-            moment = history.peers[step.conn].connected
-        elif isinstance(step, Write | Flood) and position in by_step:
+        if position in by_step:
             moment = by_step[position].begun
+        elif step.opens and step.connection in history.peers:
+            moment = history.peers[step.connection].connected
         elif isinstance(step, Finish) and step.conn in finished and finished[step.conn].tick:
             moment = finished[step.conn].tick - 0.5
         elif isinstance(step, Stall):
@@ -200,78 +168,15 @@ def _trailing(step: Step, program: Program, position: int, history: History, las
     return max(written, received) + 0.25
 
 
-def _step_events(step: object, number: int, frames: set[int], unfinished: dict[int, Write]) -> list[Event]:
-    match step:
-        case Connect(conn=conn, reads=reads):
-            return [Event("point", "connects" if reads else "connects, never reads", connection_name(conn))]
-        case Flood(conn=conn, count=count):
-            who = connection_name(conn)
-            flood = set(range(number, number + count))
-            return [
-                Event("send", f"{who}{number} ... {who}{number + count - 1}", who, marked=not flood.isdisjoint(frames))
-            ]
-        case Buffer(conn=conn, size=size):
-            return [Event("point", f"send buffer {size}", connection_name(conn))]
-        case Stall(conn=conn):
-            return [Event("point", "stops reading", connection_name(conn))]
-        case Sip(conn=conn, size=size):
-            return [Event("point", f"reads {size} {inflected(size, 'byte')}", connection_name(conn))]
-        case Resume(conn=conn):
-            return [Event("point", "reads again", connection_name(conn))]
-        case Freeze():
-            return [Event("note", "the relay is stopped (SIGSTOP)")]
-        case Thaw():
-            return [Event("note", "the relay goes on (SIGCONT)")]
-        case Kill():
-            return [Event("note", "the relay is killed and started again")]
-        case Act(text=text):
-            return [Event("note", text)]
-        case Write():
-            return _write_events(step, number, frames)
-        case Finish(conn=conn):
-            begun = unfinished.pop(conn, None)
-            left = sum(item.size for item in begun.items) - begun.size if begun else 0
-            rest = f"the other {counted(left, 'byte')}"
-            return [Event("send", rest, connection_name(conn), marked=begun is not None)]
-        case HalfClose(conn=conn):
-            return [Event("point", "ends its sending", connection_name(conn))]
-        case Close(conn=conn, reset=reset):
-            return [Event("point", "resets" if reset else "closes", connection_name(conn))]
-        case Idle(milliseconds=milliseconds):
-            return [Event("note", f"nobody sends for {milliseconds} ms")]
-        case Sync():
-            return [Event("note", "everything sent so far has arrived")]
-        case _:
-            who, separator, what = step_words(step).rpartition(": ")
-            return [Event("point", what, who) if separator else Event("note", what)]
-
-
-def _write_events(step: Write, number: int, frames: set[int]) -> list[Event]:
-    name = connection_name(step.conn)
-    labels: list[str] = []
-    marked = False
-    for item in step.items:
-        if isinstance(item, Frame):
-            labels.append(f"{name}{number}")
-            marked = marked or number in frames
-            number += 1
-        else:
-            labels.append(f"{item.size} {inflected(item.size, 'byte')}, no frame")
-            marked = True
-    what = ", ".join(labels) if len(labels) <= 3 else f"{labels[0]} ... {labels[-1]} ({len(labels)} frames)"
-    pieces = step.pieces()
-    whole = sum(item.size for item in step.items)
-    if len(pieces) <= 1:
-        part = f": {step.size} of {whole} bytes" if step.size < whole else ""
-        return [Event("send", what + part, name, marked=marked)]
-    shown = (
-        pieces if len(pieces) <= MAX_PIECES else [*pieces[: MAX_PIECES - 1], (pieces[MAX_PIECES - 1][0], pieces[-1][1])]
+def _step_events(step: Step, place: Place, frames: set[int]) -> list[Event]:
+    """The lines of a step; marked where it sends a frame of the contradiction, or what is no frame or a rest of one."""
+    marked = (
+        not frames.isdisjoint(range(place.number, place.number + len(step.frames)))
+        or any(isinstance(item, Raw) for item in step.content)
+        or (isinstance(step, Finish) and place.unsent > 0)
     )
-    events = [Event("send", f"{what} [{start}:{stop}]", name, marked=marked) for start, stop in shown]
-    if len(shown) < len(pieces):
-        rest = len(pieces) - len(shown) + 1
-        events[-1] = msgspec.structs.replace(events[-1], label=f"{events[-1].label} in {rest} writes")
-    return events
+    who = "" if step.connection is None else connection_name(step.connection)
+    return [Event(step.drawn, label, who, place.position + 1, marked) for label in step.labels(place)]
 
 
 def _receipts(history: History, frames: set[int], peers: set[int]) -> Iterator[Timed]:

@@ -3,13 +3,28 @@
 import itertools
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spec_tests.conformance.program_strategies import DOMAINS, frames, programs, rules_of
 from torq_conformance.model import wire
 from torq_conformance.model.legality import Fate, fate_of
-from torq_conformance.model.program import Frame, Program, Tlv, Write, connection_name, encode_frame, fence_frame
+from torq_conformance.model.program import (
+    Close,
+    Connect,
+    Frame,
+    Kill,
+    Program,
+    Resume,
+    Stall,
+    Step,
+    Tlv,
+    Write,
+    connection_name,
+    encode_frame,
+    fence_frame,
+)
 from torq_protocol.constants import RelayDomain
 from torq_protocol.framing import FrameScanner
 from torq_protocol.policy import FramePolicy, ValidationLevel
@@ -122,3 +137,21 @@ def test_a_fence_is_a_frame_that_every_relay_of_its_domain_must_forward() -> Non
 def test_connections_have_names_of_their_own() -> None:
     names = [connection_name(conn) for conn in range(-1, 40)]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("steps", "resumed"),
+    [
+        ((Stall(0), Stall(1)), [0, 1]),
+        ((Stall(0), Resume(0), Stall(1)), [1]),
+        ((Stall(0), Resume(0), Stall(0)), [0]),
+        ((Stall(0), Close(0)), []),
+        ((Stall(0), Kill()), []),
+        ((Stall(0), Close(0), Connect(0)), []),
+        ((), []),
+    ],
+)
+def test_only_who_stands_and_was_not_resumed_reads_again_at_the_end(
+    steps: tuple[Step, ...], resumed: list[int]
+) -> None:
+    assert Program("signal", (Connect(0), Connect(1), *steps)).stalled_to_the_end == resumed

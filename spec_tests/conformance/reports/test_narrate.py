@@ -18,8 +18,6 @@ from torq_conformance.model.program import (
     Frame,
     Kill,
     Program,
-    Resume,
-    Stall,
     Step,
     Write,
     connection_name,
@@ -28,11 +26,9 @@ from torq_conformance.model.program import (
 from torq_conformance.oracles.traffic import Finding, lost, reordered_within_sender, replayed
 from torq_conformance.reports.narrate import (
     contradictions,
-    describe_steps,
     evidence,
     narrate,
     prose,
-    stalled_to_the_end,
     upper_bound,
     witness_words,
 )
@@ -107,8 +103,7 @@ def test_the_bound_of_a_pass_is_the_rate_that_would_have_shown_in_19_of_20_such_
 @settings(max_examples=60, deadline=None)
 @given(program=programs())
 def test_every_step_of_every_program_has_its_words(program: Program) -> None:
-    steps = list(describe_steps(program))
-    assert len(steps) == len(program.steps)
+    steps = list(program.words())
     assert all(step.strip() and "\n" not in step for step in steps)
     numbered = [line for line in narrate(program, History()) if line[:3].strip()]
     assert [line[5:] for line in numbered] == steps
@@ -224,24 +219,6 @@ def test_who_stalls_to_the_end_is_said_to_read_again(resumes: bool) -> None:
     lines = list(narrate(shown.program, shown.history))
     assert ("     when all is sent, B reads again" in lines) is not resumes
     assert ("  5  B reads again" in lines) is resumes
-
-
-@pytest.mark.parametrize(
-    ("steps", "resumed"),
-    [
-        ((Stall(0), Stall(1)), [0, 1]),
-        ((Stall(0), Resume(0), Stall(1)), [1]),
-        ((Stall(0), Resume(0), Stall(0)), [0]),
-        ((Stall(0), Close(0)), []),
-        ((Stall(0), Kill()), []),
-        ((Stall(0), Close(0), Connect(0)), []),
-        ((), []),
-    ],
-)
-def test_only_who_stands_and_was_not_resumed_reads_again_at_the_end(
-    steps: tuple[Step, ...], resumed: list[int]
-) -> None:
-    assert stalled_to_the_end(Program("signal", (Connect(0), Connect(1), *steps))) == resumed
 
 
 @pytest.mark.parametrize("count", [1, 3, 7])
