@@ -2,8 +2,8 @@
 
 from torq_conformance.model.history import History, Peer, Received, Sent
 from torq_conformance.model.legality import fate_of
-from torq_conformance.model.profile import Rules
 from torq_conformance.model.program import Frame, Tlv, encode_frame
+from torq_conformance.model.rules import Rules
 
 
 class Chronicle:

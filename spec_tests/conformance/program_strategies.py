@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from torq_conformance.model.profile import Rules, load_profile, rules_for
+from torq_conformance.model.profile import load_profile, rules_for
 from torq_conformance.model.program import (
     Act,
     Buffer,
@@ -26,6 +26,7 @@ from torq_conformance.model.program import (
     Tlv,
     Write,
 )
+from torq_conformance.model.rules import Rules
 from torq_protocol.constants import RelayDomain
 
 DOMAINS = ("market_data", "signal", "execution")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from ..counting import counted, grouped
 from ..errors import TargetError
-from ..model.profile import Rules
+from ..model.rules import Rules
 from ..model.wire import decode
 from ..oracles.traffic import Finding
 from ..play.address import shows

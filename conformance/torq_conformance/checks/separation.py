@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from ..errors import TargetError
-from ..model.profile import Rules, rules_for
+from ..model.profile import rules_for
 from ..model.requirements import DOMAIN_NAMES
+from ..model.rules import Rules
 from ..oracles.traffic import Finding
 from ..play.target import SpawnedTarget
 from .bench import Bench, Client, UnsupportedCheckError

@@ -7,8 +7,9 @@ import msgspec
 from ..errors import TargetError
 from ..learning.probing import UNPROMISING, probe_basics, probe_filters
 from ..model.history import History
-from ..model.profile import Domain, Profile, Rules, rules_for
+from ..model.profile import Profile, rules_for
 from ..model.program import Program, Raw, Step, Write
+from ..model.rules import Domain, Rules
 from ..play.executor import Executor
 from ..play.target import Target
 from .equivalence import class_of_raw

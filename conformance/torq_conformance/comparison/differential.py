@@ -27,8 +27,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from ..generation.cells import features_of
 from ..generation.minimise import simpler_programs
 from ..model.history import History
-from ..model.profile import Domain, Profile, Rules, rules_for
+from ..model.profile import Profile, rules_for
 from ..model.program import Frame, Program, Tlv, Write
+from ..model.rules import Domain, Rules
 from .arms import Arm, whatever_either_refuses
 from .equivalence import Comparison, Difference, Signature, causes_at, causes_in, class_of, sentence
 from .topics import Level, Topic, topics_of

@@ -18,8 +18,8 @@ from torq_protocol.constants import CHECKSUM_OFFSET, HEADER_SIZE, MAGIC_BYTES
 
 from ..model.history import History, Peer, Sent
 from ..model.legality import Fate, fate_of
-from ..model.profile import Rules
 from ..model.program import Close, Connect, Finish, Frame, HalfClose, Program, Raw, Write, connection_name
+from ..model.rules import Rules
 from ..oracles import traffic as oracles
 
 ABOVE_A_READ = 65_536

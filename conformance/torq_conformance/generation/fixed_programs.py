@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ..model.profile import Rules
 from ..model.program import (
     Close,
     Connect,
@@ -32,6 +31,7 @@ from ..model.program import (
     Tlv,
     Write,
 )
+from ..model.rules import Rules
 from .features.tables import empty_tlvs, free_type, own, sized
 
 PAIR: tuple[Step, ...] = (Connect(0), Connect(1))

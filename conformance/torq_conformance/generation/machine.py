@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
 from ..model.legality import FIXED_SIZES, Fate, fate_of
-from ..model.profile import Rules
 from ..model.program import MAX_VALUE, Close, Connect, Frame, Program, Step, Tlv, Write
+from ..model.rules import Rules
 from .cells import features_of, is_thin
 
 MAX_CONNECTIONS = 5

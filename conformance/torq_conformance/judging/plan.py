@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..model.profile import Profile, Rules, rules_for
+from ..model.profile import Profile, rules_for
 from ..model.program import Program
 from ..model.requirements import Requirement
+from ..model.rules import Rules
 from .verdict import Counterexample, Result
 
 CONFIRM_SECONDS = 2.0

@@ -10,9 +10,9 @@ import msgspec
 from ..checks import CHECKS, EXTRA_CHECKS, Bench, Check, UnsupportedCheckError
 from ..errors import TargetError, UsageError
 from ..model.history import History
-from ..model.profile import Rules
 from ..model.program import Act, Program
 from ..model.requirements import Requirement
+from ..model.rules import Rules
 from ..oracles.traffic import Finding, unserved
 from ..play.executor import Executor
 from ..play.target import Target

@@ -14,8 +14,8 @@ from ..generation import features as f
 from ..generation.machine import ProgramMachine
 from ..model.history import History
 from ..model.legality import Fate
-from ..model.profile import Rules
 from ..model.program import Close, Connect, Finish, HalfClose, Kill, Program, Resume, Stall, Step, Sync, Write
+from ..model.rules import Rules
 from ..oracles import isolation as i
 from ..oracles import traffic as o
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import msgspec
 
 from ..errors import TargetError
-from ..model.profile import Rules
 from ..model.program import Connect, Program, Sync
+from ..model.rules import Rules
 from ..play.executor import Executor
 from ..play.target import Target
 

@@ -8,7 +8,8 @@ from importlib.metadata import version
 
 import msgspec
 
-from ..model.profile import Domain, Profile, domain_named, judgeable, load_profile
+from ..model.profile import Profile, domain_named, judgeable, load_profile
+from ..model.rules import Domain
 from ..play.naming import target_for
 from ..play.target import Target
 from .guarantees import Held

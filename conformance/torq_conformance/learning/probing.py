@@ -19,8 +19,9 @@ from torq_protocol.constants import MAX_MESSAGE_SIZE
 from ..generation.machine import sized_frame
 from ..model.history import History
 from ..model.legality import FIXED_SIZES
-from ..model.profile import Domain, Profile, Rules, rules_for
+from ..model.profile import Profile, rules_for
 from ..model.program import Connect, Finish, Frame, HalfClose, Idle, Item, Program, Raw, Step, Sync, Tlv, Write
+from ..model.rules import Domain, Rules
 from ..play.executor import Executor
 from ..play.state import Patience
 from ..play.target import Target

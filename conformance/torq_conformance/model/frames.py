@@ -18,7 +18,7 @@ from ..counting import inflected
 from . import wire
 
 SOURCES = (1, 2, 3, 4, 5, 20, 21, 22, 23, 40, 41, 42, 60, 61, 62, 80, 81, 82)
-"""Source bytes of the registry; each connection writes with one of its own."""
+"""Every source byte that is known (D11); each connection writes with one of its own."""
 EPOCH_NS = 1_700_000_000_000_000_000
 MAX_VALUE = 65_535
 EDGE_BYTES = b"\r\n\xff\x00\xff" + bytes(range(1, 10)) + bytes((11, 12, *range(14, 255)))

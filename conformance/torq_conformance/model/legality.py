@@ -12,13 +12,63 @@ from __future__ import annotations
 from enum import Enum
 
 from torq_protocol.constants import EXTENDED_MARKER, HEADER_SIZE, VERSION
-from torq_protocol.registry import REGISTRY
 
-from .profile import Rules
-from .program import Frame, Program, Raw, Tlv
+from .program import SOURCES, Frame, Program, Raw, Tlv
+from .rules import Rules
 from .wire import decode
 
-FIXED_SIZES = dict(REGISTRY.fixed_sizes)
+FIXED_SIZES = {
+    # market data
+    1: 40,
+    2: 56,
+    3: 2456,
+    10: 208,
+    11: 208,
+    12: 208,
+    13: 208,
+    14: 64,
+    15: 192,
+    16: 160,
+    17: 56,
+    18: 32,
+    19: 1,
+    # signal
+    20: 16,
+    21: 24,
+    22: 32,
+    23: 84,
+    24: 12,
+    25: 24,
+    26: 16,
+    27: 44,
+    28: 40,
+    29: 24,
+    32: 170,
+    # execution
+    40: 32,
+    41: 24,
+    42: 32,
+    43: 16,
+    44: 24,
+    45: 48,
+    60: 32,
+    63: 48,
+    66: 40,
+    69: 32,
+    71: 24,
+    # system and vendors
+    86: 48,
+    88: 32,
+    89: 40,
+    100: 16,
+    105: 64,
+    106: 224,
+    107: 48,
+    108: 32,
+    110: 24,
+    200: 88,
+}
+"""Bytes of the values of fixed-size types (D6), stated here: what a relay reads them from may be what is wrong."""
 
 
 class Fate(Enum):
@@ -67,7 +117,7 @@ def _fault(frame: Frame, rules: Rules) -> str:
         return f"its header names domain {frame.domain}, the relay serves {rules.number}"
     if rules.strict and frame.version != VERSION:
         return f"its version is {frame.version}"
-    if rules.strict and frame.source is not None and frame.source not in REGISTRY.source_numbers:
+    if rules.strict and frame.source is not None and frame.source not in SOURCES:
         return f"its source {frame.source} is unknown"
     if rules.checksum and frame.wrong_checksum:
         return f"its checksum is wrong ({frame.wrong_checksum})"

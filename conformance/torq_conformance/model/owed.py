@@ -5,7 +5,7 @@ The executor waits for them, and oracles say which of them did not come.
 
 from .history import History, Peer, Sent, Stalled
 from .legality import Fate
-from .profile import Rules
+from .rules import Rules
 
 
 def must_arrive(sent: Sent, receiver: Peer, history: History, rules: Rules) -> bool:

@@ -17,12 +17,10 @@ from torq_protocol.constants import MAX_MESSAGE_SIZE, RelayDomain
 
 from ..errors import UsageError
 from .requirements import requirements
+from .rules import Domain, Rules
 
 LEAST = {"max_message_size": 1_024, "max_connections": 8, "queue_frames": 16}
 """What a relay must have for the suite to judge it: its programs and fences need as much."""
-UNIX_SOCKET_BYTES = 450_000
-"""What the buffers of a Unix socket may hold: twice the kernel's default."""
-Domain = Literal["market_data", "signal", "execution"]
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,39 +53,6 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     drain_timeout: float = 5.0
     idle_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 2.5
     not_promised: dict[str, str] = {}
-
-
-class Rules(msgspec.Struct, frozen=True):
-    """A profile made definite for one domain: what the oracles compare with.
-
-    ``socket_bytes`` is what the buffers of a connection may hold besides the relay's queue; that depends on the target.
-    """
-
-    domain: Domain
-    number: int
-    first_type: int
-    last_type: int
-    forwards: bool
-    echo: bool
-    domain_filter: bool
-    type_filter: bool
-    checksum: bool
-    check_tlvs: bool
-    strict: bool
-    on_framing_error: str
-    granularity: str
-    max_message_size: int
-    overflow: str
-    queue_frames: int
-    queue_bytes: int
-    idle_seconds: float
-    socket_bytes: int = UNIX_SOCKET_BYTES
-    max_connections: int | None = None
-
-    @property
-    def types(self) -> range:
-        """TLV types of the domain, both ends included (D5)."""
-        return range(self.first_type, self.last_type + 1)
 
 
 def domain_named(name: str) -> Domain:

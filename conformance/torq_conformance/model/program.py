@@ -7,7 +7,6 @@ can be imported from here, so that one line imports all that a program is writte
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import msgspec
 
@@ -27,6 +26,7 @@ from .frames import (
     fence_frame,
     with_checksum,
 )
+from .rules import Domain
 from .steps import (
     Act,
     Buffer,
@@ -91,7 +91,7 @@ FORMAT_VERSION = 1
 class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Steps against a relay of one domain."""
 
-    domain: Literal["market_data", "signal", "execution"]
+    domain: Domain
     steps: tuple[Step, ...]
     version: int = FORMAT_VERSION
 

@@ -15,8 +15,8 @@ from statistics import median
 from ..counting import counted, grouped
 from ..model.history import History, Peer, Sent, Stalled
 from ..model.legality import Fate
-from ..model.profile import Rules
 from ..model.program import FENCE_BYTES
+from ..model.rules import Rules
 from .traffic import Finding
 
 DELAY_FLOOR = 0.03

@@ -18,8 +18,8 @@ from ..model import wire
 from ..model.history import History, Peer, Received, Sent
 from ..model.legality import Fate
 from ..model.owed import may_overflow, must_arrive
-from ..model.profile import Rules
 from ..model.program import connection_name
+from ..model.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)

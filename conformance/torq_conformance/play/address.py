@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
-from ..model.profile import UNIX_SOCKET_BYTES
+from ..model.rules import UNIX_SOCKET_BYTES
 from ..model.timing import DEFAULT, Timing
 
 MAX_UNIX_PATH = 107

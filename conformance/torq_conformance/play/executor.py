@@ -15,8 +15,8 @@ from typing import assert_never
 from ..errors import CutShortError, TargetError
 from ..model import program as steps
 from ..model.history import History
-from ..model.profile import Rules
 from ..model.program import Program, Step
+from ..model.rules import Rules
 from ..model.timing import Timing
 from .clients import Clients
 from .ending import Ending

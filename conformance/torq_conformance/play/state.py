@@ -13,7 +13,7 @@ import socket
 from dataclasses import dataclass, field
 
 from ..model.history import History, Peer, Sent, Stalled
-from ..model.profile import Rules
+from ..model.rules import Rules
 from ..model.timing import Timing
 
 Ends = list[tuple[int, Sent]]

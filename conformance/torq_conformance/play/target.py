@@ -29,7 +29,7 @@ import msgspec
 from .. import interruption
 from ..counting import counted
 from ..errors import TargetError, UsageError
-from ..model.profile import Rules
+from ..model.rules import Rules
 from ..model.timing import DEFAULT, Timing
 from .address import Address
 from .processes import await_end, doing, family, is_busy

@@ -18,8 +18,9 @@ from ..judging.plan import Observer, Plan
 from ..judging.scenarios import SCENARIOS
 from ..judging.search import MISS_RATE
 from ..judging.verdict import Counterexample, Result
-from ..model.profile import Profile, Rules, rules_for
+from ..model.profile import Profile, rules_for
 from ..model.program import FORMAT_VERSION, MAX_VALUE, Frame, Item, Program, encode_frame
+from ..model.rules import Rules
 
 MIN_PASSES = 10
 """Passes that a fix takes at least, however steadily the failure showed."""

@@ -6,8 +6,8 @@ other module may change in any release.
 
 from ..generation import features
 from ..model.history import History
-from ..model.profile import Rules
 from ..model.program import Connect, Frame, Tlv, Write
+from ..model.rules import Rules
 from ..oracles import traffic as oracles
 from ..oracles.traffic import Finding
 from .machine import RelayAssertionError, RelayStateMachine, RelayUnderTest

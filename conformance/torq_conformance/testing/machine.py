@@ -19,9 +19,10 @@ from ..judging.runner import judge_all, judge_by_scenario
 from ..judging.scenarios import Scenario
 from ..judging.verdict import Counterexample, Result, Verdict
 from ..model.history import History
-from ..model.profile import Profile, Rules, rules_for
+from ..model.profile import Profile, rules_for
 from ..model.program import Program, Step
 from ..model.requirements import Requirement, requirements
+from ..model.rules import Rules
 from ..oracles import traffic as o
 from ..play.executor import Executor
 from ..play.target import Target

@@ -16,8 +16,8 @@ from torq_conformance.comparison.lifecycle import life_cycle_differences, observ
 from torq_conformance.comparison.topics import TOPICS, Level, topics_of
 from torq_conformance.errors import UsageError
 from torq_conformance.exits import Exit
-from torq_conformance.model.profile import Domain
 from torq_conformance.model.program import Write
+from torq_conformance.model.rules import Domain
 
 
 def compared(a: str, b: str, domain: Domain, topics: Sequence[str], max_examples: int = 12) -> list[TopicResult]:

@@ -14,9 +14,10 @@ from torq_conformance.learning.learned_profile import learned_profile, probe_rel
 from torq_conformance.learning.limits import probe_max_connections, probe_overflow
 from torq_conformance.learning.probing import probe_all, probe_basics
 from torq_conformance.model.history import History
-from torq_conformance.model.profile import Domain, Profile, load_profile
+from torq_conformance.model.profile import Profile, load_profile
 from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
+from torq_conformance.model.rules import Domain
 from torq_conformance.oracles.traffic import Finding
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.model.history import Peer
-from torq_conformance.model.profile import Rules
 from torq_conformance.model.program import Frame, Tlv, Write, encode_frame, fence_frame
+from torq_conformance.model.rules import Rules
 from torq_conformance.model.timing import DEFAULT
 from torq_conformance.play.recorder import Recorder
 from torq_conformance.play.state import WITNESS, Link, Patience, State

@@ -10,7 +10,6 @@ import socket
 from contextlib import suppress
 from functools import cache
 
-from ...model.profile import Rules
 from ...model.program import (
     Close,
     Connect,
@@ -28,6 +27,7 @@ from ...model.program import (
     Thaw,
     Write,
 )
+from ...model.rules import Rules
 from .tables import ABOVE_A_READ, own, sized
 
 SHORT_WRITES = 600_000

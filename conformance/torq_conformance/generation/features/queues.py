@@ -7,8 +7,8 @@ frames and in bytes, and below both bounds nothing may be missing.
 
 from __future__ import annotations
 
-from ...model.profile import Rules
 from ...model.program import Connect, Flood, Frame, Idle, Program, Resume, Stall, Step, Sync
+from ...model.rules import Rules
 from .tables import own, sized
 
 READ_BEFORE = 2_400

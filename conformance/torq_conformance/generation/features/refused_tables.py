@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ...model.legality import FIXED_SIZES
-from ...model.profile import Rules
 from ...model.program import Connect, Finish, Flood, Frame, Item, Program, Raw, Step, Tlv, Write
+from ...model.rules import Rules
 from ...model.wire import tlv
 from .refused import FOREIGN_TYPES, garbage, oversize_claims
 from .tables import ABOVE_A_READ, TLV_COUNTS, TOGETHER, empty_tlvs, free_type, own, programs_of, sized

@@ -12,7 +12,6 @@ from itertools import product
 import msgspec
 
 from ...model.legality import FIXED_SIZES
-from ...model.profile import Rules
 from ...model.program import (
     Buffer,
     Connect,
@@ -28,6 +27,7 @@ from ...model.program import (
     Write,
     encode_frame,
 )
+from ...model.rules import Rules
 from ...model.wire import tlv
 from ..machine import sized_frame
 
