@@ -125,7 +125,7 @@ def _write_script(record: Record, file: Path, script: Path) -> int:
     except OSError as error:
         raise UsageError(f"cannot write {script}: {error.strerror or error}") from error
     click.echo(
-        f"wrote {script}; run it with: python3 {script} SOCKET  (a socket path or tcp:HOST:PORT; exit 1 while "
-        f"{record.requirement} fails, 0 when it holds, 2 when the relay cannot be reached)"
+        f"wrote {script}; run it with: python3 {script} SOCKET  (a socket path or tcp:HOST:PORT, or --exec "
+        f"'CMD {{socket}}'; exit 1 while {record.requirement} fails, 0 when it holds, 2 when no relay can be reached)"
     )
     return Exit.PASS

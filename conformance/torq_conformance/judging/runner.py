@@ -14,9 +14,9 @@ from ..model.program import Act, Program
 from ..model.requirements import Requirement
 from ..model.rules import Rules
 from ..oracles.traffic import Finding, unserved
-from ..play.executor import Executor
 from ..play.target import Target
 from .plan import Observer, Plan
+from .replaying import Case, replays
 from .scenarios import SCENARIOS, UNJUDGED, Scenario
 from .search import Search
 from .survey import ECHO, Survey, survey
@@ -149,27 +149,15 @@ def _findings_of(check: Check, bench: Bench) -> tuple[list[Finding], list[str]]:
 def replay(program: Program, requirement: str, rules: Rules, target: Target, runs: int) -> tuple[int, Counterexample]:
     """Play a stored program ``runs`` times: how many runs failed, and what the last failing one (or run) showed.
 
-    Raises UsageError for a fixed check, TargetError when the relay serves nobody: that it shows no failure is no pass.
+    Raises UsageError for a fixed check and for steps that the target cannot play, TargetError when the relay serves
+    nobody: that it shows no failure is no pass.
     """
     if requirement in CHECKS:
         raise UsageError(f"{requirement} is judged by a fixed check: run torq-conformance --section {requirement}")
-    if requirement != ECHO:
-        rules = survey(rules, target).fair(rules)
-    rules = target.known_to(rules)
-    executor = Executor(target, rules)
-    scenario = SCENARIOS[requirement]
+    case = Case(requirement, program, rules, SCENARIOS[requirement].judges)
     failures = 0
     shown: Counterexample | None = None
-    for _ in range(runs):
-        history = executor.play(program)
-        findings = scenario.judge(history, rules)
-        if not findings and any(unserved(history, rules)):
-            raise TargetError(
-                f"{target.address} takes connections and serves none of them: nothing can be said of {requirement}; "
-                "start the relay afresh"
-            )
-        if history.crash:
-            executor.restart(patient=False)
+    for history, findings in replays(case, target, runs):
         if findings or shown is None:
             shown = Counterexample(requirement, program, findings, history)
         failures += bool(findings)

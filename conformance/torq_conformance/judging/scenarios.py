@@ -62,7 +62,12 @@ class Scenario:
 
     def judge(self, history: History, rules: Rules) -> list[o.Finding]:
         """Everything in a history that contradicts the requirement."""
-        return [finding for oracle in (o.crashed, o.stuck, *self.oracles) for finding in oracle(history, rules)]
+        return [finding for oracle in self.judges for finding in oracle(history, rules)]
+
+    @property
+    def judges(self) -> tuple[o.Oracle, ...]:
+        """All oracles that a history is shown to: a relay that dies or takes nothing breaks every requirement."""
+        return (o.crashed, o.stuck, *self.oracles)
 
 
 def _writes(program: Program) -> list[Write]:

@@ -1,109 +1,81 @@
 """Writes a stored counterexample as one Python file that needs nothing but Python.
 
-The file holds the bytes in hexadecimal, what was expected and seen as comments, and a copy of the player and the checks
-of :mod:`~torq_conformance.replay.standalone`.
+The file shows the program as it would be written by hand, each step in words, and what was expected and seen. It
+carries the suite's own player and oracles as an archive in text (:mod:`.bundle`).
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
-import re
+import base64
+import json
 from collections import defaultdict
 from collections.abc import Iterator
-from importlib import resources
+from itertools import groupby
 from textwrap import wrap
 
-from torq_protocol.constants import HEADER_SIZE
+import msgspec
 
 from ..counting import counted
-from ..errors import UsageError
 from ..judging.scenarios import SCENARIOS
-from ..model.legality import fates_of, fence_type
-from ..model.program import (
-    Buffer,
-    Close,
-    Connect,
-    Finish,
-    HalfClose,
-    Idle,
-    Program,
-    Raw,
-    Step,
-    Sync,
-    Write,
-    connection_name,
-    encode_frame,
-)
+from ..model.frames import MOST_LISTED, connection_name
+from ..model.legality import Fate, fates_of
 from ..model.requirements import requirements
+from ..oracles.traffic import Oracle
+from ..reports.narrate import closing_words, witness_words
+from . import bundle
 from .record import Record, runs_that_prove_a_fix
-from .standalone.checks import CHECKS
 
-ALWAYS = ("stuck", "crashed")
-"""Oracles that the script's player has built in."""
-COVERED = {"mixed": "altered", "echo_lost": "lost"}
-"""Oracles whose every finding another check of the script makes too."""
-WIDTH = 100
+PACKAGE = __package__.partition(".")[0]
+WIDTH = 110
+MAX_PIECE = 64
+"""Characters of a text in one line: 32 bytes in hexadecimal."""
 MIN_REPEATS = 4
+"""Times that a value stands in a row from which on it is written once."""
+IMPORTS = """import base64
+import os
+import sys
+import tempfile
+"""
+MAIN = f'''def main():
+    """Unpack the player, which is imported whole, and play."""
+    with tempfile.TemporaryDirectory() as folder:
+        player = os.path.join(folder, "player.zip")
+        with open(player, "wb") as file:
+            file.write(base64.b64decode(PLAYER))
+        sys.path.insert(0, player)
+        import {PACKAGE}.replay.older_python
+        from {PACKAGE}.replay.player import main as play
+
+        judged = case()
+    return play(judged, runs=RUNS)
+'''
 
 
 def script_for(record: Record, name: str) -> str:
-    """The text of the script. Raises UsageError when a script with only sockets cannot show this failure."""
-    checks = _checks(record)
-    head = "\n".join(_head(record, name))
-    data = "\n".join(_data(record))
-    imports, player = _merged("case.py", "player.py", "checks.py")
-    judged = "\n\n".join(inspect.getsource(CHECKS[check]) for check in checks)
-    end = f"""if __name__ == "__main__":
-    sys.exit(main(CASE, ({" ".join(f"{check}," for check in checks)}), sys.argv[1:]))
-"""
-    return f"{head}\nfrom __future__ import annotations\n\n{imports}\n\n{player}\n\n{judged}\n\n{data}\n\n{end}"
-
-
-def _merged(*names: str) -> tuple[str, str]:
-    """(imports from the standard library, code) of the modules of the player; of the checks the imports only."""
-    plain: set[str] = set()
-    parts: defaultdict[str, set[str]] = defaultdict(set)
-    bodies: list[str] = []
-    for name in names:
-        text = resources.files(f"{__package__}.standalone").joinpath(name).read_text("utf-8")
-        nodes = ast.parse(text).body
-        for node in nodes:
-            if isinstance(node, ast.Import):
-                plain |= {each.name for each in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level and node.module != "__future__":
-                parts[str(node.module)] |= {each.name for each in node.names}
-        last = max(node.end_lineno or 0 for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
-        if name != "checks.py":
-            bodies.append("\n".join(text.splitlines()[last:]).strip())
-    lines = [f"import {name}" for name in sorted(plain)]
-    lines += [f"from {module} import {', '.join(sorted(parts[module]))}" for module in sorted(parts)]
-    return "\n".join(lines), re.sub(r"  # type: ignore\[.*", "", "\n\n\n".join(bodies))
-
-
-def _checks(record: Record) -> tuple[str, ...]:
-    wanted = [oracle.__name__ for oracle in SCENARIOS[record.requirement].oracles if oracle.__name__ not in ALWAYS]
-    checks = dict.fromkeys(COVERED.get(oracle, oracle) for oracle in wanted)
-    strange = [check for check in checks if check not in CHECKS]
-    kinds = {type(step).__name__.lower() for step in record.program.steps if not isinstance(step, _PLAYED)}
-    if any(isinstance(step, Connect) and not step.reads for step in record.program.steps):
-        kinds.add("a client that never reads")
-    if kinds or strange:
-        what = ", ".join(sorted(kinds)) or ", ".join(strange)
-        raise UsageError(
-            f"{record.requirement} needs more than sockets ({what}): no script can show it; "
-            "torq-conformance replay plays it"
+    """The text of the script; ``name`` is that of the record's file."""
+    oracles = SCENARIOS[record.requirement].judges
+    entries = {f"{PACKAGE}.replay.older_python", f"{PACKAGE}.replay.player", *(oracle.__module__ for oracle in oracles)}
+    text = base64.encodebytes(bundle.archive(entries)).decode("ascii")
+    return "\n".join(
+        (
+            *_head(record, name),
+            IMPORTS,
+            f"RUNS = {runs_that_prove_a_fix(record)}  # so many passes prove a fix, as often as it failed\n\n",
+            *_case(record, oracles),
+            "\n",
+            f"{MAIN}\n",
+            "# A zip in base64: the modules of the suite that play and judge the program.",
+            f'PLAYER = """\n{text}"""\n',
+            'if __name__ == "__main__":',
+            "    sys.exit(main())\n",
         )
-    return tuple(checks)
-
-
-_PLAYED = (Connect, Write, Finish, Sync, HalfClose, Close, Idle, Buffer)
+    )
 
 
 def _head(record: Record, name: str) -> Iterator[str]:
     requirement = requirements()[record.requirement]
     yield "#!/usr/bin/env python3"
-    yield f'"""{requirement.id} [{requirement.level}]: {_plain(requirement.text)}'
+    yield from wrap(f'"""{requirement.id} [{requirement.level}]: {_plain(requirement.text)}', WIDTH)
     yield ""
     yield f"Recorded as {_plain(name)} from: {_plain(record.target)}"
     yield f"There {record.failures} of {counted(record.runs, 'run')} failed. What was expected and what was seen:"
@@ -111,9 +83,10 @@ def _head(record: Record, name: str) -> Iterator[str]:
         yield f"- {finding.kind}: expected {_plain(finding.expected)};"
         yield f"  seen: {_plain(finding.seen)}"
     yield ""
-    yield "usage: python3 THIS_FILE SOCKET    (a socket path, or tcp:HOST:PORT)"
-    yield "Exit code: 1 while the fault is there, 0 when it is not, 2 when the relay cannot be reached."
-    yield "Needs Python 3.10 or newer and nothing else. The bytes stand at the end, behind the player."
+    yield "usage: python3 THIS_FILE SOCKET                  a relay that runs: a socket path, or tcp:HOST:PORT"
+    yield "       python3 THIS_FILE --exec 'CMD {socket}'   a command that starts one"
+    yield "Exit code: 1 while the fault is there, 0 when it is not, 2 when no relay can be reached."
+    yield "Needs Python 3.10 or newer and nothing else. The program stands below, its player at the end."
     yield '"""'
     yield ""
 
@@ -123,109 +96,142 @@ def _plain(text: str) -> str:
     return text.replace("\\", "/").replace('"""', "'''")
 
 
-def _data(record: Record) -> Iterator[str]:
-    rules = record.rules
-    yield "H = bytes.fromhex"
+def _case(record: Record, oracles: tuple[Oracle, ...]) -> Iterator[str]:
+    """The function that makes the case: its imports, the program step by step, the rules, the oracles."""
+    modules = defaultdict(set)
+    for oracle in oracles:
+        modules[oracle.__module__].add(oracle.__name__)
+    modules[f"{PACKAGE}.judging.replaying"] = {"Case"}
+    modules[f"{PACKAGE}.model.program"] = {"Program", *_kinds(record.program.steps)}
+    modules[f"{PACKAGE}.model.rules"] = {"Rules"}
+    yield "def case():"
+    yield '    """The program, what the relay promises, and what may not be seen."""'
+    for module, names in sorted(modules.items()):
+        yield from _import(module, sorted(names))
     yield ""
-    yield "CASE = Case("
-    yield f"    requirement={record.requirement!r},"
-    yield f"    runs={runs_that_prove_a_fix(record)},  # so many passes prove a fix, as often as it failed"
-    yield f"    domain={rules.number},"
-    yield f"    fence_type={fence_type(rules)},"
-    yield f"    echo={rules.echo},"
-    yield f"    forwards={rules.forwards},"
-    yield f"    closes={rules.on_framing_error == 'close'},  # a connection whose bytes cannot be framed"
-    yield f"    limit={rules.max_message_size},"
-    yield "    frames=("
-    fates = fates_of(record.program, rules)
-    for number, position, conn, frame in record.program.frames():
-        fate, why = fates[number]
-        sender = connection_name(conn)
-        because = f", because {why}" if why else ""
-        yield f"        # {sender}{number}, sent in step {position + 1}: the relay has to {_DUTY[fate.value]}{because}"
-        yield f"        ({sender + str(number)!r}, {sender!r}, {fate.value!r}, {why!r},"
-        yield from _bytes(encode_frame(frame, conn=conn, number=number, sequence=number + 1), " " * 9)
-        yield "        ),"
-    yield "    ),"
-    yield "    steps=("
-    for description, step in zip(record.program.words(), _steps(record.program), strict=True):
-        yield f"        # {description}"
-        yield f"        {step},"
-    yield "    ),"
-    yield ")"
+    yield "    return Case("
+    yield f"        {_quoted(record.requirement)},"
+    yield "        Program("
+    yield f"            {_quoted(record.program.domain)},"
+    yield "            ("
+    yield from _steps(record)
+    yield "            ),"
+    yield "        ),"
+    yield from _laid_out(record.rules, 8, named=True)
+    yield f"        ({', '.join(oracle.__name__ for oracle in oracles)}),"
+    yield "    )"
 
 
-_DUTY = {"forward": "forward it", "refuse": "refuse it", "break": "end the connection's framing at it"}
+def _import(module: str, names: list[str]) -> Iterator[str]:
+    line = f"    from {module} import {', '.join(names)}"
+    if len(line) <= WIDTH:
+        yield line
+    else:
+        yield f"    from {module} import ("
+        yield from (f"        {name}," for name in names)
+        yield "    )"
 
 
-def _bytes(data: bytes, indent: str) -> Iterator[str]:
-    """Bytes as hexadecimal: the header in a line of its own, long repetitions as a product."""
-    yield f"{indent}H({data[:HEADER_SIZE].hex(' ')!r})"
-    position = HEADER_SIZE
-    while position < len(data):
-        unit, count = _repetition(data, position)
-        if count >= MIN_REPEATS:
-            yield f"{indent}+ H({data[position : position + unit].hex(' ')!r}) * {count}"
-            position += unit * count
-            continue
-        stop = position + 1
-        while stop < len(data) and stop - position < WIDTH // 3 and _repetition(data, stop)[1] < MIN_REPEATS:
-            stop += 1
-        yield f"{indent}+ H({data[position:stop].hex(' ')!r})"
-        position = stop
+def _kinds(value: object) -> set[str]:
+    """The names of the classes that a value is written with."""
+    if isinstance(value, tuple):
+        return set().union(*map(_kinds, value))
+    if isinstance(value, msgspec.Struct):
+        return {type(value).__name__}.union(*(_kinds(getattr(value, field)) for field in value.__struct_fields__))
+    return set()
 
 
-def _repetition(data: bytes, position: int) -> tuple[int, int]:
-    """(length of a unit, how often it stands there in a row), for units of up to eight bytes and long rows only."""
-    for unit in range(1, 9):
-        piece = data[position : position + unit]
-        if len(piece) < unit or data[position + unit * 15 : position + unit * 16] != piece:
-            continue
-        count = 1
-        while data[position + unit * count : position + unit * (count + 1)] == piece:
-            count += 1
-        if count * unit >= WIDTH:
-            return unit, count
-    return 1, 1
+def _steps(record: Record) -> Iterator[str]:
+    """Each step, behind its words and what must become of its frames."""
+    indent = 16
+    fates = fates_of(record.program, record.rules)
+    yield from _comment(witness_words(record.program), indent)
+    for place, step in record.program.placed():
+        yield from _comment(f"{place.position + 1}. {step.words(place)}", indent)
+        numbers = range(place.number, place.number + len(step.frames))
+        refused = [number for number in numbers if fates[number][0] is not Fate.FORWARD]
+        for number in refused[:MOST_LISTED]:
+            fate, why = fates[number]
+            label = f"{connection_name(step.connection or 0)}{number}"
+            yield from _comment(f"The relay has to {_DUTY[fate]} frame {label}, because {why}.", indent)
+        if len(refused) > MOST_LISTED:
+            yield from _comment(f"The same holds for {counted(len(refused) - MOST_LISTED, 'more frame')}.", indent)
+        yield from _laid_out(step, indent)
+    yield from _comment(closing_words(record.program), indent)
 
 
-def _steps(program: Program) -> Iterator[str]:
-    for place, step in program.placed():
-        yield _step(step, place.number)
+_DUTY = {Fate.REFUSE: "refuse", Fate.BREAK: "stop reading frames of this connection at"}
 
 
-def _step(step: Step, number: int) -> str:
-    match step:
-        case Connect(conn=conn):
-            return f"('connect', {connection_name(conn)!r})"
-        case Write():
-            return _write(step, number)
-        case Finish(conn=conn):
-            return f"('finish', {connection_name(conn)!r})"
-        case Sync():
-            return "('sync',)"
-        case HalfClose(conn=conn):
-            return f"('half_close', {connection_name(conn)!r})"
-        case Close(conn=conn, reset=reset):
-            return f"('leave', {connection_name(conn)!r}, {reset})"
-        case Idle(milliseconds=milliseconds):
-            return f"('idle', {milliseconds})"
-        case Buffer(conn=conn, size=size):
-            return f"('buffer', {connection_name(conn)!r}, {size})"
-        case _:
-            raise UsageError(f"no script can play this step: {type(step).__name__.lower()}")
+def _comment(text: str, indent: int) -> Iterator[str]:
+    for line in wrap(text, WIDTH - indent - 2, break_long_words=True):
+        yield f"{' ' * indent}# {line}"
 
 
-def _write(step: Write, number: int) -> str:
-    name = connection_name(step.conn)
-    items: list[str] = []
-    for item in step.items:
-        if isinstance(item, Raw):
-            items.append(f"H({item.bytes!r})")
+Part = tuple[str, object, str]
+"""A value inside another one, with what stands before and behind it."""
+
+
+def _laid_out(value: object, indent: int, before: str = "", after: str = ",", *, named: bool = False) -> Iterator[str]:
+    """A value as Python text, in one line where it fits, else each of its parts in lines of its own."""
+    opening, parts, closing = _parts(value, named=named)
+    line = f"{' ' * indent}{before}{python_text(value, named=named)}{after}"
+    if len(line) <= WIDTH or not parts:
+        yield line
+        return
+    yield f"{' ' * indent}{before}{opening}"
+    for part_before, part, part_after in parts:
+        yield from _laid_out(part, indent + 4, part_before, part_after)
+    yield f"{' ' * indent}{closing}{after}"
+
+
+def python_text(value: object, *, named: bool = False) -> str:
+    """A value of the model as the Python expression that makes it; ``named``: with the names of all fields."""
+    opening, parts, closing = _parts(value, named=named)
+    inside = " ".join(f"{before}{python_text(part)}{after}" for before, part, after in parts)
+    single = isinstance(value, tuple) and len(parts) == 1
+    return f"{opening}{inside if single else inside.removesuffix(',')}{closing}"
+
+
+def _parts(value: object, *, named: bool = False) -> tuple[str, list[Part], str]:
+    """(opening, parts, closing) of a value; a plain one has no parts. ``named``: every field by its name."""
+    if isinstance(value, msgspec.Struct):
+        return f"{type(value).__name__}(", list(_fields(value, named=named)), ")"
+    if isinstance(value, tuple):
+        return "(", list(_items(value)), ")"
+    if isinstance(value, str):
+        return _parts_of_text(value) if len(value) > MAX_PIECE else (_quoted(value), [], "")
+    return repr(value), [], ""
+
+
+def _fields(value: msgspec.Struct, *, named: bool) -> Iterator[Part]:
+    """The fields that differ from their defaults: by position as long as none is left out, then by name."""
+    for field in msgspec.structs.fields(value):
+        given = getattr(value, field.name)
+        if not field.required and given == field.default:
+            named = True
         else:
-            items.append(repr(f"{name}{number}"))
-            number += 1
-    pieces = tuple(stop - start for start, stop in step.pieces())
-    rest = sum(item.size for item in step.items) - step.size
-    text = f"('write', {name!r}, ({', '.join(items)},), {pieces!r}, {step.settle}, {rest})"
-    return "\n        ".join(wrap(text, 110, break_long_words=False, break_on_hyphens=False))
+            yield f"{field.name}=" if named else "", given, ","
+
+
+def _items(values: tuple[object, ...]) -> Iterator[Part]:
+    for _, group in groupby(values):
+        equal = list(group)
+        if len(equal) >= MIN_REPEATS:
+            yield "*[", equal[0], f"] * {len(equal)},"
+        else:
+            yield from (("", each, ",") for each in equal)
+
+
+def _parts_of_text(text: str) -> tuple[str, list[Part], str]:
+    """A long text: what it repeats, or pieces that Python joins."""
+    period = (text + text).find(text, 1)
+    period += period * (period % 2)  # two digits are a byte
+    if len(text) >= MIN_REPEATS * period and period <= MAX_PIECE:
+        return f"{_quoted(text[:period])} * {len(text) // period}", [], ""
+    pieces = (text[start : start + MAX_PIECE] for start in range(0, len(text), MAX_PIECE))
+    return "(", [("", piece, "") for piece in pieces], ")"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

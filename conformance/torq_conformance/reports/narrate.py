@@ -36,10 +36,9 @@ def narrate(program: Program, history: History, findings: Sequence[Finding] = ()
         yield f"{place.position + 1:>3}  {step.words(place)}"
         if isinstance(step, Write):
             yield from _bytes_of(step, place.number, sent, named)
-    resumed = program.stalled_to_the_end
-    if resumed:
-        reads = inflected(len(resumed), "reads", "read")
-        yield f"     when all is sent, {_listed([name(conn) for conn in resumed])} {reads} again"
+    afterwards = closing_words(program)
+    if afterwards:
+        yield f"     {afterwards}"
 
 
 def _bytes_of(write: Write, number: int, sent: dict[int, Sent], named: set[int]) -> Iterator[str]:
@@ -66,6 +65,13 @@ def witness_words(program: Program) -> str:
     stays = "stays (and comes again after a kill)" if any(isinstance(step, Kill) for step in program.steps) else "stays"
     does = f"{stays}, reads everything and sends nothing but fences"
     return f"first the suite's witness {name(WITNESS)} connects, {client}: it {does}"
+
+
+def closing_words(program: Program) -> str:
+    """Who reads again behind the last step; empty where nobody was left stalled."""
+    resumed = program.stalled_to_the_end
+    reads = inflected(len(resumed), "reads", "read")
+    return f"when all is sent, {_listed([name(conn) for conn in resumed])} {reads} again" if resumed else ""
 
 
 def _listed(names: list[str]) -> str:
