@@ -68,7 +68,7 @@ def command(
     needed = runs_that_prove_a_fix(record)
     count = runs or needed
     with target_for(address, command_line, record.program.domain) as target:
-        failed, shown = replay(record.program, record.requirement, record.rules, target, count)
+        failed, shown = replay(record.program, record.requirement, record.rules, target, count, started=record.started)
     return _say(record, shown, failed, needed)
 
 

@@ -146,15 +146,19 @@ def _findings_of(check: Check, bench: Bench) -> tuple[list[Finding], list[str]]:
         )
 
 
-def replay(program: Program, requirement: str, rules: Rules, target: Target, runs: int) -> tuple[int, Counterexample]:
+def replay(
+    program: Program, requirement: str, rules: Rules, target: Target, runs: int, *, started: bool = True
+) -> tuple[int, Counterexample]:
     """Play a stored program ``runs`` times: how many runs failed, and what the last failing one (or run) showed.
+
+    ``started`` says that it was found on a relay which the suite had started.
 
     Raises UsageError for a fixed check and for steps that the target cannot play, TargetError when the relay serves
     nobody: that it shows no failure is no pass.
     """
     if requirement in CHECKS:
         raise UsageError(f"{requirement} is judged by a fixed check: run torq-conformance --section {requirement}")
-    case = Case(requirement, program, rules, SCENARIOS[requirement].judges)
+    case = Case(requirement, program, rules, SCENARIOS[requirement].judges, started)
     failures = 0
     shown: Counterexample | None = None
     for history, findings in replays(case, target, runs):

@@ -57,6 +57,11 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What the relay has to do, for the oracles."""
         return rules_for(self.profile, self.program.domain)
 
+    @property
+    def started(self) -> bool:
+        """Whether the suite had started the relay that showed it: its target is a command then, and no address."""
+        return not self.target.startswith(("unix:", "tcp:"))
+
 
 def save(counterexample: Counterexample, *, profile: Profile, seed: int, target: str, folder: Path) -> Path:
     """Write a counterexample to ``folder``, under the name of its requirement. Raises UsageError if that fails."""

@@ -119,6 +119,8 @@ def _case(record: Record, oracles: tuple[Oracle, ...]) -> Iterator[str]:
     yield "        ),"
     yield from _laid_out(record.rules, 8, named=True)
     yield f"        ({', '.join(oracle.__name__ for oracle in oracles)}),"
+    if not record.started:
+        yield "        started=False,  # it was found on a relay whose process nothing was done to"
     yield "    )"
 
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 
@@ -211,8 +212,22 @@ def test_a_step_that_needs_the_process_of_the_relay_is_refused_with_the_reason(
     assert refused.stderr.startswith("cannot judge: step 3 (the relay")
     assert "needs a relay that is started for it" in refused.stderr
     record = record_of("FWD-1", "signal", steps)
+    target = Target(Address.parse(references["signal"]))
     with pytest.raises(UsageError, match=r"step 3 .* needs a relay that is started"):
-        replay(record.program, "FWD-1", record.rules, Target(Address.parse(references["signal"])), 1)
+        replay(record.program, "FWD-1", record.rules, target, 1)
+    assert replay(record.program, "FWD-1", record.rules, target, 1, started=False)[0] == 0
+
+
+@pytest.mark.parametrize("address", ["unix:/tmp/torq/signal.sock", "tcp:127.0.0.1:7001"])
+def test_what_did_nothing_where_it_was_found_need_do_nothing_again(
+    address: str, tmp_path: Path, references: dict[str, str]
+) -> None:
+    steps = (*PAIR, Freeze(), Write(0, (OWN,)), Kill())
+    record = msgspec.structs.replace(record_of("FWD-1", "signal", steps), target=address)
+    script = write(tmp_path, record)
+    assert not case_of(script.read_text("utf-8")).started
+    held = play(script, references["signal"])
+    assert (held.returncode, held.stdout) == (0, "HOLDS FWD-1: 10 runs, no fault\n"), held.stderr
 
 
 @pytest.mark.parametrize("size", [262_145, 1_000_000])
