@@ -148,8 +148,7 @@ class _Diff(Watcher):
             self._a, self._b = a.description, b.description
             self._first_screen()
             domain = domain_named(self._domain)
-            arms = Arm("A", a, domain), Arm("A'", copy, domain), Arm("B", b, domain)
-            differential = Differential(*arms, domain, self._level)
+            differential = Differential(Arm(a, domain), Arm(copy, domain), Arm(b, domain), domain, self._level)
             effort = Effort(options.max_examples, options.time_budget, self._seed)
             results = differential.run(effort, self)
         entries = [*self._program_entries(results), *self._life_cycle_entries()]

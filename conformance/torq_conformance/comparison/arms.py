@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ..errors import TargetError
+from ..generation.search import Clock
+from ..judging.playing import played
 from ..learning.probing import UNPROMISING, probe_basics, probe_filters
 from ..model.history import History
 from ..model.profile import Profile, rules_for
@@ -20,10 +21,8 @@ FILTERS = ("domain_filter", "type_filter", "checksum", "check_tlvs", "strict")
 class Arm:
     """One relay of a comparison, ready to play programs."""
 
-    def __init__(self, name: str, target: Target, domain: Domain) -> None:
-        self.name = name
-        self.target = target
-        self.crashes = 0
+    def __init__(self, target: Target, domain: Domain) -> None:
+        self._target = target
         basics = probe_basics(target, domain)
         if basics.value("forwards", True):
             probe_filters(basics)
@@ -36,24 +35,13 @@ class Arm:
         )
         self._executor = Executor(target, self.rules)
 
-    def play(self, program: Program) -> History:
-        """One run of a program; a relay that died, or cannot be reached, is started again. Raises TargetError."""
-        try:
-            history = self._executor.play(_held_back(program, self.rules))
-        except TargetError as error:
-            if not self.target.restartable:
-                raise
-            history = History(crash=str(error))
-        if history.crash or self.target.crash():
-            history.crash = history.crash or self.target.crash()
-            self.crashes += 1
-            self.refresh()
-        return history
+    def play(self, program: Program, clock: Clock) -> History:
+        """One run of a program; a relay that died is started again. Raises OutOfTime and TargetError."""
+        return played(_held_back(program, self.rules), self._executor, self._target, clock, patient=True)
 
     def refresh(self) -> None:
         """A fresh relay, where the target can give one."""
-        self.target.restart()
-        self._executor = Executor(self.target, self.rules)
+        self._executor.restart(patient=True)
 
 
 def whatever_either_refuses(domain: Domain, *arms: Arm) -> Rules:

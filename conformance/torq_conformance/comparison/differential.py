@@ -4,28 +4,25 @@ Facts:
 - B differs where it differs from A in ways that A' (the second copy) does not: what A and A' disagree on is noise;
 - a difference has a signature (what B does, to which class of frames). The search holds on to the signature it found
   first while it shrinks, and goes on afterwards for others that no known difference explains;
-- shrinking is our own (:mod:`~torq_conformance.generation.minimise`), one thing taken away at a time: it costs a
-  fraction of what Hypothesis spends until it is content, and every candidate here costs two relays;
 - topics mix only the features they need, because one difference hides others;
 - a difference is confirmed on a fresh B, and counts when its rate on B is beyond what A' shows by itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-import hypothesis
 import msgspec
-from hypothesis import HealthCheck, Phase, Verbosity
-from hypothesis.stateful import run_state_machine_as_test
 
 from ..generation.cells import features_of
 from ..generation.minimise import simpler_programs
+from ..generation.search import Clock, OutOfTime, Writer, shrink
 from ..model.history import History
 from ..model.profile import Profile, rules_for
 from ..model.program import Frame, Program, Tlv, Write
@@ -35,9 +32,11 @@ from .equivalence import Comparison, Difference, Signature, causes_at, causes_in
 from .topics import Level, Topic, topics_of
 
 CONFIRM_RUNS = 5
+CONFIRM_SECONDS = 4.0
 STAMP_RUNS = 10
 RARE_RUNS = 60
 SHRINK_SECONDS = 4.0
+STAMP_SECONDS = 6.0
 NOISE_EVERY = 5
 """A' plays each program that shows something, and every so many of the others: how much A differs from itself."""
 CHANCE = 0.005
@@ -107,18 +106,6 @@ class Watcher:
         """A topic is through."""
 
 
-class _FoundError(BaseException):
-    """Ends a search at once, because a difference was found."""
-
-    def __init__(self, found: FoundDifference) -> None:
-        super().__init__(found.id)
-        self.found = found
-
-
-class _OutOfTime(BaseException):
-    """Ends a search at once; no exception that Hypothesis would take for a failure of the program."""
-
-
 class Differential:
     """Compares B with A, calibrated by a second copy of A."""
 
@@ -133,16 +120,21 @@ class Differential:
         self.comparison = Comparison(self.strictest)
         self.known: list[FoundDifference] = []
 
-    def run(self, effort: Effort, watcher: Watcher, topics: list[Topic] | None = None) -> list[TopicResult]:
+    def run(
+        self,
+        effort: Effort,
+        watcher: Watcher,
+        topics: list[Topic] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> list[TopicResult]:
         """Compare topic after topic, those of the level if none are given, sharing the time. Raises TargetError."""
-        started = time.monotonic()
+        deadline = now() + effort.time_budget
         topics = topics_of(self.level) if topics is None else topics
         results = []
         for index, topic in enumerate(topics):
-            left = effort.time_budget - (time.monotonic() - started)
-            share = max(left, 0.0) / (len(topics) - index) * 2
+            left = max(deadline - now(), 0.0)
             watcher.started(topic)
-            result = TopicSearch(self, topic, effort, time.monotonic() + min(share, max(left, 0.0))).run()
+            result = TopicSearch(self, topic, effort, Clock(min(left / (len(topics) - index) * 2, left), now)).run()
             watcher.finished(result)
             results.append(result)
         return results
@@ -162,95 +154,78 @@ class Differential:
 class TopicSearch:
     """Looks for the differences of one topic, one after the other."""
 
-    def __init__(self, differential: Differential, topic: Topic, effort: Effort, deadline: float) -> None:
+    def __init__(self, differential: Differential, topic: Topic, effort: Effort, clock: Clock) -> None:
         self._all = differential
         self._effort = effort
-        self._deadline = deadline
-        self._shrink_deadline = math.inf
+        self._clock = clock
         self._turn = 0
         self._result = TopicResult(topic)
 
     def run(self) -> TopicResult:
         """Search until a round finds nothing that is not known, or the time is up."""
-        started = time.monotonic()
-        seed = self._effort.seed * 1000 + sum(map(ord, self._result.topic.name))
-        while True:
-            try:
-                self._generate(seed)
-            except _OutOfTime:
-                self._result.cut_short = True
-            except _FoundError as error:
-                self._finish(error.found)
-                continue
-            break
-        self._result.seconds = time.monotonic() - started
-        return self._result
-
-    def _generate(self, seed: int) -> None:
+        started, deadline = self._clock.now(), self._clock.until
         topic = self._result.topic
-        machine = hypothesis.seed(seed)(
-            type("Programs", topic.features, {"promise": self._all.promise, "play": staticmethod(self._candidate)})
+        writer = Writer(
+            name=topic.name,
+            features=topic.features,
+            rules=self._all.promise,
+            steps=topic.steps,
+            count=max(3, round(self._effort.max_examples * topic.share)),
+            seed=self._effort.seed,
         )
-        run_state_machine_as_test(
-            machine,
-            settings=hypothesis.settings(
-                max_examples=max(3, round(self._effort.max_examples * topic.share)),
-                stateful_step_count=topic.steps,
-                database=None,
-                deadline=None,
-                derandomize=False,
-                print_blob=False,
-                report_multiple_bugs=False,
-                phases=(Phase.generate,),
-                verbosity=Verbosity.quiet,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
-
-    def _candidate(self, program: Program) -> None:
-        """Play a program of the search; ends the search when it shows a difference."""
-        if time.monotonic() > self._deadline:
-            raise _OutOfTime
-        found = self._first_look(program)
-        if found is not None:
-            raise _FoundError(found)
+        try:
+            while (found := writer.until_shown(self._first_look)) is not None:
+                self._finish(found)
+                self._clock.until = deadline
+        except OutOfTime:
+            self._result.cut_short = True
+        self._result.seconds = self._clock.now() - started
+        return self._result
 
     def _first_look(self, program: Program) -> FoundDifference | None:
         """A difference that A' does not show, seen again when the program is repeated; it fixes what to shrink for."""
+        self._clock.check()
         self._result.evidence.update(features_of(program))
         history_a, history_b = self._both(program)
-        differences = list(self._all.unexplained(program, history_a, history_b))
+        signatures = dict.fromkeys(each.signature for each in self._all.unexplained(program, history_a, history_b))
         self._turn += 1
-        if differences or self._turn % NOISE_EVERY == 0:
-            noise = {
-                each.signature for each in self._all.comparison.differences(history_a, self._all.copy.play(program))
-            }
+        if signatures or self._turn % NOISE_EVERY == 0:
+            noise = self._of_copy(program, history_a)
             self._result.calibrated += 1
             self._result.noise += bool(noise)
-            differences = [each for each in differences if each.signature not in noise]
-        for difference in differences:
-            found = self._shows(program, difference.signature, runs=CONFIRM_RUNS)
-            if found is not None:
-                return found
+            for signature in signatures:
+                if signature not in noise and (found := self._confirmed(program, signature)):
+                    return found
         return None
+
+    def _confirmed(self, program: Program, signature: Signature) -> FoundDifference | None:
+        """The difference of this signature, seen again in one of some plays."""
+        deadline = self._clock.until
+        plays = self._clock.runs(CONFIRM_SECONDS, 1, CONFIRM_RUNS)
+        found = next(filter(None, (self._shows(program, signature) for _ in plays)), None)
+        self._clock.until = deadline
+        return found
 
     def _both(self, program: Program) -> tuple[History, History]:
         """A and B play a program, now the one first, now the other."""
         if self._turn % 2:
-            history_b = self._all.b.play(program)
-            return self._all.a.play(program), history_b
-        return self._all.a.play(program), self._all.b.play(program)
+            history_b = self._all.b.play(program, self._clock)
+            return self._all.a.play(program, self._clock), history_b
+        return self._all.a.play(program, self._clock), self._all.b.play(program, self._clock)
 
-    def _shows(self, program: Program, signature: Signature, runs: int) -> FoundDifference | None:
-        """The difference of this signature, unexplained by what is known, if one of some runs shows it."""
-        for _ in range(runs):
-            history_a, history_b = self._both(program)
-            for difference in self._all.unexplained(program, history_a, history_b):
-                if difference.signature == signature:
-                    cause = self._cause(program, difference)
-                    return FoundDifference(
-                        signature, cause, program, difference, history_a, history_b, self._result.topic.name
-                    )
+    def _of_copy(self, program: Program, history_a: History) -> set[Signature]:
+        """In what A' differs from A."""
+        copied = self._all.copy.play(program, self._clock)
+        return {each.signature for each in self._all.comparison.differences(history_a, copied)}
+
+    def _shows(self, program: Program, signature: Signature) -> FoundDifference | None:
+        """The difference of this signature, unexplained by what is known, if a play shows it."""
+        history_a, history_b = self._both(program)
+        for difference in self._all.unexplained(program, history_a, history_b):
+            if difference.signature == signature:
+                cause = self._cause(program, difference)
+                topic = self._result.topic.name
+                return FoundDifference(signature, cause, program, difference, history_a, history_b, topic)
         return None
 
     def _cause(self, program: Program, difference: Difference) -> str:
@@ -258,52 +233,46 @@ class TopicSearch:
 
     # --- the smallest program, and its rate ------------------------------------------------------------------------
 
-    def _finish(self, best: FoundDifference) -> None:
+    def _finish(self, found: FoundDifference) -> None:
         """Shrink what was found, name its cause, and keep it if it stands the test against A'."""
-        self._shrink_deadline = time.monotonic() + SHRINK_SECONDS
-        best = self._minimised(best)
-        if best.cause == "header-only" and self._shows(_with_tlvs(best.program), best.signature, runs=1):
-            best.cause = next(name for name in causes_in(best.program, self._all.strictest) if name != "header-only")
+        self._clock.allow(SHRINK_SECONDS)
+        best, _ = shrink(found, self._simpler, lambda each: self._shows_twice(each, found.signature), self._clock)
+        with contextlib.suppress(OutOfTime):
+            if best.cause == "header-only" and self._shows(_with_tlvs(best.program), best.signature):
+                best.cause = next(
+                    name for name in causes_in(best.program, self._all.strictest) if name != "header-only"
+                )
         self._stamp(best)
         self._all.known.append(best)
-        if chance(best.in_b, best.in_copy, best.runs) < CHANCE:
+        cut_short = best.runs < STAMP_RUNS  # too few to reckon with chance, but B has shown it in each play since
+        if chance(best.in_b, best.in_copy, best.runs) < CHANCE or (cut_short and best.in_b == best.runs > best.in_copy):
             self._result.found.append(best)
         else:
             self._result.noise += 1
 
-    def _minimised(self, best: FoundDifference) -> FoundDifference:
-        progress = True
-        while progress:
-            progress = False
-            for candidate in chain(simpler_programs(best.program), _calmer_programs(best.program, self._all.strictest)):
-                if time.monotonic() > self._shrink_deadline:
-                    return best
-                found = self._shows(candidate, best.signature, runs=1)
-                if found is not None and self._shows(candidate, best.signature, runs=1) is not None:
-                    best, progress = found, True
-                    break
-        return best
+    def _simpler(self, program: Program) -> Iterator[Program]:
+        return chain(simpler_programs(program), _calmer_programs(program, self._all.strictest))
+
+    def _shows_twice(self, program: Program, signature: Signature) -> FoundDifference | None:
+        found = self._shows(program, signature)
+        return found if found and self._shows(program, signature) else None
 
     def _stamp(self, best: FoundDifference) -> None:
         """Play the program on a fresh B, often enough to tell its rate from the noise of A."""
         self._all.b.refresh()
-        limit = STAMP_RUNS
-        while best.runs < limit:
-            best.runs += 1
-            history_a, history_b = self._both(best.program)
-            self._turn += 1
-            shown = [
-                each
-                for each in self._all.comparison.differences(history_a, history_b)
-                if each.signature == best.signature
-            ]
-            if shown:
-                best.in_b += 1
-                best.difference, best.history_a, best.history_b = shown[0], history_a, history_b
-            copied = self._all.comparison.differences(history_a, self._all.copy.play(best.program))
-            best.in_copy += any(each.signature == best.signature for each in copied)
-            if best.runs == STAMP_RUNS and best.in_b < STAMP_RUNS // 2:
-                limit = RARE_RUNS
+        with contextlib.suppress(OutOfTime):
+            for run in self._clock.runs(STAMP_SECONDS, STAMP_RUNS, RARE_RUNS):
+                history_a, history_b = self._both(best.program)
+                self._turn += 1
+                differences = self._all.comparison.differences(history_a, history_b)
+                shown = next((each for each in differences if each.signature == best.signature), None)
+                best.in_copy += best.signature in self._of_copy(best.program, history_a)
+                best.runs = run
+                if shown is not None:
+                    best.in_b += 1
+                    best.difference, best.history_a, best.history_b = shown, history_a, history_b
+                if run == STAMP_RUNS and best.in_b >= STAMP_RUNS // 2:
+                    break
 
 
 def _with_tlvs(program: Program) -> Program:

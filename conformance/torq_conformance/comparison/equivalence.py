@@ -154,13 +154,16 @@ class Comparison:
         self._strictest = strictest
 
     def differences(self, a: History, b: History) -> list[Difference]:
-        """Everything in which B did other than A, the gravest first; empty when the two are equivalent."""
+        """In what B did other than A, the gravest first: of all frames with one signature, the first."""
         found = list(self._ends(a, b)) or list(self._served(a, b))
         if found:
             return found
         streams = list(self._streams(a, b))
         skipped = {each.where for each in streams}
-        return [*streams, *self._frames(a, b, skipped), *self._orders(a, b, skipped)]
+        of_frames: dict[Signature, Difference] = {}
+        for each in self._frames(a, b, skipped):
+            of_frames.setdefault(each.signature, each)
+        return [*streams, *of_frames.values(), *self._orders(a, b, skipped)]
 
     def _ends(self, a: History, b: History) -> Iterator[Difference]:
         yield from _either(bool(a.crash), bool(b.crash), "crashes", "survives", "", ("it goes on", a.crash or b.crash))

@@ -1,9 +1,9 @@
 """The state machine that writes programs: the model of which connections may do what, without any rule.
 
 Facts:
-- rules only append steps and keep the model; they do no I/O, so no draw ever depends on what the relay answered, which
-  would make shrinking meaningless;
-- draws are small numbers that the model maps to connections, types and sizes: they shrink to the simplest program;
+- rules only append steps and keep the model; they do no I/O, so no draw ever depends on what the relay answered: the
+  same seed writes the same programs for every relay;
+- draws are small numbers that the model maps to connections, types and sizes: a draw costs more than what it decides;
 - a feature is a class with rules, in ``features``. The scenario of a requirement mixes only the features that it needs,
   so that a fault in one feature hides nothing in another;
 - what a program is about must not be left to chance: :meth:`ProgramMachine.ensure` brings it about at the end of a

@@ -1,4 +1,4 @@
-"""Simpler programs than a given one, simplest attempts first: what is left to try after Hypothesis has shrunk.
+"""Simpler programs than a given one, in the order in which :func:`.search.shrink` tries them: the simplest first.
 
 Every candidate is strictly lighter (:attr:`Program.weight <torq_conformance.model.program.Program.weight>`) or equally
 light with plainer fields, so that taking the first that still fails, again and again, ends.

@@ -9,6 +9,7 @@ import msgspec
 
 from ..checks import CHECKS, EXTRA_CHECKS, Bench, Check, UnsupportedCheckError
 from ..errors import TargetError, UsageError
+from ..generation.search import Clock
 from ..model.history import History
 from ..model.program import Act, Program
 from ..model.requirements import Requirement
@@ -66,7 +67,7 @@ def _judge(requirement: Requirement, plan: Plan, target: Target, observer: Obser
         return Result(requirement, Verdict.UNKNOWN, "the time budget was used up")
     if requirement.id in CHECKS:
         return judge_by_check(requirement, CHECKS[requirement.id], plan, target)
-    result = _judge_by_programs(requirement, plan, target, observer, seconds)
+    result = judge_by_scenario(requirement, SCENARIOS[requirement.id], plan, target, observer, seconds)
     if result.verdict is Verdict.PASS and requirement.id in EXTRA_CHECKS and target.revivable:
         extra = judge_by_check(requirement, EXTRA_CHECKS[requirement.id], plan, target)
         extra.exercised += result.exercised
@@ -75,17 +76,11 @@ def _judge(requirement: Requirement, plan: Plan, target: Target, observer: Obser
     return result
 
 
-def _judge_by_programs(
-    requirement: Requirement, plan: Plan, target: Target, observer: Observer, seconds: float
-) -> Result:
-    return judge_by_scenario(requirement, SCENARIOS[requirement.id], plan, target, observer, seconds)
-
-
 def judge_by_scenario(
     requirement: Requirement, scenario: Scenario, plan: Plan, target: Target, observer: Observer, seconds: float
 ) -> Result:
     """Judge one requirement, of the specification or of your own, by programs of a scenario for some seconds."""
-    return Search(requirement, scenario, plan, target, observer, seconds).run()
+    return Search(requirement, scenario, plan, target, observer, Clock(seconds)).run()
 
 
 def _unsupported(requirement: Requirement, plan: Plan, target: Target) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import struct
@@ -14,6 +13,7 @@ import msgspec
 from ..checks import CHECKS
 from ..counting import counted
 from ..errors import UsageError
+from ..generation.search import plays_for
 from ..judging.plan import Observer, Plan
 from ..judging.scenarios import SCENARIOS
 from ..judging.search import MISS_RATE
@@ -130,7 +130,7 @@ class FailureKeeper(Observer):
 def runs_that_prove_a_fix(record: Record) -> int:
     """How many passes make it unlikely (below 1 in 1000) that a failure of the recorded rate is merely not showing."""
     rate = (record.failures + 1) / (record.runs + 2)
-    return max(MIN_PASSES, math.ceil(math.log(MISS_RATE) / math.log(1 - rate)))
+    return max(MIN_PASSES, plays_for(rate, MISS_RATE))
 
 
 def load(path: Path) -> Record:

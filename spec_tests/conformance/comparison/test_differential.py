@@ -1,5 +1,6 @@
 """Differential mode on real relays: predicted differences are found and named, equivalent relays have none."""
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,21 +9,25 @@ import pytest
 from click.testing import CliRunner
 
 from spec_tests.conformance.judged_relays import relay, specimen
+from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.commands.diff import command
 from torq_conformance.comparison.accepted import load_accepted, sort_out
 from torq_conformance.comparison.arms import Arm
 from torq_conformance.comparison.differential import Differential, Effort, TopicResult, Watcher, chance
 from torq_conformance.comparison.lifecycle import life_cycle_differences, observe
 from torq_conformance.comparison.topics import TOPICS, Level, topics_of
-from torq_conformance.errors import UsageError
+from torq_conformance.errors import CutShortError, UsageError
 from torq_conformance.exits import Exit
-from torq_conformance.model.program import Write
+from torq_conformance.generation.search import Clock
+from torq_conformance.model.history import History
 from torq_conformance.model.rules import Domain
+from torq_conformance.model.program import Program, Write
+from torq_conformance.play.executor import Executor
 
 
 def compared(a: str, b: str, domain: Domain, topics: Sequence[str], max_examples: int = 12) -> list[TopicResult]:
     with ExitStack() as stack:
-        arms = [Arm(name, stack.enter_context(relay(each)), domain) for name, each in (("A", a), ("A'", a), ("B", b))]
+        arms = [Arm(stack.enter_context(relay(each)), domain) for each in (a, a, b)]
         differential = Differential(arms[0], arms[1], arms[2], domain, Level.EXACT)
         chosen = [topic for topic in TOPICS if topic.name in topics]
         return differential.run(Effort(max_examples, 60.0, seed=1), Watcher(), chosen)
@@ -66,6 +71,49 @@ def test_an_equivalent_relay_has_no_difference() -> None:
 def test_a_relay_that_does_not_echo_is_told_from_one_that_loses() -> None:
     correct = specimen("correct", "signal")
     assert ids(compared(correct, f"{correct} --no-echo", "signal", ("single frames",), 5)) == {"echoes-not:plain"}
+
+
+class SlowArm(Arm):
+    """Takes half a minute for each play, of a clock that all arms share; one that ``dies`` does so every time."""
+
+    time = 0.0
+    plays = 0
+
+    def __init__(self, *, dies: bool) -> None:
+        self.rules = rules_of("signal")
+        self.filters = set()
+        self._dies = dies
+
+    def play(self, program: Program, clock: Clock) -> History:
+        SlowArm.time += 30.0
+        SlowArm.plays += 1
+        return History(crash="it died" if self._dies else "")
+
+    def refresh(self) -> None:
+        """It is always fresh."""
+
+
+def test_a_comparison_of_slow_relays_ends_in_time_with_the_difference() -> None:
+    SlowArm.time = SlowArm.plays = 0
+    arms = [SlowArm(dies=dies) for dies in (False, False, True)]
+    differential = Differential(arms[0], arms[1], arms[2], "signal", Level.EXACT)
+    results = differential.run(Effort(12, 120.0, seed=1), Watcher(), list(TOPICS), now=lambda: SlowArm.time)
+    assert [found.signature.effect for result in results for found in result.found] == ["crashes"]
+    assert all(result.cut_short for result in results)
+    assert SlowArm.plays <= 3 + 2 + 4 + 3, "seen, confirmed, one smaller program, stamped once"
+
+
+def test_the_plays_of_a_comparison_are_told_when_to_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def play(executor: Executor, _: Program) -> History:
+        assert executor.deadline < math.inf
+        raise CutShortError("the time was over in a flood")
+
+    with ExitStack() as stack:
+        arms = [Arm(stack.enter_context(relay(specimen("correct", "signal"))), "signal") for _ in range(3)]
+        monkeypatch.setattr(Executor, "play", play)
+        differential = Differential(arms[0], arms[1], arms[2], "signal", Level.EXACT)
+        results = differential.run(Effort(12, 60.0, seed=1), Watcher(), [TOPICS[0]])
+    assert [(result.cut_short, result.found) for result in results] == [(True, [])]
 
 
 def test_starting_and_stopping_are_compared() -> None:

@@ -132,3 +132,11 @@ def test_the_most_particular_cause_of_a_program_is_named_first(steps: tuple, fir
 )
 def test_every_fault_of_a_frame_has_a_name(frame: Frame, name: str) -> None:
     assert class_of(frame, STRICTEST) == name
+
+
+def test_frames_that_are_lost_alike_are_one_difference() -> None:
+    none: list[list[int]] = [[] for _ in range(CONNECTIONS)]
+    everything = [[number for number, _ in SENT] for _ in range(CONNECTIONS)]
+    [lost] = COMPARISON.differences(history(everything), history(none))
+    assert lost.signature == Signature("loses")
+    assert lost.where.startswith("frame A0")

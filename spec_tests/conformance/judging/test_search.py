@@ -3,6 +3,8 @@
 import pytest
 
 from spec_tests.conformance.judged_relays import judged, plan_for, relay, specimen
+from torq_conformance.errors import CutShortError
+from torq_conformance.generation.search import Clock
 from torq_conformance.judging.plan import Observer
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.judging.search import STAMP_RUNS, Search
@@ -11,6 +13,7 @@ from torq_conformance.model.history import History
 from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
 from torq_conformance.oracles.traffic import Finding
+from torq_conformance.play.executor import Executor
 from torq_conformance.reports.narrate import evidence
 
 
@@ -20,9 +23,9 @@ class Fading(Search):
     stamping = False
     longest = 0
 
-    def _stamp(self, best: Counterexample) -> Counterexample:
+    def _stamp(self, best: Counterexample) -> None:
         self.stamping = True
-        return super()._stamp(best)
+        super()._stamp(best)
 
     def _play(self, program: Program) -> Counterexample | None:
         self.longest = max(self.longest, len(program.steps))
@@ -33,12 +36,56 @@ class Fading(Search):
 
 def test_a_small_program_that_fails_no_more_gives_way_to_a_larger_one_that_always_does() -> None:
     with relay(specimen("correct", "signal")) as target:
-        search = Fading(requirements()["FWD-1"], SCENARIOS["FWD-1"], plan_for("FWD-1"), target, Observer(), 60.0)
+        search = Fading(requirements()["FWD-1"], SCENARIOS["FWD-1"], plan_for("FWD-1"), target, Observer(), Clock(60.0))
         result = search.run()
     assert result.verdict is Verdict.FAIL
     assert result.counterexample is not None
     assert len(result.counterexample.program.steps) == search.longest > 2
     assert (result.counterexample.failures, result.counterexample.runs) == (STAMP_RUNS, STAMP_RUNS)
+
+
+class Slow(Search):
+    """Every program fails, and each play takes a minute of a clock that nothing else moves."""
+
+    time = 0.0
+    played = 0
+
+    def _history_of(self, program: Program) -> History:
+        self.played += 1
+        Slow.time += 60.0
+        return History(crash="it died")
+
+
+def test_a_failure_that_takes_a_minute_to_show_is_measured_and_shrunk_within_its_time() -> None:
+    plan = plan_for("FWD-1", confirm_seconds=2.0, shrink_seconds=4.0)
+    with relay(specimen("correct", "signal")) as target:
+        clock = Clock(600.0, lambda: Slow.time)
+        search = Slow(requirements()["FWD-1"], SCENARIOS["FWD-1"], plan, target, Observer(), clock)
+        result = search.run()
+    assert result.verdict is Verdict.FAIL
+    assert search.played <= 4, "found once, confirmed once, one smaller program, stamped once"
+    assert result.counterexample is not None
+    assert (result.counterexample.failures, result.counterexample.runs) == (1, 1)
+    assert not result.counterexample.minimal
+
+
+def test_a_failure_of_which_no_second_play_ends_in_time_is_told_as_seen_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    died = History(crash="it died")
+    answers = iter([died])
+
+    def play(_: Executor, __: Program) -> History:
+        try:
+            return next(answers)
+        except StopIteration:
+            raise CutShortError("the time was over in a flood") from None
+
+    with relay(specimen("correct", "signal")) as target:
+        plan, clock = plan_for("FWD-1"), Clock(60.0)
+        search = Search(requirements()["FWD-1"], SCENARIOS["FWD-1"], plan, target, Observer(), clock)
+        monkeypatch.setattr(Executor, "play", play)
+        shown = search.run().counterexample
+    assert shown is not None
+    assert (shown.failures, shown.runs, shown.history.crash) == (1, 1, "it died")
 
 
 @pytest.mark.parametrize(("shrink_seconds", "minimal"), [(0.0, False), (30.0, True)])
