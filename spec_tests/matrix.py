@@ -22,7 +22,8 @@ from pathlib import Path
 
 import msgspec
 
-from torq_conformance.judging.selftest import Outcome, Rate, Selftest, listed_mutants
+from torq_conformance.judging.selftest_cases import listed_mutants
+from torq_conformance.judging.selftest_outcomes import Outcome, Rate, Selftest
 from torq_conformance.reports.model import FAILING, load_report
 
 OUTCOMES = Path(__file__).resolve().parent.parent / "docs" / "matrix.json"

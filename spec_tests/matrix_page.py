@@ -31,7 +31,7 @@ from spec_tests.matrix import (
     right_runs,
 )
 from torq_conformance.counting import counted
-from torq_conformance.judging.selftest import listed_mutants
+from torq_conformance.judging.selftest_cases import listed_mutants
 from torq_conformance.model.requirements import requirements, sections
 from torq_conformance.reports.markdown import MARKS, cell
 from torq_conformance.reports.model import FAILING, MEANINGS, VERDICT_ORDER

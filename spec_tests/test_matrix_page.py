@@ -8,7 +8,8 @@ import pytest
 
 from spec_tests.matrix import CANDIDATES, OUTCOMES, Judged, Matrix, Relay, encoded, load, renewed, specimen
 from spec_tests.matrix_page import PAGE, faults, page
-from torq_conformance.judging.selftest import Outcome, Selftest, listed_mutants
+from torq_conformance.judging.selftest_cases import listed_mutants
+from torq_conformance.judging.selftest_outcomes import Outcome, Selftest
 
 
 def outcome(name: str, *, good: bool = False, killed_by: str = "FWD-1", failed: str = "FWD-1") -> Outcome:

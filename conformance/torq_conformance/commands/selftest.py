@@ -13,18 +13,9 @@ import msgspec
 from ..counting import counted
 from ..errors import UsageError
 from ..exits import Exit
-from ..judging.selftest import (
-    DEFAULT_EXAMPLES,
-    Case,
-    Effort,
-    Outcome,
-    Selftest,
-    chosen_mutants,
-    mutant_cases,
-    repeated,
-    right_cases,
-    run_selftest,
-)
+from ..judging.selftest import run_selftest
+from ..judging.selftest_cases import DEFAULT_EXAMPLES, Case, Effort, chosen_mutants, mutant_cases, repeated, right_cases
+from ..judging.selftest_outcomes import Outcome, Selftest
 from ..model.requirements import DOMAIN_NAMES
 from ._options import search_options, split_names
 

@@ -4,20 +4,19 @@ import msgspec
 import pytest
 
 from torq_conformance.errors import UsageError
-from torq_conformance.judging.selftest import (
+from torq_conformance.judging.selftest import judge_case
+from torq_conformance.judging.selftest_cases import (
     Case,
     Effort,
     Mutant,
-    Outcome,
-    Selftest,
     chosen_mutants,
-    judge_case,
     listed_mutants,
     mutant_cases,
     profile_of,
     repeated,
     right_cases,
 )
+from torq_conformance.judging.selftest_outcomes import Outcome, Selftest
 
 
 def case(name: str, **changes: object) -> Case:

@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import socket
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,12 +61,19 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[socket.sock
         yield listener, Address(path=path)
 
 
-def test_a_client_waits_for_room_in_the_backlog(full: tuple[socket.socket, Address]) -> None:
+def test_a_client_waits_for_room_in_the_backlog(
+    full: tuple[socket.socket, Address], monkeypatch: pytest.MonkeyPatch
+) -> None:
     listener, address = full
-    accepting = threading.Timer(0.05, lambda: listener.accept()[0].close())
-    accepting.start()
+    waits: list[float] = []
+
+    def make_room(seconds: float) -> None:
+        waits.append(seconds)
+        listener.accept()[0].close()
+
+    monkeypatch.setattr(time, "sleep", make_room)
     address.connect().close()
-    accepting.join()
+    assert len(waits) == 1
 
 
 def test_a_backlog_that_stays_full_ends_in_a_timeout(

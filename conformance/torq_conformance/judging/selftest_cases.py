@@ -1,0 +1,145 @@
+"""The cases of the self-test: a relay known to be right under several settings, and the mutants, each with one fault.
+
+Facts:
+- the relays are specimens, run as processes by their command; the suite imports nothing of theirs;
+- a mutant names the requirements that its fault breaks;
+- the profile of a case says what its relay was started with (``--no-echo``, ``--overflow`` ...): only the fault shows.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from ..errors import ConformanceError, UsageError
+from ..model.profile import Profile, load_profile
+from ..model.requirements import DOMAIN_NAMES
+
+DEFAULT_EXAMPLES = 100
+DEFAULT_BUDGET = 300.0
+"""What a run gets that is told nothing: programs for each requirement, and seconds for all of them."""
+SHARE_OF_THE_RIGHT = 10
+"""How many times fewer programs the right relay gets: every requirement judges it, a mutant only those it names."""
+GOOD = "correct"
+SETTINGS: dict[str, tuple[str, type[int] | type[float] | type[str]]] = {
+    "--no-echo": ("echo", str),
+    "--on-framing-error": ("on_framing_error", str),
+    "--overflow": ("overflow", str),
+    "--max-connections": ("max_connections", int),
+    "--queue-frames": ("queue_frames", int),
+    "--queue-bytes": ("queue_bytes", int),
+    "--max-message-size": ("max_message_size", int),
+    "--partial-frame-timeout": ("partial_frame_timeout", float),
+    "--drain-timeout": ("drain_timeout", float),
+}
+"""What a specimen's option says about its profile."""
+GOOD_ARGUMENTS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("--no-echo",),
+    ("--overflow", "disconnect"),
+    ("--overflow", "backpressure"),
+    ("--on-framing-error", "resync"),
+    ("--max-connections", "8"),
+    ("--queue-frames", "50", "--queue-bytes", "100000"),
+    ("--queue-frames", "16", "--max-message-size", "4096"),
+    ("--queue-frames", "50", "--queue-bytes", "100000", "--overflow", "disconnect"),
+)
+"""The settings under which the relay known to be right is judged."""
+
+
+class Mutant(msgspec.Struct, frozen=True):
+    """A seeded fault, as the specimens list it."""
+
+    name: str
+    catches: tuple[str, ...]
+    domains: tuple[str, ...]
+    arguments: tuple[str, ...]
+    text: str
+    needs_root: bool = False
+
+
+class Effort(msgspec.Struct, frozen=True):
+    """What each relay is judged with: the seed, the programs for a requirement, the seconds of a run over all."""
+
+    seed: int
+    max_examples: int = DEFAULT_EXAMPLES
+    time_budget: float = DEFAULT_BUDGET
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One relay to judge: a mutant, or the relay known to be right (``mutant`` None)."""
+
+    domain: str
+    arguments: tuple[str, ...]
+    mutant: Mutant | None
+    effort: Effort
+
+    @property
+    def name(self) -> str:
+        """The mutant's name, or what the right relay was started with."""
+        return self.mutant.name if self.mutant else " ".join((GOOD, *self.arguments))
+
+
+def listed_mutants() -> list[Mutant]:
+    """The mutants that the specimens offer. Raises ConformanceError when they cannot be listed."""
+    command = (sys.executable, "-m", "torq_conformance.specimens", "--list-mutants", "--json")
+    try:
+        done = subprocess.run(command, capture_output=True, check=True, timeout=60)  # noqa: S603 - our own command
+        return msgspec.json.decode(done.stdout, type=list[Mutant])
+    except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as error:
+        raise ConformanceError(f"cannot list the mutants: {error}; try torq-specimen --list-mutants") from error
+
+
+def chosen_mutants(names: Iterable[str], limit: int | None) -> list[Mutant]:
+    """The mutants of these names, at most ``limit``; without names all that this user can run. Raises UsageError."""
+    known = {mutant.name: mutant for mutant in listed_mutants()}
+    wanted = list(names)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise UsageError(f"no mutant is called {', '.join(unknown)}; torq-specimen --list-mutants names them all")
+    shown = [name for name, mutant in known.items() if not mutant.needs_root or os.geteuid() == 0]
+    return [known[name] for name in wanted or shown][:limit]
+
+
+def right_cases(effort: Effort, *, domain: str | None = None) -> Iterator[Case]:
+    """The right relay in every domain and setting."""
+    domains = (domain,) if domain else DOMAIN_NAMES
+    less = msgspec.structs.replace(effort, max_examples=max(1, effort.max_examples // SHARE_OF_THE_RIGHT))
+    for arguments in GOOD_ARGUMENTS:
+        for name in domains if not arguments else domains[:1]:
+            yield Case(name, arguments, None, less)
+
+
+def mutant_cases(mutants: Iterable[Mutant], effort: Effort, *, domain: str | None = None) -> Iterator[Case]:
+    """Every mutant in a domain where it shows."""
+    for mutant in mutants:
+        where = mutant.domains if domain is None else tuple(name for name in mutant.domains if name == domain)
+        if where:
+            name = "signal" if "signal" in where else where[0]
+            yield Case(name, mutant.arguments, mutant, effort)
+
+
+def repeated(chosen: Iterable[Case], times: int) -> list[Case]:
+    """Each case with each of ``times`` seeds, which count up from that of its effort: all cases of one seed first."""
+    once = list(chosen)
+    return [
+        msgspec.structs.replace(case, effort=msgspec.structs.replace(case.effort, seed=case.effort.seed + turn))
+        for turn in range(times)
+        for case in once
+    ]
+
+
+def profile_of(arguments: tuple[str, ...]) -> Profile:
+    """The reference profile, changed by what a specimen was started with."""
+    profile = load_profile("reference")
+    words = iter(arguments)
+    for word in words:
+        if word in SETTINGS:
+            name, convert = SETTINGS[word]
+            value = False if word == "--no-echo" else convert(next(words))
+            profile = msgspec.structs.replace(profile, **{name: value})
+    return profile
