@@ -9,49 +9,34 @@ from __future__ import annotations
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import get_args
 
 import msgspec
 
-from torq_protocol.constants import MAX_MESSAGE_SIZE, RelayDomain
+from torq_protocol.constants import RelayDomain
 
 from ..errors import UsageError
 from .requirements import requirements
-from .rules import Domain, Rules
+from .rules import Domain, Rules, Settings
 
 LEAST = {"max_message_size": 1_024, "max_connections": 8, "queue_frames": 16}
 """What a relay must have for the suite to judge it: its programs and fences need as much."""
 
 
-class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The settings of spec/relay.md that a target runs with. Sizes in bytes, timeouts in seconds.
+class Profile(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The settings that a target runs with, as a file gives them: a filter that is None is what its domain has.
 
-    ``max_connections`` and ``partial_frame_timeout`` are None where the relay sets no such limit. ``idle_seconds`` is
-    how long clients are silent, or do not read: a right relay has no limit for that.
-
-    ``granularity`` is what the relay forwards as a whole: frames, or whatever a read returned. Where it is reads, two
-    senders' bytes may mix, so one client does all the sending.
+    ``partial_frame_timeout`` is None where the relay sets no such limit.
     """
 
     name: str
     description: str = ""
-    forwards: bool = True
-    echo: bool = True
-    domain_filter: bool = True
     type_filter: bool | None = None
     checksum: bool | None = None
     check_tlvs: bool | None = None
     strict: bool | None = None
-    on_framing_error: Literal["close", "resync", "forward"] = "close"
-    granularity: Literal["frames", "reads"] = "frames"
-    overflow: Literal["drop_oldest", "disconnect", "backpressure"] = "drop_oldest"
-    max_message_size: int = MAX_MESSAGE_SIZE
-    max_connections: int | None = None
-    queue_frames: int = 10_000
-    queue_bytes: int = 64 * 1024 * 1024
     partial_frame_timeout: float | None = None
     drain_timeout: float = 5.0
-    idle_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 2.5
     not_promised: dict[str, str] = {}
 
 
@@ -71,33 +56,22 @@ def rules_for(profile: Profile, name: str) -> Rules:
     """
     domain = domain_named(name)
     number = RelayDomain[domain.upper()]
-    types = number.type_range
     looks_inside = domain != "market_data"
-
-    def given(setting: bool | None, default: bool) -> bool:
-        return default if setting is None else setting
-
-    return Rules(
-        domain=domain,
-        number=int(number),
-        first_type=types.start,
-        last_type=types.stop - 1,
-        forwards=profile.forwards,
-        echo=profile.echo,
-        domain_filter=profile.domain_filter,
-        type_filter=given(profile.type_filter, looks_inside),
-        checksum=given(profile.checksum, looks_inside),
-        check_tlvs=given(profile.check_tlvs, looks_inside),
-        strict=given(profile.strict, domain == "execution"),
-        on_framing_error=profile.on_framing_error,
-        granularity=profile.granularity,
-        max_message_size=profile.max_message_size,
-        overflow=profile.overflow,
-        queue_frames=profile.queue_frames,
-        queue_bytes=profile.queue_bytes,
-        max_connections=profile.max_connections,
-        idle_seconds=profile.idle_seconds,
-    )
+    defaults = {
+        "type_filter": looks_inside,
+        "checksum": looks_inside,
+        "check_tlvs": looks_inside,
+        "strict": domain == "execution",
+    }
+    given = {name: value for name, value in msgspec.structs.asdict(profile).items() if value is not None}
+    types = number.type_range
+    domain_and_types = {
+        "domain": domain,
+        "number": int(number),
+        "first_type": types.start,
+        "last_type": types.stop - 1,
+    }
+    return msgspec.convert({**defaults, **given, **domain_and_types}, Rules)
 
 
 def built_in_profiles() -> list[str]:

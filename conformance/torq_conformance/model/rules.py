@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+from torq_protocol.constants import MAX_MESSAGE_SIZE
 
 Domain = Literal["market_data", "signal", "execution"]
 UNIX_SOCKET_BYTES = 450_000
 """What the buffers of a Unix socket may hold: twice the kernel's default."""
 
 
-class Rules(msgspec.Struct, frozen=True):
-    """A profile made definite for one domain: what the oracles compare with.
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of spec/relay.md that mean the same in every domain. Sizes in bytes, times in seconds.
+
+    ``max_connections`` is None where the relay sets no such limit. ``idle_seconds`` is how long clients are silent, or
+    do not read: a right relay has no limit for that.
+
+    ``granularity`` is what the relay forwards as a whole: frames, or whatever a read returned. Where it is reads, two
+    senders' bytes may mix, so one client does all the sending.
+    """
+
+    forwards: bool = True
+    echo: bool = True
+    domain_filter: bool = True
+    on_framing_error: Literal["close", "resync", "forward"] = "close"
+    granularity: Literal["frames", "reads"] = "frames"
+    overflow: Literal["drop_oldest", "disconnect", "backpressure"] = "drop_oldest"
+    max_message_size: int = MAX_MESSAGE_SIZE
+    max_connections: int | None = None
+    queue_frames: int = 10_000
+    queue_bytes: int = 64 * 1024 * 1024
+    idle_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 2.5
+
+
+class Rules(Settings, frozen=True, kw_only=True):
+    """The settings of a profile, made definite for one domain: what the oracles compare with.
 
     ``socket_bytes`` is what the buffers of a connection may hold besides the relay's queue; that depends on the target.
     """
@@ -21,22 +46,11 @@ class Rules(msgspec.Struct, frozen=True):
     number: int
     first_type: int
     last_type: int
-    forwards: bool
-    echo: bool
-    domain_filter: bool
     type_filter: bool
     checksum: bool
     check_tlvs: bool
     strict: bool
-    on_framing_error: str
-    granularity: str
-    max_message_size: int
-    overflow: str
-    queue_frames: int
-    queue_bytes: int
-    idle_seconds: float
     socket_bytes: int = UNIX_SOCKET_BYTES
-    max_connections: int | None = None
 
     @property
     def types(self) -> range:

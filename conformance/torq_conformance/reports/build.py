@@ -123,7 +123,7 @@ def departures(plan: Plan) -> dict[str, str]:
     usual = msgspec.structs.asdict(rules_for(Profile(name="defaults"), plan.domain))
     return {
         name: f"{_setting(asked[name])}, by default {_setting(usual[name])}"
-        for name in asked
+        for name in sorted(asked)
         if asked[name] != usual[name]
     }
 
