@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from torq_conformance.generation.search import Writer
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.model.profile import load_profile, rules_for
 from torq_conformance.model.program import Program
@@ -71,11 +72,8 @@ def suite(domain: str, programs: int, steps: int) -> None:
         executor = Executor(target, rules)
         for name in REQUIREMENTS:
             written: list[Program] = []
-            machine = type(
-                "Programs", SCENARIOS[name].features, {"promise": rules, "play": staticmethod(written.append)}
-            )
             begun = time.perf_counter()
-            run_state_machine_as_test(machine, settings=settings(programs, steps))
+            Writer(name, SCENARIOS[name].features, rules, steps, programs, seed=0).until_shown(written.append)
             wrote = time.perf_counter()
             for program in written:
                 executor.play(program)

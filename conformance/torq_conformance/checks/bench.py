@@ -21,7 +21,7 @@ from torq_protocol.constants import EXTENDED_TLV_HEADER_SIZE, HEADER_SIZE
 
 from ..counting import counted
 from ..errors import TargetError
-from ..model.legality import fence_type
+from ..model.legality import free_type
 from ..model.profile import Profile
 from ..model.program import MAX_VALUE, Frame, Tlv, encode_frame
 from ..model.rules import Rules
@@ -154,7 +154,7 @@ class Bench:
         size = min(size, self._room)
         self.sequence += 1
         self.evidence["frames"] += 1
-        frame = Frame(self.rules.number, (Tlv(fence_type(self.rules), size),))
+        frame = Frame(self.rules.number, (Tlv(free_type(self.rules), size),))
         data = encode_frame(frame, conn=0, number=self.sequence, sequence=self.sequence)
         if size not in self.shown:
             self.shown.add(size)
@@ -171,7 +171,7 @@ class Bench:
         rules = self.rules
         count = max(1, size // MAX_VALUE)
         room = (self._room + EXTENDED_TLV_HEADER_SIZE) // count - EXTENDED_TLV_HEADER_SIZE
-        tlvs = (Tlv(fence_type(rules), min(size, room, MAX_VALUE)),) * count
+        tlvs = (Tlv(free_type(rules), min(size, room, MAX_VALUE)),) * count
         if rules.domain_filter:
             frame = Frame(rules.number % 3 + 1, tlvs)
         elif rules.checksum:
@@ -184,7 +184,7 @@ class Bench:
 
     def size_of(self, size: int) -> int:
         """Bytes on the wire of a frame of the check whose TLV has ``size`` bytes, where that fits."""
-        return Frame(self.rules.number, (Tlv(fence_type(self.rules), min(size, self._room)),)).size
+        return Frame(self.rules.number, (Tlv(free_type(self.rules), min(size, self._room)),)).size
 
     @property
     def _room(self) -> int:

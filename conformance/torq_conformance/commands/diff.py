@@ -15,10 +15,10 @@ from rich.text import Text
 
 from ..comparison.accepted import AcceptedDifference, Sorted, built_in_lists, load_accepted, sort_out
 from ..comparison.arms import Arm
-from ..comparison.differential import Differential, Effort, FoundDifference, TopicResult, Watcher
+from ..comparison.differential import Differential, Effort, FoundDifference, TopicResult
 from ..comparison.equivalence import sentence
 from ..comparison.lifecycle import life_cycle_differences, observe
-from ..comparison.topics import Level, Topic, topics_of
+from ..comparison.topics import Level, topics_of
 from ..counting import counted
 from ..errors import UsageError
 from ..exits import Exit
@@ -123,7 +123,7 @@ def command(**given: object) -> int:
     return _Diff(msgspec.convert(given, Options)).run()
 
 
-class _Diff(Watcher):
+class _Diff:
     """One comparison, shown as it goes."""
 
     def __init__(self, options: Options) -> None:
@@ -150,7 +150,7 @@ class _Diff(Watcher):
             domain = domain_named(self._domain)
             differential = Differential(Arm(a, domain), Arm(copy, domain), Arm(b, domain), domain, self._level)
             effort = Effort(options.max_examples, options.time_budget, self._seed)
-            results = differential.run(effort, self)
+            results = differential.run(effort, self._tell)
         entries = [*self._program_entries(results), *self._life_cycle_entries()]
         return self._last_screen(results, entries)
 
@@ -174,7 +174,7 @@ class _Diff(Watcher):
         )
         self._out.print()
 
-    def finished(self, result: TopicResult) -> None:
+    def _tell(self, result: TopicResult) -> None:
         line = Text()
         found = len(result.found)
         programs = counted(result.programs, "program")
@@ -189,9 +189,6 @@ class _Diff(Watcher):
         if result.noise:
             line.append(f"; relay A differs from its copy in {result.noise} of {result.calibrated}", style="yellow")
         self._out.print(line, soft_wrap=True)
-
-    def started(self, topic: Topic) -> None:
-        """Nothing to show: a topic takes about a second."""
 
     def _program_entries(self, results: list[TopicResult]) -> list[tuple[Entry, FoundDifference | None]]:
         entries: list[tuple[Entry, FoundDifference | None]] = []

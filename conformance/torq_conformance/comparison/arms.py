@@ -6,7 +6,7 @@ import msgspec
 
 from ..generation.search import Clock
 from ..judging.playing import played
-from ..learning.probing import UNPROMISING, probe_basics, probe_filters
+from ..learning.probing import probe_basics, probe_filters
 from ..model.history import History
 from ..model.profile import Profile, rules_for
 from ..model.program import Program, Raw, Step, Write
@@ -27,12 +27,7 @@ class Arm:
         if basics.value("forwards", True):
             probe_filters(basics)
         self.filters = {name for name in FILTERS if basics.value(name, False)}
-        self.rules = msgspec.structs.replace(
-            rules_for(UNPROMISING, domain),
-            forwards=bool(basics.value("forwards", True)),
-            echo=bool(basics.value("echo", False)),
-            granularity=str(basics.value("granularity", "frames")),
-        )
+        self.rules = basics.seen
         self._executor = Executor(target, self.rules)
 
     def play(self, program: Program, clock: Clock) -> History:
@@ -44,7 +39,7 @@ class Arm:
         self._executor.restart(patient=True)
 
 
-def whatever_either_refuses(domain: Domain, *arms: Arm) -> Rules:
+def refused_by_either(domain: Domain, *arms: Arm) -> Rules:
     """Rules under which a frame is faulty if the specification, or either relay, refuses it."""
     rules = rules_for(Profile(name="reference"), domain)
     looked_at = {name: True for arm in arms for name in arm.filters}
@@ -52,7 +47,7 @@ def whatever_either_refuses(domain: Domain, *arms: Arm) -> Rules:
 
 
 def _held_back(program: Program, rules: Rules) -> Program:
-    """The same bytes, told so that a client which ends inside a frame counts as unfinished: it writes no fence."""
+    """The same bytes, but a client that ends inside a frame counts as unfinished, and writes no fence."""
     steps: list[Step] = []
     for step in program.steps:
         if isinstance(step, Write) and step.stop is None and step.items:

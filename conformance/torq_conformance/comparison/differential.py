@@ -1,11 +1,12 @@
 """Differential mode: the same programs on A, on a second copy of A, and on B.
 
 Facts:
-- B differs where it differs from A in ways that A' (the second copy) does not: what A and A' disagree on is noise;
-- a difference has a signature (what B does, to which class of frames). The search holds on to the signature it found
-  first while it shrinks, and goes on afterwards for others that no known difference explains;
+- B differs where it differs from A and A' (the second copy) does not: a difference between A and A' is noise;
+- a difference has a signature: what B does, and to which class of frames. The search shrinks the first signature that
+  it finds, then searches for others that no known difference explains;
 - topics mix only the features they need, because one difference hides others;
-- a difference is confirmed on a fresh B, and counts when its rate on B is beyond what A' shows by itself.
+- the search plays the smallest program on a fresh B. A difference counts when B shows it more often than A' does,
+  beyond chance.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from itertools import chain
 import msgspec
 
 from ..generation.cells import features_of
+from ..generation.controls import with_frames
 from ..generation.minimise import simpler_programs
 from ..generation.search import Clock, OutOfTime, Writer, shrink
 from ..model.history import History
+from ..model.legality import free_type
 from ..model.profile import Profile, rules_for
 from ..model.program import Frame, Program, Tlv, Write
 from ..model.rules import Domain, Rules
-from .arms import Arm, whatever_either_refuses
+from .arms import Arm, refused_by_either
 from .equivalence import Comparison, Difference, Signature, causes_at, causes_in, class_of, sentence
 from .topics import Level, Topic, topics_of
 
@@ -38,7 +41,7 @@ RARE_RUNS = 60
 SHRINK_SECONDS = 4.0
 STAMP_SECONDS = 6.0
 NOISE_EVERY = 5
-"""A' plays each program that shows something, and every so many of the others: how much A differs from itself."""
+"""A' plays each program that shows a difference, and each fifth of all: A may differ from itself."""
 CHANCE = 0.005
 """A difference counts when chance alone would show it less often than this (one-sided exact test)."""
 
@@ -53,7 +56,6 @@ class FoundDifference:
     difference: Difference
     history_a: History
     history_b: History
-    topic: str
     in_b: int = 0
     in_copy: int = 0
     runs: int = 0
@@ -78,7 +80,6 @@ class TopicResult:
     found: list[FoundDifference] = field(default_factory=list)
     noise: int = 0
     calibrated: int = 0
-    seconds: float = 0.0
     cut_short: bool = False
 
     @property
@@ -96,23 +97,13 @@ class Effort:
     seed: int = 0
 
 
-class Watcher:
-    """Is told how a comparison goes. The methods do nothing; a display overrides what it shows."""
-
-    def started(self, topic: Topic) -> None:
-        """A topic is about to be compared."""
-
-    def finished(self, result: TopicResult) -> None:
-        """A topic is through."""
-
-
 class Differential:
     """Compares B with A, calibrated by a second copy of A."""
 
     def __init__(self, a: Arm, copy: Arm, b: Arm, domain: Domain, level: Level) -> None:
         self.a, self.copy, self.b = a, copy, b
         self.level = level
-        self.strictest = whatever_either_refuses(domain, a, b)
+        self.strictest = refused_by_either(domain, a, b)
         reads = any(arm.rules.granularity == "reads" for arm in (a, b))
         self.promise = msgspec.structs.replace(
             rules_for(Profile(name="reference"), domain), granularity="reads" if reads else "frames"
@@ -123,29 +114,31 @@ class Differential:
     def run(
         self,
         effort: Effort,
-        watcher: Watcher,
+        told: Callable[[TopicResult], None],
         topics: list[Topic] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> list[TopicResult]:
-        """Compare topic after topic, those of the level if none are given, sharing the time. Raises TargetError."""
+        """Compare topic after topic, those of the level if none are given, sharing the time. Raises TargetError.
+
+        ``told`` gets the result of each topic when it is known.
+        """
         deadline = now() + effort.time_budget
         topics = topics_of(self.level) if topics is None else topics
         results = []
         for index, topic in enumerate(topics):
             left = max(deadline - now(), 0.0)
-            watcher.started(topic)
             result = TopicSearch(self, topic, effort, Clock(min(left / (len(topics) - index) * 2, left), now)).run()
-            watcher.finished(result)
+            told(result)
             results.append(result)
         return results
 
     def explained(self, difference: Difference, program: Program) -> bool:
-        """Whether a known difference accounts for one more of the same signature."""
+        """Whether a known difference of the same signature explains this one."""
         causes = causes_at(program, difference, self.strictest)
         return any(known.signature == difference.signature and known.cause in causes for known in self.known)
 
     def unexplained(self, program: Program, a: History, b: History) -> Iterator[Difference]:
-        """The differences of two histories that no known difference accounts for."""
+        """The differences of two histories that no known difference explains."""
         for difference in self.comparison.differences(a, b):
             if not self.explained(difference, program):
                 yield difference
@@ -163,7 +156,7 @@ class TopicSearch:
 
     def run(self) -> TopicResult:
         """Search until a round finds nothing that is not known, or the time is up."""
-        started, deadline = self._clock.now(), self._clock.until
+        deadline = self._clock.until
         topic = self._result.topic
         writer = Writer(
             name=topic.name,
@@ -179,11 +172,10 @@ class TopicSearch:
                 self._clock.until = deadline
         except OutOfTime:
             self._result.cut_short = True
-        self._result.seconds = self._clock.now() - started
         return self._result
 
     def _first_look(self, program: Program) -> FoundDifference | None:
-        """A difference that A' does not show, seen again when the program is repeated; it fixes what to shrink for."""
+        """A difference that A' does not show and that a second play confirms."""
         self._clock.check()
         self._result.evidence.update(features_of(program))
         history_a, history_b = self._both(program)
@@ -223,25 +215,21 @@ class TopicSearch:
         history_a, history_b = self._both(program)
         for difference in self._all.unexplained(program, history_a, history_b):
             if difference.signature == signature:
-                cause = self._cause(program, difference)
-                topic = self._result.topic.name
-                return FoundDifference(signature, cause, program, difference, history_a, history_b, topic)
+                cause = signature.frames or causes_at(program, difference, self._all.strictest)[0]
+                return FoundDifference(signature, cause, program, difference, history_a, history_b)
         return None
-
-    def _cause(self, program: Program, difference: Difference) -> str:
-        return difference.signature.frames or causes_at(program, difference, self._all.strictest)[0]
 
     # --- the smallest program, and its rate ------------------------------------------------------------------------
 
     def _finish(self, found: FoundDifference) -> None:
-        """Shrink what was found, name its cause, and keep it if it stands the test against A'."""
+        """Shrink the program of a difference, name its cause, and keep it if B shows it beyond the noise of A."""
         self._clock.allow(SHRINK_SECONDS)
         best, _ = shrink(found, self._simpler, lambda each: self._shows_twice(each, found.signature), self._clock)
+        strictest = self._all.strictest
         with contextlib.suppress(OutOfTime):
-            if best.cause == "header-only" and self._shows(_with_tlvs(best.program), best.signature):
-                best.cause = next(
-                    name for name in causes_in(best.program, self._all.strictest) if name != "header-only"
-                )
+            filled = _with_tlvs(best.program, Tlv(free_type(strictest), 8))
+            if best.cause == "header-only" and self._shows(filled, best.signature):
+                best.cause = next(name for name in causes_in(best.program, strictest) if name != "header-only")
         self._stamp(best)
         self._all.known.append(best)
         cut_short = best.runs < STAMP_RUNS  # too few to reckon with chance, but B has shown it in each play since
@@ -275,28 +263,17 @@ class TopicSearch:
                     break
 
 
-def _with_tlvs(program: Program) -> Program:
+def _with_tlvs(program: Program, tlv: Tlv) -> Program:
     """The same program with a TLV in every frame that has none."""
-    kind = {"market_data": 4, "signal": 30, "execution": 46}[program.domain]
-    steps = tuple(
-        msgspec.structs.replace(
-            step,
-            items=tuple(
-                msgspec.structs.replace(item, tlvs=(Tlv(kind, 8),))
-                if isinstance(item, Frame) and not item.tlvs and not item.tail
-                else item
-                for item in step.items
-            ),
-        )
-        if isinstance(step, Write)
-        else step
-        for step in program.steps
-    )
-    return Program(program.domain, steps)
+
+    def filled(frame: Frame) -> Frame:
+        return frame if frame.tlvs or frame.tail else msgspec.structs.replace(frame, tlvs=(tlv,))
+
+    return with_frames(program, filled)
 
 
 def _calmer_programs(program: Program, strictest: Rules) -> Iterator[Program]:
-    """The same program with one faulty frame made valid: what remains is needed for the difference."""
+    """The same program with one faulty frame made valid: the difference needs the faults that remain."""
     for index, step in enumerate(program.steps):
         if not isinstance(step, Write):
             continue

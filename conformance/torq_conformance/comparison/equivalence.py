@@ -5,7 +5,7 @@ Facts:
   whether the stream is still cut into frames, whether the relay closed the connection; and, within each relay alone,
   whether its receivers agree on one order. Bytes, times and the order between senders are left out: races decide them;
 - a frame that may legally be missing (its sender left, its receiver had not joined, ...) on either side is left out;
-- one fault hides others: behind a torn stream or a closed connection nothing is compared any more.
+- one fault hides others: nothing is compared after a torn stream or the end of a connection.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Difference:
 def class_of(frame: Frame, rules: Rules) -> str:
     """What is wrong with a frame by the strictest reading of the wire format; "" if nothing.
 
-    ``rules`` are those of :func:`strictest`.
+    ``rules`` are those of :func:`.arms.refused_by_either`.
     """
     fate, why = fate_of(frame, rules)
     if fate is Fate.FORWARD:

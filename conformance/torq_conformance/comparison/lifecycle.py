@@ -2,7 +2,7 @@
 
 Facts:
 - LIFE-1: SIGTERM ends a relay with exit status 0 and without its socket file;
-- CONN-2: a second relay on the path of one that runs refuses to start and leaves that one alone;
+- CONN-2: a second relay on the path of a running relay refuses to start and leaves the first alone;
 - SEC-1: socket and directory are not open to other users.
 """
 
@@ -37,13 +37,13 @@ ASPECTS: tuple[tuple[str, str, str, str], ...] = (
     ("refuses_live_path", "takes-over", "gives-way", "the socket path"),
     ("private_socket", "opens", "protects", "its socket"),
 )
-"""Field of LifeCycle; what B does where only A has it; where only B has it; what is spoken of."""
+"""Field of LifeCycle, effect where only A has it, effect where only B has it, subject of the sentence."""
 
 
 def observe(command: str, domain: str) -> LifeCycle:
     """Start a relay, start a second one on its path, and stop it. Raises TargetError when it does not start.
 
-    ``command`` is one that :class:`SpawnedTarget` takes, with ``{socket}`` in it.
+    ``command`` has ``{socket}`` in it, as :class:`SpawnedTarget` takes it.
     """
     with (
         tempfile.TemporaryDirectory(prefix="torq-") as folder,

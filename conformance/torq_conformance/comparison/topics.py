@@ -2,7 +2,7 @@
 
 Facts:
 - a topic mixes only the features it needs, because one difference hides others;
-- a feature here brings about only one kind of fault: a difference that is there must be found whatever the seed.
+- a feature here brings about one kind of fault only: every seed must find a difference that is there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Level(Enum):
 
 
 class Unframed(ProgramMachine):
-    """Bytes that cannot begin a frame, behind valid frames or alone."""
+    """Bytes that cannot begin a frame, after valid frames or alone."""
 
     @rule(kind=f.MANY_KINDS, before=st.integers(0, 2), shape=f.SHAPE)
     def send_text(self, kind: int, before: int, shape: f.Shape) -> None:
@@ -38,7 +38,7 @@ class Unframed(ProgramMachine):
 
 
 class Oversized(ProgramMachine):
-    """Headers that announce more than a relay takes, behind valid frames or alone."""
+    """Headers that announce more than a relay takes, after valid frames or alone."""
 
     @rule(kind=f.MANY_KINDS, before=st.integers(0, 2), shape=f.SHAPE)
     def announce_too_much(self, kind: int, before: int, shape: f.Shape) -> None:

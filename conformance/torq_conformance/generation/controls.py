@@ -11,7 +11,7 @@ import msgspec
 
 from torq_protocol.constants import HEADER_SIZE, MAX_STANDARD_VALUE, STANDARD_TLV_HEADER_SIZE
 
-from ..model.legality import FIXED_SIZES
+from ..model.legality import free_type
 from ..model.profile import Profile, rules_for
 from ..model.program import (
     Close,
@@ -19,7 +19,6 @@ from ..model.program import (
     Finish,
     Frame,
     Freeze,
-    Item,
     Program,
     Resume,
     Sip,
@@ -75,13 +74,17 @@ def in_standard_tlvs(program: Program) -> Program:
 def _replaced(program: Program, of_size: Callable[[int, int, int], Frame]) -> Program:
     """A program with another frame in the place of each: made of its domain, a type of any size, and its own size."""
     rules = rules_for(Profile(name="any"), program.domain)
-    kind = next(number for number in rules.types if number not in FIXED_SIZES)
+    return with_frames(program, lambda frame: of_size(rules.number, free_type(rules), frame.size))
 
-    def other(item: Item) -> Item:
-        return of_size(rules.number, kind, item.size) if isinstance(item, Frame) else item
 
+def with_frames(program: Program, change: Callable[[Frame], Frame]) -> Program:
+    """The same program with each frame of its writes changed."""
     steps = (
-        msgspec.structs.replace(step, items=tuple(map(other, step.items))) if isinstance(step, Write) else step
+        msgspec.structs.replace(
+            step, items=tuple(change(item) if isinstance(item, Frame) else item for item in step.items)
+        )
+        if isinstance(step, Write)
+        else step
         for step in program.steps
     )
     return Program(program.domain, tuple(steps))

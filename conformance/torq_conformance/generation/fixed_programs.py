@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from ..model.legality import free_type
 from ..model.program import (
     Close,
     Connect,
@@ -32,7 +33,7 @@ from ..model.program import (
     Write,
 )
 from ..model.rules import Rules
-from .features.tables import empty_tlvs, free_type, own, sized
+from .features.tables import empty_tlvs, own, sized
 
 PAIR: tuple[Step, ...] = (Connect(0), Connect(1))
 """A sends in most programs, B receives."""

@@ -21,7 +21,7 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
-from ..model.legality import FIXED_SIZES, Fate, fate_of
+from ..model.legality import FIXED_SIZES, Fate, fate_of, free_type
 from ..model.program import MAX_VALUE, Close, Connect, Frame, Program, Step, Tlv, Write
 from ..model.rules import Rules
 from .cells import features_of, is_thin
@@ -171,7 +171,7 @@ class ProgramMachine(RuleBasedStateMachine):
 
     def padding_type(self) -> int:
         """A type of the relay's range whose size no rule fixes."""
-        return next(number for number in self.promise.types if number not in FIXED_SIZES)
+        return free_type(self.promise)
 
 
 def sized_frame(domain: int, tlv_type: int, size: int) -> Frame:

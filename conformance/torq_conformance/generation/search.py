@@ -6,7 +6,7 @@ Facts:
   :func:`shrink` takes the first simpler program (:mod:`.minimise`) that still shows it, again and again;
 - Hypothesis is told every setting: under ``CI=1`` it would otherwise use the same seed every time and forget;
 - the seed of a search is a hash of its name and of the seed of the run: no two searches play the same programs;
-- a search ends when its time is over, whatever it is doing: each play gets the moment at which it must give up.
+- a search ends when its time is over, in the middle of a play too: each play knows the moment at which it gives up.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis.stateful import run_state_machine_as_test
 
-from ..model.profile import Rules
 from ..model.program import Program
+from ..model.rules import Rules
 from .machine import ProgramMachine
 
 GRACE = 10.0
@@ -58,7 +58,7 @@ class Clock:
     def runs(self, seconds: float, least: int, most: int) -> Iterator[int]:
         """The numbers of the plays of one program: as many as begin within some seconds, from ``least`` to ``most``.
 
-        They are fewer than ``least`` only where those would take more than the seconds and ``GRACE``.
+        They are fewer than ``least`` only where ``least`` plays take longer than the seconds and ``GRACE``.
         """
         enough = self.now() + seconds
         self.until = enough + GRACE

@@ -3,7 +3,7 @@
 Facts:
 - the unit of work is a requirement; where there are more workers than requirements, a requirement is split by seed;
 - a worker never shares its relay: two programs on one relay would see each other's frames;
-- everything is told to the observer in this process, so displays and reports know nothing of workers.
+- the parent process tells the observer everything, so displays and reports know nothing of workers.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from .verdict import Counterexample, Result, Verdict
 
 POLL_SECONDS = 0.5
 END_SECONDS = 30.0
-"""How long a worker may take to end its relay and itself."""
+"""Seconds that a worker may take to end its relay and itself."""
 PART_SEED = 1_000_003
-"""Apart by so much are the seeds of the parts of one requirement."""
+"""The distance between the seeds of two parts of one requirement."""
 GRAVITY = (Verdict.FAIL, Verdict.FLAKY, Verdict.PASS, Verdict.UNKNOWN, Verdict.UNSUPPORTED)
 
 
@@ -103,7 +103,7 @@ def judge_in_workers(plan: Plan, command_line: str, workers: int, observer: Obse
                 pool.append(process)
         return _Gathering(tasks, observer).gather(told, pool)
     finally:
-        todo.cancel_join_thread()  # what nobody takes any more would be waited for
+        todo.cancel_join_thread()  # or this process would wait until a worker takes what is left
         _end(pool)
 
 
@@ -129,17 +129,17 @@ def _tasks(plan: Plan, workers: int) -> list[_Task]:
 
 
 def _precedence(task: _Task) -> tuple[float, int]:
-    """Fixed checks come first: they are short, and what others use up of the budget shall not leave them out.
+    """Fixed checks come first: they are short, and a budget that programs have used up must not leave them out.
 
-    Then comes what takes longest, for beside the last task the other workers are idle: programs that cost much, and
-    those of few steps, of which each is a heavy one.
+    Then the longest tasks come, for the other workers are idle beside the last task. Programs take long that cost much,
+    or that have few steps: each step is a heavy one.
     """
     scenario = SCENARIOS.get(task.plan.requirements[0].id)
     return (scenario.cost, -scenario.steps) if scenario else (math.inf, 0)
 
 
 def _end(pool: list[BaseProcess]) -> None:
-    """End the workers, which end their relays; one that does not come to it is killed, and all that it has started."""
+    """End the workers, which end their relays. A worker that does not end in time is killed with all its processes."""
     for process in pool:
         process.terminate()
     deadline = time.monotonic() + END_SECONDS
@@ -253,10 +253,10 @@ def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: mu
     except ConformanceError as error:
         told.put(_Event("error", -1, (str(error),)))
     except KeyboardInterrupt:
-        told.cancel_join_thread()  # nobody reads any more
-        sys.exit(Exit.TERMINATED)  # where it was not the parent who ended it, the parent has to know
+        told.cancel_join_thread()  # the parent reads no more
+        sys.exit(Exit.TERMINATED)  # another process may have ended the worker: the parent must know
     finally:
-        for number in (signal.SIGTERM, signal.SIGHUP):  # the work is over: an end that comes now needs no traceback
+        for number in (signal.SIGTERM, signal.SIGHUP):  # the work is over: a signal needs no traceback
             signal.signal(number, signal.SIG_DFL)
 
 
@@ -269,7 +269,7 @@ def _next(todo: multiprocessing.Queue[_Task | None]) -> _Task | None:
 
 
 def _go_on() -> None:
-    """Raises the interruption of a worker that was told to end, or that has lost its parent."""
+    """Raises an interruption where the parent has ended this worker, or has gone."""
     interruption.check()
     parent = multiprocessing.parent_process()
     if parent is not None and os.getppid() != parent.pid:

@@ -1,4 +1,4 @@
-"""What a run does, and who is told how it goes."""
+"""What a run does, and the observer that hears how it goes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ SHRINK_SECONDS = 4.0
 class Plan:
     """The domain and profile that a run judges by, and how much it may cost.
 
-    ``time_budget`` seconds are for the whole run and go to generating programs, but for what each failure gets:
-    ``confirm_seconds`` for playing it again, once when it is found and once when it has been shrunk, and
-    ``shrink_seconds`` for taking away what it does not need. ``first_failure_only`` leaves a failure as it was first
-    seen. ``remembered`` are programs by requirement that failed in other runs: they are played before new ones.
-    ``rules`` is the profile made definite for the domain.
+    The run generates programs for ``time_budget`` seconds. Each failure gets time of its own: ``confirm_seconds`` to
+    play it again when it is found, the same when it has been shrunk, and ``shrink_seconds`` to shrink it.
+    ``first_failure_only`` keeps a failure as it was first seen. ``remembered`` are the programs of each requirement
+    that failed in other runs: the run plays them before new ones. ``rules`` are those of the profile for the domain.
     """
 
     domain: str
@@ -44,16 +43,16 @@ class Plan:
 
 
 class Observer:
-    """Is told how a run goes. The methods do nothing; a progress display overrides what it shows."""
+    """Hears how a run goes. The methods do nothing; a progress display overrides those that it needs."""
 
     def started(self, requirement: Requirement) -> None:
-        """A requirement is about to be judged."""
+        """The run begins to judge a requirement."""
 
     def played(self, requirement: Requirement, count: int) -> None:
-        """One more program was played."""
+        """The run has played one more program."""
 
     def failed(self, counterexample: Counterexample) -> None:
-        """A failing program was found, or a smaller one."""
+        """The run has found a failing program, or a smaller one."""
 
     def finished(self, result: Result) -> None:
         """A requirement has its verdict."""

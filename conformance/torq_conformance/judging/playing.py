@@ -1,4 +1,4 @@
-"""One play of a program within the time of a search, on a relay that is started again where the program ended it."""
+"""One play of a program in the time of a search. A relay that the program ends is started again."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..play.target import Target
 
 
 def played(program: Program, executor: Executor, target: Target, clock: Clock, *, patient: bool = False) -> History:
-    """What a relay does with a program. Raises OutOfTime, and TargetError where the relay cannot be started again.
+    """Play a program. Raises OutOfTime, and TargetError where the suite cannot start the relay again.
 
-    ``patient`` says that a new relay gets the time of one that is not known yet.
+    ``patient``: after a restart every wait has its full length again.
     """
     executor.deadline = clock.until
     try:

@@ -1,8 +1,8 @@
 """Failing programs that a fleet of runs shares, kept in a Hypothesis database: a folder, or a Redis server.
 
 Facts:
-- what is stored are programs, not Hypothesis' choices, which change their meaning from version to version;
-- a run plays the remembered programs of a requirement first: what failed anywhere is tried everywhere;
+- the database holds programs, not Hypothesis' choices, which change their meaning from version to version;
+- a run plays the remembered programs of a requirement first: a program that failed anywhere is played everywhere;
 - a program that passes is forgotten where a whole run has shown its requirement to hold.
 """
 
@@ -60,7 +60,7 @@ class Remembered(Observer):
         return tuple(sorted(found, key=lambda program: program.weight))
 
     def failed(self, counterexample: Counterexample) -> None:
-        """Store a program as soon as it fails, whatever becomes of the run."""
+        """Store a program as soon as it fails, even if the run does not end."""
         self._database.save(self._key(counterexample.requirement), msgspec.json.encode(counterexample.program))
 
     def finished(self, result: Result) -> None:

@@ -1,4 +1,4 @@
-"""Judges the requirements of a plan against a target, each by programs or by a fixed check, none hiding another."""
+"""Judges the requirements of a plan, each by programs or by a fixed check: none hides another."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .verdict import Counterexample, Result, Verdict
 
 CHECK_RUNS = 5
 CHECK_SECONDS = 10.0
-"""How often a failing check is done again, and within what time."""
+"""How often a failing check is repeated at most, and the seconds in which a repetition may begin."""
 
 
 def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
@@ -52,7 +52,7 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
 
 
 def _needs_service(requirement: Requirement) -> bool:
-    """Whether it cannot be judged where nobody is served: that fails what is about being served, with no control."""
+    """Whether a relay must serve its clients for this verdict: other requirements fail one that serves none."""
     scenario = SCENARIOS.get(requirement.id)
     return scenario is not None and (unserved not in scenario.oracles or scenario.control is not None)
 
@@ -97,7 +97,7 @@ def _unsupported(requirement: Requirement, plan: Plan, target: Target) -> str:
 
 
 def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: Target) -> Result:
-    """The verdict of a fixed check, on relays that it starts itself; one that fails is done again to learn its rate."""
+    """The verdict of a fixed check, which starts its own relays. A failing check is repeated to learn its rate."""
     started = time.monotonic()
     result = Result(requirement, Verdict.PASS)
     runs = failures = 0
@@ -129,7 +129,7 @@ def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: T
 
 
 def _findings_of(check: Check, bench: Bench) -> tuple[list[Finding], list[str]]:
-    """What a check finds, and what is left of a relay that does not start or does not serve."""
+    """The findings of a check; for a relay that does not start or serve, its last output too."""
     try:
         with bench:
             return list(check(bench)), []

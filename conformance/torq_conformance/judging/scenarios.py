@@ -29,7 +29,7 @@ First = Callable[[Rules], tuple[Program, ...]]
 class Scenario:
     """Programs for one requirement: ``features`` write them, ``oracles`` judge them, ``steps`` is their length.
 
-    ``needs`` says whether a run was about the requirement at all; one that was not neither counts nor fails.
+    ``needs`` says whether a run was about the requirement. A run that was not neither counts nor fails.
     ``control`` gives the same program without what the requirement is about: where that fails too, the failure belongs
     to another requirement, unless it is of one of the kinds ``own``. ``cost`` says how many programs of other
     requirements one of these is worth; ``spawned`` that the suite must have started the relay itself. ``first`` gives
@@ -126,17 +126,17 @@ def has_late_join(program: Program, _: History, __: Rules) -> bool:
 
 
 def exceeds_a_queue(program: Program, _: History, rules: Rules) -> bool:
-    """More was sent behind a client that did not read than its queue holds, whether or not the relay took it all."""
-    return any(count > rules.queue_frames or size > rules.queue_bytes for count, size in _behind_silence(program))
+    """While a client did not read, more was sent than its queue holds, whether or not the relay took it all."""
+    return any(count > rules.queue_frames or size > rules.queue_bytes for count, size in _sent_during_stalls(program))
 
 
 def builds_a_backlog(program: Program, _: History, rules: Rules) -> bool:
-    """More than a hundred frames were sent behind a client that did not read, or more bytes than its socket holds."""
-    sent = list(_behind_silence(program))
+    """While a client did not read, over a hundred frames were sent, or more bytes than its socket holds."""
+    sent = list(_sent_during_stalls(program))
     return sum(count for count, _ in sent) > 100 or sum(size for _, size in sent) > rules.socket_bytes
 
 
-def _behind_silence(program: Program) -> Iterator[tuple[int, int]]:
+def _sent_during_stalls(program: Program) -> Iterator[tuple[int, int]]:
     """How many frames, and bytes, each step sent while a client did not read."""
     silent: set[int] = set()
     for step in program.steps:
@@ -155,6 +155,12 @@ REFUSED = (o.lost, o.held_back, o.torn, o.leaked, o.closed_unexpectedly)
 def _all(*tables: First) -> First:
     """The programs of several tables."""
     return lambda rules: tuple(program for table in tables for program in table(rules))
+
+
+def _refuses(*features: Feature, first: First) -> Scenario:
+    """Frames that the relay must refuse, among others. A failure without them is of another requirement."""
+    needs = fate(Fate.REFUSE)
+    return Scenario(features, REFUSED, needs=needs, control=c.only_valid_frames, own=("leaked",), first=first)
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -228,49 +234,14 @@ SCENARIOS: dict[str, Scenario] = {
     "ORD-1": Scenario((f.Traffic, f.ConcurrentWrites), (o.reordered_within_sender,), first=f.large_then_small_frames),
     "ORD-2": Scenario((f.ConcurrentWrites, f.Joins, f.Freezes), (o.reordered_between_receivers,)),
     "ORD-3": Scenario((f.CausalReplies, f.Joins), (o.causality_broken,), steps=8, needs=has(Sync)),
-    "DOM-1": Scenario(
-        (f.ForeignDomains,),
-        REFUSED,
-        needs=fate(Fate.REFUSE),
-        control=c.only_valid_frames,
-        own=("leaked",),
-        first=f.foreign_domain_values,
-    ),
-    "DOM-2": Scenario(
-        (f.Traffic, f.ForeignTypes),
-        REFUSED,
-        needs=fate(Fate.REFUSE),
-        control=c.only_valid_frames,
-        own=("leaked",),
-        first=f.foreign_type_values,
-    ),
+    "DOM-1": _refuses(f.ForeignDomains, first=f.foreign_domain_values),
+    "DOM-2": _refuses(f.Traffic, f.ForeignTypes, first=f.foreign_type_values),
     "DOM-3": Scenario((f.ForeignTypes, f.MalformedTlvs), (o.lost, o.torn)),
     "DOM-4": Scenario((f.BoundaryTypes,), REFUSED, first=f.tlv_type_values),
-    "VAL-1": Scenario(
-        (f.Traffic, f.WrongChecksums),
-        REFUSED,
-        needs=fate(Fate.REFUSE),
-        control=c.only_valid_frames,
-        own=("leaked",),
-        first=f.single_bit_checksum_errors,
-    ),
+    "VAL-1": _refuses(f.Traffic, f.WrongChecksums, first=f.single_bit_checksum_errors),
     "VAL-2": Scenario((f.WrongChecksums,), (o.lost, o.torn, o.closed_unexpectedly)),
-    "VAL-3": Scenario(
-        (f.Traffic, f.MalformedTlvs),
-        REFUSED,
-        needs=fate(Fate.REFUSE),
-        control=c.only_valid_frames,
-        own=("leaked",),
-        first=f.extended_reserved_values,
-    ),
-    "VAL-4": Scenario(
-        (f.Traffic, f.StrictFieldFaults),
-        REFUSED,
-        needs=fate(Fate.REFUSE),
-        control=c.only_valid_frames,
-        own=("leaked",),
-        first=f.strict_field_values,
-    ),
+    "VAL-3": _refuses(f.Traffic, f.MalformedTlvs, first=f.extended_reserved_values),
+    "VAL-4": _refuses(f.Traffic, f.StrictFieldFaults, first=f.strict_field_values),
     "VAL-5": Scenario(
         (f.Traffic, f.Garbage),
         (o.lost, o.held_back, o.torn, o.altered, o.leaked, o.framing_error_ignored, o.closed_unexpectedly),

@@ -1,11 +1,10 @@
 """The search for a program that shows one requirement broken: generate, confirm, shrink, stamp.
 
 Facts:
-- a failure is played again ten times: always failing means deterministic, and one run per candidate is enough to
-  shrink; otherwise a candidate is played as often as the measured rate demands (a real failure missed less than once
-  in 1000), at most 60 times;
-- a small program that fails now and then is no better than a larger one that always does: where shrinking went too far,
-  it is taken back.
+- the search plays a failing program ten times more. Where it fails each time, one play of each simpler candidate is
+  enough; else the measured rate says how many plays (at most 60) miss a real failure less than once in 1000;
+- a large program that always fails is better than a small one that fails now and then: the search goes back to a
+  larger program where the smallest no longer fails each time.
 """
 
 from __future__ import annotations
@@ -127,7 +126,7 @@ class Search:
         return Counterexample(self._requirement.id, program, findings, history, served_before=served_before)
 
     def _belongs_elsewhere(self, program: Program, findings: list[Finding]) -> bool:
-        """Whether the program fails without what the requirement is about as well."""
+        """Whether the control of the program fails too: the same program without what the requirement is about."""
         scenario = self._scenario
         if scenario.control is None or any(finding.kind in scenario.own for finding in findings):
             return False
@@ -137,7 +136,7 @@ class Search:
         return played(program, self._executor, self._target, self._clock)
 
     def _measure(self, program: Program) -> None:
-        """Measure how often the first failure shows, and set the effort of shrinking by that."""
+        """Measure the rate of the first failure, which says how often each candidate is played."""
         failures = runs = 0
         with contextlib.suppress(OutOfTime):
             for _ in self._clock.runs(self._plan.confirm_seconds, LEAST_CONFIRM_RUNS, CONFIRM_RUNS):
@@ -146,14 +145,14 @@ class Search:
         self._runs_per_candidate = min(MAX_RUNS, plays_for((failures + 1) / (runs + 1), MISS_RATE))
 
     def _accept(self, counterexample: Counterexample) -> None:
-        """Take a failing program for the smallest so far; of those before it the histories, which are large, go."""
+        """Keep a failing program as the smallest so far, and drop the large history of the program before it."""
         if self._ever_smaller:
             self._ever_smaller[-1] = dataclasses.replace(self._ever_smaller[-1], history=History())
         self._ever_smaller.append(counterexample)
         self._observer.failed(counterexample)
 
     def _still_fails(self, program: Program) -> Counterexample | None:
-        """How a candidate fails in as many runs as the measured rate demands; the smallest is remembered."""
+        """How a candidate fails, played as often as the measured rate demands; None where it passes."""
         for _ in range(self._runs_per_candidate):
             self._clock.check()
             counterexample = self._play(program)
@@ -166,11 +165,11 @@ class Search:
         return None
 
     def _keeps_failing(self, program: Program) -> bool:
-        """Whether a candidate is as deterministic as the failure that it is to stand for."""
+        """Whether a candidate fails each time, as the program does that it is to replace."""
         return all(self._play(program) is not None for _ in range(STEADY_RUNS))
 
     def _stamped(self) -> Counterexample:
-        """The smallest program with its rate; a larger one, where that fails more surely."""
+        """The smallest program with its rate, or a larger program that fails at a higher rate."""
         stamped: list[Counterexample] = []
         back = 1
         while True:
@@ -186,7 +185,7 @@ class Search:
         return best
 
     def _stamp(self, best: Counterexample) -> None:
-        """Play a program on a fresh relay, often enough to say how often it fails."""
+        """Play a program on a fresh relay, often enough to know the rate at which it fails."""
         if self._target.restartable:
             self._executor.restart(patient=True)
         with contextlib.suppress(OutOfTime):

@@ -29,7 +29,7 @@ from .verdict import Result, Verdict
 
 
 def judge_case(case: Case) -> Outcome:
-    """Start the relay of a case and judge it by the requirements that matter for it."""
+    """Start the relay of a case and judge it: a mutant by the requirements that it names, a right relay by all."""
     started = time.monotonic()
     known = requirements()
     expected = tuple(name for name in (case.mutant.catches if case.mutant else ()) if known[name].binds(case.domain))
@@ -47,7 +47,7 @@ def judge_case(case: Case) -> Outcome:
                     break
     except ConformanceError as problem:
         error = str(problem).partition("\n")[0]
-    except Exception as problem:  # what goes wrong in one case must not lose what the others have shown
+    except Exception as problem:  # a fault in one case must not lose the outcomes of the others
         error = f"a fault of the suite itself: {_where(problem)}"
     failed = {result.requirement.id: _shown(result) for result in results if _broken(result)}
     return Outcome(
@@ -93,7 +93,7 @@ def _shown(result: Result) -> str:
 
 
 class _Attentive(Observer):
-    """Between two programs, notices an interruption that got lost in one."""
+    """Raises, between two programs, an interruption that was lost during one."""
 
     def played(self, requirement: Requirement, count: int) -> None:
         interruption.check()
@@ -104,7 +104,7 @@ _ending: list[int] = []
 
 
 def _stay_quiet() -> None:
-    """In a worker that judges nothing: SIGTERM and SIGHUP end it without a word; Ctrl-C is for the parent to handle."""
+    """In an idle worker: SIGTERM and SIGHUP end it without output, and the parent alone handles Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
@@ -116,7 +116,7 @@ def _end(number: int, _: FrameType | None) -> None:
 
 
 def _judge(case: Case) -> Outcome:
-    """In a worker: judge a case; SIGTERM ends the worker when the relay is gone."""
+    """In a worker: judge a case. After SIGTERM the worker ends its relay, then itself."""
     if _ending:  # the pool had one more case in hand
         sys.exit()
     interruption.install()
@@ -130,7 +130,7 @@ def _judge(case: Case) -> Outcome:
 
 
 def run_selftest(chosen: list[Case], effort: Effort, *, workers: int, told: Callable[[Outcome], None]) -> Selftest:
-    """Judge every case, ``workers`` at a time; ``told`` hears of each outcome as it comes."""
+    """Judge every case, ``workers`` at a time; ``told`` gets each outcome when it is known."""
     if not chosen:
         raise UsageError("nothing to test: no mutant shows in that domain")
     started = time.monotonic()

@@ -11,7 +11,7 @@ from .selftest_cases import DEFAULT_BUDGET
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of a case: the requirements that failed, and for a mutant the one that killed it ("" if none)."""
+    """The requirements that failed in one case, and the requirement that killed the mutant ("" if none did)."""
 
     name: str
     domain: str
@@ -70,7 +70,7 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class Selftest(msgspec.Struct, frozen=True):
-    """All outcomes of a self-test, with what is needed to repeat it."""
+    """All outcomes of a self-test, and the settings that repeat it."""
 
     seed: int
     max_examples: int

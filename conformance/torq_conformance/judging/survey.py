@@ -1,8 +1,8 @@
-"""A first look at a relay: what would otherwise make every requirement fail for the same reason.
+"""A first look at a relay, for two faults that would make every requirement fail: its echo, and that it serves nobody.
 
 Facts:
 - a relay with the wrong echo breaks FWD-4 and nothing else, so the others are judged with the echo that it has;
-- a relay that serves nobody cannot be judged by what it forwards: one requirement says so, the others are UNKNOWN.
+- a relay that serves no client forwards nothing to judge: the requirement of service fails, the others are UNKNOWN.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LOOKS = 3
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a relay does: whether it serves anybody, and whether it echoes (None where that is not known)."""
+    """Whether a relay serves its clients, and whether it echoes (None where that is not known)."""
 
     serves: bool = True
     echo: bool | None = None
@@ -35,7 +35,7 @@ class Survey:
 
 
 def survey(rules: Rules, target: Target) -> Survey:
-    """Look three times; what the looks do not agree about stays unknown. Failures are left to be judged."""
+    """Look three times. Where the looks disagree, echo stays unknown. The run judges failures, not this look."""
     if not rules.forwards:
         return Survey()
     executor = Executor(target, msgspec.structs.replace(rules, echo=False))

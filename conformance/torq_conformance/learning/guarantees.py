@@ -29,7 +29,7 @@ from ..reports.narrate import percent, upper_bound
 class Guarantee:
     """What an application may build on, the requirements that it rests on, and what speaks against it.
 
-    A finding of ``kinds`` speaks against it where one of its requirements fails, one of ``anywhere`` wherever it shows.
+    A finding of ``kinds`` speaks against it where one of its requirements fails; a finding of ``anywhere`` always does.
     """
 
     name: str
@@ -68,7 +68,7 @@ GUARANTEES: tuple[Guarantee, ...] = (
 class Held:
     """Whether a guarantee holds (None: not known, for a ``reason``), on how many programs, and what speaks against it.
 
-    ``requirement`` is the one whose programs brought ``against`` to light.
+    ``requirement`` is the requirement whose programs showed ``against``.
     """
 
     guarantee: Guarantee

@@ -83,7 +83,7 @@ class _Flood:
         return shows(self.lagging, select.POLLRDHUP)
 
     def join(self) -> bool:
-        """Let the lagging consumer read once, so that it counts as one that reads."""
+        """Let the lagging consumer read once: only a consumer that has read can become slow (ISO-7)."""
         for _ in range(200):
             self.write(self.frame(8))
             if self.drain(self.lagging, 0.01):

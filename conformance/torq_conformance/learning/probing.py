@@ -18,7 +18,7 @@ from torq_protocol.constants import MAX_MESSAGE_SIZE
 
 from ..generation.machine import sized_frame
 from ..model.history import History
-from ..model.legality import FIXED_SIZES
+from ..model.legality import FIXED_SIZES, free_type
 from ..model.profile import Profile, rules_for
 from ..model.program import Connect, Finish, Frame, HalfClose, Idle, Item, Program, Raw, Step, Sync, Tlv, Write
 from ..model.rules import Domain, Rules
@@ -30,6 +30,9 @@ Setting = bool | int | str
 LARGEST = 16 * 1_048_576
 """The largest max_message_size that a relay may be configured with (D10)."""
 UNPROMISING = Profile(name="probe", echo=False, on_framing_error="forward", max_message_size=LARGEST + 65_536)
+
+BASICS: dict[str, Setting] = {"forwards": True, "echo": False, "granularity": "frames"}
+"""The settings that decide what a program can show, with their values until they are learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +52,11 @@ class Probe:
     domain: Domain
     learned: list[Learned] = field(default_factory=list)
     patience: Patience = field(default_factory=partial(Patience, holding=0.0))
-    """What is refused is not held back: nobody waits for it."""
+    """No wait for frames that the relay may hold back: what it refuses looks the same."""
 
     def play(self, *steps: Step) -> History:
-        """The history of a program under rules that promise nothing; a relay that died is started again."""
-        rules = msgspec.structs.replace(
-            rules_for(UNPROMISING, self.domain),
-            forwards=bool(self.value("forwards", True)),
-            echo=bool(self.value("echo", False)),
-            granularity=str(self.value("granularity", "frames")),
-        )
-        return self._played(rules, steps)
+        """The history of a program under the rules that were seen; a relay that died is started again."""
+        return self._played(self.seen, steps)
 
     def play_silently(self, *steps: Step) -> History:
         """The history of a program in which no client is fenced: nothing is written but what the steps say."""
@@ -80,6 +77,12 @@ class Probe:
         self.learned.append(Learned(key, value, evidence))
 
     @property
+    def seen(self) -> Rules:
+        """Rules that promise nothing, but with the forwarding that was learned so far."""
+        known = {key: self.value(key, default) for key, default in BASICS.items()}
+        return msgspec.structs.replace(rules_for(UNPROMISING, self.domain), **known)
+
+    @property
     def rules(self) -> Rules:
         """The rules of the relay's own domain, strict in everything: where frames are taken from."""
         return rules_for(Profile(name="probe", strict=True), self.domain)
@@ -90,7 +93,7 @@ class Probe:
 
     def padding(self, size: int = 8) -> Tlv:
         """A TLV of the relay's own range whose size no rule fixes."""
-        return Tlv(next(number for number in self.rules.types if number not in FIXED_SIZES), size)
+        return Tlv(free_type(self.rules), size)
 
 
 def probe_basics(target: Target, domain: Domain) -> Probe:

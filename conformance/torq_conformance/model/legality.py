@@ -158,6 +158,6 @@ def tlvs_of(payload: bytes) -> list[Tlv] | None:
     return found if position == len(payload) else None
 
 
-def fence_type(rules: Rules) -> int:
-    """A TLV type of the domain whose size no rule fixes: fences carry it."""
-    return {"market_data": 4, "signal": 30, "execution": 46}[rules.domain]
+def free_type(rules: Rules) -> int:
+    """The first TLV type of the domain whose size no rule fixes: fences and ordinary frames carry it."""
+    return next(number for number in rules.types if number not in FIXED_SIZES)

@@ -37,7 +37,7 @@ class Profile(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     strict: bool | None = None
     partial_frame_timeout: float | None = None
     drain_timeout: float = 5.0
-    not_promised: dict[str, str] = {}
+    not_promised: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def domain_named(name: str) -> Domain:

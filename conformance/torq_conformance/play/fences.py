@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from ..model import wire
-from ..model.legality import fence_type
+from ..model.legality import free_type
 from ..model.program import fence_frame
 from .recorder import Recorder
 from .state import WITNESS, Link, State
@@ -55,7 +55,7 @@ class Fences:
         state.sequence += 1
         state.history.fences[state.sequence] = conn
         data = fence_frame(
-            domain=state.rules.number, tlv_type=fence_type(state.rules), conn=conn, sequence=state.sequence
+            domain=state.rules.number, tlv_type=free_type(state.rules), conn=conn, sequence=state.sequence
         )
         self._recorder.expect(link, 1, len(data))
         return self._streams.write(link, data) == len(data)

@@ -13,16 +13,20 @@ from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.commands.diff import command
 from torq_conformance.comparison.accepted import load_accepted, sort_out
 from torq_conformance.comparison.arms import Arm
-from torq_conformance.comparison.differential import Differential, Effort, TopicResult, Watcher, chance
+from torq_conformance.comparison.differential import Differential, Effort, TopicResult, chance
 from torq_conformance.comparison.lifecycle import life_cycle_differences, observe
 from torq_conformance.comparison.topics import TOPICS, Level, topics_of
 from torq_conformance.errors import CutShortError, UsageError
 from torq_conformance.exits import Exit
 from torq_conformance.generation.search import Clock
 from torq_conformance.model.history import History
-from torq_conformance.model.rules import Domain
 from torq_conformance.model.program import Program, Write
+from torq_conformance.model.rules import Domain
 from torq_conformance.play.executor import Executor
+
+
+def ignore(_: TopicResult) -> None:
+    """Nobody needs to be told."""
 
 
 def compared(a: str, b: str, domain: Domain, topics: Sequence[str], max_examples: int = 12) -> list[TopicResult]:
@@ -30,7 +34,7 @@ def compared(a: str, b: str, domain: Domain, topics: Sequence[str], max_examples
         arms = [Arm(stack.enter_context(relay(each)), domain) for each in (a, a, b)]
         differential = Differential(arms[0], arms[1], arms[2], domain, Level.EXACT)
         chosen = [topic for topic in TOPICS if topic.name in topics]
-        return differential.run(Effort(max_examples, 60.0, seed=1), Watcher(), chosen)
+        return differential.run(Effort(max_examples, 60.0, seed=1), ignore, chosen)
 
 
 def ids(results: list[TopicResult]) -> set[str]:
@@ -97,7 +101,7 @@ def test_a_comparison_of_slow_relays_ends_in_time_with_the_difference() -> None:
     SlowArm.time = SlowArm.plays = 0
     arms = [SlowArm(dies=dies) for dies in (False, False, True)]
     differential = Differential(arms[0], arms[1], arms[2], "signal", Level.EXACT)
-    results = differential.run(Effort(12, 120.0, seed=1), Watcher(), list(TOPICS), now=lambda: SlowArm.time)
+    results = differential.run(Effort(12, 120.0, seed=1), ignore, list(TOPICS), now=lambda: SlowArm.time)
     assert [found.signature.effect for result in results for found in result.found] == ["crashes"]
     assert all(result.cut_short for result in results)
     assert SlowArm.plays <= 3 + 2 + 4 + 3, "seen, confirmed, one smaller program, stamped once"
@@ -112,7 +116,7 @@ def test_the_plays_of_a_comparison_are_told_when_to_give_up(monkeypatch: pytest.
         arms = [Arm(stack.enter_context(relay(specimen("correct", "signal"))), "signal") for _ in range(3)]
         monkeypatch.setattr(Executor, "play", play)
         differential = Differential(arms[0], arms[1], arms[2], "signal", Level.EXACT)
-        results = differential.run(Effort(12, 60.0, seed=1), Watcher(), [TOPICS[0]])
+        results = differential.run(Effort(12, 60.0, seed=1), ignore, [TOPICS[0]])
     assert [(result.cut_short, result.found) for result in results] == [(True, [])]
 
 

@@ -2,14 +2,12 @@
 
 import functools
 
-import hypothesis
 import msgspec
 import pytest
-from hypothesis import HealthCheck, Phase
-from hypothesis.stateful import run_state_machine_as_test
 
 from spec_tests.conformance.program_strategies import DOMAINS, rules_of
 from torq_conformance.generation import machine
+from torq_conformance.generation.search import Writer
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.model.history import History, Sent
 from torq_conformance.model.legality import Fate, fate_of
@@ -34,19 +32,8 @@ def written_for(requirement: str, domain: str, count: int = 10) -> tuple[Program
     """Programs as a run of the suite would generate them, from a fixed seed."""
     written: list[Program] = []
     scenario = SCENARIOS[requirement]
-    kind = type("Programs", scenario.features, {"promise": rules_of(domain), "play": staticmethod(written.append)})
-    run_state_machine_as_test(
-        hypothesis.seed(7)(kind),
-        settings=hypothesis.settings(
-            max_examples=count,
-            stateful_step_count=scenario.steps,
-            database=None,
-            deadline=None,
-            derandomize=False,
-            phases=(Phase.generate,),
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    writer = Writer("any", scenario.features, rules_of(domain), scenario.steps, count, seed=7)
+    writer.until_shown(written.append)
     return tuple(written)
 
 

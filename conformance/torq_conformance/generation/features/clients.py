@@ -170,10 +170,10 @@ class Disconnects(ProgramMachine):
     @rule(pick=PICK, shape=SHAPE, stop=STOP, reset=st.booleans())
     def leave_inside_a_frame(self, pick: int, shape: Shape, stop: int, reset: bool) -> None:
         conn = self.leaver(pick)
-        if conn in self.writers:
+        if conn in self.writers:  # else it is inside a frame, or silent, already
             frame = self.own_frame(shape)
             self.write(Write(conn, (frame,), stop=inside(stop, frame)))
-            self.leave(conn, reset=reset)
+        self.leave(conn, reset=reset)
 
     def ensure(self) -> None:
         if not self.has(Close):

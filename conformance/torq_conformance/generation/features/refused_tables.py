@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from ...model.legality import FIXED_SIZES
+from ...model.legality import FIXED_SIZES, free_type
 from ...model.program import Connect, Finish, Flood, Frame, Item, Program, Raw, Step, Tlv, Write
 from ...model.rules import Rules
 from ...model.wire import tlv
 from .refused import FOREIGN_TYPES, garbage, oversize_claims
-from .tables import ABOVE_A_READ, TLV_COUNTS, TOGETHER, empty_tlvs, free_type, own, programs_of, sized
+from .tables import ABOVE_A_READ, TLV_COUNTS, TOGETHER, empty_tlvs, own, programs_of, sized
 
 HOSTILE = 6
 """Clients that write garbage at once."""

@@ -11,7 +11,7 @@ from itertools import product
 
 import msgspec
 
-from ...model.legality import FIXED_SIZES
+from ...model.legality import free_type
 from ...model.program import (
     Buffer,
     Connect,
@@ -68,11 +68,6 @@ LONG_STREAM = 300
 """Frames of one client: more than a counter of one byte tells apart."""
 LONGER_STREAM = 2**16 + 400
 """The same for a counter of two bytes."""
-
-
-def free_type(rules: Rules) -> int:
-    """A type of the relay's range whose size no rule fixes."""
-    return next(number for number in rules.types if number not in FIXED_SIZES)
 
 
 def own(rules: Rules, size: int = 8) -> Frame:
