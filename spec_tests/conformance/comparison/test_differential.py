@@ -13,14 +13,15 @@ from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.commands.diff import command
 from torq_conformance.comparison.accepted import load_accepted, sort_out
 from torq_conformance.comparison.arms import Arm
-from torq_conformance.comparison.differential import Differential, Effort, TopicResult, chance
+from torq_conformance.comparison.differential import CONFIRM_RUNS, Differential, Effort, TopicResult, chance
 from torq_conformance.comparison.lifecycle import life_cycle_differences, observe
 from torq_conformance.comparison.topics import TOPICS, Level, topics_of
 from torq_conformance.errors import CutShortError, UsageError
 from torq_conformance.exits import Exit
 from torq_conformance.generation.search import Clock
-from torq_conformance.model.history import History
-from torq_conformance.model.program import Program, Write
+from torq_conformance.model.history import History, Peer, Received, Sent
+from torq_conformance.model.legality import Fate
+from torq_conformance.model.program import Connect, Program, Write
 from torq_conformance.model.rules import Domain
 from torq_conformance.play.executor import Executor
 
@@ -105,6 +106,35 @@ def test_a_comparison_of_slow_relays_ends_in_time_with_the_difference() -> None:
     assert [found.signature.effect for result in results for found in result.found] == ["crashes"]
     assert all(result.cut_short for result in results)
     assert SlowArm.plays <= 3 + 2 + 4 + 3, "seen, confirmed, one smaller program, stamped once"
+
+
+class Forgetful(SlowArm):
+    """Forwards every frame to every client, but none at all in the plays of these numbers."""
+
+    def __init__(self, *lossy: int) -> None:
+        super().__init__(dies=False)
+        self._lossy = lossy
+        self._turn = 0
+
+    def play(self, program: Program, clock: Clock) -> History:
+        self._turn += 1
+        SlowArm.plays += 1
+        sent = [
+            Sent(number, step, conn, frame, b"", Fate.FORWARD, "", 5, 6, whole=True, certain=True)
+            for number, step, conn, frame in program.frames()
+        ]
+        came = [] if self._turn in self._lossy else [Received(each.number, b"", 7) for each in sent]
+        conns = [step.conn for step in program.steps if isinstance(step, Connect)]
+        return History(sent=sent, peers={conn: Peer(conn, 1, joined=2, received=list(came)) for conn in conns})
+
+
+def test_a_loss_of_many_frames_that_shows_only_once_costs_a_few_plays() -> None:
+    SlowArm.time = SlowArm.plays = 0
+    topic = next(topic for topic in TOPICS if topic.name == "coalesced frames")
+    differential = Differential(Forgetful(), Forgetful(), Forgetful(3), "signal", Level.EXACT)
+    [result] = differential.run(Effort(40, 60.0, seed=1), ignore, [topic], now=lambda: SlowArm.time)
+    assert (result.found, result.noise, result.cut_short) == ([], 0, False)
+    assert SlowArm.plays <= 2 * result.programs + result.calibrated + 2 * CONFIRM_RUNS
 
 
 def test_the_plays_of_a_comparison_are_told_when_to_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
