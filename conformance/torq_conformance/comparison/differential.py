@@ -132,15 +132,11 @@ class Differential:
             results.append(result)
         return results
 
-    def explained(self, difference: Difference, program: Program) -> bool:
-        """Whether a known difference of the same signature explains this one."""
-        causes = causes_at(program, difference, self.strictest)
-        return any(known.signature == difference.signature and known.cause in causes for known in self.known)
-
     def unexplained(self, program: Program, a: History, b: History) -> Iterator[Difference]:
-        """The differences of two histories that no known difference explains."""
+        """The differences of two histories that no known difference of the same signature explains."""
         for difference in self.comparison.differences(a, b):
-            if not self.explained(difference, program):
+            causes = causes_at(program, difference, self.strictest)
+            if all(known.signature != difference.signature or known.cause not in causes for known in self.known):
                 yield difference
 
 

@@ -118,8 +118,6 @@ def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: T
             failures += 1
             program = Program(plan.rules.domain, tuple(map(Act, bench.acts)))
             result.counterexample = Counterexample(requirement.id, program, findings, History(remains=remains))
-        if runs == 1 and not failures:
-            break
     result.exercised = runs
     if result.counterexample is not None:
         result.counterexample.runs, result.counterexample.failures = runs, failures
