@@ -144,7 +144,7 @@ def _data(record: Record) -> Iterator[str]:
         sender = connection_name(conn)
         because = f", because {why}" if why else ""
         yield f"        # {sender}{number}, sent in step {position + 1}: the relay has to {_DUTY[fate.value]}{because}"
-        yield f"        ({sender + str(number)!r}, {sender!r}, {fate.value!r}, {why!r},"
+        yield f"        ({sender + str(number)!r}, {sender!r}, {fate.value!r}, {str(why or '')!r},"
         yield from _bytes(encode_frame(frame, conn=conn, number=number, sequence=number + 1), " " * 9)
         yield "        ),"
     yield "    ),"

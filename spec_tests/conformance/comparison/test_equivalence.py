@@ -22,7 +22,7 @@ def history(orders: list[list[int]], frames: dict[int, Frame] | None = None) -> 
     for number, conn in SENT:
         frame = (frames or {}).get(number, Frame(2))
         data = encode_frame(frame, conn=conn, number=number, sequence=number + 1)
-        entry = Sent(number, 3, conn, frame, data, Fate.FORWARD, "", 5, 6, whole=True, certain=True)
+        entry = Sent(number, 3, conn, frame, data, Fate.FORWARD, None, 5, 6, whole=True, certain=True)
         shown.sent.append(entry)
     for conn, order in enumerate(orders):
         received = [Received(number, shown.sent[number].data, 10 + place) for place, number in enumerate(order)]

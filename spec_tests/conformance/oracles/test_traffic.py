@@ -205,7 +205,7 @@ def test_what_must_be_refused_leaks_to_whoever_gets_it(frame: Frame) -> None:
     assert kinds(chronicle, o.leaked, o.lost) == []
     chronicle.gets(2, sent)
     (finding,) = findings(chronicle, o.leaked)
-    assert sent.why in finding.expected
+    assert str(sent.why) in finding.expected
     assert "came to C" in finding.seen
 
 

@@ -256,7 +256,7 @@ def test_of_many_frames_in_one_write_the_accused_one_is_shown_wherever_it_stands
     frames = tuple(Frame(5 if number == 5 else 2) for number in range(8))
     program = Program("signal", (Connect(0), Write(0, frames)))
     sent = [
-        Sent(number, 1, 0, frame, encode_frame(frame, conn=0, number=number, sequence=number), Fate.FORWARD, "", 1)
+        Sent(number, 1, 0, frame, encode_frame(frame, conn=0, number=number, sequence=number), Fate.FORWARD, None, 1)
         for number, frame in enumerate(frames)
     ]
     lines = list(narrate(program, History(sent=sent), [Finding("leaked", "nowhere", "at A", frames=(5,))]))
