@@ -10,7 +10,7 @@ import select
 import time
 from collections.abc import Iterator
 
-from ..oracles.traffic import Finding
+from ..model.findings import Finding, Kind
 from .bench import Bench, Client, UnsupportedCheckError
 
 WRITES = 6
@@ -36,14 +36,18 @@ def ends_unfinished_frames(bench: Bench) -> Iterator[Finding]:
             pass
         for client, how in ((silent, "half a frame"), (trickling, "half a frame, then a byte of it now and then")):
             if not client.closed:
-                yield Finding("kept", f"the end, after {timeout:g} s, of a connection that sent {how}", "it stays open")
+                yield Finding(
+                    Kind.KEPT, f"the end, after {timeout:g} s, of a connection that sent {how}", "it stays open"
+                )
         if steady.closed and in_time:
             yield Finding(
-                "closed", f"an open connection for whoever ends each frame within {timeout:g} s", "the relay closes it"
+                Kind.CLOSED,
+                f"an open connection for whoever ends each frame within {timeout:g} s",
+                "the relay closes it",
             )
         if done.closed and done_in_time and timeout >= bench.timing.shortest_steady_seconds:
             yield Finding(
-                "closed", "an open connection for who has ended its frame and sends no more", "the relay closes it"
+                Kind.CLOSED, "an open connection for who has ended its frame and sends no more", "the relay closes it"
             )
 
 

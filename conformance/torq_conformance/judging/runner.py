@@ -9,11 +9,12 @@ import msgspec
 
 from ..checks import CHECKS, EXTRA_CHECKS, Bench, Check, UnsupportedCheckError
 from ..errors import TargetError, UsageError
+from ..model.findings import Finding, Kind
 from ..model.history import History
 from ..model.profile import Rules
 from ..model.program import Act, Program
 from ..model.requirements import Requirement
-from ..oracles.traffic import Finding, unserved
+from ..oracles.traffic import unserved
 from ..play.executor import Executor
 from ..play.target import Target
 from .plan import Observer, Plan
@@ -141,7 +142,7 @@ def _findings_of(check: Check, bench: Bench) -> tuple[list[Finding], list[str]]:
     except TargetError as error:
         said, *output = str(error).splitlines()
         return (
-            [Finding("down", "the relay to start and to serve", said)],
+            [Finding(Kind.DOWN, "the relay to start and to serve", said)],
             [f"it printed {line.strip()!r}" for line in output[1:]],
         )
 

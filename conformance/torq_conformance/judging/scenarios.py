@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ..generation import controls as c
 from ..generation import features as f
 from ..generation.machine import ProgramMachine
+from ..model.findings import Finding, Kind
 from ..model.history import History
 from ..model.legality import Fate
 from ..model.profile import Rules
@@ -41,7 +42,7 @@ class Scenario:
     steps: int = 12
     needs: Need | None = None
     control: Control | None = None
-    own: tuple[str, ...] = ()
+    own: tuple[Kind, ...] = ()
     cost: int = 1
     spawned: bool = False
     first: First | None = None
@@ -60,7 +61,7 @@ class Scenario:
         """What its programs can bring about, by the names of the evidence."""
         return {cell for feature in self.features for kind in feature.__mro__ for cell in vars(kind).get("cells", ())}
 
-    def judge(self, history: History, rules: Rules) -> list[o.Finding]:
+    def judge(self, history: History, rules: Rules) -> list[Finding]:
         """Everything in a history that contradicts the requirement."""
         return [finding for oracle in (o.crashed, o.stuck, *self.oracles) for finding in oracle(history, rules)]
 
@@ -216,7 +217,7 @@ SCENARIOS: dict[str, Scenario] = {
         (o.mixed, *WHOLE),
         needs=has_interleaved_write,
         control=c.sequential_writes,
-        own=("mixed",),
+        own=(Kind.MIXED,),
         first=f.concurrent_partial_frames,
     ),
     "FRAME-4": Scenario(
@@ -230,7 +231,7 @@ SCENARIOS: dict[str, Scenario] = {
         REFUSED,
         needs=fate(Fate.REFUSE),
         control=c.only_valid_frames,
-        own=("leaked",),
+        own=(Kind.LEAKED,),
         first=f.foreign_domain_values,
     ),
     "DOM-2": Scenario(
@@ -238,7 +239,7 @@ SCENARIOS: dict[str, Scenario] = {
         REFUSED,
         needs=fate(Fate.REFUSE),
         control=c.only_valid_frames,
-        own=("leaked",),
+        own=(Kind.LEAKED,),
         first=f.foreign_type_values,
     ),
     "DOM-3": Scenario((f.ForeignTypes, f.MalformedTlvs), (o.lost, o.torn)),
@@ -248,7 +249,7 @@ SCENARIOS: dict[str, Scenario] = {
         REFUSED,
         needs=fate(Fate.REFUSE),
         control=c.only_valid_frames,
-        own=("leaked",),
+        own=(Kind.LEAKED,),
         first=f.single_bit_checksum_errors,
     ),
     "VAL-2": Scenario((f.WrongChecksums,), (o.lost, o.torn, o.closed_unexpectedly)),
@@ -257,7 +258,7 @@ SCENARIOS: dict[str, Scenario] = {
         REFUSED,
         needs=fate(Fate.REFUSE),
         control=c.only_valid_frames,
-        own=("leaked",),
+        own=(Kind.LEAKED,),
         first=f.extended_reserved_values,
     ),
     "VAL-4": Scenario(
@@ -265,7 +266,7 @@ SCENARIOS: dict[str, Scenario] = {
         REFUSED,
         needs=fate(Fate.REFUSE),
         control=c.only_valid_frames,
-        own=("leaked",),
+        own=(Kind.LEAKED,),
         first=f.strict_field_values,
     ),
     "VAL-5": Scenario(
@@ -284,7 +285,7 @@ SCENARIOS: dict[str, Scenario] = {
         steps=6,
         needs=builds_a_backlog,
         control=c.without_stalls,
-        own=("delayed",),
+        own=(Kind.DELAYED,),
         cost=10,
         first=f.two_stalled_consumers,
     ),

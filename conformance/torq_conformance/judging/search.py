@@ -25,10 +25,10 @@ from ..errors import CutShortError, TargetError
 from ..generation.cells import features_of
 from ..generation.fixed_programs import fixed_programs
 from ..generation.minimise import simpler_programs
+from ..model.findings import Finding
 from ..model.history import History
 from ..model.program import Program
 from ..model.requirements import Requirement
-from ..oracles.traffic import Finding
 from ..play.executor import Executor
 from ..play.target import Target
 from .plan import Observer, Plan

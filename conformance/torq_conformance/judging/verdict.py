@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ..model.findings import Finding
 from ..model.history import History
 from ..model.program import Program
 from ..model.requirements import Requirement
-from ..oracles.traffic import Finding
 
 
 class Verdict(Enum):

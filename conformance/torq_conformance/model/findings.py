@@ -1,4 +1,4 @@
-"""What contradicts a requirement: its kind, the facts of it, and the words that are made of them, here and nowhere else.
+"""What contradicts a requirement: its kind, its facts, and the words that are made of them, here and nowhere else.
 
 Facts: whoever asks what was found reads the fields; the texts are for people, and nothing is ever read back out of one.
 """
@@ -56,7 +56,7 @@ _PLAIN = "the suite expected {expected}, but saw this: {seen}"
 CLAUSE = "the suite expected {expected}, but {seen}"
 _FIGURES = (Kind.LOST, Kind.LEAKED, Kind.DELAYED, Kind.COSTLY, Kind.REFUSED)
 """Kinds of which what was seen may be a figure, or half a sentence."""
-_SENTENCES = {
+_SENTENCES: dict[str, str] = {
     **dict.fromkeys(set(Kind).difference(_FIGURES), CLAUSE),
     Kind.STATUS: "the suite expected {expected}, but it was {seen}",
     Kind.LEFT_BEHIND: "the suite expected {expected}, but there is {seen}",
@@ -67,8 +67,9 @@ _SENTENCES = {
 class Finding:
     """One contradiction between what a relay did and a requirement: its kind, what was expected and what was seen.
 
-    ``kind`` is a :class:`Kind`, or a name of your own. ``frames`` and ``conns`` are the numbers of the frames and of the
-    connections that it is about, ``facts`` what else is known of it; two findings are the same when they say the same.
+    ``kind`` is a :class:`Kind`, or a name of your own. ``frames`` and ``conns`` are the numbers of the frames and the
+    connections that it is about, ``facts`` what else is known of it, ``told`` the template of its sentence. Two
+    findings are the same when they say the same.
     """
 
     kind: str
@@ -84,7 +85,7 @@ class Finding:
 
     def sentence(self, **more: Fact) -> str:
         """What was due and what came instead, without its capital and full stop; ``more`` is put before the facts."""
-        template = self.told or _SENTENCES.get(Kind(self.kind) if self.kind in set(Kind) else Kind.LOST, _PLAIN)
+        template = self.told or _SENTENCES.get(self.kind, _PLAIN)
         return _render(template, {"expected": self.expected, "seen": self.seen, **self.facts, **more})
 
 
@@ -101,7 +102,7 @@ class Wording:
     seen: str
     sentence: str = ""
 
-    def __call__(self, frames: Iterable[Sent] = (), **given: Sent | Peer | Reason | Fact) -> Finding:
+    def __call__(self, frames: Iterable[Sent] = (), /, **given: Sent | Peer | Reason | Fact) -> Finding:
         facts = {name: value if isinstance(value, int | float) else str(value) for name, value in given.items()}
         return Finding(
             self.kind,

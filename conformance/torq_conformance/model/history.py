@@ -86,6 +86,9 @@ class Peer:
         """The letter of the connection."""
         return connection_name(self.conn)
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def open(self) -> bool:
         """Whether it still stands: neither side has closed it."""

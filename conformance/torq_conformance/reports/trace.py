@@ -16,6 +16,7 @@ import msgspec
 
 from ..counting import counted, inflected
 from ..judging.verdict import Counterexample
+from ..model.findings import Finding, Kind
 from ..model.history import History, Peer, Sent, Stalled
 from ..model.program import (
     Act,
@@ -39,7 +40,6 @@ from ..model.program import (
     Write,
     connection_name,
 )
-from ..oracles.traffic import Finding
 from .diagram import RELAY, Diagram, Event
 from .narrate import frames_in, stalled_to_the_end, step_words
 
@@ -50,7 +50,7 @@ MAX_RECEIPTS = 12
 MAX_MISSING = 4
 MAX_NOTE = 80
 
-NEVER = {"unserved": "nothing at all", "kept": "never closed"}
+NEVER: dict[str, str] = {Kind.UNSERVED: "nothing at all", Kind.KEPT: "never closed"}
 """What a connection never got, by the kind of the contradiction."""
 
 Timed = tuple[float, int, Event]
@@ -324,7 +324,7 @@ def _missing(history: History, findings: list[Finding]) -> Iterator[Event]:
     by_number = history.by_number()
     lacking: dict[int, set[int]] = {}
     for finding in findings:
-        if finding.kind in ("lost", "dropped"):
+        if finding.kind in (Kind.LOST, Kind.DROPPED):
             for conn in finding.conns:
                 lacking.setdefault(conn, set()).update(by_number.keys() & set(finding.frames))
     for conn, numbers in lacking.items():

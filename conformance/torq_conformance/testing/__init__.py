@@ -5,11 +5,11 @@ other module may change in any release.
 """
 
 from ..generation import features
+from ..model.findings import Finding
 from ..model.history import History
 from ..model.profile import Rules
 from ..model.program import Connect, Frame, Tlv, Write
 from ..oracles import traffic as oracles
-from ..oracles.traffic import Finding
 from .machine import RelayAssertionError, RelayStateMachine, RelayUnderTest
 
 __all__ = [

@@ -8,10 +8,10 @@ from torq_conformance.commands._run_extras import RunExtras
 from torq_conformance.errors import UsageError
 from torq_conformance.judging.expected import Expectations, ExpectedFailure, expected_text, load_expected
 from torq_conformance.judging.verdict import Counterexample, Result, Verdict
+from torq_conformance.model.findings import Finding
 from torq_conformance.model.history import History
 from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
-from torq_conformance.oracles.traffic import Finding
 
 LISTED = ExpectedFailure(id="FRAME-1", message="lost: expected frame", reason="known")
 

@@ -13,11 +13,11 @@ from torq_conformance.learning.guarantees import GUARANTEES, held_by, strongest_
 from torq_conformance.learning.learned_profile import learned_profile, probe_relay, profile_text
 from torq_conformance.learning.limits import probe_max_connections, probe_overflow
 from torq_conformance.learning.probing import probe_all, probe_basics
+from torq_conformance.model.findings import Finding
 from torq_conformance.model.history import History
 from torq_conformance.model.profile import Domain, Profile, load_profile
 from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
-from torq_conformance.oracles.traffic import Finding
 
 
 def learned(command: str, domain: Domain) -> Profile:

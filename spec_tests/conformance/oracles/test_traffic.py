@@ -4,6 +4,7 @@ import pytest
 
 from spec_tests.conformance.histories import Chronicle
 from spec_tests.conformance.program_strategies import rules_of
+from torq_conformance.model.findings import Finding
 from torq_conformance.model.program import Frame, Tlv
 from torq_conformance.model.wire import FENCE_MARK
 from torq_conformance.oracles import traffic as o
@@ -31,7 +32,7 @@ EVERY_ORACLE = (
 )
 
 
-def findings(chronicle: Chronicle, *oracles: o.Oracle) -> list[o.Finding]:
+def findings(chronicle: Chronicle, *oracles: o.Oracle) -> list[Finding]:
     return [finding for oracle in oracles for finding in oracle(chronicle.history, chronicle.rules)]
 
 

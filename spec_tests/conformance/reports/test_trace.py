@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from spec_tests.conformance import shown_runs
 from spec_tests.conformance.program_strategies import programs
 from torq_conformance.judging.verdict import Counterexample
+from torq_conformance.model.findings import Finding
 from torq_conformance.model.history import History, Peer, Received, Sent
 from torq_conformance.model.legality import Fate
 from torq_conformance.model.profile import load_profile, rules_for
 from torq_conformance.model.program import Close, Connect, Finish, Program, Write, encode_frame
-from torq_conformance.oracles.traffic import Finding, torn
+from torq_conformance.oracles.traffic import torn
 from torq_conformance.reports.ascii import draw
 from torq_conformance.reports.diagram import RELAY, Diagram
 from torq_conformance.reports.mermaid import mermaid
