@@ -21,7 +21,7 @@ from .plan import Observer, Plan
 from .scenarios import SCENARIOS, UNJUDGED, Scenario
 from .search import Search
 from .survey import ECHO, Survey, survey
-from .verdict import Counterexample, Result, Verdict
+from .verdict import Counterexample, Lack, Result, Verdict
 
 CHECK_RUNS = 5
 CHECK_SECONDS = 10.0
@@ -64,7 +64,7 @@ def _judge(requirement: Requirement, plan: Plan, target: Target, observer: Obser
     if requirement.id not in SCENARIOS and requirement.id not in CHECKS:
         return Result(requirement, Verdict.UNKNOWN, "no program of this version exercises it")
     if seconds <= 0:
-        return Result(requirement, Verdict.UNKNOWN, "the time budget was used up")
+        return Result(requirement, Verdict.UNKNOWN, "the time budget was used up", lacks=Lack.TIME)
     if requirement.id in CHECKS:
         return judge_by_check(requirement, CHECKS[requirement.id], plan, target)
     result = _judge_by_programs(requirement, plan, target, observer, seconds)

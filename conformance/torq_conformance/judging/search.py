@@ -33,7 +33,7 @@ from ..play.executor import Executor
 from ..play.target import Target
 from .plan import Observer, Plan
 from .scenarios import Scenario
-from .verdict import Counterexample, Result, Verdict
+from .verdict import Counterexample, Lack, Result, Verdict
 
 CONFIRM_RUNS = 10
 LEAST_CONFIRM_RUNS = 3
@@ -95,6 +95,7 @@ class Search:
             pass
         except _OutOfTime as ended:
             stopped = "; ".join(("", "the time budget ended the search", *ended.args))
+            result.lacks = Lack.TIME
         if self._ever_smaller:
             best = self._ever_smaller[0] if self._plan.first_failure_only else self._stamped()
             best.minimal = self._shrunk_to_the_end
@@ -103,6 +104,7 @@ class Search:
         elif result.exercised == 0:
             result.verdict = Verdict.UNKNOWN
             result.reason = "no program exercised it" + stopped
+            result.lacks = result.lacks if stopped else Lack.PROGRAMS
         else:
             quiet = "" if self._rules.forwards else "; by silence, not by fences: the profile forwards nothing"
             result.reason = (quiet + stopped).removeprefix("; ")

@@ -24,6 +24,14 @@ class Verdict(Enum):
     UNEXPECTED_PASS = "UNEXPECTED-PASS"  # noqa: S105 - a verdict, not a password
 
 
+class Lack(Enum):
+    """What more of would judge more."""
+
+    NOTHING = ""
+    TIME = "time"
+    PROGRAMS = "programs"
+
+
 @dataclass(slots=True)
 class Counterexample:
     """The smallest failing program found, what it shows, and how often it does.
@@ -58,3 +66,4 @@ class Result:
     evidence: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     counterexample: Counterexample | None = None
+    lacks: Lack = Lack.NOTHING

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from enum import StrEnum
 
 from ..exits import Exit
 from ..model.requirements import Requirement
 from .model import LEVELS, Judgement
 
-VERDICTS = {Exit.PASS: "PASS", Exit.FAIL: "FAIL", Exit.UNKNOWN: "UNKNOWN"}
+
+class Outcome(StrEnum):
+    """How a run came out: the word that its conclusion begins with."""
+
+    PASS = "PASS"  # noqa: S105 - an outcome, not a password
+    FAIL = "FAIL"
+    UNKNOWN = "UNKNOWN"
+    INCOMPLETE = "INCOMPLETE"
+    NOTHING_JUDGED = "NOTHING JUDGED"
+
+
 MEANINGS = {
     Exit.PASS: "every MUST that was judged holds",
     Exit.FAIL: "something fails or is flaky",
@@ -39,8 +50,8 @@ def conclusion(
     ``unbound`` are the ids that the run was asked about although they do not bind the relay: they are counted apart, so
     that what was judged and what was left out make the same total in every run of a domain.
     """
-    head = _head(judgements, exit_code, stop_reason)
-    unknown = "were not judged" if head.startswith("INCOMPLETE") else "could not be judged"
+    outcome = outcome_of(judgements, exit_code, stop_reason)
+    unknown = "were not judged" if outcome is Outcome.INCOMPLETE else "could not be judged"
     parts = []
     for level in LEVELS:
         verdicts = Counter[str](each.verdict for each in judgements if each.level == level and each.id not in unbound)
@@ -54,15 +65,16 @@ def conclusion(
         parts.append(f"{_by_level(foreign)} {'binds' if foreign.total() == 1 else 'bind'} other domains only")
     if exit_code is not None:
         parts.append(f"exit code {int(exit_code)}: {_meaning(judgements, Exit(exit_code))}")
-    return f"{head}: {'; '.join(parts)}."
+    return f"{outcome}{f' ({stop_reason})' if stop_reason else ''}: {'; '.join(parts)}."
 
 
-def _head(judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str) -> str:
-    if stop_reason or exit_code is None or exit_code not in VERDICTS:
-        return f"INCOMPLETE ({stop_reason})" if stop_reason else "INCOMPLETE"
+def outcome_of(judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str = "") -> Outcome:
+    """How a run came out; ``exit_code`` and ``stop_reason`` as for :func:`conclusion`."""
+    if stop_reason or exit_code not in (Exit.PASS, Exit.FAIL, Exit.UNKNOWN):
+        return Outcome.INCOMPLETE
     if exit_code == Exit.UNKNOWN and _nothing_judged(judgements):
-        return "NOTHING JUDGED"
-    return VERDICTS[Exit(exit_code)]
+        return Outcome.NOTHING_JUDGED
+    return Outcome[Exit(exit_code).name]
 
 
 def _counts(verdicts: Counter[str], unknown: str) -> Iterator[str]:
