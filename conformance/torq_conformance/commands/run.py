@@ -224,7 +224,7 @@ class _Run(Observer):
             self._end(keeper, reports.incomplete(f"ended by {ended}" if ended else "interrupted by Ctrl-C", code))
             return code
         except ConformanceError as error:
-            self._end(keeper, reports.incomplete(str(error).partition("\n")[0], Exit.USAGE))
+            self._end(keeper, reports.incomplete(error.what, Exit.USAGE))
             raise
         except Exception as error:
             reason = f"an error of the suite: {type(error).__name__}: {error}"

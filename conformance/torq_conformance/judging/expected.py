@@ -8,7 +8,7 @@
     reason = "tracked as RELAY-12; fixed in 2.4"
     known-flaky = false          # true: it may also pass
 
-A listed requirement that passes, is not judged, or fails in another way fails the run. Lists of version 0.1 have
+A listed requirement that passes, is not judged, or fails in another way fails the run. Lists of version 0.2 have
 ``message = "lost: ..."`` instead of a kind: what stands before its colon is the kind.
 """
 

@@ -140,10 +140,9 @@ def _findings_of(check: Check, bench: Bench) -> tuple[list[Finding], list[str]]:
         with bench:
             return list(check(bench)), []
     except TargetError as error:
-        said, *output = str(error).splitlines()
         return (
-            [Finding(Kind.DOWN, "the relay to start and to serve", said)],
-            [f"it printed {line.strip()!r}" for line in output[1:]],
+            [Finding(Kind.DOWN, "the relay to start and to serve", error.what)],
+            [f"it printed {line.strip()!r}" for line in error.output],
         )
 
 

@@ -273,7 +273,7 @@ def evidence(result: Result) -> str:
     """The evidence of a verdict in a few words, such as ``0 of 412 programs fail, 9 800 frames``."""
     shown = result.counterexample
     if shown is not None:
-        listed = f", as listed: {result.reason}" if result.verdict.value == "EXPECTED-FAIL" else ""
+        listed = f", as listed: {result.reason}" if result.verdict is Verdict.EXPECTED_FAIL else ""
         if shown.runs and all(isinstance(step, Act) for step in shown.program.steps):
             return f"the check fails {shown.failures} of {counted(shown.runs, 'time')}{listed}"
         found = f"a program of {counted(len(shown.program.steps), 'step')}"

@@ -5,7 +5,7 @@ other module may change in any release.
 """
 
 from ..generation import features
-from ..model.findings import Finding
+from ..model.findings import Finding, Kind
 from ..model.history import History
 from ..model.profile import Rules
 from ..model.program import Connect, Frame, Tlv, Write
@@ -17,6 +17,7 @@ __all__ = [
     "Finding",
     "Frame",
     "History",
+    "Kind",
     "RelayAssertionError",
     "RelayStateMachine",
     "RelayUnderTest",

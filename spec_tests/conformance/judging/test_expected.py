@@ -95,7 +95,7 @@ def test_whatever_a_list_holds_is_read_back(reason: str, said: str, kind: str, k
 @pytest.mark.parametrize(
     ("message", "kind"), [("lost:", "lost"), ("held back: expected frame A0", "held back"), ("lost", "lost"), ("", "")]
 )
-def test_a_list_of_version_0_1_is_read(tmp_path: Path, message: str, kind: str) -> None:
+def test_a_list_of_version_0_2_is_read(tmp_path: Path, message: str, kind: str) -> None:
     path = tmp_path / "expected.toml"
     path.write_text(f"[[expected]]\nid = 'FRAME-1'\nmessage = '{message}'\nreason = 'x'")
     assert load_expected(path) == (ExpectedFailure("FRAME-1", kind, "x"),)
