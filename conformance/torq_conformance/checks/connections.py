@@ -29,7 +29,7 @@ RESERVED_CONNECTIONS = 5
 
 
 def starts_anywhere(bench: Bench) -> Iterator[Finding]:
-    """CONN-1: over a stale socket file, and where its directory is missing."""
+    """Over a stale socket file, and where its directory is missing (CONN-1)."""
     with bench.relay() as target:
         _on_a_path(target)
         bench.act("kill it with SIGKILL, so that its socket file stays, and start it again there; connect a client")
@@ -54,7 +54,7 @@ def _on_a_path(target: SpawnedTarget) -> str:
 
 
 def leaves_a_live_relay_alone(bench: Bench) -> Iterator[Finding]:
-    """CONN-2: a second relay on the path of a live one."""
+    """A second relay on the path of a live one (CONN-2)."""
     with bench.relay() as target:
         path = _on_a_path(target)
         seconds = bench.timing.prompt_seconds
@@ -77,7 +77,7 @@ def leaves_a_live_relay_alone(bench: Bench) -> Iterator[Finding]:
 
 
 def answers_the_only_client(bench: Bench) -> Iterator[Finding]:
-    """FWD-4: echo for a client beside which there is no other."""
+    """Echo for a client beside which there is no other (FWD-4)."""
     if not bench.rules.echo:
         return
     with bench.relay() as target:
@@ -97,7 +97,7 @@ def _reaches_the_first(bench: Bench, target: SpawnedTarget, client: Client) -> b
 
 
 def serves_a_thousand(bench: Bench) -> Iterator[Finding]:
-    """CONN-4: 1000 connections at once, each receiving."""
+    """1000 connections at once, each receiving (CONN-4)."""
     room_for_many(bench)
     with bench.relay() as target:
         bench.act(
@@ -137,7 +137,7 @@ def _room_for(clients: int) -> None:
 
 
 def refuses_above_its_limit(bench: Bench) -> Iterator[Finding]:
-    """CONN-5: the connection above max_connections."""
+    """The connection above max_connections (CONN-5)."""
     limit = bench.profile.max_connections
     if limit is None:
         raise UnsupportedCheckError("the profile names no max_connections to test")

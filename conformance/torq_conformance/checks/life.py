@@ -29,7 +29,7 @@ WITHIN = 10
 
 
 def drains(bench: Bench) -> Iterator[Finding]:
-    """LIFE-1: SIGTERM while two consumers have a backlog, one of them half-closed; a second one while it drains."""
+    """SIGTERM while two consumers have a backlog, one of them half-closed; a second one while it drains (LIFE-1)."""
     size = bench.size_of(VALUE)
     count, prompt = _backlog(bench.rules, size), bench.timing.prompt_seconds
     with bench.relay() as target:

@@ -20,7 +20,7 @@ STRANGERS = (65_534, 65_533, 65_532)
 
 
 def keeps_others_out(bench: Bench) -> Iterator[Finding]:
-    """SEC-1: modes of socket and directory; a directory that others may write to, or that is another user's."""
+    """Modes of socket and directory; a directory that others may write to, or that is another user's (SEC-1)."""
     with bench.relay() as target:
         if not target.address.path:
             raise UnsupportedCheckError("needs a relay on a Unix socket ({socket})")

@@ -38,7 +38,7 @@ WAITING = 64
 
 
 def gives_back(bench: Bench) -> Iterator[Finding]:
-    """CONN-8, RES-2: descriptors, memory and threads after clients that came and went."""
+    """Descriptors, memory and threads after clients that came and went (CONN-8, RES-2)."""
     with bench.relay() as target:
         pid = pid_of(target)
         stays = bench.joined(target, 1)[0]
@@ -93,7 +93,7 @@ def _leave(bench: Bench, guest: Client, way: int) -> None:
 
 
 def costs_little(bench: Bench) -> Iterator[Finding]:
-    """RES-1: at most 64 KiB a connection, idle and active."""
+    """At most 64 KiB a connection, idle and active (RES-1)."""
     room_for_many(bench)
     with bench.relay() as target:
         pid = pid_of(target)
@@ -121,7 +121,7 @@ def costs_little(bench: Bench) -> Iterator[Finding]:
 
 
 def _keeps_no_buffers(bench: Bench) -> Iterator[Finding]:
-    """RES-1: connections that are idle again after a frame of the largest size; it is refused to spare the others."""
+    """Connections that are idle again after a frame of the largest size; it is refused to spare the others (RES-1)."""
     large = bench.refused(bench.rules.max_message_size - HEADER_SIZE)
     limit = bench.profile.max_connections
     if not large or (limit is not None and limit < GREAT + 2):
@@ -147,7 +147,7 @@ def _keeps_no_buffers(bench: Bench) -> Iterator[Finding]:
 
 
 def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
-    """ISO-2: memory held for a consumer that does not read, in bytes."""
+    """Memory held for a consumer that does not read, in bytes (ISO-2)."""
     bound = bench.rules.queue_bytes
     if bound > MOST_TO_HOLD:
         bench.leave_out(f"memory held in a queue of {counted(bound, 'byte')}: the suite fills {MOST_TO_HOLD} at most")
@@ -185,7 +185,7 @@ def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
 
 
 def costs_nothing_to_claim(bench: Bench) -> Iterator[Finding]:
-    """VAL-6: peak memory while headers announce much and nothing follows."""
+    """Peak memory while headers announce much and nothing follows (VAL-6)."""
     largest = bench.rules.max_message_size - HEADER_SIZE
     claims = (*IMPOSSIBLE_CLAIMS, *(largest,) * WAITING)
     with bench.relay() as target:

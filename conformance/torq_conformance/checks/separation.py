@@ -16,7 +16,7 @@ from .bench import Bench, Client, UnsupportedCheckError
 
 
 def stays_apart(bench: Bench) -> Iterator[Finding]:
-    """DOM-5: two relays at once, in one directory."""
+    """Two relays at once, in one directory (DOM-5)."""
     if "{domain}" not in bench.command and bench.rules.domain not in bench.command:
         raise UnsupportedCheckError(
             "needs relays of two domains: write {domain} in --exec 'CMD --domain {domain} {socket}'"

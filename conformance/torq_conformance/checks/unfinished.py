@@ -22,7 +22,7 @@ LONGEST_VALUE = 4000
 
 
 def ends_unfinished_frames(bench: Bench) -> Iterator[Finding]:
-    """FRAME-5: connections within a frame for longer than partial_frame_timeout, and two that are not."""
+    """Connections within a frame for longer than partial_frame_timeout, and two that are not (FRAME-5)."""
     timeout = _timeout(bench)
     with bench.relay() as target:
         silent, trickling, steady, done = bench.joined(target, 4)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from torq_protocol.constants import CHECKSUM_OFFSET, HEADER_SIZE, MAGIC_BYTES
 
 from ..model.history import History, Peer, Sent
-from ..model.legality import Defect, fate_of
+from ..model.legality import fate_of
 from ..model.profile import Rules
 from ..model.program import Close, Connect, Finish, Frame, HalfClose, Program, Raw, Write, connection_name
 from ..oracles import traffic as oracles
@@ -132,9 +132,8 @@ def class_of(frame: Frame, rules: Rules) -> str:
     ``rules`` are those of :func:`strictest`.
     """
     _, reason = fate_of(frame, rules)
-    if reason is None:
-        return ""
-    return Defect.MALFORMED_TLVS if reason.defect is Defect.BAD_INNER_TYPE else reason.defect
+    name: str = reason.defect.value[0] if reason else ""
+    return name
 
 
 class Comparison:

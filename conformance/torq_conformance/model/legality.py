@@ -11,7 +11,7 @@ Facts:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import Enum
 
 from torq_protocol.constants import EXTENDED_MARKER, HEADER_SIZE, VERSION
 
@@ -38,20 +38,20 @@ class Fate(Enum):
     BREAK = "break"
 
 
-class Defect(StrEnum):
-    """What can be wrong with a frame. The values are the names in the ids of differences between two relays."""
+class Defect(Enum):
+    """What can be wrong with a frame: its name in the ids of differences between two relays, and its words."""
 
-    OVERSIZE = "oversize"
-    WRONG_CLAIM = "wrong-claim"
-    FOREIGN_DOMAIN = "foreign-domain"
-    VERSION = "version"
-    UNKNOWN_SOURCE = "unknown-source"
-    WRONG_CHECKSUM = "wrong-checksum"
-    MALFORMED_TLVS = "malformed-tlvs"
-    BAD_INNER_TYPE = "inner-type"
-    FOREIGN_TYPE = "foreign-type"
-    WRONG_SIZE = "wrong-size"
-    AFTER_AN_ERROR = "after-an-error"
+    OVERSIZE = "oversize", "it announces {got} bytes, above the limit of {due}"
+    WRONG_CLAIM = "wrong-claim", "it announces another size than it has"
+    FOREIGN_DOMAIN = "foreign-domain", "its header names domain {got}, the relay serves {due}"
+    VERSION = "version", "its version is {got}"
+    UNKNOWN_SOURCE = "unknown-source", "its source {got} is unknown"
+    WRONG_CHECKSUM = "wrong-checksum", "its checksum is wrong ({got})"
+    MALFORMED_TLVS = "malformed-tlvs", "its TLVs are malformed"
+    BAD_INNER_TYPE = "malformed-tlvs", "an extended TLV has inner type {got}"
+    FOREIGN_TYPE = "foreign-type", "TLV type {got} is outside {due}"
+    WRONG_SIZE = "wrong-size", "TLV type {tlv_type} has {got} bytes, not {due}"
+    AFTER_AN_ERROR = "after-an-error", "it stands behind bytes that begin no frame"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +64,10 @@ class Reason:
     tlv_type: int | None = None
 
     def __str__(self) -> str:
-        return _WORDS[self.defect].format(got=self.got, due=self.due, tlv_type=self.tlv_type)
+        _, words = self.defect.value
+        return words.format(got=self.got, due=self.due, tlv_type=self.tlv_type)
 
 
-_WORDS = {
-    Defect.OVERSIZE: "it announces {got} bytes, above the limit of {due}",
-    Defect.WRONG_CLAIM: "it announces another size than it has",
-    Defect.FOREIGN_DOMAIN: "its header names domain {got}, the relay serves {due}",
-    Defect.VERSION: "its version is {got}",
-    Defect.UNKNOWN_SOURCE: "its source {got} is unknown",
-    Defect.WRONG_CHECKSUM: "its checksum is wrong ({got})",
-    Defect.MALFORMED_TLVS: "its TLVs are malformed",
-    Defect.BAD_INNER_TYPE: "an extended TLV has inner type {got}",
-    Defect.FOREIGN_TYPE: "TLV type {got} is outside {due}",
-    Defect.WRONG_SIZE: "TLV type {tlv_type} has {got} bytes, not {due}",
-    Defect.AFTER_AN_ERROR: "it stands behind bytes that begin no frame",
-}
 BEHIND_AN_ERROR = (Fate.BREAK, Reason(Defect.AFTER_AN_ERROR))
 
 

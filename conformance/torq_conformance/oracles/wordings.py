@@ -29,10 +29,7 @@ LOST_IN_SILENCE = Wording(
     "{receivers} never got {frame}, nor anything that {sender} sent after it{more}",
 )
 ECHO_LOST = Wording(
-    Kind.LOST,
-    "frame {frame} back at its sender {receiver}",
-    "it never came",
-    "{receivers} never got {frame}{more}",
+    Kind.LOST, "frame {frame} back at its sender {receiver}", "it never came", "{receivers} never got {frame}{more}"
 )
 LOST_AFTER_A_STALL = Wording(
     Kind.LOST, "{receiver} to get what is sent after it reads again", "{frame} never came", CLAUSE
@@ -69,16 +66,10 @@ TORN = Wording(
     f"the suite expected {{expected}}, but {_BEHIND}{{with_fence}}{_NOT_CUT}",
 )
 INCOMPLETE = Wording(
-    Kind.TORN,
-    TORN.expected,
-    f"{_LAST} ({{rest}})",
-    f"the suite expected {{expected}}, but {_LAST}{_NOT_CUT}",
+    Kind.TORN, TORN.expected, f"{_LAST} ({{rest}})", f"the suite expected {{expected}}, but {_LAST}{_NOT_CUT}"
 )
 INCOMPLETE_BEHIND_ITS_HEADER = Wording(
-    Kind.TORN,
-    TORN.expected,
-    f"{_LAST} (its header announces {{announced}} bytes)",
-    CLAUSE + _NOT_CUT,
+    Kind.TORN, TORN.expected, f"{_LAST} (its header announces {{announced}} bytes)", CLAUSE + _NOT_CUT
 )
 MIXED = Wording(
     Kind.MIXED,
@@ -124,8 +115,7 @@ FENCE_REPLAYED = Wording(
 )
 REORDERED = Wording(Kind.REORDERED, *_TURNED)
 CAUSE_LAST = Wording(
-    Kind.REORDERED,
-    *(text.replace("sent them so", "had got the one before it sent the other") for text in _TURNED),
+    Kind.REORDERED, *(text.replace("sent them so", "had got the one before it sent the other") for text in _TURNED)
 )
 TWO_ORDERS = Wording(
     Kind.REORDERED,

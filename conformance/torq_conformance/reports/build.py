@@ -196,10 +196,7 @@ def _failure(shown: Counterexample, setting: Setting) -> Failure:
         runs=shown.runs,
         prose=prose(shown),
         steps=steps,
-        contradictions=tuple(
-            Contradiction(each.kind, each.expected, each.seen, dict(each.facts))
-            for each in shown.findings[:MAX_CONTRADICTIONS]
-        ),
+        contradictions=tuple(map(Contradiction.of, shown.findings[:MAX_CONTRADICTIONS])),
         diagram=diagram_of(shown),
         program=shown.program,
         file=_printable(setting.file_of(shown.requirement)),

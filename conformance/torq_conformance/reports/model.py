@@ -17,6 +17,7 @@ import msgspec
 
 from ..counting import counted, failing_runs, grouped
 from ..errors import UsageError
+from ..model.findings import Finding
 from ..model.program import Program
 from .diagram import Diagram
 
@@ -51,6 +52,11 @@ class Contradiction(msgspec.Struct, frozen=True):
     expected: str
     seen: str
     facts: dict[str, str | int | float] = {}
+
+    @classmethod
+    def of(cls, finding: Finding) -> Contradiction:
+        """A finding as files keep it."""
+        return cls(finding.kind, finding.expected, finding.seen, dict(finding.facts))
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,10 +30,11 @@ from torq_conformance.model.program import (
     Write,
     encode_frame,
 )
-from torq_conformance.replay.record import Record, Shown
+from torq_conformance.replay.record import Record
 from torq_conformance.replay.script import ALWAYS, COVERED, script_for
 from torq_conformance.replay.standalone.case import Case
 from torq_conformance.replay.standalone.checks import CHECKS
+from torq_conformance.reports.model import Contradiction
 
 OWN = Frame(2, (Tlv(30, 8),))
 BIG = Frame(2, (Tlv(30, 40_000),))
@@ -72,7 +73,7 @@ CASES: list[tuple[str, str, str, tuple[Step, ...]]] = [
 
 def record_of(requirement: str, domain: str, steps: tuple[Step, ...]) -> Record:
     program = Program(domain, steps)  # type: ignore[arg-type] # one of the three
-    shown = (Shown("lost", 'frame A0 at """A""" \\', "it never came"),)
+    shown = (Contradiction("lost", 'frame A0 at """A""" \\', "it never came"),)
     return Record(requirement, load_profile("reference"), program, shown, 20, 20, 1, "a relay")
 
 
