@@ -132,8 +132,7 @@ def class_of(frame: Frame, rules: Rules) -> str:
     ``rules`` are those of :func:`strictest`.
     """
     _, reason = fate_of(frame, rules)
-    name: str = reason.defect.value[0] if reason else ""
-    return name
+    return reason.name if reason else ""
 
 
 class Comparison:

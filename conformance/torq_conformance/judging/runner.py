@@ -45,7 +45,7 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
             result = _judge(requirement, chosen, target, observer, max(share * 2, 0.0) if left > 0 else 0.0)
             if chosen.rules != plan.rules and requirement.id in SCENARIOS and result.verdict is not Verdict.UNSUPPORTED:
                 heard = f"echo {'on' if fair.rules.echo else 'off'}, as this relay has it ({ECHO})"
-                result.reason = f"{result.reason}; judged with {heard}".removeprefix("; ")
+                result.reason = "; ".join(filter(None, (result.reason, f"judged with {heard}")))
         observer.finished(result)
         results.append(result)
     return results

@@ -94,7 +94,7 @@ class Search:
         except _Found:
             pass
         except _OutOfTime as ended:
-            stopped = "; ".join(("", "the time budget ended the search", *ended.args))
+            stopped = "; ".join(("the time budget ended the search", *ended.args))
             result.lacks = Lack.TIME
         if self._ever_smaller:
             best = self._ever_smaller[0] if self._plan.first_failure_only else self._stamped()
@@ -103,11 +103,11 @@ class Search:
             result.verdict = Verdict.FAIL if best.deterministic else Verdict.FLAKY
         elif result.exercised == 0:
             result.verdict = Verdict.UNKNOWN
-            result.reason = "no program exercised it" + stopped
+            result.reason = "; ".join(filter(None, ("no program exercised it", stopped)))
             result.lacks = result.lacks if stopped else Lack.PROGRAMS
         else:
-            quiet = "" if self._rules.forwards else "; by silence, not by fences: the profile forwards nothing"
-            result.reason = (quiet + stopped).removeprefix("; ")
+            quiet = "" if self._rules.forwards else "by silence, not by fences: the profile forwards nothing"
+            result.reason = "; ".join(filter(None, (quiet, stopped)))
         result.seconds = time.monotonic() - started
         return result
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 import msgspec
 
@@ -273,7 +274,7 @@ def _usual_edges() -> Iterable[int]:
     return (MAX_MESSAGE_SIZE, MAX_MESSAGE_SIZE + 1, LARGEST, 65_537, 2 * MAX_MESSAGE_SIZE, 4 * MAX_MESSAGE_SIZE)
 
 
-def _forwarded_whole(probe: Probe, size: int) -> str:
+def _forwarded_whole(probe: Probe, size: int) -> Literal["", "torn", "its sender was disconnected", "nothing came"]:
     """ "" when a frame of this size comes out; else what happens instead."""
     kind = probe.padding().type
     items: tuple[Item, ...] = (sized_frame(probe.rules.number, kind, size),)

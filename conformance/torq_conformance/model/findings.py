@@ -104,6 +104,8 @@ class Wording:
 
     def __call__(self, frames: Iterable[Sent] = (), /, **given: Sent | Peer | Reason | Fact) -> Finding:
         facts = {name: value if isinstance(value, int | float) else str(value) for name, value in given.items()}
+        if isinstance(reason := given.get("reason"), Reason):
+            facts["defect"] = reason.name
         return Finding(
             self.kind,
             _render(self.expected, facts),

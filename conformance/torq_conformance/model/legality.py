@@ -63,6 +63,11 @@ class Reason:
     due: int | str = ""
     tlv_type: int | None = None
 
+    @property
+    def name(self) -> str:
+        """The name of the defect."""
+        return str(self.defect.value[0])
+
     def __str__(self) -> str:
         _, words = self.defect.value
         return words.format(got=self.got, due=self.due, tlv_type=self.tlv_type)

@@ -80,6 +80,7 @@ def test_losses_of_one_frame_are_one_sentence() -> None:
 
 def test_a_leak_says_why_the_frame_had_to_be_refused() -> None:
     finding = w.LEAKED(frame="A1", reason=Reason(Defect.FOREIGN_DOMAIN, 1, 2), receiver="B")
+    assert finding.facts["defect"] == "foreign-domain"
     assert finding.expected == "frame A1 nowhere, because its header names domain 1, the relay serves 2"
     assert said(finding) == (
         "Frame A1 was to reach nobody, because its header names domain 1, the relay serves 2; yet it came to B."
