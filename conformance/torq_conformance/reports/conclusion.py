@@ -11,10 +11,10 @@ from ..model.requirements import Requirement
 from .model import LEVELS, Judgement
 
 
-class Outcome(StrEnum):
+class RunVerdict(StrEnum):
     """How a run came out: the word that its conclusion begins with."""
 
-    PASS = "PASS"  # noqa: S105 - an outcome, not a password
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
     FAIL = "FAIL"
     UNKNOWN = "UNKNOWN"
     INCOMPLETE = "INCOMPLETE"
@@ -50,8 +50,8 @@ def conclusion(
     ``unbound`` are the ids that the run was asked about although they do not bind the relay: they are counted apart, so
     that what was judged and what was left out make the same total in every run of a domain.
     """
-    outcome = outcome_of(judgements, exit_code, stop_reason)
-    unknown = "were not judged" if outcome is Outcome.INCOMPLETE else "could not be judged"
+    verdict = run_verdict(judgements, exit_code, stop_reason)
+    unknown = "were not judged" if verdict is RunVerdict.INCOMPLETE else "could not be judged"
     parts = []
     for level in LEVELS:
         verdicts = Counter[str](each.verdict for each in judgements if each.level == level and each.id not in unbound)
@@ -65,16 +65,16 @@ def conclusion(
         parts.append(f"{_by_level(foreign)} {'binds' if foreign.total() == 1 else 'bind'} other domains only")
     if exit_code is not None:
         parts.append(f"exit code {int(exit_code)}: {_meaning(judgements, Exit(exit_code))}")
-    return f"{outcome}{f' ({stop_reason})' if stop_reason else ''}: {'; '.join(parts)}."
+    return f"{verdict}{f' ({stop_reason})' if stop_reason else ''}: {'; '.join(parts)}."
 
 
-def outcome_of(judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str = "") -> Outcome:
+def run_verdict(judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str = "") -> RunVerdict:
     """How a run came out; ``exit_code`` and ``stop_reason`` as for :func:`conclusion`."""
     if stop_reason or exit_code not in (Exit.PASS, Exit.FAIL, Exit.UNKNOWN):
-        return Outcome.INCOMPLETE
+        return RunVerdict.INCOMPLETE
     if exit_code == Exit.UNKNOWN and _nothing_judged(judgements):
-        return Outcome.NOTHING_JUDGED
-    return Outcome[Exit(exit_code).name]
+        return RunVerdict.NOTHING_JUDGED
+    return RunVerdict[Exit(exit_code).name]
 
 
 def _counts(verdicts: Counter[str], unknown: str) -> Iterator[str]:

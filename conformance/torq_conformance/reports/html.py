@@ -13,7 +13,7 @@ from itertools import groupby
 
 from ..counting import counted, grouped
 from ..printable import visible
-from .conclusion import outcome_of
+from .conclusion import run_verdict
 from .model import MEANINGS, VERDICT_ORDER, Failure, Judgement, Report
 from .narrate import witness_words
 from .style import SCRIPT, STYLE
@@ -57,8 +57,8 @@ def badge(verdict: str) -> str:
 def _body(report: Report) -> Iterator[str]:
     yield f"<header><h1>Conformance of <code>{plain(report.target)}</code></h1>"
     said = report.conclusion or report.verdict_line
-    outcome = outcome_of(report.judgements, report.exit_code, report.stop_reason)
-    yield f'<p class="conclusion {outcome.lower().replace(" ", "-")}">{words(said)}</p>'
+    came_out = run_verdict(report.judgements, report.exit_code, report.stop_reason)
+    yield f'<p class="conclusion {came_out.lower().replace(" ", "-")}">{words(said)}</p>'
     for problem in report.problems:
         yield f'<p class="problem">Expected failures: {words(problem)}.</p>'
     counts = [_count(report, verdict) for verdict in VERDICT_ORDER if report.counts.get(verdict)]

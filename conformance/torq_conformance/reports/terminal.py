@@ -22,8 +22,8 @@ from ..judging.plan import Observer, Plan
 from ..judging.verdict import Counterexample, Lack, Result, Verdict
 from ..model.requirements import Requirement
 from ..printable import visible
-from . import conclusion
 from .ascii import draw
+from .conclusion import RunVerdict, run_verdict
 from .model import FAILING, VERDICT_ORDER, Report
 from .narrate import contradictions, evidence, narrate, prose
 from .trace import diagram_of
@@ -37,7 +37,7 @@ COLOURS = {
     "EXPECTED-FAIL": "cyan",
     "UNEXPECTED-PASS": "bold red",
 }
-CONCLUSION_COLOURS = {conclusion.Outcome.PASS: "bold green", conclusion.Outcome.FAIL: "bold red"}
+CONCLUSION_COLOURS = {RunVerdict.PASS: "bold green", RunVerdict.FAIL: "bold red"}
 INDENT = 5
 MAX_STEP_LINES = 60
 
@@ -232,8 +232,8 @@ def show_last_screen(out: Console, outcome: Outcome) -> None:
 
 
 def _style_of(report: Report) -> str:
-    came_out = conclusion.outcome_of(report.judgements, report.exit_code, report.stop_reason)
-    return CONCLUSION_COLOURS.get(came_out, "bold yellow")
+    verdict = run_verdict(report.judgements, report.exit_code, report.stop_reason)
+    return CONCLUSION_COLOURS.get(verdict, "bold yellow")
 
 
 def _show_unjudged(out: Console, results: list[Result]) -> None:
