@@ -1,34 +1,23 @@
 """What the suite itself states of the wire is what the test vectors and the registry say."""
 
 import json
-from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import torq_protocol.registry
 from torq_conformance.model.legality import FIXED_SIZES, SOURCES, Defect, Reason
+from torq_protocol.registry import REGISTRY
 
-VECTORS = Path(__file__).parents[3] / "docs" / "vectors"
-
-
-def vectors() -> list[dict[str, Any]]:
-    read: list[dict[str, Any]] = json.loads((VECTORS / "messages.json").read_text())["vectors"]
-    return read
+VALUES = json.loads((Path(__file__).parents[3] / "docs" / "vectors" / "values.json").read_text())
 
 
-def test_val_4_the_sizes_and_sources_of_the_suite_are_those_of_the_registry() -> None:
-    registry = torq_protocol.registry.REGISTRY
-    assert dict(registry.fixed_sizes) == FIXED_SIZES
-    assert registry.source_numbers == SOURCES
+def test_val_4_the_fixed_sizes_are_those_of_the_vectors_and_of_the_registry() -> None:
+    sizes = {each["type"]: each["minimum"] for each in VALUES["sizes"] if each["minimum"] == each["maximum"]}
+    assert dict(REGISTRY.fixed_sizes) == FIXED_SIZES == sizes
 
 
-def test_val_4_every_fixed_size_is_that_of_a_test_vector() -> None:
-    sizes: defaultdict[int, set[int]] = defaultdict(set)
-    for tlv in (tlv for vector in vectors() for tlv in vector["tlvs"]):
-        sizes[tlv["type"]].add(len(tlv["value"]) // 2)
-    assert {number: sizes[number] for number in FIXED_SIZES} == {number: {size} for number, size in FIXED_SIZES.items()}
+def test_val_4_the_sources_are_those_of_the_vectors_and_of_the_registry() -> None:
+    assert REGISTRY.source_numbers == SOURCES == {each["source"] for each in VALUES["sources"]}
 
 
 @pytest.mark.parametrize("defect", Defect)
