@@ -1,7 +1,8 @@
 """The reference relays, the historical relays and every mutant, judged by the suite; ``matrix_page`` shows them.
 
-Only public commands are run: ``torq-conformance run`` and ``torq-conformance selftest``. The outcomes of all stand in
-``docs/matrix.json``.
+Only public commands are run: ``torq-conformance run`` and ``torq-conformance selftest``. ``docs/matrix.json`` keeps
+what the page shows and ``--again`` carries over, a line for each relay: of the runs of a mutant their number, the
+medians and what the first run saw. The rest of a run is not kept: its seed runs it again.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
-from torq_conformance.judging.selftest import Outcome, Selftest, listed_mutants
+from torq_conformance.judging.selftest import Outcome, Rate, Selftest, listed_mutants
 from torq_conformance.reports.model import FAILING, load_report
 
 OUTCOMES = Path(__file__).resolve().parent.parent / "docs" / "matrix.json"
@@ -54,7 +55,7 @@ CANDIDATES = (
 )
 
 
-class Judged(msgspec.Struct, frozen=True):
+class Judged(msgspec.Struct, frozen=True, omit_defaults=True):
     """One requirement of one relay: the verdict, and for a failure the contradiction and how often it shows."""
 
     verdict: str
@@ -74,6 +75,24 @@ class Relay(msgspec.Struct, frozen=True):
     judged: dict[str, Judged]
 
 
+class Specimen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All runs of one specimen: a mutant, or a ``right`` relay under one setting.
+
+    ``killed_by`` are the requirements that found the mutant, the most frequent first, and ``seen`` is what the first
+    run saw; ``programs`` and ``seconds`` are medians; ``missed`` are the runs that the suite did not judge rightly.
+    """
+
+    name: str
+    domain: str
+    runs: int
+    programs: int
+    seconds: float
+    right: bool = False
+    killed_by: tuple[str, ...] = ()
+    seen: str = ""
+    missed: tuple[Outcome, ...] = ()
+
+
 class Matrix(msgspec.Struct, frozen=True):
     """Everything the page is made from."""
 
@@ -84,7 +103,29 @@ class Matrix(msgspec.Struct, frozen=True):
     workers: int
     seconds: float
     relays: tuple[Relay, ...]
-    selftest: Selftest
+    specimens: tuple[Specimen, ...]
+
+    @property
+    def mutants(self) -> list[Specimen]:
+        """The specimens with a fault."""
+        return [each for each in self.specimens if not each.right]
+
+    @property
+    def right(self) -> list[Specimen]:
+        """The specimens without a fault."""
+        return [each for each in self.specimens if each.right]
+
+
+def encoded(matrix: Matrix) -> bytes:
+    """The outcomes as JSON, a line for each relay and each specimen: a change shows in its line."""
+    fields = (f'"{name}": {_lines(getattr(matrix, name))}' for name in matrix.__struct_fields__)
+    return ("{\n" + ",\n".join(fields) + "\n}\n").encode()
+
+
+def _lines(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[\n" + ",\n".join(map(_lines, value)) + "\n]"
+    return msgspec.json.encode(value).decode()
 
 
 def load() -> Matrix:
@@ -102,16 +143,16 @@ def judge(arguments: argparse.Namespace) -> Matrix:
         chosen = [each for each in CANDIDATES if everyone or each.name in (arguments.relays or ())]
         with ThreadPoolExecutor(arguments.workers) as pool:
             relays = tuple(pool.map(lambda each: _judge_relay(each, folder, arguments), chosen))
-        selftest = _judge_mutants(folder, arguments)
+        specimens = _judge_specimens(folder, arguments)
     return Matrix(
-        version=_suite("--version", output=True).split()[-1],
+        version=version("torq"),
         seed=arguments.seed,
         max_examples=arguments.max_examples,
         time_budget=arguments.time_budget,
         workers=arguments.workers,
         seconds=round(time.monotonic() - started, 1),
         relays=relays,
-        selftest=selftest,
+        specimens=specimens,
     )
 
 
@@ -124,18 +165,14 @@ def _known(names: Sequence[str]) -> None:
 def renewed(old: Matrix, new: Matrix) -> Matrix:
     """The old outcomes with the new ones in place of all those of the same relays and mutants, whatever the seed."""
     relays = {each.name: each for each in new.relays}
-    outcomes = _by_subject(old.selftest) | _by_subject(new.selftest)
+    specimens = {(each.name, each.domain): each for each in (*old.specimens, *new.specimens)}
     return msgspec.structs.replace(
         old,
         time_budget=new.time_budget if relays else old.time_budget,
         seconds=round(old.seconds + new.seconds, 1),
         relays=tuple(relays.get(each.name, each) for each in old.relays),
-        selftest=msgspec.structs.replace(old.selftest, outcomes=tuple(chain.from_iterable(outcomes.values()))),
+        specimens=tuple(specimens.values()),
     )
-
-
-def _by_subject(selftest: Selftest) -> dict[tuple[str, str], tuple[Outcome, ...]]:
-    return {(rate.name, rate.domain): rate.outcomes for rate in selftest.rates}
 
 
 def _judge_relay(candidate: Candidate, folder: Path, arguments: argparse.Namespace) -> Relay:
@@ -175,35 +212,46 @@ def _judge_relay(candidate: Candidate, folder: Path, arguments: argparse.Namespa
     )
 
 
-def _judge_mutants(folder: Path, arguments: argparse.Namespace) -> Selftest:
+def _judge_specimens(folder: Path, arguments: argparse.Namespace) -> tuple[Specimen, ...]:
     if arguments.again and not arguments.mutants:
-        return Selftest(arguments.seed, arguments.max_examples, arguments.workers, 0.0, ())
+        return ()
     file = folder / "selftest.json"
     words = ["selftest", "--workers", str(arguments.workers), "--seed", str(arguments.seed), "--json", str(file)]
     words += ["--max-examples", str(arguments.max_examples), "--repeat", str(arguments.repeat)]
     words += ["--mutants", ",".join(arguments.mutants)] if arguments.mutants else []
     words += ["--only", "mutants"] if arguments.again else []
     _suite(*words, quiet=False)
-    selftest = msgspec.json.decode(file.read_bytes(), type=Selftest)
-    outcomes = (
-        msgspec.structs.replace(
-            each,
-            failed={name: _without_paths(text) for name, text in each.failed.items()},
-            seconds=round(each.seconds, 1),
-        )
-        for each in selftest.outcomes
+    return tuple(map(specimen, msgspec.json.decode(file.read_bytes(), type=Selftest).rates))
+
+
+def specimen(rate: Rate) -> Specimen:
+    """What is kept of all runs of one specimen."""
+    runs = [_portable(run) for run in rate.outcomes]
+    return Specimen(
+        name=rate.name,
+        domain=rate.domain,
+        right=rate.good,
+        runs=len(runs),
+        programs=rate.programs,
+        seconds=round(rate.seconds, 1),
+        killed_by=tuple(rate.killed_by),
+        seen=runs[0].error or runs[0].failed.get(runs[0].killed_by, ""),
+        missed=tuple(run for run in runs if not run.as_it_should),
     )
-    return msgspec.structs.replace(selftest, outcomes=tuple(outcomes), seconds=round(selftest.seconds, 1))
 
 
-def _suite(*words: str, quiet: bool = True, output: bool = False) -> str:
+def _portable(run: Outcome) -> Outcome:
+    failed = {name: _without_paths(text) for name, text in run.failed.items()}
+    return msgspec.structs.replace(run, failed=failed, error=_without_paths(run.error), seconds=round(run.seconds, 1))
+
+
+def _suite(*words: str, quiet: bool = True) -> None:
     """Run the suite's command. Raises SystemExit when it does not come to a verdict."""
     command = (sys.executable, "-m", "torq_conformance", *words)
-    kept = subprocess.PIPE if quiet or output else None
+    kept = subprocess.PIPE if quiet else None
     done = subprocess.run(command, stdout=kept, stderr=subprocess.STDOUT if kept else None, text=True, check=False)
     if done.returncode not in (0, 1, 3):
         raise SystemExit(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout or ''}")
-    return done.stdout or ""
 
 
 def _without_paths(text: str) -> str:
@@ -213,7 +261,7 @@ def _without_paths(text: str) -> str:
 
 def right_runs(matrix: Matrix) -> int:
     """How many times a right relay was judged."""
-    return sum(map(_is_right, matrix.relays)) + sum(len(rate.outcomes) for rate in matrix.selftest.right)
+    return sum(map(_is_right, matrix.relays)) + sum(each.runs for each in matrix.right)
 
 
 def _is_right(relay: Relay) -> bool:
@@ -230,7 +278,9 @@ def accused(matrix: Matrix) -> list[str]:
         if each.verdict in FAILING
     ]
     return found + [
-        f"{each.name} ({each.domain}, seed {each.seed}): {accusation(each)}" for each in matrix.selftest.false_alarms
+        f"{each.name} ({each.domain}, seed {run.seed}): {accusation(run)}"
+        for each in matrix.right
+        for run in each.missed
     ]
 
 

@@ -3,6 +3,8 @@
 ``python -m spec_tests.matrix_page`` judges them all and writes the outcomes to ``docs/matrix.json`` and the page, made
 from them, to ``docs/matrix.md``. ``--check`` judges nothing: it exits 1 when the page is not what its outcomes say, a
 mutant is missing, unknown or alive, or a right relay is accused.
+
+The page is long because every mutant has a row: who doubts that a fault would be found looks it up there.
 """
 
 from __future__ import annotations
@@ -15,11 +17,21 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-import msgspec
-
-from spec_tests.matrix import CANDIDATES, OUTCOMES, Matrix, accusation, accused, judge, load, renewed, right_runs
+from spec_tests.matrix import (
+    CANDIDATES,
+    OUTCOMES,
+    Matrix,
+    Specimen,
+    accusation,
+    accused,
+    encoded,
+    judge,
+    load,
+    renewed,
+    right_runs,
+)
 from torq_conformance.counting import counted
-from torq_conformance.judging.selftest import Selftest, listed_mutants
+from torq_conformance.judging.selftest import listed_mutants
 from torq_conformance.model.requirements import requirements, sections
 from torq_conformance.reports.markdown import MARKS, cell
 from torq_conformance.reports.model import FAILING, MEANINGS, VERDICT_ORDER
@@ -29,11 +41,11 @@ PAGE = OUTCOMES.with_suffix(".md")
 
 def page(matrix: Matrix) -> str:
     """The page as Markdown."""
-    return "\n".join([*_head(matrix), *_relays(matrix), *_failures(matrix), *_mutants(matrix.selftest)]) + "\n"
+    return "\n".join([*_head(matrix), *_relays(matrix), *_failures(matrix), *_mutants(matrix)]) + "\n"
 
 
 def _head(matrix: Matrix) -> Iterator[str]:
-    selftest = matrix.selftest
+    killed = sum(not each.missed for each in matrix.mutants)
     yield from (
         "# Every relay, judged",
         "",
@@ -43,7 +55,7 @@ def _head(matrix: Matrix) -> Iterator[str]:
         f"- torq-conformance {matrix.version}, seed {matrix.seed}, up to {matrix.max_examples} programs for each "
         f"requirement, at most {matrix.time_budget} for each relay, {matrix.workers} relays at a time; "
         f"{matrix.seconds:.0f} s in all.",
-        f"- **{selftest.killed} of {len(selftest.mutants)} mutants are killed** in each run ({_runs(selftest)}).",
+        f"- **{killed} of {len(matrix.mutants)} mutants are killed** in each run ({_runs(matrix)}).",
         f"- **{len(accused(matrix))} accusations in {right_runs(matrix)} runs of right relays.**",
         "",
         "## Relays",
@@ -77,64 +89,68 @@ def _relays(matrix: Matrix) -> Iterator[str]:
 
 
 def _failures(matrix: Matrix) -> Iterator[str]:
-    yield from ("", "## What speaks against them", "", "| relay | requirement | contradiction | rate |", "|-|-|-|-|")
+    yield from ("", "## Failures", "", "| relay | requirement | contradiction | rate |", "|-|-|-|-|")
     for relay in matrix.relays:
         for name, each in relay.judged.items():
             if each.verdict in FAILING:
                 yield f"| {relay.name} | {name} | {cell(each.prose)} | {each.rate} |"
 
 
-def _runs(selftest: Selftest) -> str:
+def _runs(matrix: Matrix) -> str:
     """How often the mutants were judged: some more often than others where the page was written in parts."""
-    counts = [len(rate.outcomes) for rate in selftest.mutants]
+    counts = [each.runs for each in matrix.mutants]
     fewest, most = min(counts, default=0), max(counts, default=0)
     return counted(most, "time") if fewest == most else f"{fewest} to {counted(most, 'time')}"
 
 
-def _mutants(selftest: Selftest) -> Iterator[str]:
+def _mutants(matrix: Matrix) -> Iterator[str]:
     faults = {mutant.name: mutant.text for mutant in listed_mutants()}
     yield from (
         "",
         "## Mutants",
         "",
         "Each is the same small relay with one fault; a fault has to be found by a requirement that it breaks.",
-        f"Each is judged {_runs(selftest)}, with the seeds from {selftest.seed} on; programs and seconds are medians.",
+        f"Each is judged {_runs(matrix)}, with the seeds from {matrix.seed} on; programs and seconds are medians.",
         "`torq-conformance selftest --only mutants --mutants NAME --seed SEED` shows one again.",
         "",
-        "| mutant | fault | domain | killed | by | what was seen | programs | seconds |",
-        "|-|-|-|-:|-|-|-:|-:|",
+        "| mutant | fault | killed by | what was seen | programs | seconds |",
+        "|-|-|-|-|-:|-:|",
     )
-    for rate in selftest.mutants:
-        first = rate.outcomes[0]
-        seen = first.error or first.failed.get(first.killed_by, "")
-        killed = f"{rate.rightly} of {len(rate.outcomes)}"
-        if not rate.always:
-            killed = f"**{killed}**, not with seed {', '.join(str(each.seed) for each in rate.missed)}"
-        by = ", ".join(rate.killed_by) or f"nothing of {', '.join(first.expected)}"
+    for each in matrix.mutants:
         yield (
-            f"| {rate.name} | {cell(faults.get(rate.name, ''))} | {rate.domain} | {killed} | {by} "
-            f"| {cell(_brief(seen))} | {rate.programs} | {rate.seconds:.1f} |"
+            f"| {each.name} | {cell(faults.get(each.name, ''))} | {_killed(each)} | {cell(_brief(each.seen))} "
+            f"| {each.programs} | {each.seconds:.1f} |"
         )
     yield from ("", "## Right relays among them", "", "| relay | domain | verdict | runs | programs | seconds |")
     yield "|-|-|-|-:|-:|-:|"
-    for rate in selftest.right:
-        verdict = "; ".join(f"**accused** with seed {each.seed}: {cell(accusation(each))}" for each in rate.missed)
+    for each in matrix.right:
+        verdict = "; ".join(f"**accused** with seed {run.seed}: {cell(accusation(run))}" for run in each.missed)
         yield (
-            f"| {rate.name} | {rate.domain} | {verdict or 'nothing fails'} | {len(rate.outcomes)} | {rate.programs} "
-            f"| {rate.seconds:.1f} |"
+            f"| {each.name} | {each.domain} | {verdict or 'nothing fails'} | {each.runs} | {each.programs} "
+            f"| {each.seconds:.1f} |"
         )
 
 
-def _brief(text: str, most: int = 160) -> str:
+def _killed(mutant: Specimen) -> str:
+    """The requirements that find a mutant, and the runs in which none did."""
+    by = ", ".join(mutant.killed_by)
+    if not mutant.missed:
+        return by
+    seeds = ", ".join(str(run.seed) for run in mutant.missed)
+    by = by or f"nothing of {', '.join(mutant.missed[0].expected)}"
+    return f"{by} (**{mutant.runs - len(mutant.missed)} of {mutant.runs}**, not with seed {seeds})"
+
+
+def _brief(text: str, most: int = 120) -> str:
     return text if len(text) <= most else text[: most - 4].rpartition(" ")[0] + " ..."
 
 
 def faults(matrix: Matrix, text: str, mutants: Sequence[str]) -> list[str]:
     """What is wrong with the page ``text``, its outcomes, and the mutants that there are; empty when all is well."""
-    listed = [each.name for each in matrix.selftest.mutants]
+    listed = [each.name for each in matrix.mutants]
     found = [f"mutant {name} is not on the page" for name in mutants if name not in listed]
     found += [f"mutant {name} is on the page and does not exist" for name in listed if name not in mutants]
-    found += [f"mutant {each.name} survives" for each in matrix.selftest.survivors]
+    found += [f"mutant {each.name} survives" for each in matrix.mutants if each.missed]
     found += [f"a right relay is accused: {each}" for each in accused(matrix)]
     missing = {candidate.name for candidate in CANDIDATES} - {relay.name for relay in matrix.relays}
     found += [f"relay {name!r} is not on the page" for name in sorted(missing)]
@@ -166,8 +182,7 @@ def main() -> int:
     if arguments.again:
         matrix = renewed(load(), matrix)
     if not arguments.render:
-        data = msgspec.json.format(msgspec.json.encode(matrix), indent=1)
-        arguments.output.with_suffix(".json").write_bytes(data + b"\n")
+        arguments.output.with_suffix(".json").write_bytes(encoded(matrix))
     arguments.output.write_text(page(matrix), "utf-8")
     print(f"wrote {arguments.output}")
     return 0

@@ -56,7 +56,7 @@ def test_every_long_file_of_the_docs_has_a_reason(tmp_path: Path) -> None:
     for name, lines in (
         ("short.md", generated.MOST_LINES),
         ("long.md", generated.MOST_LINES + 1),
-        ("matrix.json", 9999),
+        ("traceability.md", 9999),
     ):
         (tmp_path / name).write_text("\n" * lines)
     [problem] = generated.too_long(tmp_path)

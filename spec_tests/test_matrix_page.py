@@ -6,7 +6,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from spec_tests.matrix import CANDIDATES, Judged, Matrix, Relay, load, renewed
+from spec_tests.matrix import CANDIDATES, OUTCOMES, Judged, Matrix, Relay, encoded, load, renewed, specimen
 from spec_tests.matrix_page import PAGE, faults, page
 from torq_conformance.judging.selftest import Outcome, Selftest, listed_mutants
 
@@ -23,7 +23,8 @@ def matrix(*outcomes: Outcome, verdict: str = "PASS") -> Matrix:
         )
         for each in CANDIDATES
     )
-    return Matrix("0.1.0", 1, 100, "150s", 2, 9.0, relays, Selftest(1, 100, 2, 5.0, outcomes))
+    specimens = map(specimen, Selftest(1, 100, 2, 5.0, outcomes).rates)
+    return Matrix("0.1.0", 1, 100, "150s", 2, 9.0, relays, tuple(specimens))
 
 
 def found(made: Matrix, mutants: tuple[str, ...], text: str | None = None) -> str:
@@ -37,7 +38,7 @@ def test_a_complete_page_has_no_fault() -> None:
     assert "**1 of 1 mutants are killed** in each run (1 time)" in text
     assert f"0 accusations in {sum(each.right for each in CANDIDATES) + 1} runs of right relays" in text
     assert "| dropper |" in text
-    assert "| 1 of 1 | FWD-1 | lost: expected frame A0 at /tmp, seen it never came | 3 | 0.4 |" in text
+    assert "| FWD-1 | lost: expected frame A0 at /tmp, seen it never came | 3 | 0.4 |" in text
 
 
 @pytest.mark.parametrize(
@@ -61,11 +62,26 @@ def test_judging_some_again_keeps_the_others() -> None:
     survivor = outcome("dropper", killed_by="", failed="")
     old = matrix(survivor, outcome("doubler"), msgspec.structs.replace(survivor, seed=2))
     made = renewed(old, matrix(outcome("dropper"), outcome("new one")))
-    assert [(each.name, each.killed_by) for each in made.selftest.outcomes] == [
-        ("dropper", "FWD-1"),
-        ("doubler", "FWD-1"),
-        ("new one", "FWD-1"),
+    assert [(each.name, each.killed_by, each.missed) for each in made.specimens] == [
+        ("dropper", ("FWD-1",), ()),
+        ("doubler", ("FWD-1",), ()),
+        ("new one", ("FWD-1",), ()),
     ]
+
+
+def test_a_mutant_that_one_run_misses_is_shown_with_the_seed_of_that_run() -> None:
+    survivor = msgspec.structs.replace(outcome("dropper", killed_by="", failed=""), seed=7)
+    assert "| FWD-1 (**1 of 2**, not with seed 7) |" in page(matrix(outcome("dropper"), survivor))
+    assert "| nothing of FWD-1 (**0 of 1**, not with seed 7) |" in page(matrix(survivor))
+
+
+def test_the_outcomes_are_a_line_for_each_relay_and_read_back_equal() -> None:
+    made = matrix(outcome("dropper"), outcome("doubler", killed_by="", failed=""), outcome("correct", good=True))
+    data = encoded(made)
+    assert msgspec.json.decode(data, type=Matrix) == made
+    names = [*(each.name for each in made.relays), *(each.name for each in made.specimens)]
+    assert [name for line in data.splitlines() for name in names if f'"name":"{name}"' in line.decode()] == names
+    assert encoded(load()) == OUTCOMES.read_bytes()
 
 
 def test_a_page_that_was_edited_by_hand_is_found() -> None:

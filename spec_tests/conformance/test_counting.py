@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from spec_tests.conformance import shown_runs
 from torq_conformance.counting import counted, failing_runs, grouped, inflected
 from torq_conformance.judging.verdict import Result, Verdict
-from torq_conformance.reports.html import page, words
+from torq_conformance.reports.html import page
 from torq_conformance.reports.markdown import markdown
 from torq_conformance.reports.narrate import evidence
+from torq_conformance.reports.rendering import words
 
 
 @settings(max_examples=50)

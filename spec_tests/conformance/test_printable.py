@@ -80,5 +80,5 @@ def test_what_is_left_of_a_dead_relay_stands_in_every_report() -> None:
     report = shown_runs.report(shown=[result])
     for line in result.counterexample.history.remains:
         assert line in markdown(report).splitlines()
-        assert line in page(report).replace("&#x27;", "'")
+        assert line in page(report).replace("&#39;", "'")
         assert line in "".join(ElementTree.fromstring(junit(report)).itertext())

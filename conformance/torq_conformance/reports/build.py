@@ -35,7 +35,7 @@ _PRIVATE = re.compile(r"\S*/torq-\w{8}/(?:relay\w*\.sock)?")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a report says of the run as a whole: where it ran, and how to repeat it."""
+    """The target of a run, its command line, and the lines that replay its failures."""
 
     target: str
     command: str
@@ -46,7 +46,7 @@ class Setting:
 
 @dataclass(slots=True)
 class Entry:
-    """What is known of one requirement so far; its judgement is made once."""
+    """The result of one requirement, as far as the run has come; its judgement is made once."""
 
     requirement: Requirement
     began: float = 0.0
@@ -108,7 +108,7 @@ def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending
 
 
 def not_asked(plan: Plan) -> list[Requirement]:
-    """What binds a relay of the domain and the plan leaves out; figures are left to the benchmarks."""
+    """The requirements that bind a relay of the domain and that the plan leaves out; benchmarks measure the figures."""
     asked = {requirement.id for requirement in plan.requirements}
     binding = (each for each in requirements().values() if each.binds(plan.domain) and each.level != "FIGURE")
     return [requirement for requirement in binding if requirement.id not in asked]
@@ -120,7 +120,7 @@ def not_binding(plan: Plan) -> frozenset[str]:
 
 
 def departures(plan: Plan) -> dict[str, str]:
-    """The settings by which the profile asks otherwise than the domain's defaults do, and what both say."""
+    """The settings in which the profile differs from the domain's defaults, each with both values."""
     asked = msgspec.structs.asdict(plan.rules)
     usual = msgspec.structs.asdict(rules_for(Profile(name="defaults"), plan.domain))
     return {
@@ -135,7 +135,7 @@ def _setting(value: object) -> str:
 
 
 def machine() -> str:
-    """What the suite runs on: the verdicts on limits and resources hold there."""
+    """The machine that the suite runs on: verdicts on limits and resources hold on this machine."""
     cores = counted(len(os.sched_getaffinity(0)), "core")
     return f"{platform.system()} {platform.release()} {platform.machine()}, {cores}, Python {platform.python_version()}"
 
@@ -176,7 +176,7 @@ def _judge(entry: Entry, setting: Setting, ending: Ending) -> Judgement:
 
 
 def _thin(result: Result) -> Iterator[ThinCell]:
-    """What the programs of a requirement that holds could have used, and hardly did: how far its PASS reaches."""
+    """The cases that the programs of a passing requirement could have used and hardly did."""
     if result.verdict is not Verdict.PASS or result.requirement.id not in SCENARIOS:
         return
     programs = result.evidence["programs"]

@@ -14,7 +14,7 @@ Z_95 = 1.96
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One requirement whose verdict or rate is not what it was. ``kind`` is one of KINDS."""
+    """One requirement with another verdict or another rate. ``kind`` is one of KINDS."""
 
     id: str
     level: str
@@ -43,7 +43,7 @@ def _changes(old: Report, new: Report) -> Iterator[Change]:
 
 
 def _kind(was: Judgement | None, now: Judgement | None) -> str:
-    """The kind of a change; "" where nothing changed that is more than chance."""
+    """The kind of a change; "" where nothing changed beyond chance."""
     failed, fails = _fails(was), _fails(now)
     if fails and not failed:
         return "newly failing"
@@ -90,7 +90,7 @@ def _rate_moved(was: Judgement | None, now: Judgement | None) -> bool:
 
 
 def interval(count: int, runs: int) -> tuple[float, float]:
-    """The 95 % interval of a rate of which ``count`` of ``runs`` were seen (Wilson's)."""
+    """The 95 % interval (Wilson's) of the rate that gave ``count`` of ``runs``."""
     share = count / runs
     square = Z_95 * Z_95
     middle = (share + square / (2 * runs)) / (1 + square / runs)

@@ -46,9 +46,9 @@ def conclusion(
 ) -> str:
     """Pass or fail, how many requirements of each level hold, fail and could not be judged, and the exit code.
 
-    ``exit_code`` is None while the run goes on; ``left_out`` is what binds the relay, and the run was not asked about;
-    ``unbound`` are the ids that the run was asked about although they do not bind the relay: they are counted apart, so
-    that what was judged and what was left out make the same total in every run of a domain.
+    ``exit_code`` is None while the run goes on. ``left_out`` are the requirements that bind the relay and that the run
+    was not asked about. ``unbound`` are the ids that the run was asked about although they do not bind the relay: they
+    are counted apart, so that judged and left out requirements make the same total in every run of a domain.
     """
     verdict = run_verdict(judgements, exit_code, stop_reason)
     unknown = "were not judged" if verdict is RunVerdict.INCOMPLETE else "could not be judged"
@@ -78,7 +78,7 @@ def run_verdict(judgements: Sequence[Judgement], exit_code: int | None, stop_rea
 
 
 def _counts(verdicts: Counter[str], unknown: str) -> Iterator[str]:
-    """What holds, what fails and what is unknown, also where that is nothing; then the rest, where there is any."""
+    """How many requirements hold, fail and are unknown, zeros included; then the other verdicts, without zeros."""
     flaky = verdicts["FLAKY"]
     yield _agreeing(verdicts["PASS"], "holds", "hold")
     yield _agreeing(verdicts["FAIL"] + flaky, "fails", "fail") + (f" ({flaky} of them not every time)" if flaky else "")

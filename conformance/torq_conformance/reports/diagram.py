@@ -15,8 +15,9 @@ EventKind = Literal["point", "send", "receive", "missing", "note"]
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One line of the diagram.
 
-    ``point`` happens at one connection; ``send`` goes from it to the relay, ``receive`` the other way; ``missing`` is
-    what should have been received; ``note`` concerns everybody. ``step`` is the step of the program, counted from 1.
+    ``point`` happens at one connection; ``send`` goes from the connection to the relay, ``receive`` from the relay to
+    the connection; ``missing`` is a frame that the connection should have received; ``note`` concerns all connections.
+    ``step`` is the step of the program, counted from 1.
     """
 
     kind: EventKind
@@ -35,5 +36,5 @@ class Diagram(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def shows_more_than_words(self) -> bool:
-        """Whether anybody but the relay stands in it: a check without connections is told by its steps alone."""
+        """Whether a connection stands in the diagram: the steps alone tell a check without connections."""
         return len(self.columns) > 1

@@ -20,7 +20,7 @@ DIGITS = 16
 
 @cache
 def judged_files(command: str) -> dict[str, str]:
-    """The digest of each file that stands in a command, by the word it stands there by; read once for each run."""
+    """The digest of each file that a command names, by the word that names it; read once for each run."""
     digests: dict[str, str] = {}
     with contextlib.suppress(ValueError):
         for place, word in enumerate(shlex.split(command)):
@@ -33,5 +33,5 @@ def judged_files(command: str) -> dict[str, str]:
 
 
 def _program(word: str) -> Path:
-    """The program as it is found to be started: on PATH, or installed beside this interpreter."""
+    """The file that starts as this program: on PATH, or installed beside this interpreter."""
     return Path(shutil.which(word) or shutil.which(word, path=str(Path(sys.executable).parent)) or word)

@@ -1,15 +1,14 @@
 """JUnit XML: one test case for each requirement, evidence as properties, the counterexample as the failure's text.
 
 Facts: readers take ``skipped`` for "not a problem" and ``error`` for "could not be judged"; so a MUST that is UNKNOWN
-is an error, and what the profile does not promise is skipped. Characters that nobody sees are written as escapes, those
-that XML cannot hold as ``?``.
+is an error, and a requirement that the profile does not promise is skipped. Hidden characters are written as escapes,
+characters that XML cannot hold as ``?``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as Xml
 
 from ..printable import visible
@@ -24,10 +23,9 @@ def junit(report: Report) -> bytes:
     root = Xml.Element("testsuites", _counts(report.judgements, len(report.problems)))
     root.set("name", f"torq-conformance {report.target}")
     root.set("time", f"{report.seconds:.3f}")
-    for section, members in groupby(report.judgements, key=lambda judgement: judgement.section):
-        judgements = tuple(members)
+    for section, title, judgements in report.by_section:
         suite = Xml.SubElement(root, "testsuite", _counts(judgements))
-        suite.set("name", f"{section} {report.sections[section]}")
+        suite.set("name", f"{section} {title}")
         suite.set("skipped", str(sum(_outcome(each) == "skipped" for each in judgements)))
         suite.set("time", f"{sum(each.seconds for each in judgements):.3f}")
         suite.set("timestamp", report.started.removesuffix("Z"))
@@ -54,7 +52,7 @@ def _outcome(judgement: Judgement) -> str:
 
 
 def _list_of_problems(root: Xml.Element, report: Report) -> None:
-    """What the list of expected failures has against the run, as failures: a red run has something red in it."""
+    """Each deviation from the list of expected failures as a failed test: a run that exits with 1 has a failed test."""
     suite = Xml.SubElement(root, "testsuite", _counts((), len(report.problems)))
     suite.set("name", "list of expected failures")
     suite.set("skipped", "0")
@@ -66,7 +64,7 @@ def _list_of_problems(root: Xml.Element, report: Report) -> None:
         Xml.SubElement(case, "failure", {"message": problem, "type": "NOT-AS-LISTED"})
 
 
-def _counts(judgements: tuple[Judgement, ...], problems: int = 0) -> dict[str, str]:
+def _counts(judgements: Sequence[Judgement], problems: int = 0) -> dict[str, str]:
     outcomes = [*(_outcome(judgement) for judgement in judgements), *["failure"] * problems]
     return {
         "tests": str(len(outcomes)),
@@ -76,7 +74,7 @@ def _counts(judgements: tuple[Judgement, ...], problems: int = 0) -> dict[str, s
 
 
 def _summary(report: Report) -> Iterator[str]:
-    """What a reader of the whole run has to know first; it stands with the first suite."""
+    """The sentences that a reader of the run needs first; they stand with the first suite."""
     yield report.conclusion
     yield from (f"expected failures: {problem}" for problem in report.problems)
     for each in report.thin:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 
 from ..counting import counted
 from ..printable import visible
@@ -33,7 +32,7 @@ def cell(words: str) -> str:
 
 
 def text(words: str) -> str:
-    """Words of others that are only words: no element, link, emphasis or line of their own."""
+    """Words of others as plain text: no element, link, emphasis or line break."""
     return re.sub(r"([\\`*\[\]|])", r"\\\1", visible(words).replace("\n", " ")).replace("<", "&lt;")
 
 
@@ -73,17 +72,17 @@ def _lines(report: Report) -> Iterator[str]:
     yield from block([report.command])
     if report.thin:
         yield ""
-        yield "Hardly exercised, so that a PASS hardly speaks of it:"
+        yield "The programs hardly exercised these cases, so a PASS says little about them:"
         yield ""
         for each in report.thin:
             yield f"- {each.id}: {'; '.join(cell.words for cell in each.thin)}"
-    for section, members in groupby(report.judgements, key=lambda judgement: judgement.section):
+    for section, title, judgements in report.by_section:
         yield ""
-        yield f"## {section}: {report.sections[section]}"
+        yield f"## {section}: {title}"
         yield ""
         yield "| | id | level | verdict | evidence |"
         yield "|-|-|-|-|-|"
-        for each in members:
+        for each in judgements:
             verdict = f"**{each.verdict}**" if each.failure else each.verdict
             yield f"| {MARKS[each.verdict]} | {each.id} | {each.level} | {verdict} | {cell(each.words)} |"
     for judgement in report.failures:
@@ -127,7 +126,7 @@ def _failure(judgement: Judgement) -> Iterator[str]:
 
 
 def _seen(failure: Failure) -> Iterator[str]:
-    """The steps, the contradictions, and what is left of a dead relay."""
+    """The steps, the contradictions, and the last output of a dead relay."""
     yield from failure.steps
     yield ""
     for each in failure.contradictions:

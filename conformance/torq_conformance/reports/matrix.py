@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 from ..model.requirements import Requirement, requirements, sections
-from .html import badge, document, plain
 from .markdown import MARKS, cell
 from .model import MEANINGS, VERDICT_ORDER, Judgement, Report
+from .rendering import render
 
 SIGNS = {
     "PASS": "✓",
@@ -19,9 +19,11 @@ SIGNS = {
     "UNKNOWN": "?",
     "UNSUPPORTED": "–",
 }
-"""What stands for a verdict where many relays stand side by side."""
+"""The sign of each verdict in a table of many relays."""
+Row = tuple[Requirement, list[Judgement | None]]
+"""A requirement, and the judgement of each report on it."""
 FEW_RELAYS = 5
-"""As many relays as have room for verdicts in words."""
+"""The most relays for which a table has room for verdicts in words."""
 
 
 def names(reports: Sequence[Report]) -> list[str]:
@@ -54,13 +56,18 @@ def _short(report: Report) -> str:
     return " ".join(kept) or report.target
 
 
-def rows(reports: Sequence[Report]) -> Iterator[tuple[Requirement, list[Judgement | None]]]:
-    """Every requirement that some report has judged, with the judgement of each report."""
+def by_section(reports: Sequence[Report]) -> list[tuple[str, str, list[Row]]]:
+    """Each section of the specification: its id, its title, and a row for each requirement that a report judges."""
     by_id = [report.by_id() for report in reports]
-    for identifier, requirement in requirements().items():
-        judged = [judgements.get(identifier) for judgements in by_id]
-        if any(judged):
-            yield requirement, judged
+    rows = [
+        (requirement, [judgements.get(identifier) for judgements in by_id])
+        for identifier, requirement in requirements().items()
+    ]
+    judged = [row for row in rows if any(row[1])]
+    return [
+        (section, sections()[section].title, list(members))
+        for section, members in groupby(judged, key=lambda row: row[0].section)
+    ]
 
 
 def matrix_markdown(reports: Sequence[Report]) -> str:
@@ -72,8 +79,8 @@ def matrix_markdown(reports: Sequence[Report]) -> str:
         target = cell(report.target)
         lines.append(f"| {cell(name)} | {report.profile} | {report.verdict_line}{state} | {report.seed} | `{target}` |")
     lines += ["", ", ".join(f"{MARKS[verdict]} {verdict}: {MEANINGS[verdict]}" for verdict in VERDICT_ORDER) + "."]
-    for section, members in groupby(rows(reports), key=lambda row: row[0].section):
-        lines += ["", f"## {section}: {sections()[section].title}", ""]
+    for section, title, members in by_section(reports):
+        lines += ["", f"## {section}: {title}", ""]
         lines.append(f"| id | level | requirement | {' | '.join(cell(name) for name in heads)} |")
         lines.append("|-|-|-|" + ":-:|" * len(heads))
         for requirement, judged in members:
@@ -95,49 +102,10 @@ def _mark(judgement: Judgement | None) -> str:
 
 def matrix_html(reports: Sequence[Report]) -> str:
     """The matrix as one self-contained HTML page."""
-    return document("Requirements by relays", _html(reports))
-
-
-def _html(reports: Sequence[Report]) -> Iterator[str]:
-    heads = names(reports)
-    yield "<h1>Requirements by relays</h1>"
-    columns = "".join(f"<th>{name}</th>" for name in ("relay", "profile", "verdicts", "seed", "target"))
-    yield f'<table class="relays"><thead><tr>{columns}</tr></thead><tbody>'
-    for name, report in zip(heads, reports, strict=True):
-        state = " (incomplete)" if report.state == "incomplete" else ""
-        counts = " ".join(
-            f"{badge(verdict)} {report.counts[verdict]}" for verdict in VERDICT_ORDER if report.counts.get(verdict)
-        )
-        yield (
-            f'<tr><td>{plain(name)}</td><td data-name="profile">{plain(report.profile)}</td><td>{counts}{state}</td>'
-            f'<td data-name="seed">{report.seed}</td><td><code>{plain(report.target)}</code></td></tr>'
-        )
-    yield "</tbody></table><dl>"
-    brief = len(reports) > FEW_RELAYS
-    for verdict in VERDICT_ORDER:
-        sign = f"{_sign(verdict)} " if brief else ""
-        yield f"<dt>{sign}{badge(verdict)}</dt><dd>{MEANINGS[verdict]}</dd>"
-    yield f'</dl><div class="scroll"><table class="matrix{" brief" if brief else ""}"><thead>'
-    yield "<tr><th>id</th><th>requirement</th>"
-    yield "".join(f'<th class="relay"><span>{plain(name)}</span></th>' for name in heads) + "</tr></thead>"
-    for section, members in groupby(rows(reports), key=lambda row: row[0].section):
-        title = plain(sections()[section].title)
-        yield f'<tbody><tr class="section"><th colspan="{len(heads) + 2}">{section}: {title}</th></tr>'
-        for requirement, judged in members:
-            cells = "".join(_cell(each, brief=brief) for each in judged)
-            text = f'<td class="text">{plain(requirement.text)}</td>'
-            yield f'<tr><td class="id">{requirement.id}</td>{text}{cells}</tr>'
-        yield "</tbody>"
-    yield "</table></div>"
-
-
-def _sign(verdict: str) -> str:
-    return f'<span class="verdict {verdict.lower()}" aria-label="{verdict}">{SIGNS[verdict]}</span>'
-
-
-def _cell(judgement: Judgement | None, *, brief: bool) -> str:
-    if judgement is None:
-        return "<td></td>"
-    words = judgement.words if judgement.failure is None else f"{judgement.failure.prose} ({judgement.failure.rate})"
-    shown = _sign(judgement.verdict) if brief else badge(judgement.verdict)
-    return f'<td title="{judgement.verdict}: {plain(words)}">{shown}</td>'
+    return render(
+        "matrix.html.j2",
+        relays=list(zip(names(reports), reports, strict=True)),
+        sections=by_section(reports),
+        brief=len(reports) > FEW_RELAYS,
+        signs=SIGNS,
+    )

@@ -8,7 +8,7 @@ from .diagram import RELAY, Diagram, Event
 
 
 def mermaid(diagram: Diagram) -> Iterator[str]:
-    """The lines of a ``sequenceDiagram``; what the contradiction is about stands in a coloured box."""
+    """The lines of a ``sequenceDiagram``; the events of the contradiction stand in a coloured box."""
     yield "sequenceDiagram"
     for name in diagram.columns:
         yield f"  participant {name}"

@@ -10,6 +10,7 @@ Facts:
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -46,7 +47,7 @@ MEANINGS = {
 
 
 class Contradiction(msgspec.Struct, frozen=True):
-    """One contradiction: its kind in the field's words, what was expected, what was seen, and the facts of both."""
+    """One contradiction: its kind, the expected behaviour, the observed behaviour, and the facts of both."""
 
     kind: str
     expected: str
@@ -86,7 +87,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ThinCell(msgspec.Struct, frozen=True):
-    """Something that the programs of a requirement could have used and hardly did: how often, in how many programs."""
+    """A case that the programs of a requirement could have used and hardly did: how often, in how many programs."""
 
     name: str
     count: int
@@ -101,8 +102,8 @@ class ThinCell(msgspec.Struct, frozen=True):
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one requirement and its evidence. Times in seconds since the start of the run.
 
-    ``bound`` is the rate of failing programs that a PASS rules out with 95 % confidence; ``thin`` is what its programs
-    hardly used, which the PASS hardly speaks of; ``lacks`` what more of would have judged more.
+    ``bound`` is the rate of failing programs that a PASS rules out with 95 % confidence; ``thin`` are the
+    cases that its programs hardly used, about which the PASS says little; ``lacks`` is what more of would judge more.
     """
 
     id: str
@@ -123,14 +124,14 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """What wrote the report."""
+    """The program that wrote the report."""
 
     name: str
     version: str
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A run: what was judged, how, and what came out.
+    """A run: the target, the settings and the judgements.
 
     ``conclusion`` is the sentence that the terminal ends with. ``stop_reason`` says why an incomplete run ended;
     ``problems`` are what the list of expected failures has against it, ``problem_ids`` the requirement of each;
@@ -176,13 +177,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return {judgement.id: judgement for judgement in self.judgements}
 
     @property
+    def by_section(self) -> list[tuple[str, str, list[Judgement]]]:
+        """Each section of the specification: its id, its title, and the judgements on its requirements."""
+        grouped_by = groupby(self.judgements, key=lambda judgement: judgement.section)
+        return [(section, self.sections[section], list(members)) for section, members in grouped_by]
+
+    @property
     def failures(self) -> list[Judgement]:
         """The judgements with a counterexample, in the order of the specification."""
         return [judgement for judgement in self.judgements if judgement.failure is not None]
 
     @property
     def attention(self) -> list[tuple[str, list[Judgement]]]:
-        """What has to be looked at before anything is decided: what it is, and which requirements."""
+        """The requirements that a reader must look at before deciding, by reason."""
         by_verdict: list[tuple[str, tuple[str, ...], str]] = [
             (f"{level} that fail", ("FAIL", "FLAKY"), level) for level in LEVELS
         ]
@@ -196,7 +203,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def thin(self) -> list[Judgement]:
-        """The judgements that hold, yet hardly speak of something."""
+        """The judgements whose PASS rests on little: the programs hardly used some case."""
         return [judgement for judgement in self.judgements if judgement.thin]
 
     @property

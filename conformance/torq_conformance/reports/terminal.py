@@ -1,4 +1,4 @@
-"""What a run shows in the terminal: what will be tested, how far it is, and what came out.
+"""The screens of a run in the terminal: its plan, its progress and its verdicts.
 
 Facts: on a terminal there is colour, progress and wrapping to its width; a pipe gets the same words as plain lines, one
 fact a line, never wrapped, so that grep and a CI log can use them.
@@ -43,7 +43,7 @@ MAX_STEP_LINES = 60
 
 
 class _Output(Console):
-    """A console that ends the command, not the process, when nobody takes its output."""
+    """A console that ends the command, not the process, when the reader of its output is gone."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -118,7 +118,7 @@ def facts(out: Console, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def show_first_screen(out: Console, plan: Plan, target: str, reports: Iterable[str] = ()) -> None:
-    """What will be tested, and how."""
+    """The first screen: target, profile and requirements."""
     names = " ".join(requirement.id for requirement in plan.requirements)
     each = f"up to {counted(plan.max_examples, 'program')} each"
     facts(
@@ -237,7 +237,7 @@ def _style_of(report: Report) -> str:
 
 
 def _show_unjudged(out: Console, results: list[Result]) -> None:
-    """What was not judged, by reason, and what to do about it."""
+    """The requirements that were not judged, by reason, each reason with its remedy."""
     reasons: dict[str, list[str]] = {}
     for result in results:
         if result.verdict is Verdict.UNKNOWN:
@@ -252,7 +252,7 @@ def _show_unjudged(out: Console, results: list[Result]) -> None:
 
 
 def _show_thin(out: Console, report: Report) -> None:
-    """What the programs of requirements that hold could have used, and hardly did: how far each PASS reaches."""
+    """The cases that the programs of passing requirements could have used and hardly did."""
     thin = [f"{each.id} ({', '.join(cell.words for cell in each.thin)})" for each in report.thin]
     if thin:
         out.print(Text(f"thin: {'; '.join(thin)}", style="yellow"), soft_wrap=True)

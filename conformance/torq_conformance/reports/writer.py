@@ -71,7 +71,7 @@ class Destination:
         return cls(name, Path(path))
 
     def write(self, report: Report) -> None:
-        """Put the report in place of the last one. Raises UsageError when the file cannot be written."""
+        """Replace the last report. Raises UsageError when the file cannot be written."""
         path = Path(os.path.realpath(self.path))
         if path.exists() and not path.is_file():  # such as a device, which the report would take the place of
             raise UsageError(f"cannot write the report {self.path}: it is no regular file; give the path of one")
@@ -101,7 +101,7 @@ class DestinationType(click.ParamType[Destination]):
 
 
 class ReportWriter(Observer):
-    """Keeps every destination up to date with a run, and makes its last report, be there destinations or not."""
+    """Rewrites every destination after each verdict of a run, and makes the last report even without destinations."""
 
     def __init__(self, plan: Plan, setting: Setting, destinations: Sequence[Destination]) -> None:
         self._plan = plan
@@ -127,12 +127,12 @@ class ReportWriter(Observer):
         self._update(self._so_far())
 
     def complete(self, exit_code: int, problems: Sequence[Problem] = ()) -> Report:
-        """The run has come to its end; says what the list of expected failures has against it."""
+        """End a whole run. ``problems`` are the deviations from the list of expected failures."""
         ending = Ending(self._elapsed(), complete=True, exit_code=exit_code, problems=tuple(problems))
         return self._write(ending)
 
     def incomplete(self, reason: str, exit_code: int) -> Report:
-        """The run has ended early; says why."""
+        """End a run before its time, for this reason."""
         return self._write(Ending(self._elapsed(), reason=reason, exit_code=exit_code))
 
     def _so_far(self) -> Ending:

@@ -21,7 +21,7 @@ Log = Callable[[str], None]
 
 
 class Subscriber:
-    """One connection: its unread part of the ring, and what was not yet written of the chunk in hand."""
+    """One connection: its unread part of the ring, and the unwritten rest of the chunk in hand."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock

@@ -80,34 +80,39 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_settings(parser: argparse.ArgumentParser, default: Settings) -> None:
-    def add(flag: str, kind: type[int] | type[float], value: float, text: str) -> None:
-        parser.add_argument(flag, type=_at_least_0(kind), default=value, metavar="N", help=f"{text} (default: {value})")
+    """An option for each setting; its destination is the name of the setting."""
+
+    def number(flag: str, field: str, text: str) -> None:
+        value = getattr(default, field)
+        parser.add_argument(
+            flag,
+            dest=field,
+            type=_at_least_0(type(value)),
+            default=value,
+            metavar="N",
+            help=f"{text} (default: {value})",
+        )
+
+    def choice(flag: str, field: str, choices: Sequence[str], text: str) -> None:
+        value = getattr(default, field)
+        parser.add_argument(flag, dest=field, choices=choices, default=value, help=f"{text} (default: {value})")
 
     parser.add_argument("--mutant", metavar="NAME", help="seed one fault; --list-mutants names them all")
     parser.add_argument(
         "--echo", action=argparse.BooleanOptionalAction, default=default.echo, help="senders get their frames back"
     )
-    parser.add_argument(
-        "--overflow",
-        choices=("drop_oldest", "disconnect", "backpressure"),
-        default=default.overflow,
-        help="what happens to a consumer over its bound (default: drop_oldest)",
-    )
-    parser.add_argument(
-        "--on-framing-error",
-        choices=("close", "resync"),
-        default=default.on_framing_error,
-        help="what follows bytes that are no frame (default: close)",
-    )
-    add("--max-connections", int, default.max_connections, "connections served at once, within the descriptor limit")
-    add("--max-message-size", int, default.max_message_size, "bytes of the largest frame, header included")
-    add("--queue-frames", int, default.queue_frames, "frames held for a slow consumer")
-    add("--queue-bytes", int, default.queue_bytes, "bytes held for a slow consumer")
-    add("--stall-timeout", float, default.stall_s, "seconds backpressure may last before it disconnects")
-    add("--partial-frame-timeout", float, default.partial_frame_timeout_s, "seconds of an incomplete frame, 0: no end")
-    add("--drain-timeout", float, default.drain_timeout_s, "seconds SIGTERM gives slow consumers")
-    add("--probability", float, default.probability, "how often a random mutant acts, 0 to 1")
-    add("--seed", int, default.seed, "of the random mutants")
+    overflow = ("drop_oldest", "disconnect", "backpressure")
+    choice("--overflow", "overflow", overflow, "what happens to a consumer over its bound")
+    choice("--on-framing-error", "on_framing_error", ("close", "resync"), "what follows bytes that are no frame")
+    number("--max-connections", "max_connections", "connections served at once, within the descriptor limit")
+    number("--max-message-size", "max_message_size", "bytes of the largest frame, header included")
+    number("--queue-frames", "queue_frames", "frames held for a slow consumer")
+    number("--queue-bytes", "queue_bytes", "bytes held for a slow consumer")
+    number("--stall-timeout", "stall_s", "seconds backpressure may last before it disconnects")
+    number("--partial-frame-timeout", "partial_frame_timeout_s", "seconds of an incomplete frame, 0: no end")
+    number("--drain-timeout", "drain_timeout_s", "seconds SIGTERM gives slow consumers")
+    number("--probability", "probability", "how often a random mutant acts, 0 to 1")
+    number("--seed", "seed", "of the random mutants")
 
 
 class _PrintVersion(argparse.Action):
@@ -192,21 +197,9 @@ def _mutated_relay(name: str) -> "type[Relay]":
 
 
 def _settings(options: argparse.Namespace, descriptors: int) -> Settings:
-    return Settings(
-        domain=_domain(options),
-        echo=options.echo,
-        max_connections=min(options.max_connections, max(1, descriptors - RESERVED_DESCRIPTORS)),
-        max_message_size=options.max_message_size,
-        on_framing_error=options.on_framing_error,
-        overflow=options.overflow,
-        queue_frames=options.queue_frames,
-        queue_bytes=options.queue_bytes,
-        stall_s=options.stall_timeout,
-        partial_frame_timeout_s=options.partial_frame_timeout,
-        drain_timeout_s=options.drain_timeout,
-        probability=options.probability,
-        seed=options.seed,
-    )
+    options.domain = _domain(options)
+    options.max_connections = min(options.max_connections, max(1, descriptors - RESERVED_DESCRIPTORS))
+    return Settings(**{field: getattr(options, field) for field in Settings._fields})
 
 
 def _print_list() -> None:

@@ -1,4 +1,4 @@
-"""How the historical relays come to a listening socket, and say so.
+"""The listening sockets of the historical relays.
 
 Facts:
 - the socket's directory is created when missing, with the default permissions;

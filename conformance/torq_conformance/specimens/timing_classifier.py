@@ -2,8 +2,8 @@
 
 Facts:
 - a client that sent something within 100 ms of being accepted is a *publisher*: only read from, for ever;
-- one that did not is a *consumer*: only written to, for ever. So a publisher that takes longer to start is never
-  heard, and a consumer that greets first gets nothing;
+- a silent client is a *consumer*: only written to, for ever. So a publisher that takes longer to start is never heard,
+  and a consumer that greets first gets nothing;
 - chunks and ring are those of `broadcast`; nothing is filtered, and a publisher gets no echo.
 """
 
@@ -56,7 +56,7 @@ class TimingClassifier:
         self._poll.register(sock, select.EPOLLIN)
 
     def _hear(self, descriptor: int) -> None:
-        """A client that speaks in time becomes, or is, a publisher: pass on what it says until it ends."""
+        """A client that sends in time becomes a publisher: pass on each chunk until the client ends."""
         if descriptor in self._undecided:
             self._publishers[descriptor] = self._undecided.pop(descriptor)[0]
             self._log(f"client {descriptor} is a publisher")

@@ -19,10 +19,11 @@ from torq_conformance.judging.verdict import Lack, Result, Verdict
 from torq_conformance.model.requirements import requirements
 from torq_conformance.reports.build import Ending, Entry, build
 from torq_conformance.reports.conclusion import MEANINGS, conclusion
-from torq_conformance.reports.html import page, words
+from torq_conformance.reports.html import page
 from torq_conformance.reports.junit import junit
 from torq_conformance.reports.markdown import markdown
 from torq_conformance.reports.model import Judgement, Report
+from torq_conformance.reports.rendering import words
 from torq_conformance.reports.terminal import Outcome, show_last_screen
 
 XSD = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))

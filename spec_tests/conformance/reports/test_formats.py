@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import re
-from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,6 +13,7 @@ import pytest
 import xmlschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markupsafe import escape
 
 from spec_tests.conformance import shown_runs
 from torq_conformance.errors import UsageError
@@ -188,6 +188,13 @@ def test_the_head_of_a_report_names_what_has_to_be_looked_at_first() -> None:
     lines = markdown(shown_runs.report()).splitlines()
     assert "- MUST that fail: FWD-1, ORD-2, VAL-6" in lines
     assert "- not judged: FRAME-5, DOM-5" in lines
+
+
+def test_the_colour_of_the_conclusion_follows_the_exit_code_and_no_word() -> None:
+    report = msgspec.structs.replace(shown_runs.report(), conclusion="pass: nothing of it", exit_code=1)
+    assert '<p class="conclusion fail">pass: nothing of it</p>' in page(report)
+    assert '<p class="conclusion incomplete">' in page(msgspec.structs.replace(report, stop_reason="it was interrupted"))
+    assert '<p class="conclusion incomplete">' in page(msgspec.structs.replace(report, exit_code=None))
 
 
 def test_what_fails_as_listed_is_told_from_what_fails() -> None:

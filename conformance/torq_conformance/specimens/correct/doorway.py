@@ -39,7 +39,7 @@ class Doorway:
         return listener
 
     def prepare_directory(self, directory: str) -> None:
-        """Create the directory for its owner alone; refuse one that others may write."""
+        """Create the directory for its owner alone; refuse a directory that other users may write."""
         os.makedirs(directory, mode=self.directory_mode, exist_ok=True)
         found = os.stat(directory)
         if found.st_uid != os.geteuid() or found.st_mode & 0o022:
@@ -60,7 +60,7 @@ class Doorway:
         os.unlink(path)
 
     def answers(self, path: str) -> bool:
-        """Whether somebody listens on the path."""
+        """Whether a relay listens on the path."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.setblocking(False)
             try:

@@ -3,7 +3,7 @@
 Facts:
 - one thread reads a chunk, judges its frames and queues each for every receiver before it reads the next chunk:
   that alone gives per-sender order, one total order and causality;
-- who joins is served after everything that was readable before, so it gets no frame of the past;
+- a client that joins is served after everything that was readable before, so it gets no frame of the past;
 - a write that fails ends only the receiving of a client: what it still sent is read to the end;
 - under backpressure nobody is read while a slow consumer is over its bound; it may exceed it by one read.
 """
@@ -63,6 +63,10 @@ class Relay:
         signal.set_wakeup_fd(wakeup)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.on_signal)
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Make what a mutant keeps besides; the correct relay keeps nothing more."""
 
     # Life cycle
 
@@ -80,7 +84,7 @@ class Relay:
         self.stopping = True
 
     def turn(self) -> None:
-        """Wait for something to happen and serve it; who joins comes after all that was sent before (FWD-5)."""
+        """Wait for events and serve them; a client that joins comes after all that was sent before (FWD-5)."""
         if self.react_to(self.poll.poll(self.seconds_to_wait())):
             self.catch_up()
             self.accept()

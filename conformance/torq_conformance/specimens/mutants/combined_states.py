@@ -5,12 +5,10 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.framing import HEADER_BYTES, MAGIC, Framer
 from torq_conformance.specimens.correct.judging import RULES, Judge, Tlv
 from torq_conformance.specimens.correct.outbox import FRAMES_A_WRITE, Outbox
 from torq_conformance.specimens.correct.relay import Connection, Relay
-from torq_conformance.specimens.correct.settings import Settings
 from torq_conformance.specimens.mutants.table import mutant
 
 LARGE = 65_536
@@ -26,8 +24,7 @@ DOMAIN = 4  # its byte in a header
 
 @mutant("mute-until-it-speaks", "CONN-3 FWD-1", "a client gets nothing before it has sent something")
 class MuteUntilItSpeaks(Relay):
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.spoken: set[int] = set()
 
     def received(self, connection: Connection, data: bytes) -> None:
@@ -40,8 +37,7 @@ class MuteUntilItSpeaks(Relay):
 
 @mutant("late-speaker-ignored", "CONN-3", "ignores for ever who says nothing in its first 2 s")
 class LateSpeakerIgnored(Relay):
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.silent_since: dict[int, float] = {}
 
     def opened(self, connection: Connection) -> None:
@@ -74,8 +70,7 @@ class TenthMissesLarge(Relay):
 
 @mutant("many-reads-lose-large", "FWD-7", "loses a frame of 64 to 128 KiB that comes in more than 8 reads")
 class ManyReadsLoseLarge(Relay):
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.reads: dict[Connection, int] = {}
 
     def received(self, connection: Connection, data: bytes) -> None:
@@ -184,8 +179,7 @@ class ForeignOversizedAwaited(Framer):
 
 @mutant("silent-again-loses-one", "CONN-3 FWD-1", "loses the next frame of who was silent for 0.4 s after speaking")
 class SilentAgainLosesOne(Relay):
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.spoke: dict[Connection, float] = {}
 
     def forward(self, sender: Connection, frame: bytes) -> None:
@@ -249,8 +243,7 @@ class NewestDroppedByBytes(Outbox):
 
 @mutant("repeat-of-another-lost", "FWD-1", "loses a frame that is equal to the last one of another sender")
 class RepeatOfAnotherLost(Relay):
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.last: dict[Connection, bytes] = {}
 
     def forward(self, sender: Connection, frame: bytes) -> None:

@@ -8,7 +8,7 @@ from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.outbox import Outbox
 from torq_conformance.specimens.correct.relay import GONE, Connection, Relay
 from torq_conformance.specimens.correct.settings import Settings
-from torq_conformance.specimens.mutants.table import mutant
+from torq_conformance.specimens.mutants.table import mutant, replacing
 
 AT_MOST_4 = "--max-connections 4"
 
@@ -16,8 +16,7 @@ AT_MOST_4 = "--max-connections 4"
 class Timing(Relay):
     """Knows when each connection joined or last sent, by its number."""
 
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.since: dict[Connection, float] = {}
 
     def opened(self, connection: Connection) -> None:
@@ -58,10 +57,9 @@ class IdleClosed(Timing):
                 self.close(connection)
 
 
-@mutant("half-close-closes", "CONN-7", "closes a client that shuts down its sending side")
-class HalfCloseCloses(Relay):
-    def sending_ended(self, connection: Connection, gone: bool) -> None:
-        super().sending_ended(connection, gone=True)
+mutant("half-close-closes", "CONN-7", "closes a client that shuts down its sending side")(
+    replacing(Relay.sending_ended, lambda relay, connection, gone: Relay.sending_ended(relay, connection, gone=True))
+)
 
 
 @mutant("half-close-mutes", "CONN-7", "sends nothing more to a client that shut down its sending side")
@@ -139,10 +137,9 @@ class LimitHangs(Relay):
             self.poll.modify(connection.sock, 0)
 
 
-@mutant("serves-first-100", "CONN-4", "sends to the 100 oldest connections only")
-class ServesFirst100(Relay):
-    def receivers(self, sender: Connection) -> list[Connection]:
-        return super().receivers(sender)[:100]
+mutant("serves-first-100", "CONN-4", "sends to the 100 oldest connections only")(
+    replacing(Relay.receivers, lambda relay, sender: Relay.receivers(relay, sender)[:100])
+)
 
 
 @mutant("admits-500", "CONN-4", "closes connections above 500 at once")

@@ -5,7 +5,7 @@ import time
 from torq_conformance.specimens.correct.framing import HEADER_BYTES
 from torq_conformance.specimens.correct.relay import Connection
 from torq_conformance.specimens.mutants.counting import Counting
-from torq_conformance.specimens.mutants.table import mutant
+from torq_conformance.specimens.mutants.table import mutant, replacing
 
 
 class Altering(Counting):
@@ -40,10 +40,9 @@ class CorruptExactly64k(Altering):
         return frame
 
 
-@mutant("corrupt-carriage-return", "FWD-3", "turns the byte 13 of a payload into 10, as text would")
-class CorruptCarriageReturn(Altering):
-    def altered(self, frame: bytearray) -> bytearray:
-        return frame[:HEADER_BYTES] + frame[HEADER_BYTES:].replace(b"\r", b"\n")
+mutant("corrupt-carriage-return", "FWD-3", "turns the byte 13 of a payload into 10, as text would")(
+    replacing(Altering.altered, lambda relay, frame: frame[:HEADER_BYTES] + frame[HEADER_BYTES:].replace(b"\r", b"\n"))
+)
 
 
 @mutant("corrupt-every-40th", "FWD-3", "flips a bit of the last byte of every 40th frame")
@@ -90,7 +89,6 @@ class ClearFlags(Altering):
         return self.with_checksum(frame)
 
 
-@mutant("repair-checksum", "FWD-3 VAL-2", "puts the right checksum where a wrong one stood", domains="market_data")
-class RepairChecksum(Altering):
-    def altered(self, frame: bytearray) -> bytearray:
-        return self.with_checksum(frame)
+mutant("repair-checksum", "FWD-3 VAL-2", "puts the right checksum where a wrong one stood", domains="market_data")(
+    replacing(Altering.altered, lambda relay, frame: relay.with_checksum(frame))
+)

@@ -1,23 +1,37 @@
-"""A correct relay that numbers the frames it forwards and has seeded dice: what several mutants need."""
+"""Correct relays that lose, repeat or number the frames they forward: what several mutants need."""
 
 import random
 
-from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.relay import Connection, Relay
-from torq_conformance.specimens.correct.settings import Settings
+
+
+class Losing(Relay):
+    """Loses some frames, for everyone."""
+
+    def is_lost(self, sender: Connection, frame: bytes) -> bool:
+        """Whether this frame is lost."""
+        return False
+
+    def forward(self, sender: Connection, frame: bytes) -> None:
+        if not self.is_lost(sender, frame):
+            super().forward(sender, frame)
 
 
 class Counting(Relay):
-    """`forwarded` is the number of the frame in hand, from 1."""
+    """Has seeded dice; `forwarded` is the number of the frame in hand, from 1."""
 
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.forwarded = 0
-        self.dice = random.Random(settings.seed)
+        self.dice = random.Random(self.settings.seed)
 
     def forward(self, sender: Connection, frame: bytes) -> None:
         self.forwarded += 1
-        self.forward_counted(sender, frame)
+        for _ in range(self.copies()):
+            self.forward_counted(sender, frame)
+
+    def copies(self) -> int:
+        """How many times the frame whose number is `forwarded` is forwarded."""
+        return 1
 
     def forward_counted(self, sender: Connection, frame: bytes) -> None:
         """Forward the frame whose number is `forwarded`."""

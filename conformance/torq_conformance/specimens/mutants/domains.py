@@ -2,14 +2,12 @@
 
 import os
 import socket
-from collections.abc import Iterator
 from itertools import islice
 
-from torq_conformance.specimens.correct.doorway import Doorway
-from torq_conformance.specimens.correct.judging import RULES, Judge, Tlv
+from torq_conformance.specimens.correct.judging import RULES, Judge
 from torq_conformance.specimens.correct.relay import Connection, Relay
 from torq_conformance.specimens.correct.settings import Settings
-from torq_conformance.specimens.mutants.table import ALL_DOMAINS, mutant
+from torq_conformance.specimens.mutants.table import ALL_DOMAINS, mutant, replacing
 
 FOREIGN = "foreign domain"
 
@@ -31,10 +29,9 @@ for _number in (0, 1, 2, 3, 4, 5, 255):
     )(_forwarding_domain(_number))
 
 
-@mutant("any-domain-forwarded", "DOM-1", "does not look at the header's domain")
-class AnyDomainForwarded(Judge):
-    def domain_accepted(self, domain: int) -> bool:
-        return True
+mutant("any-domain-forwarded", "DOM-1", "does not look at the header's domain")(
+    replacing(Judge.domain_accepted, lambda judge, domain: True)
+)
 
 
 @mutant("foreign-behind-own-forwarded", "DOM-1", "forwards a foreign frame behind an own one in the same read")
@@ -56,8 +53,7 @@ class ForeignBehindOwnForwarded(Relay):
 
 @mutant("foreign-swallows-next", "DOM-1", "loses the frame that its sender sends after a foreign one")
 class ForeignSwallowsNext(Relay):
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.swallowing: set[Connection] = set()
 
     def refused(self, connection: Connection, frame: bytes, reason: str) -> None:
@@ -84,30 +80,18 @@ class ForeignCloses(Relay):
             self.close(connection)
 
 
-@mutant("first-tlv-only", "DOM-2 VAL-3", "looks at the first TLV only", domains="signal execution")
-class FirstTlvOnly(Judge):
-    def tlvs(self, frame: bytes) -> Iterator[Tlv]:
-        return islice(super().tlvs(frame), 1)
-
-
-@mutant("last-tlv-only", "DOM-2", "looks at the last TLV only", domains="signal execution")
-class LastTlvOnly(Judge):
-    def tlvs(self, frame: bytes) -> Iterator[Tlv]:
-        return iter(list(super().tlvs(frame))[-1:])
-
-
-@mutant(
-    "extended-type-ignored", "DOM-2", "does not look at the inner type of extended TLVs", domains="signal execution"
+mutant("first-tlv-only", "DOM-2 VAL-3", "looks at the first TLV only", domains="signal execution")(
+    replacing(Judge.tlvs, lambda judge, frame: islice(Judge.tlvs(judge, frame), 1))
 )
-class ExtendedTypeIgnored(Judge):
-    def tlvs(self, frame: bytes) -> Iterator[Tlv]:
-        return (tlv for tlv in super().tlvs(frame) if not tlv.extended)
-
-
-@mutant("any-type-forwarded", "DOM-2", "does not filter by TLV type", domains="signal execution")
-class AnyTypeForwarded(Judge):
-    def type_accepted(self, number: int) -> bool:
-        return True
+mutant("last-tlv-only", "DOM-2", "looks at the last TLV only", domains="signal execution")(
+    replacing(Judge.tlvs, lambda judge, frame: iter(list(Judge.tlvs(judge, frame))[-1:]))
+)
+mutant(
+    "extended-type-ignored", "DOM-2", "does not look at the inner type of extended TLVs", domains="signal execution"
+)(replacing(Judge.tlvs, lambda judge, frame: (tlv for tlv in Judge.tlvs(judge, frame) if not tlv.extended)))
+mutant("any-type-forwarded", "DOM-2", "does not filter by TLV type", domains="signal execution")(
+    replacing(Judge.type_accepted, lambda judge, number: True)
+)
 
 
 @mutant("market-data-filters-types", "DOM-3", "refuses types outside 1 to 19", domains="market_data")

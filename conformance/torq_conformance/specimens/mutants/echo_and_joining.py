@@ -1,36 +1,31 @@
-"""FWD-4 and FWD-5: who gets what, and from when on."""
+"""FWD-4 and FWD-5: senders that get the wrong echo, and clients that get frames sent before they joined."""
 
 from collections import Counter, deque
 
-from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.relay import Connection, Relay
-from torq_conformance.specimens.correct.settings import Settings
-from torq_conformance.specimens.mutants.table import mutant
+from torq_conformance.specimens.mutants.table import mutant, replacing
 
-
-@mutant("echo-missing", "FWD-4", "no sender gets its own frames although echo is on")
-class EchoMissing(Relay):
-    def receivers(self, sender: Connection) -> list[Connection]:
-        return [receiver for receiver in super().receivers(sender) if receiver is not sender]
-
-
-@mutant("echo-unwanted", "FWD-4", "senders get their own frames although echo is off", arguments="--no-echo")
-class EchoUnwanted(Relay):
-    def receivers(self, sender: Connection) -> list[Connection]:
-        return [receiver for receiver in self.connections.values() if receiver.receiving]
-
-
-@mutant("echo-twice", "FWD-4 FWD-2", "the sender gets its own frames twice")
-class EchoTwice(Relay):
-    def receivers(self, sender: Connection) -> list[Connection]:
-        return [*super().receivers(sender), sender]
+mutant("echo-missing", "FWD-4", "no sender gets its own frames although echo is on")(
+    replacing(
+        Relay.receivers,
+        lambda relay, sender: [receiver for receiver in Relay.receivers(relay, sender) if receiver is not sender],
+    )
+)
+mutant("echo-unwanted", "FWD-4", "senders get their own frames although echo is off", arguments="--no-echo")(
+    replacing(
+        Relay.receivers,
+        lambda relay, sender: [receiver for receiver in relay.connections.values() if receiver.receiving],
+    )
+)
+mutant("echo-twice", "FWD-4 FWD-2", "the sender gets its own frames twice")(
+    replacing(Relay.receivers, lambda relay, sender: [*Relay.receivers(relay, sender), sender])
+)
 
 
 class CountingPerSender(Relay):
     """How many frames each connection has sent, by its number."""
 
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.sent: Counter[int] = Counter()
 
     def forward(self, sender: Connection, frame: bytes) -> None:
@@ -57,8 +52,7 @@ class Remembering(Relay):
 
     kept = 1
 
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.past: deque[bytes] = deque(maxlen=self.kept)
 
     def forward(self, sender: Connection, frame: bytes) -> None:

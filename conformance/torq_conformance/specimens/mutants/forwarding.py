@@ -5,29 +5,18 @@ from collections.abc import Iterator
 from torq_conformance.specimens.correct.framing import HEADER_BYTES, Framer
 from torq_conformance.specimens.correct.judging import Judge, MalformedError, Tlv
 from torq_conformance.specimens.correct.relay import Connection, Relay
-from torq_conformance.specimens.mutants.counting import Counting
-from torq_conformance.specimens.mutants.table import mutant
+from torq_conformance.specimens.mutants.counting import Counting, Losing
+from torq_conformance.specimens.mutants.table import mutant, replacing
 
-
-@mutant("drop-every-100th", "FWD-1", "loses every 100th frame")
-class DropEvery100th(Counting):
-    def forward_counted(self, sender: Connection, frame: bytes) -> None:
-        if self.forwarded % 100:
-            super().forward_counted(sender, frame)
-
-
-@mutant("drop-every-10th", "FWD-1", "loses every 10th frame")
-class DropEvery10th(Counting):
-    def forward_counted(self, sender: Connection, frame: bytes) -> None:
-        if self.forwarded % 10:
-            super().forward_counted(sender, frame)
-
-
-@mutant("drop-random", "FWD-1", "loses each frame with --probability (default 0.2), for everyone")
-class DropRandom(Counting):
-    def forward_counted(self, sender: Connection, frame: bytes) -> None:
-        if not self.happens():
-            super().forward_counted(sender, frame)
+mutant("drop-every-100th", "FWD-1", "loses every 100th frame")(
+    replacing(Counting.copies, lambda relay: 0 if relay.forwarded % 100 == 0 else 1)
+)
+mutant("drop-every-10th", "FWD-1", "loses every 10th frame")(
+    replacing(Counting.copies, lambda relay: 0 if relay.forwarded % 10 == 0 else 1)
+)
+mutant("drop-random", "FWD-1", "loses each frame with --probability (default 0.2), for everyone")(
+    replacing(Counting.copies, lambda relay: 0 if relay.happens() else 1)
+)
 
 
 @mutant("drop-random-receiver", "FWD-1", "each receiver misses each frame with --probability (default 0.2)")
@@ -80,18 +69,12 @@ class RoundRobin(Counting):
         return [everyone[self.forwarded % len(everyone)]] if everyone else []
 
 
-@mutant("duplicate-every-50th", "FWD-2", "forwards every 50th frame twice")
-class DuplicateEvery50th(Counting):
-    def forward_counted(self, sender: Connection, frame: bytes) -> None:
-        for _ in range(2 if self.forwarded % 50 == 0 else 1):
-            super().forward_counted(sender, frame)
-
-
-@mutant("duplicate-random", "FWD-2", "forwards each frame twice with --probability (default 0.2)")
-class DuplicateRandom(Counting):
-    def forward_counted(self, sender: Connection, frame: bytes) -> None:
-        for _ in range(2 if self.happens() else 1):
-            super().forward_counted(sender, frame)
+mutant("duplicate-every-50th", "FWD-2", "forwards every 50th frame twice")(
+    replacing(Counting.copies, lambda relay: 2 if relay.forwarded % 50 == 0 else 1)
+)
+mutant("duplicate-random", "FWD-2", "forwards each frame twice with --probability (default 0.2)")(
+    replacing(Counting.copies, lambda relay: 2 if relay.happens() else 1)
+)
 
 
 @mutant("duplicate-split", "FWD-2 FRAME-1", "forwards a frame that came in several reads twice")
@@ -105,24 +88,15 @@ class DuplicateSplit(Framer):
             yield frame
 
 
-@mutant("drop-header-only", "FWD-6", "loses frames without a payload")
-class DropHeaderOnly(Relay):
-    def forward(self, sender: Connection, frame: bytes) -> None:
-        if len(frame) > HEADER_BYTES:
-            super().forward(sender, frame)
-
-
-@mutant("drop-above-64k", "FWD-7", "loses frames above 65 536 bytes")
-class DropAbove64k(Relay):
-    def forward(self, sender: Connection, frame: bytes) -> None:
-        if len(frame) <= 65_536:
-            super().forward(sender, frame)
-
-
-@mutant("limit-off-by-one", "FWD-7", "takes a frame of exactly the maximum size for too large")
-class LimitOffByOne(Framer):
-    def too_large(self, size: int) -> bool:
-        return size >= self.settings.max_message_size
+mutant("drop-header-only", "FWD-6", "loses frames without a payload")(
+    replacing(Losing.is_lost, lambda relay, sender, frame: len(frame) == HEADER_BYTES)
+)
+mutant("drop-above-64k", "FWD-7", "loses frames above 65 536 bytes")(
+    replacing(Losing.is_lost, lambda relay, sender, frame: len(frame) > 65_536)
+)
+mutant("limit-off-by-one", "FWD-7", "takes a frame of exactly the maximum size for too large")(
+    replacing(Framer.too_large, lambda framer, size: size >= framer.settings.max_message_size)
+)
 
 
 @mutant("refuse-reserved-types", "FWD-8", "refuses the reserved types of its own range", domains="signal execution")

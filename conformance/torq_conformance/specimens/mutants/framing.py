@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.framing import HEADER_BYTES, Framer
 from torq_conformance.specimens.correct.relay import Connection, Relay
 from torq_conformance.specimens.correct.settings import Settings
-from torq_conformance.specimens.mutants.table import mutant
+from torq_conformance.specimens.mutants.table import mutant, replacing
 
 
 class SplitLost(Framer):
@@ -25,46 +24,27 @@ class SplitLost(Framer):
             lost = False
 
 
-@mutant("split-header-lost", "FRAME-1", "loses a frame whose header came in two reads")
-class SplitHeaderLost(SplitLost):
-    def unlucky(self, pending: int) -> bool:
-        return pending < HEADER_BYTES
-
-
-@mutant("split-magic-lost", "FRAME-1", "loses a frame that was cut within its first 4 bytes")
-class SplitMagicLost(SplitLost):
-    def unlucky(self, pending: int) -> bool:
-        return pending < 4
-
-
-@mutant("split-at-31-lost", "FRAME-1", "loses a frame that was cut before the last byte of its header")
-class SplitAt31Lost(SplitLost):
-    def unlucky(self, pending: int) -> bool:
-        return pending == HEADER_BYTES - 1
-
-
-@mutant("split-behind-header-lost", "FRAME-1", "loses a frame that was cut between header and payload")
-class SplitBehindHeaderLost(SplitLost):
-    def unlucky(self, pending: int) -> bool:
-        return pending == HEADER_BYTES
-
-
-@mutant("split-payload-lost", "FRAME-1 FWD-7", "loses a frame whose payload came in several reads")
-class SplitPayloadLost(SplitLost):
-    def unlucky(self, pending: int) -> bool:
-        return pending > HEADER_BYTES
-
-
-@mutant("split-last-byte-lost", "FRAME-1", "loses a frame whose last byte came alone")
-class SplitLastByteLost(SplitLost):
-    def unlucky(self, pending: int) -> bool:
-        return pending + 1 == self.frame_size(0)
-
-
-@mutant("single-bytes-lost", "FRAME-1", "loses reads of one byte")
-class SingleBytesLost(Framer):
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        return super().feed(b"" if len(data) == 1 else data)
+mutant("split-header-lost", "FRAME-1", "loses a frame whose header came in two reads")(
+    replacing(SplitLost.unlucky, lambda framer, pending: pending < HEADER_BYTES)
+)
+mutant("split-magic-lost", "FRAME-1", "loses a frame that was cut within its first 4 bytes")(
+    replacing(SplitLost.unlucky, lambda framer, pending: pending < 4)
+)
+mutant("split-at-31-lost", "FRAME-1", "loses a frame that was cut before the last byte of its header")(
+    replacing(SplitLost.unlucky, lambda framer, pending: pending == HEADER_BYTES - 1)
+)
+mutant("split-behind-header-lost", "FRAME-1", "loses a frame that was cut between header and payload")(
+    replacing(SplitLost.unlucky, lambda framer, pending: pending == HEADER_BYTES)
+)
+mutant("split-payload-lost", "FRAME-1 FWD-7", "loses a frame whose payload came in several reads")(
+    replacing(SplitLost.unlucky, lambda framer, pending: pending > HEADER_BYTES)
+)
+mutant("split-last-byte-lost", "FRAME-1", "loses a frame whose last byte came alone")(
+    replacing(SplitLost.unlucky, lambda framer, pending: pending + 1 == framer.frame_size(0))
+)
+mutant("single-bytes-lost", "FRAME-1", "loses reads of one byte")(
+    replacing(Framer.feed, lambda framer, data: Framer.feed(framer, b"" if len(data) == 1 else data))
+)
 
 
 @mutant("coalesced-rest-lost", "FRAME-2", "loses everything behind the first whole frame of a read")
@@ -114,32 +94,21 @@ class PartialAtEnd(Relay):
 PARTIAL_TIMEOUT = "--partial-frame-timeout 1"
 
 
-@mutant("partial-kept", "FRAME-5", "keeps an incomplete frame for ever", arguments=PARTIAL_TIMEOUT)
-class PartialKept(Relay):
-    def time_frame(self, connection: Connection, finished: bool) -> None:
-        """Never ends."""
-
-
-@mutant(
+mutant("partial-kept", "FRAME-5", "keeps an incomplete frame for ever", arguments=PARTIAL_TIMEOUT)(
+    replacing(Relay.time_frame, lambda relay, connection, finished: None)
+)
+mutant(
     "partial-kept-by-trickle",
     "FRAME-5",
     "times an incomplete frame from its last byte, not its first",
     arguments=PARTIAL_TIMEOUT,
-)
-class PartialKeptByTrickle(Relay):
-    def time_frame(self, connection: Connection, finished: bool) -> None:
-        super().time_frame(connection, True)
-
-
-@mutant(
+)(replacing(Relay.time_frame, lambda relay, connection, finished: Relay.time_frame(relay, connection, True)))
+mutant(
     "partial-timed-from-the-first",
     "FRAME-5",
     "closes a connection that begins one frame in the write that ends another",
     arguments=PARTIAL_TIMEOUT,
-)
-class PartialTimedFromTheFirst(Relay):
-    def time_frame(self, connection: Connection, finished: bool) -> None:
-        super().time_frame(connection, False)
+)(replacing(Relay.time_frame, lambda relay, connection, finished: Relay.time_frame(relay, connection, False)))
 
 
 @mutant("partial-timer-kept", "FRAME-5", "times a frame on when it is complete", arguments=PARTIAL_TIMEOUT)
@@ -151,8 +120,7 @@ class PartialTimerKept(Relay):
 
 @mutant("cut-through", "FRAME-4 FRAME-3", "forwards the first part of a frame before the rest has come")
 class CutThrough(Relay):
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.ahead: dict[Connection, int] = {}  # bytes of its incomplete frame that are already forwarded
 
     def received(self, connection: Connection, data: bytes) -> None:

@@ -4,11 +4,10 @@ import select
 import socket
 import time
 
-from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.outbox import Outbox
 from torq_conformance.specimens.correct.relay import Connection, Relay
 from torq_conformance.specimens.correct.settings import Settings
-from torq_conformance.specimens.mutants.table import mutant
+from torq_conformance.specimens.mutants.table import mutant, replacing
 
 LONG_STALL_S = 2.0
 LOOK_S = 0.1
@@ -47,10 +46,9 @@ class OverflowCutsNewest(Relay):
         super().deliver(receiver, frame[: len(frame) // 2] if full else frame)
 
 
-@mutant("queue-unbounded", "ISO-2", "holds everything for a consumer that does not read")
-class QueueUnbounded(Outbox):
-    def has_room(self, frame: bytes) -> bool:
-        return True
+mutant("queue-unbounded", "ISO-2", "holds everything for a consumer that does not read")(
+    replacing(Outbox.has_room, lambda outbox, frame: True)
+)
 
 
 @mutant("queue-bytes-ignored", "ISO-2", "bounds the frames it holds for a consumer but not their bytes")
@@ -77,8 +75,7 @@ class OverflowDisconnects(Relay):
 
 @mutant("stalled-for-long-closed", "ISO-3 ISO-7", "closes a consumer that is behind and has read nothing for 2 s")
 class StalledForLongClosed(Relay):
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.unread: dict[Connection, tuple[int, float]] = {}  # bytes, and since when as many
 
     def seconds_to_wait(self) -> float | None:

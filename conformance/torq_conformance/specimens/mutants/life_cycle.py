@@ -4,7 +4,7 @@ import os
 
 from torq_conformance.specimens.correct.doorway import Doorway, StartRefusedError
 from torq_conformance.specimens.correct.relay import Relay
-from torq_conformance.specimens.mutants.table import mutant
+from torq_conformance.specimens.mutants.table import mutant, replacing
 
 
 @mutant("stale-socket-refused", "CONN-1 LIFE-2", "does not start where a stale socket file stands")
@@ -22,10 +22,9 @@ class DirectoryNotCreated(Doorway):
         super().prepare_directory(directory)
 
 
-@mutant("live-socket-stolen", "CONN-2", "takes the path of a relay that is alive")
-class LiveSocketStolen(Doorway):
-    def answers(self, path: str) -> bool:
-        return False
+mutant("live-socket-stolen", "CONN-2", "takes the path of a relay that is alive")(
+    replacing(Doorway.answers, lambda doorway, path: False)
+)
 
 
 @mutant("live-socket-removed", "CONN-2", "refuses to start beside a live relay, but removes its socket file")
@@ -37,34 +36,19 @@ class LiveSocketRemoved(Doorway):
         return answers
 
 
-@mutant("socket-file-left", "LIFE-1", "leaves its socket file behind on SIGTERM")
-class SocketFileLeft(Doorway):
-    def remove(self) -> None:
-        pass
-
-
-@mutant("exit-code-1", "LIFE-1", "exits with 1 after SIGTERM")
-class ExitCode1(Relay):
-    def exit_code(self) -> int:
-        return 1
-
-
-@mutant("backlog-discarded", "LIFE-1", "throws away on SIGTERM what slow consumers are still to get")
-class BacklogDiscarded(Relay):
-    def deliver_rest(self, deadline: float) -> None:
-        pass
-
-
-@mutant("sigterm-ignored", "LIFE-1", "does nothing on the first SIGTERM")
-class SigtermIgnored(Relay):
-    def on_signal(self, number: int, frame: object) -> None:
-        pass
-
-
-@mutant("sigterm-dies", "LIFE-1", "dies on SIGTERM at once")
-class SigtermDies(Relay):
-    def on_signal(self, number: int, frame: object) -> None:
-        os._exit(128 + number)
+mutant("socket-file-left", "LIFE-1", "leaves its socket file behind on SIGTERM")(
+    replacing(Doorway.remove, lambda doorway: None)
+)
+mutant("exit-code-1", "LIFE-1", "exits with 1 after SIGTERM")(replacing(Relay.exit_code, lambda relay: 1))
+mutant("backlog-discarded", "LIFE-1", "throws away on SIGTERM what slow consumers are still to get")(
+    replacing(Relay.deliver_rest, lambda relay, deadline: None)
+)
+mutant("sigterm-ignored", "LIFE-1", "does nothing on the first SIGTERM")(
+    replacing(Relay.on_signal, lambda relay, number, _: None)
+)
+mutant("sigterm-dies", "LIFE-1", "dies on SIGTERM at once")(
+    replacing(Relay.on_signal, lambda relay, number, _: os._exit(128 + number))
+)
 
 
 @mutant("second-signal-ignored", "LIFE-1", "goes on draining after a second SIGTERM")

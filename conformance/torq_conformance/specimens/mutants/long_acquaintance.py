@@ -2,13 +2,11 @@
 
 import select
 
-from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.framing import HEADER_BYTES
 from torq_conformance.specimens.correct.judging import Judge
 from torq_conformance.specimens.correct.outbox import Outbox
 from torq_conformance.specimens.correct.relay import GONE, READ_BYTES, Connection, Relay
-from torq_conformance.specimens.correct.settings import Settings
-from torq_conformance.specimens.mutants.table import mutant
+from torq_conformance.specimens.mutants.table import mutant, replacing
 
 TRUSTED = 256
 LOOKED_AT = 16
@@ -68,16 +66,18 @@ class PartsFillTheBooks(Relay):
             super().deliver(receiver, frame)
 
 
-@mutant("queue-of-half", "ISO-5 FWD-1", "drops frames when a queue is half full")
-class QueueOfHalf(Outbox):
-    def has_room(self, frame: bytes) -> bool:
-        return super().has_room(frame) and 2 * len(self.frames) < self.settings.queue_frames
-
-
-@mutant("within-a-frame-half-close-closes", "CONN-7", "closes a client that shuts down its sending side within a frame")
-class WithinAFrameHalfCloseCloses(Relay):
-    def sending_ended(self, connection: Connection, gone: bool) -> None:
-        super().sending_ended(connection, gone or bool(connection.framer.buffer))
+mutant("queue-of-half", "ISO-5 FWD-1", "drops frames when a queue is half full")(
+    replacing(
+        Outbox.has_room,
+        lambda outbox, frame: Outbox.has_room(outbox, frame) and 2 * len(outbox.frames) < outbox.settings.queue_frames,
+    )
+)
+mutant("within-a-frame-half-close-closes", "CONN-7", "closes a client that shuts down its sending side within a frame")(
+    replacing(
+        Relay.sending_ended,
+        lambda relay, connection, gone: Relay.sending_ended(relay, connection, gone or bool(connection.framer.buffer)),
+    )
+)
 
 
 @mutant("leaver-read-once", "CONN-6 FWD-1", "reads once from a client that has left, whatever else it had sent")
@@ -103,9 +103,7 @@ class LeftUnreadAtAccept(Relay):
 
 @mutant("large-assembled-in-one-place", "FRAME-3", "has one place for the frames that no read holds")
 class LargeAssembledInOnePlace(Relay):
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
-        self.owner: Connection | None = None
+    owner: Connection | None = None
 
     def received(self, connection: Connection, data: bytes) -> None:
         super().received(connection, data)

@@ -3,11 +3,9 @@
 import time
 from collections.abc import Iterator
 
-from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.framing import Framer
 from torq_conformance.specimens.correct.relay import Connection, Relay
-from torq_conformance.specimens.correct.settings import Settings
-from torq_conformance.specimens.mutants.table import mutant
+from torq_conformance.specimens.mutants.table import mutant, replacing
 
 LATE_S = 0.005
 
@@ -36,8 +34,7 @@ class SmallFirst(Framer):
 class Delaying(Relay):
     """Delivers some frames to some receivers `LATE_S` later, and those in order."""
 
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.late: list[tuple[float, Connection, bytes]] = []
 
     def is_late(self, sender: Connection, receiver: Connection, frame: bytes) -> bool:
@@ -67,16 +64,15 @@ class Delaying(Relay):
         self.write_all()
 
 
-@mutant("large-frames-late", "ORD-1", "frames above 1024 bytes are overtaken by later ones of their sender")
-class LargeFramesLate(Delaying):
-    def is_late(self, sender: Connection, receiver: Connection, frame: bytes) -> bool:
-        return len(frame) > 1024
-
-
-@mutant("causality-break", "ORD-3 ORD-2", "some pairs of sender and receiver are 5 ms slower than others")
-class CausalityBreak(Delaying):
-    def is_late(self, sender: Connection, receiver: Connection, frame: bytes) -> bool:
-        return sender is not receiver and (sender.number + receiver.number) % 3 == 0
+mutant("large-frames-late", "ORD-1", "frames above 1024 bytes are overtaken by later ones of their sender")(
+    replacing(Delaying.is_late, lambda relay, sender, receiver, frame: len(frame) > 1024)
+)
+mutant("causality-break", "ORD-3 ORD-2", "some pairs of sender and receiver are 5 ms slower than others")(
+    replacing(
+        Delaying.is_late,
+        lambda relay, sender, receiver, frame: sender is not receiver and (sender.number + receiver.number) % 3 == 0,
+    )
+)
 
 
 @mutant(
@@ -102,7 +98,6 @@ class SendersReordered(Relay):
         self.batch.append((sender, frame))
 
 
-@mutant("own-frames-first", "ORD-2", "a sender sees its own frames before those it should see first")
-class OwnFramesFirst(Delaying):
-    def is_late(self, sender: Connection, receiver: Connection, frame: bytes) -> bool:
-        return sender is not receiver
+mutant("own-frames-first", "ORD-2", "a sender sees its own frames before those it should see first")(
+    replacing(Delaying.is_late, lambda relay, sender, receiver, frame: sender is not receiver)
+)

@@ -4,48 +4,30 @@ import select
 from collections.abc import Iterator
 from itertools import islice
 
-from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.framing import HEADER_BYTES, MAGIC, Framer
 from torq_conformance.specimens.correct.judging import Judge, Tlv
 from torq_conformance.specimens.correct.outbox import Outbox
 from torq_conformance.specimens.correct.relay import Connection, Relay
-from torq_conformance.specimens.correct.settings import Settings
+from torq_conformance.specimens.mutants.counting import Losing
 from torq_conformance.specimens.mutants.ordering import Delaying
-from torq_conformance.specimens.mutants.table import mutant
+from torq_conformance.specimens.mutants.table import mutant, replacing
 
 VERIFYING = "signal execution"
 CHUNK = 65_536
 HUGE = 1 << 18
 
 
-class Losing(Relay):
-    """Loses some frames, for everyone."""
-
-    def is_lost(self, sender: Connection, frame: bytes) -> bool:
-        """Whether this frame is lost."""
-        return False
-
-    def forward(self, sender: Connection, frame: bytes) -> None:
-        if not self.is_lost(sender, frame):
-            super().forward(sender, frame)
-
-
-@mutant("sequence-signed", "FWD-1", "loses frames with a sequence of 2^63 and above")
-class SequenceSigned(Losing):
-    def is_lost(self, sender: Connection, frame: bytes) -> bool:
-        return frame[15] >= 128
-
-
-@mutant("sequence-0-lost", "FWD-1", "loses frames with a sequence of 0")
-class Sequence0Lost(Losing):
-    def is_lost(self, sender: Connection, frame: bytes) -> bool:
-        return frame[8:16] == bytes(8)
+mutant("sequence-signed", "FWD-1", "loses frames with a sequence of 2^63 and above")(
+    replacing(Losing.is_lost, lambda relay, sender, frame: frame[15] >= 128)
+)
+mutant("sequence-0-lost", "FWD-1", "loses frames with a sequence of 0")(
+    replacing(Losing.is_lost, lambda relay, sender, frame: frame[8:16] == bytes(8))
+)
 
 
 @mutant("sequence-repeated-lost", "FWD-1", "takes a frame with the sequence that its source had last for a repetition")
 class SequenceRepeatedLost(Losing):
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.last: dict[int, bytes] = {}
 
     def is_lost(self, sender: Connection, frame: bytes) -> bool:
@@ -56,8 +38,7 @@ class SequenceRepeatedLost(Losing):
 
 @mutant("source-of-another-lost", "FWD-1", "loses frames of a source that another open connection sent for first")
 class SourceOfAnotherLost(Losing):
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.owners: dict[int, Connection] = {}
 
     def is_lost(self, sender: Connection, frame: bytes) -> bool:
@@ -68,28 +49,23 @@ class SourceOfAnotherLost(Losing):
         self.owners = {source: owner for source, owner in self.owners.items() if owner is not connection}
 
 
-@mutant("flag-64-lost", "FWD-3 FWD-1", "loses frames whose flags are 64 and no other")
-class Flag64Lost(Losing):
-    def is_lost(self, sender: Connection, frame: bytes) -> bool:
-        return frame[7] == 64
-
-
-@mutant("size-4096-lost", "FWD-7", "loses frames of exactly 4096 bytes")
-class Size4096Lost(Losing):
-    def is_lost(self, sender: Connection, frame: bytes) -> bool:
-        return len(frame) == 4096
-
-
-@mutant("size-301-lost", "FWD-7", "loses frames of exactly 301 bytes")
-class Size301Lost(Losing):
-    def is_lost(self, sender: Connection, frame: bytes) -> bool:
-        return len(frame) == 301
-
-
-@mutant("deaf-257-to-512", "CONN-4", "ignores what the connections 257 to 512 of those at once send")
-class Deaf257To512(Losing):
-    def is_lost(self, sender: Connection, frame: bytes) -> bool:
-        return len(self.connections) > 256 and 256 <= list(self.connections.values()).index(sender) < 512
+mutant("flag-64-lost", "FWD-3 FWD-1", "loses frames whose flags are 64 and no other")(
+    replacing(Losing.is_lost, lambda relay, sender, frame: frame[7] == 64)
+)
+mutant("size-4096-lost", "FWD-7", "loses frames of exactly 4096 bytes")(
+    replacing(Losing.is_lost, lambda relay, sender, frame: len(frame) == 4096)
+)
+mutant("size-301-lost", "FWD-7", "loses frames of exactly 301 bytes")(
+    replacing(Losing.is_lost, lambda relay, sender, frame: len(frame) == 301)
+)
+mutant("deaf-257-to-512", "CONN-4", "ignores what the connections 257 to 512 of those at once send")(
+    replacing(
+        Losing.is_lost,
+        lambda relay, sender, frame: (
+            len(relay.connections) > 256 and 256 <= list(relay.connections.values()).index(sender) < 512
+        ),
+    )
+)
 
 
 @mutant("largest-behind-another-lost", "FWD-7", "loses a frame of the maximum size that does not begin a read")
@@ -106,8 +82,7 @@ class LargestBehindAnotherLost(Framer):
 
 @mutant("full-read-held", "FRAME-2", "holds back what came in a read that fills its buffer, until the next read")
 class FullReadHeld(Relay):
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.kept: dict[Connection, bytes] = {}
 
     def received(self, connection: Connection, data: bytes) -> None:
@@ -123,8 +98,7 @@ class FullReadHeld(Relay):
 
 @mutant("one-behind", "FWD-1", "forwards a frame only when the next one of its sender has come")
 class OneBehind(Relay):
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.kept: dict[Connection, bytes] = {}
 
     def is_kept(self, frame: bytes) -> bool:
@@ -143,10 +117,9 @@ class OneBehind(Relay):
         self.kept.pop(connection, None)
 
 
-@mutant("header-only-held", "FWD-6", "forwards a frame without a payload only when the next one of its sender has come")
-class HeaderOnlyHeld(OneBehind):
-    def is_kept(self, frame: bytes) -> bool:
-        return len(frame) == HEADER_BYTES
+mutant("header-only-held", "FWD-6", "forwards a frame without a payload only when the next one of its sender has come")(
+    replacing(OneBehind.is_kept, lambda relay, frame: len(frame) == HEADER_BYTES)
+)
 
 
 @mutant("magic-begins-anew", "FRAME-1", "takes a read that begins with the magic for the beginning of a frame")
@@ -217,10 +190,9 @@ class DeafAfter65536(Framer):
                 yield frame
 
 
-@mutant("one-size-lost", "FWD-7", "loses frames of exactly 1500 bytes")
-class OneSizeLost(Judge):
-    def refusal(self, frame: bytes) -> str | None:
-        return "unlucky" if len(frame) == 1_500 else super().refusal(frame)
+mutant("one-size-lost", "FWD-7", "loses frames of exactly 1500 bytes")(
+    replacing(Judge.refusal, lambda judge, frame: "unlucky" if len(frame) == 1_500 else Judge.refusal(judge, frame))
+)
 
 
 @mutant("outbox-inherited", "FWD-5 CONN-6", "the next to join gets what the last who left had not read yet")
@@ -292,28 +264,21 @@ class ChecksumEndsOnly(Judge):
         return (frame[28], frame[31]) == (right[0], right[3])
 
 
-@mutant("domain-by-low-bits", "DOM-1", "compares the low 4 bits of the domain only")
-class DomainByLowBits(Judge):
-    def domain_accepted(self, domain: int) -> bool:
-        return super().domain_accepted(domain & 15)
-
-
-@mutant("type-by-low-bits", "DOM-4 DOM-2", "compares the low 7 bits of TLV types only", domains=VERIFYING)
-class TypeByLowBits(Judge):
-    def type_accepted(self, number: int) -> bool:
-        return super().type_accepted(number & 127)
-
-
-@mutant("reserved-byte-high-ignored", "VAL-3", "accepts reserved bytes above 1 in an extended TLV", domains=VERIFYING)
-class ReservedByteHighIgnored(Judge):
-    def extended_tlv(self, head: bytes) -> Tlv:
-        return super().extended_tlv(head if head[1] == 1 else head[:1] + b"\0" + head[2:])
-
-
-@mutant("huge-frames-late", "ORD-1", "frames above 65 536 bytes are overtaken by later ones of their sender")
-class HugeFramesLate(Delaying):
-    def is_late(self, sender: Connection, receiver: Connection, frame: bytes) -> bool:
-        return len(frame) > CHUNK
+mutant("domain-by-low-bits", "DOM-1", "compares the low 4 bits of the domain only")(
+    replacing(Judge.domain_accepted, lambda judge, domain: Judge.domain_accepted(judge, domain & 15))
+)
+mutant("type-by-low-bits", "DOM-4 DOM-2", "compares the low 7 bits of TLV types only", domains=VERIFYING)(
+    replacing(Judge.type_accepted, lambda judge, number: Judge.type_accepted(judge, number & 127))
+)
+mutant("reserved-byte-high-ignored", "VAL-3", "accepts reserved bytes above 1 in an extended TLV", domains=VERIFYING)(
+    replacing(
+        Judge.extended_tlv,
+        lambda judge, head: Judge.extended_tlv(judge, head if head[1] == 1 else head[:1] + b"\0" + head[2:]),
+    )
+)
+mutant("huge-frames-late", "ORD-1", "frames above 65 536 bytes are overtaken by later ones of their sender")(
+    replacing(Delaying.is_late, lambda relay, sender, receiver, frame: len(frame) > CHUNK)
+)
 
 
 @mutant("second-overflow-torn", "ISO-4", "drops the rest of a partly sent frame when a queue has overflowed before")
@@ -333,10 +298,9 @@ class SecondOverflowTorn(Outbox):
         self.emptied = self.emptied or (self.overflowed and not self.frames)
 
 
-@mutant("checksum-skips-huge", "VAL-1", "does not verify the checksum of frames above 256 KiB", domains=VERIFYING)
-class ChecksumSkipsHuge(Judge):
-    def checksum_accepted(self, frame: bytes) -> bool:
-        return len(frame) > HUGE or super().checksum_accepted(frame)
+mutant("checksum-skips-huge", "VAL-1", "does not verify the checksum of frames above 256 KiB", domains=VERIFYING)(
+    replacing(Judge.checksum_accepted, lambda judge, frame: len(frame) > HUGE or Judge.checksum_accepted(judge, frame))
+)
 
 
 @mutant("tlvs-behind-256-kib", "VAL-3 DOM-2", "looks at the TLVs in the first 256 KiB only", domains=VERIFYING)

@@ -1,32 +1,25 @@
-"""RES-1, RES-2 and CONN-8: what connections cost, and what they leave behind."""
+"""RES-1, RES-2 and CONN-8: memory, descriptors and threads that connections cost and leave."""
 
 import os
 import threading
 
-from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.relay import Connection, Relay
-from torq_conformance.specimens.correct.settings import Settings
 from torq_conformance.specimens.mutants.counting import Counting
-from torq_conformance.specimens.mutants.table import mutant
+from torq_conformance.specimens.mutants.table import mutant, replacing
 
-
-@mutant("descriptor-leak", "RES-2 CONN-8", "keeps one descriptor for every connection it had")
-class DescriptorLeak(Relay):
-    def closed(self, connection: Connection) -> None:
-        os.open(os.devnull, os.O_RDONLY)
-
-
-@mutant("socket-leak", "RES-2 CONN-8 VAL-5", "never closes the socket of a connection that ended")
-class SocketLeak(Relay):
-    def closed(self, connection: Connection) -> None:
-        os.dup(connection.sock.fileno())
+mutant("descriptor-leak", "RES-2 CONN-8", "keeps one descriptor for every connection it had")(
+    replacing(Relay.closed, lambda relay, connection: os.open(os.devnull, os.O_RDONLY))
+)
+mutant("socket-leak", "RES-2 CONN-8 VAL-5", "never closes the socket of a connection that ended")(
+    replacing(Relay.closed, lambda relay, connection: os.dup(connection.sock.fileno()))
+)
 
 
 class Hoarding(Counting):
     """Keeps memory."""
 
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
+        super().prepare()
         self.hoard: list[bytes] = []
 
     def keep(self, count: int) -> None:
@@ -49,8 +42,7 @@ class FrameMemoryLeak(Hoarding):
 
 @mutant("fat-connections", "RES-1", "holds 256 KiB for every connection, idle or not")
 class FatConnections(Relay):
-    def __init__(self, settings: Settings, doorway: Doorway) -> None:
-        super().__init__(settings, doorway)
+    def prepare(self) -> None:
         self.fat: dict[Connection, bytes] = {}
 
     def opened(self, connection: Connection) -> None:

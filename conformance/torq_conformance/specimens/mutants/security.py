@@ -1,9 +1,9 @@
-"""SEC-1: who can reach the socket."""
+"""SEC-1: sockets and directories that other users can reach."""
 
 import os
 
 from torq_conformance.specimens.correct.doorway import Doorway
-from torq_conformance.specimens.mutants.table import mutant
+from torq_conformance.specimens.mutants.table import mutant, replacing
 
 
 @mutant("socket-open-to-all", "SEC-1", "lets every user connect to its socket")
@@ -28,7 +28,9 @@ class ForeignDirectoryAccepted(Doorway):
             super().prepare_directory(directory)
 
 
-@mutant("open-directory-accepted", "SEC-1", "starts in a directory that others may write")
-class OpenDirectoryAccepted(Doorway):
-    def prepare_directory(self, directory: str) -> None:
-        os.makedirs(directory, mode=self.directory_mode, exist_ok=True)
+mutant("open-directory-accepted", "SEC-1", "starts in a directory that others may write")(
+    replacing(
+        Doorway.prepare_directory,
+        lambda doorway, directory: os.makedirs(directory, mode=doorway.directory_mode, exist_ok=True),
+    )
+)

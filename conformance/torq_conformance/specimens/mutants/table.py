@@ -1,7 +1,10 @@
-"""The table of mutants: what each is called, what should catch it, and which part of the relay it replaces."""
+"""The table of mutants: the name of each, the requirements that catch it, and the part of the relay that it replaces.
 
+A fault of one expression is a row with `replacing`; a fault with state or statements is a class."""
+
+import sys
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.framing import Framer
@@ -11,14 +14,18 @@ from torq_conformance.specimens.correct.relay import Relay
 
 Part = type[Doorway] | type[Framer] | type[Judge] | type[Outbox] | type[Relay]
 PartT = TypeVar("PartT", bound=Part)
+OwnerT = TypeVar("OwnerT", bound=Doorway | Framer | Judge | Outbox | Relay)
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+Method = Callable[Concatenate[OwnerT, Arguments], Result]
 
 
 class Mutant(NamedTuple):
     """One row of the table.
 
-    `catches`: the requirements that it breaks, the nearest first. `domains`: where it shows. `arguments`: what the
-    relay must be started with, besides, for it to show. `part`: the class that stands in for the correct one.
-    `needs_root`: it shows only to who may give a directory to another user.
+    `catches`: the requirements that it breaks, the nearest first. `domains`: the domains where it shows. `arguments`:
+    options that the relay needs for the fault to show. `part`: the class that replaces the correct part.
+    `needs_root`: the fault shows only to a user that may give a directory to another user.
     """
 
     name: str
@@ -52,6 +59,12 @@ def mutant(
         return part
 
     return enter
+
+
+def replacing(right: Method[OwnerT, Arguments, Result], wrong: Method[OwnerT, Arguments, Result]) -> type[OwnerT]:
+    """The part that defines the method `right`, with `wrong` in its place: a fault that is one expression."""
+    owner: type[OwnerT] = getattr(sys.modules[right.__module__], right.__qualname__.partition(".")[0])
+    return type(owner.__name__, (owner,), {right.__name__: wrong, "__module__": wrong.__module__})
 
 
 def relay_with(part: Part) -> type[Relay]:

@@ -6,52 +6,46 @@ from torq_conformance.specimens.correct.framing import HEADER_BYTES, MAGIC, Fram
 from torq_conformance.specimens.correct.judging import Judge, MalformedError, Tlv
 from torq_conformance.specimens.correct.relay import Connection, Relay
 from torq_conformance.specimens.correct.settings import Settings
-from torq_conformance.specimens.mutants.table import mutant
+from torq_conformance.specimens.mutants.table import mutant, replacing
 
 VERIFYING = "signal execution"
 RESYNC = "--on-framing-error resync"
 
 
-@mutant("checksum-unverified", "VAL-1", "does not verify checksums", domains=VERIFYING)
-class ChecksumUnverified(Judge):
-    def checksum_accepted(self, frame: bytes) -> bool:
-        return True
-
-
-@mutant("checksum-0-accepted", "VAL-1", "takes a checksum of 0 for 'unset'", domains=VERIFYING)
-class Checksum0Accepted(Judge):
-    def checksum_accepted(self, frame: bytes) -> bool:
-        return frame[28:32] == bytes(4) or super().checksum_accepted(frame)
-
-
-@mutant("checksum-skips-large", "VAL-1", "does not verify the checksum of frames above 1024 bytes", domains=VERIFYING)
-class ChecksumSkipsLarge(Judge):
-    def checksum_accepted(self, frame: bytes) -> bool:
-        return len(frame) > 1024 or super().checksum_accepted(frame)
-
-
-@mutant("checksum-skips-header-only", "VAL-1", "does not verify frames without a payload", domains=VERIFYING)
-class ChecksumSkipsHeaderOnly(Judge):
-    def checksum_accepted(self, frame: bytes) -> bool:
-        return len(frame) == HEADER_BYTES or super().checksum_accepted(frame)
-
-
-@mutant("checksum-low-half", "VAL-1", "compares the low 16 bits of checksums only", domains=VERIFYING)
-class ChecksumLowHalf(Judge):
-    def checksum_accepted(self, frame: bytes) -> bool:
-        return int.from_bytes(frame[28:30], "little") == self.checksum(frame) & 0xFFFF
-
-
-@mutant("checksum-signed", "FWD-1", "refuses right checksums of 2^31 and above", domains=VERIFYING)
-class ChecksumSigned(Judge):
-    def checksum_accepted(self, frame: bytes) -> bool:
-        return int.from_bytes(frame[28:32], "little", signed=True) == self.checksum(frame)
-
-
-@mutant("checksum-right-0-refused", "FWD-1", "refuses a frame whose right checksum is 0", domains=VERIFYING)
-class ChecksumRight0Refused(Judge):
-    def checksum_accepted(self, frame: bytes) -> bool:
-        return frame[28:32] != bytes(4) and super().checksum_accepted(frame)
+mutant("checksum-unverified", "VAL-1", "does not verify checksums", domains=VERIFYING)(
+    replacing(Judge.checksum_accepted, lambda judge, frame: True)
+)
+mutant("checksum-0-accepted", "VAL-1", "takes a checksum of 0 for 'unset'", domains=VERIFYING)(
+    replacing(
+        Judge.checksum_accepted, lambda judge, frame: frame[28:32] == bytes(4) or Judge.checksum_accepted(judge, frame)
+    )
+)
+mutant("checksum-skips-large", "VAL-1", "does not verify the checksum of frames above 1024 bytes", domains=VERIFYING)(
+    replacing(Judge.checksum_accepted, lambda judge, frame: len(frame) > 1024 or Judge.checksum_accepted(judge, frame))
+)
+mutant("checksum-skips-header-only", "VAL-1", "does not verify frames without a payload", domains=VERIFYING)(
+    replacing(
+        Judge.checksum_accepted,
+        lambda judge, frame: len(frame) == HEADER_BYTES or Judge.checksum_accepted(judge, frame),
+    )
+)
+mutant("checksum-low-half", "VAL-1", "compares the low 16 bits of checksums only", domains=VERIFYING)(
+    replacing(
+        Judge.checksum_accepted,
+        lambda judge, frame: int.from_bytes(frame[28:30], "little") == judge.checksum(frame) & 0xFFFF,
+    )
+)
+mutant("checksum-signed", "FWD-1", "refuses right checksums of 2^31 and above", domains=VERIFYING)(
+    replacing(
+        Judge.checksum_accepted,
+        lambda judge, frame: int.from_bytes(frame[28:32], "little", signed=True) == judge.checksum(frame),
+    )
+)
+mutant("checksum-right-0-refused", "FWD-1", "refuses a frame whose right checksum is 0", domains=VERIFYING)(
+    replacing(
+        Judge.checksum_accepted, lambda judge, frame: frame[28:32] != bytes(4) and Judge.checksum_accepted(judge, frame)
+    )
+)
 
 
 @mutant("bad-checksum-closes", "VAL-1", "closes the connection that sent a wrong checksum", domains=VERIFYING)
@@ -77,10 +71,11 @@ class MarketDataVerifies(Judge):
         self.rules = self.rules._replace(checksum=True)
 
 
-@mutant("market-data-refuses-0", "VAL-2", "refuses a checksum field of 0", domains="market_data")
-class MarketDataRefuses0(Judge):
-    def refusal(self, frame: bytes) -> str | None:
-        return "no checksum" if frame[28:32] == bytes(4) else super().refusal(frame)
+mutant("market-data-refuses-0", "VAL-2", "refuses a checksum field of 0", domains="market_data")(
+    replacing(
+        Judge.refusal, lambda judge, frame: "no checksum" if frame[28:32] == bytes(4) else Judge.refusal(judge, frame)
+    )
+)
 
 
 @mutant("malformed-forwarded", "VAL-3", "forwards payloads with a truncated TLV", domains=VERIFYING)
@@ -92,16 +87,15 @@ class MalformedForwarded(Judge):
             return
 
 
-@mutant("trailing-byte-forwarded", "VAL-3", "forwards payloads with one byte too many", domains=VERIFYING)
-class TrailingByteForwarded(Judge):
-    def payload_refusal(self, frame: bytes) -> str | None:
-        return super().payload_refusal(frame) and super().payload_refusal(frame[:-1])
-
-
-@mutant("reserved-byte-ignored", "VAL-3", "accepts any reserved byte in an extended TLV", domains=VERIFYING)
-class ReservedByteIgnored(Judge):
-    def extended_tlv(self, head: bytes) -> Tlv:
-        return super().extended_tlv(head[:1] + b"\0" + head[2:])
+mutant("trailing-byte-forwarded", "VAL-3", "forwards payloads with one byte too many", domains=VERIFYING)(
+    replacing(
+        Judge.payload_refusal,
+        lambda judge, frame: Judge.payload_refusal(judge, frame) and Judge.payload_refusal(judge, frame[:-1]),
+    )
+)
+mutant("reserved-byte-ignored", "VAL-3", "accepts any reserved byte in an extended TLV", domains=VERIFYING)(
+    replacing(Judge.extended_tlv, lambda judge, head: Judge.extended_tlv(judge, head[:1] + b"\0" + head[2:]))
+)
 
 
 @mutant("malformed-closes", "VAL-3", "closes the connection that sent a malformed payload", domains=VERIFYING)
@@ -111,46 +105,27 @@ class MalformedCloses(Relay):
             self.close(connection)
 
 
-@mutant("version-2-forwarded", "VAL-4", "accepts version 2", domains="execution")
-class Version2Forwarded(Judge):
-    def version_accepted(self, version: int) -> bool:
-        return version in (1, 2)
-
-
-@mutant("version-0-forwarded", "VAL-4", "accepts version 0", domains="execution")
-class Version0Forwarded(Judge):
-    def version_accepted(self, version: int) -> bool:
-        return version in (0, 1)
-
-
-@mutant("unknown-source-forwarded", "VAL-4", "accepts any source", domains="execution")
-class UnknownSourceForwarded(Judge):
-    def source_accepted(self, source: int) -> bool:
-        return True
-
-
-@mutant("wrong-size-forwarded", "VAL-4", "accepts fixed-size types of any size", domains="execution")
-class WrongSizeForwarded(Judge):
-    def size_accepted(self, tlv: Tlv) -> bool:
-        return True
-
-
-@mutant("extended-size-unchecked", "VAL-4", "does not check fixed sizes in extended form", domains="execution")
-class ExtendedSizeUnchecked(Judge):
-    def size_accepted(self, tlv: Tlv) -> bool:
-        return tlv.extended or super().size_accepted(tlv)
-
-
-@mutant("limit-without-header", "VAL-5", "compares the maximum size with the payload alone")
-class LimitWithoutHeader(Framer):
-    def too_large(self, size: int) -> bool:
-        return super().too_large(size - HEADER_BYTES)
-
-
-@mutant("oversize-awaited", "VAL-5", "waits for the bytes of a frame above the maximum size, whatever it is")
-class OversizeAwaited(Framer):
-    def too_large(self, size: int) -> bool:
-        return False
+mutant("version-2-forwarded", "VAL-4", "accepts version 2", domains="execution")(
+    replacing(Judge.version_accepted, lambda judge, version: version in (1, 2))
+)
+mutant("version-0-forwarded", "VAL-4", "accepts version 0", domains="execution")(
+    replacing(Judge.version_accepted, lambda judge, version: version in (0, 1))
+)
+mutant("unknown-source-forwarded", "VAL-4", "accepts any source", domains="execution")(
+    replacing(Judge.source_accepted, lambda judge, source: True)
+)
+mutant("wrong-size-forwarded", "VAL-4", "accepts fixed-size types of any size", domains="execution")(
+    replacing(Judge.size_accepted, lambda judge, tlv: True)
+)
+mutant("extended-size-unchecked", "VAL-4", "does not check fixed sizes in extended form", domains="execution")(
+    replacing(Judge.size_accepted, lambda judge, tlv: tlv.extended or Judge.size_accepted(judge, tlv))
+)
+mutant("limit-without-header", "VAL-5", "compares the maximum size with the payload alone")(
+    replacing(Framer.too_large, lambda framer, size: Framer.too_large(framer, size - HEADER_BYTES))
+)
+mutant("oversize-awaited", "VAL-5", "waits for the bytes of a frame above the maximum size, whatever it is")(
+    replacing(Framer.too_large, lambda framer, size: False)
+)
 
 
 @mutant("garbage-forwarded", "VAL-5", "forwards what is no frame before it closes the connection")
@@ -169,16 +144,15 @@ class GarbageLosesFramesBefore(Framer):
 @mutant("garbage-frames-behind-forwarded", "VAL-5", "forwards the frames behind garbage, then closes the connection")
 class GarbageFramesBehindForwarded(Relay):
     def framing_error(self, connection: Connection) -> None:
-        behind = Framer(self.settings._replace(on_framing_error="resync"))
-        for frame in behind.feed(bytes(connection.framer.buffer)):
+        rest = Framer(self.settings._replace(on_framing_error="resync"))
+        for frame in rest.feed(bytes(connection.framer.buffer)):
             self.forward(connection, frame)
         super().framing_error(connection)
 
 
-@mutant("garbage-ignored", "VAL-5", "throws a read with a bad magic away and keeps the connection")
-class GarbageIgnored(Relay):
-    def framing_error(self, connection: Connection) -> None:
-        connection.framer.buffer.clear()
+mutant("garbage-ignored", "VAL-5", "throws a read with a bad magic away and keeps the connection")(
+    replacing(Relay.framing_error, lambda relay, connection: connection.framer.buffer.clear())
+)
 
 
 @mutant("resync-unasked", "VAL-5", "finds the next frame behind garbage where it should close")
@@ -209,7 +183,6 @@ class ResyncLosesSplitMagic(Framer):
         return found if found >= 0 else len(self.buffer)
 
 
-@mutant("resync-drops-read", "VAL-5", "throws the rest of a read away instead of searching it", arguments=RESYNC)
-class ResyncDropsRead(Framer):
-    def next_magic(self, start: int) -> int:
-        return len(self.buffer)
+mutant("resync-drops-read", "VAL-5", "throws the rest of a read away instead of searching it", arguments=RESYNC)(
+    replacing(Framer.next_magic, lambda framer, start: len(framer.buffer))
+)

@@ -1,0 +1,55 @@
+"""Fills the templates of HTML pages and drawings, which stand with their CSS and script in ``templates/``.
+
+Facts: a page is one file and asks for no other, so the CSS and the script are written into it. Every text that a
+template shows is escaped, with its hidden characters made visible; a name that a template misspells is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from ..counting import counted, grouped
+from ..printable import visible
+from .model import MEANINGS, VERDICT_ORDER
+
+_IN_A_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d)|%)")
+
+
+def words(text: str) -> Markup:
+    """Text of the suite, escaped, in which no number wraps: its inner spaces become narrow no-break ones."""
+    return Markup(_IN_A_NUMBER.sub("\u202f", escape(visible(text))))  # noqa: S704 - it is escaped
+
+
+def render(template: str, **values: object) -> str:
+    """The template of this name, filled."""
+    return _ENVIRONMENT.get_template(template).render(values)
+
+
+def _shown(value: object) -> object:
+    """What a template shows of a value: its text as it is seen; markup stays as it is."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _ours(name: str) -> Markup:
+    return Markup(files(__package__).joinpath("templates", name).read_text("utf-8"))  # noqa: S704 - our own file
+
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader(__package__),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=_shown,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+_ENVIRONMENT.filters |= {"counted": counted, "grouped": grouped, "words": words}
+_ENVIRONMENT.globals |= {
+    "meanings": {verdict: MEANINGS[verdict] for verdict in VERDICT_ORDER},
+    "style": _ours("page.css"),
+    "script": _ours("page.js"),
+}
