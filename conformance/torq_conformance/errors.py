@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class ConformanceError(Exception):
     """A run that cannot go on. The message says what, where, and what to do next."""
+
+    @property
+    def what(self) -> str:
+        """The message without what a relay printed."""
+        return super().__str__()
 
 
 class UsageError(ConformanceError):
@@ -16,7 +23,14 @@ class CutShortError(ConformanceError):
 
 
 class TargetError(ConformanceError):
-    """The target cannot be reached or started: exit code 2."""
+    """The target cannot be reached or started: exit code 2. ``output`` is what it printed last, line by line."""
+
+    def __init__(self, what: str, output: Sequence[str] = ()) -> None:
+        super().__init__(what)
+        self.output = tuple(output)
+
+    def __str__(self) -> str:
+        return "\n  ".join((f"{self.what}\nits last output:", *self.output)) if self.output else self.what
 
 
 class OutputError(ConformanceError):

@@ -8,11 +8,11 @@ from torq_conformance.judging.plan import Observer, Plan
 from torq_conformance.judging.runner import judge_all
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.judging.verdict import Result
+from torq_conformance.model.findings import Finding
 from torq_conformance.model.history import History
 from torq_conformance.model.profile import load_profile
 from torq_conformance.model.program import Program, Step
 from torq_conformance.model.requirements import requirements
-from torq_conformance.oracles.traffic import Finding
 from torq_conformance.play.executor import Executor
 from torq_conformance.play.target import SpawnedTarget
 

@@ -9,12 +9,12 @@ from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.judging.plan import Plan
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.judging.verdict import Counterexample, Result, Verdict
+from torq_conformance.model.findings import Finding
 from torq_conformance.model.history import History, Stalled
 from torq_conformance.model.profile import load_profile
 from torq_conformance.model.program import Act, Connect, Frame, Program, Resume, Stall, Step, Tlv, Write
 from torq_conformance.model.requirements import requirements
 from torq_conformance.oracles.isolation import overflow_policy_broken
-from torq_conformance.oracles.traffic import Finding
 from torq_conformance.reports.build import Ending, Entry, Setting, build
 from torq_conformance.reports.model import Report
 

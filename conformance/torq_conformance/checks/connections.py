@@ -12,7 +12,7 @@ from torq_protocol.constants import MAGIC_BYTES
 
 from ..counting import counted
 from ..errors import TargetError
-from ..oracles.traffic import Finding
+from ..model.findings import Finding, Kind
 from ..play.target import SpawnedTarget
 from .bench import Bench, Client, UnsupportedCheckError
 
@@ -29,7 +29,7 @@ RESERVED_CONNECTIONS = 5
 
 
 def starts_anywhere(bench: Bench) -> Iterator[Finding]:
-    """CONN-1: over a stale socket file, and where its directory is missing."""
+    """Over a stale socket file, and where its directory is missing (CONN-1)."""
     with bench.relay() as target:
         _on_a_path(target)
         bench.act("kill it with SIGKILL, so that its socket file stays, and start it again there; connect a client")
@@ -37,14 +37,14 @@ def starts_anywhere(bench: Bench) -> Iterator[Finding]:
             target.revive()
             bench.joined(target, 1)[0].close()
         except TargetError as error:
-            yield Finding("refused", "a start over the stale socket file", str(error))
+            yield Finding(Kind.REFUSED, "a start over the stale socket file", str(error))
     with bench.relay() as target:
         bench.act("end it, and start it on a path whose directory does not exist; connect a client")
         try:
             target.move(Path("new") / "deep")
             bench.joined(target, 1)[0].close()
         except TargetError as error:
-            yield Finding("refused", "a start that creates the directory of the socket", str(error))
+            yield Finding(Kind.REFUSED, "a start that creates the directory of the socket", str(error))
 
 
 def _on_a_path(target: SpawnedTarget) -> str:
@@ -54,7 +54,7 @@ def _on_a_path(target: SpawnedTarget) -> str:
 
 
 def leaves_a_live_relay_alone(bench: Bench) -> Iterator[Finding]:
-    """CONN-2: a second relay on the path of a live one."""
+    """A second relay on the path of a live one (CONN-2)."""
     with bench.relay() as target:
         path = _on_a_path(target)
         seconds = bench.timing.prompt_seconds
@@ -67,17 +67,17 @@ def leaves_a_live_relay_alone(bench: Bench) -> Iterator[Finding]:
 
         status = target.start_second(seconds, stolen)
         if stolen():
-            yield Finding("stolen", "the socket of the live relay to stay", f"the second relay replaced {path}")
+            yield Finding(Kind.STOLEN, "the socket of the live relay to stay", f"the second relay replaced {path}")
         elif status is None:
-            yield Finding("stolen", "the second relay to end with an error", "it goes on running")
+            yield Finding(Kind.STOLEN, "the second relay to end with an error", "it goes on running")
         elif status == 0:
-            yield Finding("silent", "the second relay to end with an error", "it ended with status 0")
+            yield Finding(Kind.SILENT, "the second relay to end with an error", "it ended with status 0")
         if not stolen() and not _reaches_the_first(bench, target, client):
-            yield Finding("stolen", "new clients to reach the relay that was first", "they do not")
+            yield Finding(Kind.STOLEN, "new clients to reach the relay that was first", "they do not")
 
 
 def answers_the_only_client(bench: Bench) -> Iterator[Finding]:
-    """FWD-4: echo for a client beside which there is no other."""
+    """Echo for a client beside which there is no other (FWD-4)."""
     if not bench.rules.echo:
         return
     with bench.relay() as target:
@@ -85,7 +85,7 @@ def answers_the_only_client(bench: Bench) -> Iterator[Finding]:
         client = bench.connect(target)
         for _ in range(ALONE):  # when the first one comes, another that found the relay up may not quite be gone
             if not bench.reaches(client, [client]):
-                yield Finding("lost", "each of its own frames at the only client", "one never came")
+                yield Finding(Kind.LOST, "each of its own frames at the only client", "one never came")
                 return
 
 
@@ -97,7 +97,7 @@ def _reaches_the_first(bench: Bench, target: SpawnedTarget, client: Client) -> b
 
 
 def serves_a_thousand(bench: Bench) -> Iterator[Finding]:
-    """CONN-4: 1000 connections at once, each receiving."""
+    """1000 connections at once, each receiving (CONN-4)."""
     room_for_many(bench)
     with bench.relay() as target:
         bench.act(
@@ -113,7 +113,7 @@ def serves_a_thousand(bench: Bench) -> Iterator[Finding]:
             closed = sum(client.closed for client in clients)
             if not served:
                 missing = sum(not client.gets(MAGIC_BYTES, 0.0) for client in clients)
-                yield Finding("lost", f"a frame at each of {MANY} clients", f"{closed} closed, {missing} without it")
+                yield Finding(Kind.LOST, f"a frame at each of {MANY} clients", f"{closed} closed, {missing} without it")
         finally:
             for client in clients:
                 client.close()
@@ -137,7 +137,7 @@ def _room_for(clients: int) -> None:
 
 
 def refuses_above_its_limit(bench: Bench) -> Iterator[Finding]:
-    """CONN-5: the connection above max_connections."""
+    """The connection above max_connections (CONN-5)."""
     limit = bench.profile.max_connections
     if limit is None:
         raise UnsupportedCheckError("the profile names no max_connections to test")
@@ -146,12 +146,14 @@ def refuses_above_its_limit(bench: Bench) -> Iterator[Finding]:
         bench.act(f"open {counted(limit, 'connection')}, then one more, then see whether the {limit} are served")
         clients = _as_many(bench, target, limit)
         if not bench.reaches(clients[0], clients):
-            yield Finding("lost", f"a frame at each of {counted(limit, 'client')}", "not all of them got it")
+            yield Finding(Kind.LOST, f"a frame at each of {counted(limit, 'client')}", "not all of them got it")
             return
         if not _is_refused(bench, target):
-            yield Finding("admitted", f"connection {limit + 1} to be refused", "it stays open, or waits in the backlog")
+            yield Finding(
+                Kind.ADMITTED, f"connection {limit + 1} to be refused", "it stays open, or waits in the backlog"
+            )
         if any(client.closed for client in clients) or not bench.reaches(clients[0], clients):
-            yield Finding("disturbed", f"the {counted(limit, 'connection')} to go on being served", "they are not")
+            yield Finding(Kind.DISTURBED, f"the {counted(limit, 'connection')} to go on being served", "they are not")
 
 
 def _as_many(bench: Bench, target: SpawnedTarget, count: int) -> list[Client]:

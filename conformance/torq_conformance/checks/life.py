@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from ..counting import counted, grouped
 from ..errors import TargetError
+from ..model.findings import Finding, Kind
 from ..model.rules import Rules
 from ..model.wire import decode
-from ..oracles.traffic import Finding
 from ..play.address import shows
 from ..play.target import SpawnedTarget
 from .bench import Bench, Client
@@ -29,7 +29,7 @@ WITHIN = 10
 
 
 def drains(bench: Bench) -> Iterator[Finding]:
-    """LIFE-1: SIGTERM while two consumers have a backlog, one of them half-closed; a second one while it drains."""
+    """SIGTERM while two consumers have a backlog, one of them half-closed; a second one while it drains (LIFE-1)."""
     size = bench.size_of(VALUE)
     count, prompt = _backlog(bench.rules, size), bench.timing.prompt_seconds
     with bench.relay() as target:
@@ -48,7 +48,7 @@ def drains(bench: Bench) -> Iterator[Finding]:
         frames = [bench.frame(VALUE) for _ in range(count)]
         began = time.monotonic()
         if not _flood(sender, reader, frames, bench.rules):
-            yield Finding("lost", "the sender's frames at somebody who reads", "they did not come")
+            yield Finding(Kind.LOST, "the sender's frames at somebody who reads", "they did not come")
             return
         slowly = time.monotonic() - began > bench.profile.drain_timeout / 2
         behind = {"A": slow} if _hung_up(half) else {"A": slow, "D": half}
@@ -92,26 +92,26 @@ def _hung_up(client: Client) -> bool:
 def _not_drained(name: str, client: Client, frames: list[bytes], bench: Bench) -> Iterator[Finding]:
     """What a consumer with a backlog lacks after SIGTERM: its end, or frames."""
     if not client.closed:
-        yield Finding("kept", f"{name} to be closed after its backlog", "it is still open")
+        yield Finding(Kind.KEPT, f"{name} to be closed after its backlog", "it is still open")
     if bench.profile.drain_timeout < bench.timing.least_drain_seconds:
         bench.leave_out(f"what waits for consumers: a drain_timeout of {bench.profile.drain_timeout:g} s ends that")
         return
     missing = len(set(frames) - _whole_frames(client, bench.rules))
     if missing:
         owed = f"each of {counted(len(frames), 'accepted frame')} delivered to {name} after SIGTERM"
-        yield Finding("lost", owed, f"{grouped(missing)} never came")
+        yield Finding(Kind.LOST, owed, f"{grouped(missing)} never came")
 
 
 def _not_ended(target: SpawnedTarget, seconds: float) -> Iterator[Finding]:
     """What is wrong with the end of a relay whose backlogs were read: none in some seconds, its status, its socket."""
     ended, path = target.wait(seconds), target.address.path
     if ended is None:
-        yield Finding("stuck", "the relay to end after SIGTERM", "it still runs, although its backlog was read")
+        yield Finding(Kind.STUCK, "the relay to end after SIGTERM", "it still runs, although its backlog was read")
         return
     if ended != 0:
-        yield Finding("status", "exit status 0 after SIGTERM", f"{ended}")
+        yield Finding(Kind.STATUS, "exit status 0 after SIGTERM", f"{ended}")
     if path and os.path.exists(path):
-        yield Finding("left behind", "no socket file after SIGTERM", path)
+        yield Finding(Kind.LEFT_BEHIND, "no socket file after SIGTERM", path)
 
 
 def _read_backlogs(clients: Sequence[Client], last: bytes, seconds: float) -> None:
@@ -160,7 +160,7 @@ def _second_signal(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
             seconds = bench.timing.second_signal_seconds
             if target.wait(seconds) is None:
                 yield Finding(
-                    "stuck", "the relay to end at once at the second signal", f"it still runs after {seconds:.0f} s"
+                    Kind.STUCK, "the relay to end at once at the second signal", f"it still runs after {seconds:.0f} s"
                 )
 
 
@@ -185,7 +185,7 @@ def _nobody_reads(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
             return
         if target.wait(seconds) is None:
             seen = f"it still runs {seconds:.0f} s after SIGTERM"
-            yield Finding("stuck", f"the relay to end after a drain_timeout of {drain:g} s", seen)
+            yield Finding(Kind.STUCK, f"the relay to end after a drain_timeout of {drain:g} s", seen)
 
 
 def _successor(bench: Bench) -> Iterator[Finding]:
@@ -201,7 +201,7 @@ def _successor(bench: Bench) -> Iterator[Finding]:
             os.kill(pid_of(target), signal.SIGTERM)
             target.wait(bench.timing.prompt_seconds)
             if not _accepts(second):
-                yield Finding("stolen", "the socket of its successor to stay", f"nobody answers at {path}")
+                yield Finding(Kind.STOLEN, "the socket of its successor to stay", f"nobody answers at {path}")
         except TargetError:
             bench.leave_out("the socket of a successor: none starts while this relay lives")
         finally:

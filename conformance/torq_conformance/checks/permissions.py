@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import TargetError
-from ..oracles.traffic import Finding
+from ..model.findings import Finding, Kind
 from ..play.target import SpawnedTarget
 from .bench import Bench, UnsupportedCheckError
 from .levels import pid_of
@@ -20,13 +20,15 @@ STRANGERS = (65_534, 65_533, 65_532)
 
 
 def keeps_others_out(bench: Bench) -> Iterator[Finding]:
-    """SEC-1: modes of socket and directory; a directory that others may write to, or that is another user's."""
+    """Modes of socket and directory; a directory that others may write to, or that is another user's (SEC-1)."""
     with bench.relay() as target:
         if not target.address.path:
             raise UnsupportedCheckError("needs a relay on a Unix socket ({socket})")
         mode = stat.S_IMODE(os.stat(target.address.path).st_mode)
         if mode & 0o006:
-            yield Finding("open", "a socket closed to other users, in a directory that is", f"its mode is {mode:04o}")
+            yield Finding(
+                Kind.OPEN, "a socket closed to other users, in a directory that is", f"its mode is {mode:04o}"
+            )
         bench.act("end it, and start it on a path whose directory does not exist; look at the modes of both (ls -la)")
         try:
             target.move(Path("private"))
@@ -37,7 +39,7 @@ def keeps_others_out(bench: Bench) -> Iterator[Finding]:
             mode = stat.S_IMODE(place.stat().st_mode)
             forbidden = 0o007 if what == "directory" else 0o006
             if mode & forbidden:
-                yield Finding("open", f"a {what} closed to other users", f"its mode is {mode:04o}")
+                yield Finding(Kind.OPEN, f"a {what} closed to other users", f"its mode is {mode:04o}")
         owners = {os.geteuid(), Path(f"/proc/{pid_of(target)}").stat().st_uid}
         for mode in WRITABLE:
             bench.act(f"end it, make the directory writable by others (chmod {mode:o}), and start it there again")
@@ -45,7 +47,7 @@ def keeps_others_out(bench: Bench) -> Iterator[Finding]:
             path.parent.chmod(mode)
             if _starts(target):
                 owed = f"no start in a directory of mode {mode:04o}, which others may write to"
-                yield Finding("started", owed, "it starts and serves")
+                yield Finding(Kind.STARTED, owed, "it starts and serves")
                 target.end()
         stranger = next(uid for uid in STRANGERS if uid not in owners)
         bench.act(
@@ -58,7 +60,7 @@ def keeps_others_out(bench: Bench) -> Iterator[Finding]:
             bench.leave_out(f"who owns the directory was not judged: chown fails ({error.strerror}), it takes root")
             return
         if _starts(target):
-            yield Finding("started", "no start in a directory that another user owns", "it starts and serves")
+            yield Finding(Kind.STARTED, "no start in a directory that another user owns", "it starts and serves")
 
 
 def _starts(target: SpawnedTarget) -> bool:

@@ -10,7 +10,7 @@ from torq_protocol.constants import HEADER_SIZE
 
 from ..counting import counted
 from ..generation.features.queues import MOST_TO_HOLD
-from ..oracles.traffic import Finding
+from ..model.findings import Finding, Kind
 from .bench import Bench, Client
 from .connections import MANY, room_for_many
 from .levels import descriptors, memory, peak_memory, pid_of, settles, threads
@@ -38,7 +38,7 @@ WAITING = 64
 
 
 def gives_back(bench: Bench) -> Iterator[Finding]:
-    """CONN-8, RES-2: descriptors, memory and threads after clients that came and went."""
+    """Descriptors, memory and threads after clients that came and went (CONN-8, RES-2)."""
     with bench.relay() as target:
         pid = pid_of(target)
         stays = bench.joined(target, 1)[0]
@@ -57,7 +57,7 @@ def gives_back(bench: Bench) -> Iterator[Finding]:
                 traffic = b"".join(bench.frame(1000) for _ in range(frames))
                 sent = guest.send(traffic) and guest.is_taken() and guest.send(refused) and guest.is_taken()
                 if not sent or not bench.reaches(guest, [stays]):
-                    yield Finding("lost", "guests to be served", "a guest's frame did not arrive")
+                    yield Finding(Kind.LOST, "guests to be served", "a guest's frame did not arrive")
                     return
                 _leave(bench, guest, number % 5)
             held = settles(lambda: descriptors(pid), levels[0][0] if levels else 0, patience)
@@ -65,11 +65,11 @@ def gives_back(bench: Bench) -> Iterator[Finding]:
         first, last, guests = levels[0], levels[-1], rounds * each
         for what, index, slack in (("descriptors", 0, 3), ("threads", 1, 3)):
             if last[index] - first[index] > slack:
-                yield Finding("leaked", f"{first[index]} {what} again after {guests} guests", f"{last[index]}")
+                yield Finding(Kind.LEAKED, f"{first[index]} {what} again after {guests} guests", f"{last[index]}")
         growth = last[2] - first[2]
         if growth > 2_000_000 and levels[-1][2] - levels[-2][2] > growth / (rounds * 3):
             yield Finding(
-                "leaked",
+                Kind.LEAKED,
                 f"the memory of {first[2] >> 10} KiB again after {guests} guests and {guests * frames} frames",
                 f"{growth >> 10} KiB more, growing",
             )
@@ -93,7 +93,7 @@ def _leave(bench: Bench, guest: Client, way: int) -> None:
 
 
 def costs_little(bench: Bench) -> Iterator[Finding]:
-    """RES-1: at most 64 KiB a connection, idle and active."""
+    """At most 64 KiB a connection, idle and active (RES-1)."""
     room_for_many(bench)
     with bench.relay() as target:
         pid = pid_of(target)
@@ -104,14 +104,16 @@ def costs_little(bench: Bench) -> Iterator[Finding]:
         try:
             for words in ("idle", "active"):
                 if not bench.reaches(first[0], [clients[-1]], bench.timing.many_seconds):
-                    yield Finding("lost", f"{MANY} connections to be served", "the last one is not")
+                    yield Finding(Kind.LOST, f"{MANY} connections to be served", "the last one is not")
                     return
                 if words == "active":
                     bench.reaches(clients[0], clients, bench.timing.many_seconds)
                 each = (memory(pid) - before) // MANY
                 bench.evidence[f"bytes for each {words} connection"] = each
                 if each > CONNECTION_BYTES:
-                    yield Finding("costly", f"at most {CONNECTION_BYTES} bytes for each {words} connection", f"{each}")
+                    yield Finding(
+                        Kind.COSTLY, f"at most {CONNECTION_BYTES} bytes for each {words} connection", f"{each}"
+                    )
         finally:
             for client in clients:
                 client.close()
@@ -119,7 +121,7 @@ def costs_little(bench: Bench) -> Iterator[Finding]:
 
 
 def _keeps_no_buffers(bench: Bench) -> Iterator[Finding]:
-    """RES-1: connections that are idle again after a frame of the largest size; it is refused to spare the others."""
+    """Connections that are idle again after a frame of the largest size; it is refused to spare the others (RES-1)."""
     large = bench.refused(bench.rules.max_message_size - HEADER_SIZE)
     limit = bench.profile.max_connections
     if not large or (limit is not None and limit < GREAT + 2):
@@ -134,18 +136,18 @@ def _keeps_no_buffers(bench: Bench) -> Iterator[Finding]:
             client.send(large)
             client.is_taken()
         if not bench.reaches(clients[0], [clients[-1]]):
-            yield Finding("lost", f"{GREAT} connections to be served", "the last one is not")
+            yield Finding(Kind.LOST, f"{GREAT} connections to be served", "the last one is not")
             return
         most = MEMORY_SLACK + GREAT * CONNECTION_BYTES
         growth = settles(lambda: memory(pid) - before, most, bench.timing.memory_seconds)
         bench.evidence["bytes kept after the largest frames"] = max(0, growth)
         if growth > most:
             owed = f"at most {counted(most, 'byte')} for {GREAT} connections that are idle again"
-            yield Finding("costly", owed, f"memory grew by {counted(growth, 'byte')}")
+            yield Finding(Kind.COSTLY, owed, f"memory grew by {counted(growth, 'byte')}")
 
 
 def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
-    """ISO-2: memory held for a consumer that does not read, in bytes."""
+    """Memory held for a consumer that does not read, in bytes (ISO-2)."""
     bound = bench.rules.queue_bytes
     if bound > MOST_TO_HOLD:
         bench.leave_out(f"memory held in a queue of {counted(bound, 'byte')}: the suite fills {MOST_TO_HOLD} at most")
@@ -172,7 +174,7 @@ def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
             growth = memory(pid) - before
             if growth > most:
                 yield Finding(
-                    "unbounded",
+                    Kind.UNBOUNDED,
                     f"at most {counted(bound, 'byte')} held for a consumer, in memory that grows by no more than "
                     f"{counted(most, 'byte')}",
                     f"memory grew by {counted(growth, 'byte')}",
@@ -183,7 +185,7 @@ def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
 
 
 def costs_nothing_to_claim(bench: Bench) -> Iterator[Finding]:
-    """VAL-6: peak memory while headers announce much and nothing follows."""
+    """Peak memory while headers announce much and nothing follows (VAL-6)."""
     largest = bench.rules.max_message_size - HEADER_SIZE
     claims = (*IMPOSSIBLE_CLAIMS, *(largest,) * WAITING)
     with bench.relay() as target:
@@ -200,13 +202,13 @@ def costs_nothing_to_claim(bench: Bench) -> Iterator[Finding]:
             client.send(frame[:24] + claim.to_bytes(4, "little") + frame[28:64])
             client.is_taken()
         if not bench.reaches(sender, [receiver]):
-            yield Finding("lost", "the others to be served beside clients that announce much", "they are not")
+            yield Finding(Kind.LOST, "the others to be served beside clients that announce much", "they are not")
         growth = peak_memory(pid) - before
         bench.evidence["bytes for what headers claim"] = max(0, growth)
         most = MEMORY_SLACK + WAITING * CONNECTION_BYTES
         if growth > most:
             yield Finding(
-                "costly",
+                Kind.COSTLY,
                 f"at most {counted(most, 'byte')} for {counted(len(claims), 'header')}",
                 f"memory grew by {counted(growth, 'byte')}",
             )

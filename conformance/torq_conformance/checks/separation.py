@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from ..errors import TargetError
+from ..model.findings import Finding
 from ..model.profile import rules_for
 from ..model.requirements import DOMAIN_NAMES
 from ..model.rules import Rules
-from ..oracles.traffic import Finding
+from ..oracles.wordings import LEAKED_ACROSS
 from ..play.target import SpawnedTarget
 from .bench import Bench, Client, UnsupportedCheckError
 
 
 def stays_apart(bench: Bench) -> Iterator[Finding]:
-    """DOM-5: two relays at once, in one directory."""
+    """Two relays at once, in one directory (DOM-5)."""
     if "{domain}" not in bench.command and bench.rules.domain not in bench.command:
         raise UnsupportedCheckError(
             "needs relays of two domains: write {domain} in --exec 'CMD --domain {domain} {socket}'"
@@ -45,7 +46,7 @@ def stays_apart(bench: Bench) -> Iterator[Finding]:
             _comes_before(sender, there, foreign, other.frame(), bench) for sender in (newcomer, writer)
         )
         if arrived:
-            yield Finding("leaked", f"a frame for {others[0]}, sent to {bench.rules.domain}, nowhere", "it came there")
+            yield LEAKED_ACROSS(domain=others[0], relay=bench.rules.domain)
 
 
 def _comes_before(sender: Client, receiver: Client, wanted: bytes, end: bytes, bench: Bench) -> bool:

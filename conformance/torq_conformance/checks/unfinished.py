@@ -10,7 +10,7 @@ import select
 import time
 from collections.abc import Iterator
 
-from ..oracles.traffic import Finding
+from ..model.findings import Finding, Kind
 from .bench import Bench, Client, UnsupportedCheckError
 
 WRITES = 6
@@ -22,7 +22,7 @@ LONGEST_VALUE = 4000
 
 
 def ends_unfinished_frames(bench: Bench) -> Iterator[Finding]:
-    """FRAME-5: connections within a frame for longer than partial_frame_timeout, and two that are not."""
+    """Connections within a frame for longer than partial_frame_timeout, and two that are not (FRAME-5)."""
     timeout = _timeout(bench)
     with bench.relay() as target:
         silent, trickling, steady, done = bench.joined(target, 4)
@@ -36,14 +36,18 @@ def ends_unfinished_frames(bench: Bench) -> Iterator[Finding]:
             pass
         for client, how in ((silent, "half a frame"), (trickling, "half a frame, then a byte of it now and then")):
             if not client.closed:
-                yield Finding("kept", f"the end, after {timeout:g} s, of a connection that sent {how}", "it stays open")
+                yield Finding(
+                    Kind.KEPT, f"the end, after {timeout:g} s, of a connection that sent {how}", "it stays open"
+                )
         if steady.closed and in_time:
             yield Finding(
-                "closed", f"an open connection for whoever ends each frame within {timeout:g} s", "the relay closes it"
+                Kind.CLOSED,
+                f"an open connection for whoever ends each frame within {timeout:g} s",
+                "the relay closes it",
             )
         if done.closed and done_in_time and timeout >= bench.timing.shortest_steady_seconds:
             yield Finding(
-                "closed", "an open connection for who has ended its frame and sends no more", "the relay closes it"
+                Kind.CLOSED, "an open connection for who has ended its frame and sends no more", "the relay closes it"
             )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import UsageError
-from ..judging.expected import Expectations, ExpectedFailure, expected_text, load_expected
+from ..judging.expected import Expectations, ExpectedFailure, Problem, expected_text, load_expected
 from ..judging.parallel import Shard, shard_of
 from ..judging.plan import Observer, Plan
 from ..judging.remembered import Remembered, open_database
@@ -98,7 +98,7 @@ class RunExtras:
         self._judged.append(result)
         return self._expectations.judge(result)
 
-    def settle(self, results: list[Result]) -> list[str]:
+    def settle(self, results: list[Result]) -> list[Problem]:
         """At the end of a whole run: rewrite the list if asked; the problems that fail the run."""
         if self.update_expected and self.expected is not None:
             text = expected_text(self._judged, self.entries, partial=self.partial)

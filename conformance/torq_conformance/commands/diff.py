@@ -17,7 +17,7 @@ from ..comparison.accepted import AcceptedDifference, Sorted, built_in_lists, lo
 from ..comparison.arms import Arm
 from ..comparison.differential import Differential, Effort, FoundDifference, TopicResult
 from ..comparison.equivalence import sentence
-from ..comparison.lifecycle import life_cycle_differences, observe
+from ..comparison.lifecycle import life_cycle_differences, observe, slug
 from ..comparison.topics import Level, topics_of
 from ..counting import counted
 from ..errors import UsageError
@@ -193,7 +193,7 @@ class _Diff:
     def _program_entries(self, results: list[TopicResult]) -> list[tuple[Entry, FoundDifference | None]]:
         entries: list[tuple[Entry, FoundDifference | None]] = []
         for found in (each for result in results for each in result.found):
-            where = f"{found.difference.place}: " if found.difference.where else ""
+            where = f"{found.difference.place}: " if found.difference.place else ""
             entry = Entry(
                 id=found.id,
                 text=found.text,
@@ -221,7 +221,7 @@ class _Diff:
         a, b = (str(each) for each in commands)
         entries: list[tuple[Entry, FoundDifference | None]] = []
         for subject, difference in life_cycle_differences(*(observe(each, self._domain) for each in (a, a, b))):
-            name = f"{difference.signature.effect}:{subject.replace(' ', '-')}"
+            name = f"{difference.signature.effect}:{slug(subject)}"
             text = sentence(difference.signature.effect, subject)
             entries.append((Entry(name, text, difference.in_a, difference.in_b, ""), None))
         verdict = _counted(len(entries)) if entries else "no difference"

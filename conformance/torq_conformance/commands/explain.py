@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import re
 import textwrap
 from collections.abc import Iterator
 
 import click
 
-from ..checks import CHECKS, EXTRA_CHECKS, Check
+from ..checks import CHECKS, EXTRA_CHECKS
 from ..generation.fixed_programs import fixed_programs
 from ..judging.scenarios import SCENARIOS, UNJUDGED, Scenario
 from ..model.profile import load_profile
@@ -46,7 +45,7 @@ def _explain(requirement: Requirement) -> None:
     scenario = SCENARIOS.get(requirement.id)
     check = CHECKS.get(requirement.id) or EXTRA_CHECKS.get(requirement.id)
     if check is not None:
-        _paragraph("tested", f"by a fixed check on relays started for it: {_what(check)}")
+        _paragraph("tested", f"by a fixed check on relays started for it: {_first_sentence(check)}")
     if scenario is None and check is None:
         reason = UNJUDGED.get(requirement.id) or (
             "figures are measured by the benchmarks" if requirement.level == "FIGURE" else "no program exercises it"
@@ -93,11 +92,6 @@ def _originals(requirement: Requirement) -> Iterator[str]:
 
 _PROFILES: dict[Original, str] = {"LM": "legacy-market-data", "LS": "sink", "GC": "first-generic"}
 """The profiles of the originals."""
-
-
-def _what(check: Check) -> str:
-    """What a check does, without the ids that its docstring begins with."""
-    return re.sub(r"^(?:[A-Z]+-\d+(?:, )?)+: ", "", _first_sentence(check))
 
 
 def _first_sentence(subject: object) -> str:

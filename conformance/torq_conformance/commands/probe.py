@@ -15,7 +15,7 @@ from ..learning.guarantees import Held, strongest_guarantees
 from ..learning.learned_profile import learned_profile, probe_relay, profile_text
 from ..learning.probing import Probe
 from ..model.profile import domain_named
-from ..play.naming import guess_domain, target_for, target_words
+from ..play.naming import guess_domain, target_and_domain, target_for
 from ..reports.narrate import contradictions, narrate
 from ..reports.terminal import console, facts
 from ._options import search_options, target_options
@@ -77,10 +77,10 @@ def command(
             _show_guarantees(held)
     text = profile_text(probe, profile, held)
     _write(output, text)
-    where = target_words(address, command_line, domain)
+    where = target_and_domain(address, command_line, domain)
     out.print(f"\n{time.monotonic() - started:.1f} s")
     if output:
-        out.print(Text(f"next: torq-conformance run {where} --domain {domain} --profile {output}"), soft_wrap=True)
+        out.print(Text(f"next: torq-conformance run {where} --profile {output}"), soft_wrap=True)
     else:
         out.print(f"\n{text}", markup=False, soft_wrap=True)
     return Exit.PASS

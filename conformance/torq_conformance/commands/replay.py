@@ -13,7 +13,7 @@ from ..judging.runner import replay
 from ..judging.verdict import Counterexample, Result, Verdict
 from ..model.profile import built_in_profiles, load_profile
 from ..model.requirements import requirements
-from ..play.naming import check_line, target_for, target_words
+from ..play.naming import check_line, target_and_domain, target_for
 from ..replay.record import Record, load, runs_that_prove_a_fix
 from ..reports.terminal import console, show_counterexample
 from ._options import target_options
@@ -55,7 +55,7 @@ def command(
     """
     record = load(file)
     if record.program.in_words:
-        raise UsageError(_judged_by_a_check(record, file, target_words(address, command_line, "")))
+        raise UsageError(_judged_by_a_check(record, file, command_line))
     if script is not None:
         return _write_script(record, file, script)
     if domain is not None and domain != record.program.domain:
@@ -72,15 +72,12 @@ def command(
     return _say(record, shown, failed, needed)
 
 
-def _judged_by_a_check(record: Record, file: Path, where: str) -> str:
+def _judged_by_a_check(record: Record, file: Path, command_line: str | None) -> str:
     """Why a fixed check cannot be replayed, and the line that does it again on the relay named, or the recorded one."""
-    if not where.startswith("--exec"):
-        where = target_words(None, record.target, "")
     name = record.profile.name
     built_in = name in built_in_profiles() and load_profile(name) == record.profile
     line = check_line(
-        where,
-        domain=record.program.domain,
+        target_and_domain(None, command_line or record.target, record.program.domain),
         profile=name if built_in else f"{name}.toml",
         requirement=record.requirement,
     )

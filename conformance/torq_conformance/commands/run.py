@@ -23,7 +23,7 @@ from ..judging.verdict import Counterexample, Result, Verdict
 from ..learning.learned_profile import probed_profile
 from ..model.profile import built_in_profiles, load_profile
 from ..model.requirements import Requirement, sections, select
-from ..play.naming import check_line, guess_domain, target_for, target_words, with_domain
+from ..play.naming import check_line, guess_domain, target_and_domain, target_for, target_words
 from ..play.target import Target
 from ..replay.record import FailureKeeper
 from ..reports.build import Setting
@@ -205,7 +205,8 @@ class _Run(Observer):
         self._plan = plan
         self._extras = extras
         self._options = options
-        self._where = target_words(options.address, options.command_line, plan.domain)
+        relay = (options.address, options.command_line, plan.domain)
+        self._where, self._where_exactly = target_words(*relay), target_and_domain(*relay)
         self._console = console()
         self._observers: list[Observer] = []
         self._results: list[Result] = []
@@ -224,7 +225,7 @@ class _Run(Observer):
             self._end(keeper, reports.incomplete(f"ended by {ended}" if ended else "interrupted by Ctrl-C", code))
             return code
         except ConformanceError as error:
-            self._end(keeper, reports.incomplete(str(error).partition("\n")[0], Exit.USAGE))
+            self._end(keeper, reports.incomplete(error.what, Exit.USAGE))
             raise
         except Exception as error:
             reason = f"an error of the suite: {type(error).__name__}: {error}"
@@ -264,7 +265,7 @@ class _Run(Observer):
     def _command(self) -> str:
         """The line that repeats this run."""
         options = self._options
-        words = ["torq-conformance", with_domain(self._where, self._plan.domain)]
+        words = ["torq-conformance", self._where_exactly]
         words.append(f"--profile {shlex.quote(options.profile)}")
         words += [f"--section {shlex.quote(each)}" for each in options.include]
         words += [f"--exclude {shlex.quote(each)}" for each in options.exclude]
@@ -277,12 +278,8 @@ class _Run(Observer):
     def _again(self, keeper: FailureKeeper, shown: Counterexample) -> tuple[str, str]:
         """What to do to see a failure again, and the line for it; a fixed check is done again, not replayed."""
         if shown.program.in_words:
-            return "again", check_line(
-                self._where,
-                domain=self._plan.domain,
-                profile=self._options.profile,
-                requirement=shown.requirement,
-            )
+            profile = self._options.profile
+            return "again", check_line(self._where_exactly, profile=profile, requirement=shown.requirement)
         return "replay", f"torq-conformance replay {shlex.quote(str(keeper.path(shown.requirement)))} {self._where}"
 
     def _end(self, keeper: FailureKeeper, report: Report) -> None:

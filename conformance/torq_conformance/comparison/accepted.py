@@ -21,6 +21,7 @@ import msgspec
 
 from ..errors import UsageError
 from .equivalence import CAUSES, EFFECTS
+from .lifecycle import ASPECTS, slug
 from .topics import Level
 
 
@@ -65,7 +66,7 @@ def load_accepted(name: str) -> tuple[AcceptedDifference, ...]:
     seen: set[str] = set()
     for entry in entries:
         effect, _, cause = entry.id.partition(":")
-        if effect not in EFFECTS or not cause or (cause not in CAUSES and "-" not in cause):
+        if effect not in EFFECTS or cause not in (*CAUSES, *(slug(subject) for *_, subject in ASPECTS)):
             raise UsageError(f"{name}: {entry.id!r} is no difference; use an id as the diff command prints it")
         if entry.id in seen:
             raise UsageError(f"{name}: {entry.id!r} is listed twice")

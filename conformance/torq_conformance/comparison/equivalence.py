@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from torq_protocol.constants import CHECKSUM_OFFSET, HEADER_SIZE, MAGIC_BYTES
 
 from ..model.history import History, Peer, Sent
-from ..model.legality import Fate, fate_of
+from ..model.legality import fate_of
 from ..model.program import Close, Connect, Finish, Frame, HalfClose, Program, Raw, Write, connection_name
 from ..model.rules import Rules
 from ..oracles import traffic as oracles
@@ -108,17 +108,22 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference in one pair of histories: its signature and the place, in words of the program."""
+    """One difference in one pair of histories: its signature, what each relay did, and where.
+
+    ``conn`` is the connection at which it shows, ``frame`` the name of the frame; None and "" for everywhere.
+    """
 
     signature: Signature
-    where: str
     in_a: str
     in_b: str
+    conn: int | None = None
+    frame: str = ""
 
     @property
     def place(self) -> str:
         """Where it shows, in words that keep a client apart from a relay of the same letter; "" for everywhere."""
-        return self.where if not self.where or " " in self.where else f"client {self.where}"
+        client = "" if self.conn is None else f"client {connection_name(self.conn)}"
+        return f"frame {self.frame} at {client}" if self.frame else client
 
 
 def class_of(frame: Frame, rules: Rules) -> str:
@@ -126,25 +131,8 @@ def class_of(frame: Frame, rules: Rules) -> str:
 
     ``rules`` are those of :func:`.arms.refused_by_either`.
     """
-    fate, why = fate_of(frame, rules)
-    if fate is Fate.FORWARD:
-        return ""
-    return next(name for words, name in _REASONS if words in why)
-
-
-_REASONS = (
-    ("above the limit", "oversize"),
-    ("another size than", "wrong-claim"),
-    ("names domain", "foreign-domain"),
-    ("version", "version"),
-    ("source", "unknown-source"),
-    ("checksum", "wrong-checksum"),
-    ("malformed", "malformed-tlvs"),
-    ("inner type", "malformed-tlvs"),
-    ("outside", "foreign-type"),
-    ("has", "wrong-size"),
-)
-"""Words in the reasons of :func:`~torq_conformance.model.legality.fate_of`, and the class each stands for."""
+    _, reason = fate_of(frame, rules)
+    return reason.name if reason else ""
 
 
 class Comparison:
@@ -159,30 +147,30 @@ class Comparison:
         if found:
             return found
         streams = list(self._streams(a, b))
-        skipped = {each.where for each in streams}
+        skipped = {each.conn for each in streams}
         of_frames: dict[Signature, Difference] = {}
         for each in self._frames(a, b, skipped):
             of_frames.setdefault(each.signature, each)
         return [*streams, *of_frames.values(), *self._orders(a, b, skipped)]
 
     def _ends(self, a: History, b: History) -> Iterator[Difference]:
-        yield from _either(bool(a.crash), bool(b.crash), "crashes", "survives", "", ("it goes on", a.crash or b.crash))
-        yield from _either(bool(a.stuck), bool(b.stuck), "stalls", "reads-on", "", ("it reads on", a.stuck or b.stuck))
+        yield from _either(bool(a.crash), bool(b.crash), "crashes", "survives", ("it goes on", a.crash or b.crash))
+        yield from _either(bool(a.stuck), bool(b.stuck), "stalls", "reads-on", ("it reads on", a.stuck or b.stuck))
 
     def _served(self, a: History, b: History) -> Iterator[Difference]:
-        for name, left, right in _pairs(a, b):
+        for left, right in _pairs(a, b):
             if left.open and right.open:
                 words = ("it gets what others send", "it gets nothing at all")
-                yield from _either(left.joined is None, right.joined is None, "serves-not", "serves", name, words)
+                yield from _either(left.joined is None, right.joined is None, "serves-not", "serves", words, left.conn)
 
     def _streams(self, a: History, b: History) -> Iterator[Difference]:
-        for name, left, right in _pairs(a, b):
+        for left, right in _pairs(a, b):
             if left.left or right.left:
                 continue
             cut = ("only whole frames", "a torn stream")
-            yield from _either(_damaged(left), _damaged(right), "tears", "mends", name, cut)
+            yield from _either(_damaged(left), _damaged(right), "tears", "mends", cut, left.conn)
             ends = ("stays connected", f"is disconnected ({left.closed or right.closed})")
-            yield from _either(bool(left.closed), bool(right.closed), "closes", "keeps", name, ends)
+            yield from _either(bool(left.closed), bool(right.closed), "closes", "keeps", ends, left.conn)
             if _damaged(left) or _damaged(right) or left.closed or right.closed:
                 continue
             yield from _either(
@@ -190,22 +178,22 @@ class Comparison:
                 _has_unsent(right),
                 "alters",
                 "alters-not",
-                name,
                 ("only frames that were sent", "a frame that nobody sent"),
+                left.conn,
             )
             parts = ("no part of a frame", "a part of a frame")
-            yield from _either(bool(left.rest), bool(right.rest), "leaks-part", "withholds-part", name, parts)
+            yield from _either(bool(left.rest), bool(right.rest), "leaks-part", "withholds-part", parts, left.conn)
 
-    def _frames(self, a: History, b: History, skipped: set[str]) -> Iterator[Difference]:
+    def _frames(self, a: History, b: History, skipped: set[int | None]) -> Iterator[Difference]:
         pairs = [
             (left, right, _counts(left), _counts(right))
-            for name, left, right in _pairs(a, b)
-            if name not in skipped and _readable(left) and _readable(right)
+            for left, right in _pairs(a, b)
+            if left.conn not in skipped and _readable(left) and _readable(right)
         ]
         in_a, in_b = a.by_number(), b.by_number()
         for number in sorted(in_a.keys() & in_b.keys()):
             sent = in_a[number]
-            if connection_name(sent.conn) in skipped:
+            if sent.conn in skipped:
                 continue
             counts = {
                 left.conn: (counts_a[number], counts_b[number])
@@ -222,10 +210,9 @@ class Comparison:
         for conn, (x, y) in counts.items():
             if x != y:
                 effect = _frame_effect(x, y, wrong, echo=conn == sent.conn and alike_elsewhere)
-                where = f"frame {sent} at client {connection_name(conn)}"
-                yield Difference(Signature(effect, wrong), where, _times(x), _times(y))
+                yield Difference(Signature(effect, wrong), _times(x), _times(y), conn, str(sent))
 
-    def _orders(self, a: History, b: History, skipped: set[str]) -> Iterator[Difference]:
+    def _orders(self, a: History, b: History, skipped: set[int | None]) -> Iterator[Difference]:
         for oracle, broken, kept in (
             (oracles.reordered_within_sender, "reorders", "reorders-not"),
             (oracles.reordered_between_receivers, "disagrees", "agrees"),
@@ -238,24 +225,22 @@ class Comparison:
                 found_b is not None,
                 broken,
                 kept,
-                "",
-                ("in order", (found_a or found_b or _IN_ORDER).seen),
+                ("in order", "".join(found.seen for found in (found_a or found_b,) if found)),
             )
 
 
-_IN_ORDER = oracles.Finding("", "", "")
-
-
-def _pairs(a: History, b: History) -> Iterator[tuple[str, Peer, Peer]]:
+def _pairs(a: History, b: History) -> Iterator[tuple[Peer, Peer]]:
     for conn in a.peers.keys() & b.peers.keys():
         if conn >= 0:
-            yield connection_name(conn), a.peers[conn], b.peers[conn]
+            yield a.peers[conn], b.peers[conn]
 
 
-def _either(in_a: bool, in_b: bool, broken: str, kept: str, where: str, words: tuple[str, str]) -> Iterator[Difference]:
+def _either(
+    in_a: bool, in_b: bool, broken: str, kept: str, words: tuple[str, str], conn: int | None = None
+) -> Iterator[Difference]:
     """A difference where one relay did something that the other did not; ``words`` for not doing and for doing it."""
     if in_a != in_b:
-        yield Difference(Signature(broken if in_b else kept), where, words[in_a], words[in_b])
+        yield Difference(Signature(broken if in_b else kept), words[in_a], words[in_b], conn)
 
 
 def _has_unsent(peer: Peer) -> bool:
@@ -309,8 +294,7 @@ def _frame_effect(count_a: int, count_b: int, wrong: str, *, echo: bool) -> str:
 def causes_at(program: Program, difference: Difference, rules: Rules) -> list[str]:
     """What may have brought one difference about: a connection is closed or kept for its own bytes alone."""
     if difference.signature.effect in ("closes", "keeps"):
-        conns = [conn for conn in program.connections if connection_name(conn) == difference.where]
-        own = tuple(step for step in program.steps if step.connection in conns)
+        own = tuple(step for step in program.steps if step.connection == difference.conn)
         return causes_in(Program(program.domain, own), rules)
     return causes_in(program, rules)
 

@@ -40,6 +40,11 @@ ASPECTS: tuple[tuple[str, str, str, str], ...] = (
 """Field of LifeCycle, effect where only A has it, effect where only B has it, subject of the sentence."""
 
 
+def slug(subject: str) -> str:
+    """A subject as the ids of differences have it, such as ``the-socket-path``."""
+    return subject.replace(" ", "-")
+
+
 def observe(command: str, domain: str) -> LifeCycle:
     """Start a relay, start a second one on its path, and stop it. Raises TargetError when it does not start.
 
@@ -88,5 +93,5 @@ def life_cycle_differences(a: LifeCycle, copy: LifeCycle, b: LifeCycle) -> list[
         in_a, in_copy, in_b = (bool(getattr(each, name)) for each in (a, copy, b))
         if in_a == in_copy != in_b:
             words = ("no", "yes")
-            found.append((subject, Difference(Signature(without if in_a else having), "", words[in_a], words[in_b])))
+            found.append((subject, Difference(Signature(without if in_a else having), words[in_a], words[in_b])))
     return found

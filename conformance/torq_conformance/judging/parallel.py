@@ -185,8 +185,9 @@ class _Gathering:
         return list(self._results.values())
 
     def _hear(self, event: _Event) -> None:
-        if event.kind == "error":
-            raise ConformanceError(str(event.arguments[0]))
+        match event.arguments:
+            case (ConformanceError() as error,):
+                raise error
         requirement = self._requirement(event.task)
         match event.kind, event.arguments:
             case "started", _:
@@ -251,7 +252,7 @@ def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: mu
                 plan = dataclasses.replace(task.plan, time_budget=left)
                 judge_all(plan, target, _Teller(told.put, task.index))
     except ConformanceError as error:
-        told.put(_Event("error", -1, (str(error),)))
+        told.put(_Event("error", -1, (error,)))
     except KeyboardInterrupt:
         told.cancel_join_thread()  # the parent reads no more
         sys.exit(Exit.TERMINATED)  # another process may have ended the worker: the parent must know

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import TargetError, UsageError
+from ..model.findings import Finding
 from ..model.history import History
 from ..model.program import Program
 from ..model.rules import Rules
-from ..oracles.traffic import Finding, Oracle, unserved
+from ..oracles.traffic import Oracle, unserved
 from ..play.executor import Executor
 from ..play.target import Target
 from .survey import ECHO, survey

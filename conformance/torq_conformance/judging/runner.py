@@ -10,18 +10,19 @@ import msgspec
 from ..checks import CHECKS, EXTRA_CHECKS, Bench, Check, UnsupportedCheckError
 from ..errors import TargetError, UsageError
 from ..generation.search import Clock
+from ..model.findings import Finding, Kind
 from ..model.history import History
 from ..model.program import Act, Program
 from ..model.requirements import Requirement
 from ..model.rules import Rules
-from ..oracles.traffic import Finding, unserved
+from ..oracles.traffic import unserved
 from ..play.target import Target
 from .plan import Observer, Plan
 from .replaying import Case, replays
 from .scenarios import SCENARIOS, UNJUDGED, Scenario
 from .search import Search
 from .survey import ECHO, Survey, survey
-from .verdict import Counterexample, Result, Verdict
+from .verdict import Counterexample, Lack, Result, Verdict
 
 CHECK_RUNS = 5
 CHECK_SECONDS = 10.0
@@ -45,7 +46,7 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
             result = _judge(requirement, chosen, target, observer, max(share * 2, 0.0) if left > 0 else 0.0)
             if chosen.rules != plan.rules and requirement.id in SCENARIOS and result.verdict is not Verdict.UNSUPPORTED:
                 heard = f"echo {'on' if fair.rules.echo else 'off'}, as this relay has it ({ECHO})"
-                result.reason = f"{result.reason}; judged with {heard}".removeprefix("; ")
+                result.reason = "; ".join(filter(None, (result.reason, f"judged with {heard}")))
         observer.finished(result)
         results.append(result)
     return results
@@ -64,7 +65,7 @@ def _judge(requirement: Requirement, plan: Plan, target: Target, observer: Obser
     if requirement.id not in SCENARIOS and requirement.id not in CHECKS:
         return Result(requirement, Verdict.UNKNOWN, "no program of this version exercises it")
     if seconds <= 0:
-        return Result(requirement, Verdict.UNKNOWN, "the time budget was used up")
+        return Result(requirement, Verdict.UNKNOWN, "the time budget was used up", lacks=Lack.TIME)
     if requirement.id in CHECKS:
         return judge_by_check(requirement, CHECKS[requirement.id], plan, target)
     result = judge_by_scenario(requirement, SCENARIOS[requirement.id], plan, target, observer, seconds)
@@ -132,10 +133,9 @@ def _findings_of(check: Check, bench: Bench) -> tuple[list[Finding], list[str]]:
         with bench:
             return list(check(bench)), []
     except TargetError as error:
-        said, *output = str(error).splitlines()
         return (
-            [Finding("down", "the relay to start and to serve", said)],
-            [f"it printed {line.strip()!r}" for line in output[1:]],
+            [Finding(Kind.DOWN, "the relay to start and to serve", error.what)],
+            [f"it printed {line.strip()!r}" for line in error.output],
         )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ..generation import controls as c
 from ..generation import features as f
 from ..generation.machine import ProgramMachine
+from ..model.findings import Finding, Kind
 from ..model.history import History
 from ..model.legality import Fate
 from ..model.program import Close, Connect, Finish, HalfClose, Kill, Program, Resume, Stall, Step, Sync, Write
@@ -41,7 +42,7 @@ class Scenario:
     steps: int = 12
     needs: Need | None = None
     control: Control | None = None
-    own: tuple[str, ...] = ()
+    own: tuple[Kind, ...] = ()
     cost: int = 1
     spawned: bool = False
     first: First | None = None
@@ -60,7 +61,7 @@ class Scenario:
         """What its programs can bring about, by the names of the evidence."""
         return {cell for feature in self.features for kind in feature.__mro__ for cell in vars(kind).get("cells", ())}
 
-    def judge(self, history: History, rules: Rules) -> list[o.Finding]:
+    def judge(self, history: History, rules: Rules) -> list[Finding]:
         """Everything in a history that contradicts the requirement."""
         return [finding for oracle in self.judges for finding in oracle(history, rules)]
 
@@ -160,7 +161,7 @@ def _all(*tables: First) -> First:
 def _refuses(*features: Feature, first: First) -> Scenario:
     """Frames that the relay must refuse, among others. A failure without them is of another requirement."""
     needs = fate(Fate.REFUSE)
-    return Scenario(features, REFUSED, needs=needs, control=c.only_valid_frames, own=("leaked",), first=first)
+    return Scenario(features, REFUSED, needs=needs, control=c.only_valid_frames, own=(Kind.LEAKED,), first=first)
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -225,7 +226,7 @@ SCENARIOS: dict[str, Scenario] = {
         (o.mixed, *WHOLE),
         needs=has_interleaved_write,
         control=c.sequential_writes,
-        own=("mixed",),
+        own=(Kind.MIXED,),
         first=f.concurrent_partial_frames,
     ),
     "FRAME-4": Scenario(
@@ -258,7 +259,7 @@ SCENARIOS: dict[str, Scenario] = {
         steps=6,
         needs=builds_a_backlog,
         control=c.without_stalls,
-        own=("delayed",),
+        own=(Kind.DELAYED,),
         cost=10,
         first=f.two_stalled_consumers,
     ),

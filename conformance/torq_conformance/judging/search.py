@@ -17,16 +17,16 @@ from ..generation.cells import features_of
 from ..generation.fixed_programs import fixed_programs
 from ..generation.minimise import simpler_programs
 from ..generation.search import Clock, OutOfTime, Writer, plays_for, shrink
+from ..model.findings import Finding
 from ..model.history import History
 from ..model.program import Program
 from ..model.requirements import Requirement
-from ..oracles.traffic import Finding
 from ..play.executor import Executor
 from ..play.target import Target
 from .plan import Observer, Plan
 from .playing import played
 from .scenarios import Scenario
-from .verdict import Counterexample, Result, Verdict
+from .verdict import Counterexample, Lack, Result, Verdict
 
 CONFIRM_RUNS = 10
 LEAST_CONFIRM_RUNS = 3
@@ -63,16 +63,18 @@ class Search:
         try:
             result.counterexample = self._writer().until_shown(self._look)
         except OutOfTime as ended:
-            stopped = "; ".join(("", "the time budget ended the search", *ended.args))
+            stopped = "; ".join(("the time budget ended the search", *ended.args))
+            result.lacks = Lack.TIME
         if result.counterexample is not None:
             best = result.counterexample = self._finished(result.counterexample)
             result.verdict = Verdict.FAIL if best.deterministic else Verdict.FLAKY
         elif result.exercised == 0:
             result.verdict = Verdict.UNKNOWN
-            result.reason = "no program exercised it" + stopped
+            result.reason = "; ".join(filter(None, ("no program exercised it", stopped)))
+            result.lacks = result.lacks if stopped else Lack.PROGRAMS
         else:
-            quiet = "" if self._rules.forwards else "; by silence, not by fences: the profile forwards nothing"
-            result.reason = (quiet + stopped).removeprefix("; ")
+            quiet = "" if self._rules.forwards else "by silence, not by fences: the profile forwards nothing"
+            result.reason = "; ".join(filter(None, (quiet, stopped)))
         result.seconds = self._clock.now() - started
         return result
 

@@ -46,7 +46,7 @@ def judge_case(case: Case) -> Outcome:
                 if case.mutant and _broken(results[-1]):
                     break
     except ConformanceError as problem:
-        error = str(problem).partition("\n")[0]
+        error = problem.what
     except Exception as problem:  # a fault in one case must not lose the outcomes of the others
         error = f"a fault of the suite itself: {_where(problem)}"
     failed = {result.requirement.id: _shown(result) for result in results if _broken(result)}

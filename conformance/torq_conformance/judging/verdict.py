@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ..model.findings import Finding
 from ..model.history import History
 from ..model.program import Program
 from ..model.requirements import Requirement
-from ..oracles.traffic import Finding
 
 
 class Verdict(Enum):
@@ -22,6 +22,14 @@ class Verdict(Enum):
     UNSUPPORTED = "UNSUPPORTED"
     EXPECTED_FAIL = "EXPECTED-FAIL"
     UNEXPECTED_PASS = "UNEXPECTED-PASS"  # noqa: S105 - a verdict, not a password
+
+
+class Lack(Enum):
+    """What more of would judge more."""
+
+    NOTHING = ""
+    TIME = "time"
+    PROGRAMS = "programs"
 
 
 @dataclass(slots=True)
@@ -58,3 +66,4 @@ class Result:
     evidence: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     counterexample: Counterexample | None = None
+    lacks: Lack = Lack.NOTHING

@@ -19,6 +19,7 @@ from ..counting import counted
 from ..judging.plan import Observer, Plan
 from ..judging.runner import judge_all
 from ..judging.verdict import Counterexample, Result, Verdict
+from ..model.findings import Kind
 from ..model.profile import Profile
 from ..model.requirements import requirements
 from ..play.target import Target
@@ -35,20 +36,22 @@ class Guarantee:
     name: str
     text: str
     requirements: tuple[str, ...]
-    kinds: frozenset[str]
-    anywhere: frozenset[str] = frozenset()
+    kinds: frozenset[Kind]
+    anywhere: frozenset[Kind] = frozenset()
 
 
 FEWEST_PROGRAMS = 5
 """Programs without which nothing is said to hold."""
-LOSSES = frozenset({"lost", "unserved", "crashed", "stuck", "closed"})
-ORDER = frozenset({"reordered"})
-MIXING = frozenset({"torn", "mixed", "leaked", "altered"})
+LOSSES = frozenset({Kind.LOST, Kind.UNSERVED, Kind.CRASHED, Kind.STUCK, Kind.CLOSED})
+ORDER = frozenset({Kind.REORDERED})
+MIXING = frozenset({Kind.TORN, Kind.MIXED, Kind.LEAKED, Kind.ALTERED})
 
 GUARANTEES: tuple[Guarantee, ...] = (
     Guarantee("no loss", "every frame reaches every client that had joined", ("FWD-1", "FWD-7"), LOSSES, LOSSES),
-    Guarantee("no duplicate", "no frame comes twice", ("FWD-2",), frozenset({"duplicated"}), frozenset({"duplicated"})),
-    Guarantee("unchanged", "frames come byte for byte as sent", ("FWD-3",), frozenset({"altered"})),
+    Guarantee(
+        "no duplicate", "no frame comes twice", ("FWD-2",), frozenset({Kind.DUPLICATED}), frozenset({Kind.DUPLICATED})
+    ),
+    Guarantee("unchanged", "frames come byte for byte as sent", ("FWD-3",), frozenset({Kind.ALTERED})),
     Guarantee("per-sender FIFO", "frames of one sender come in the order sent", ("ORD-1",), ORDER),
     Guarantee("causality", "an answer never comes before what it answers", ("ORD-3",), ORDER),
     Guarantee("total order", "all clients see all frames in one order", ("ORD-2",), ORDER),
@@ -57,10 +60,10 @@ GUARANTEES: tuple[Guarantee, ...] = (
         "clients get whole frames, whatever the cuts",
         ("FRAME-1", "FRAME-2", "FRAME-3", "FRAME-4"),
         MIXING | LOSSES,
-        frozenset({"torn", "mixed"}),
+        frozenset({Kind.TORN, Kind.MIXED}),
     ),
-    Guarantee("no replay", "a client gets nothing from before it joined", ("FWD-5",), frozenset({"replayed"})),
-    Guarantee("domain separation", "no frame of another domain comes", ("DOM-1",), frozenset({"leaked"})),
+    Guarantee("no replay", "a client gets nothing from before it joined", ("FWD-5",), frozenset({Kind.REPLAYED})),
+    Guarantee("domain separation", "no frame of another domain comes", ("DOM-1",), frozenset({Kind.LEAKED})),
 )
 
 

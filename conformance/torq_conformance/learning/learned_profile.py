@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from importlib.metadata import version
 
 import msgspec
+import tomli_w
 
 from ..model.profile import Profile, domain_named, judgeable, load_profile
 from ..model.rules import Domain
@@ -43,11 +43,11 @@ def _not_promised(probe: Probe) -> dict[str, str]:
     """What the settings that were seen rule out; a relay that forwards nothing keeps nothing that needs forwarding."""
     if not probe.value("forwards", True):
         return dict(load_profile("sink").not_promised)
-    evidence = {each.key: each.evidence for each in probe.learned}
+    shown_by = {each.key: each.shown_by for each in probe.learned}
     return {
-        requirement: f"probing saw otherwise: {evidence[key].partition(' (')[0]}"
+        requirement: f"probing saw otherwise: {shown_by[key]}"
         for key, value, domains, requirement in OTHERWISE
-        if key in evidence and probe.domain in domains and probe.value(key, "") == value
+        if key in shown_by and probe.domain in domains and probe.value(key, "") == value
     }
 
 
@@ -68,14 +68,15 @@ def profile_text(probe: Probe, profile: Profile, held: Sequence[Held] = ()) -> s
         "",
     ]
     lines += _guarantee_lines(held)
-    lines += [f"name = {json.dumps(profile.name)}", f"description = {json.dumps(profile.description)}", ""]
+    lines += [tomli_w.dumps({"name": profile.name, "description": profile.description})]
     for each in probe.learned:
         lines += _wrapped(each)
         if each.key in Profile.__struct_fields__:
-            lines.append(f"{each.key} = {_toml(each.value)}")
-        lines.append("")
+            lines.append(tomli_w.dumps({each.key: each.value}))
+        else:
+            lines.append("")
     if profile.not_promised:
-        lines += ["[not_promised]", *(f"{key} = {json.dumps(why)}" for key, why in profile.not_promised.items()), ""]
+        lines.append(tomli_w.dumps({"not_promised": profile.not_promised}))
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -95,10 +96,6 @@ def _wrapped(each: Learned) -> list[str]:
             lines.append("#")
         lines[-1] += f" {word}"
     return lines
-
-
-def _toml(value: bool | int | str) -> str:
-    return str(value).lower() if isinstance(value, bool) else json.dumps(value)
 
 
 def probed_profile(address: str | None, command_line: str | None, domain: str) -> Profile:

@@ -14,6 +14,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator
+from typing import Literal
 
 from ..counting import counted
 from ..model import wire
@@ -90,7 +91,7 @@ class _Flood:
                 return True
         return False
 
-    def run(self) -> str:
+    def run(self) -> Literal["held back", "disconnected", ""]:
         """Flood until something happens: "held back", "disconnected", or "" when all was written."""
         sizes = [8] * SMALL_FRAMES + [LARGE_SIZE] * LARGE_FRAMES
         for index, size in enumerate(sizes):

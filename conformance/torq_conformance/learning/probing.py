@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 import msgspec
 
@@ -37,11 +38,17 @@ BASICS: dict[str, Setting] = {"forwards": True, "echo": False, "granularity": "f
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """One setting of a profile as it was seen, and what showed it."""
+    """One setting of a profile as it was seen, what showed it in a few words, and the details of that."""
 
     key: str
     value: Setting
-    evidence: str
+    shown_by: str
+    details: str = ""
+
+    @property
+    def evidence(self) -> str:
+        """All that showed it."""
+        return self.shown_by + self.details
 
 
 @dataclass(slots=True)
@@ -72,9 +79,9 @@ class Probe:
         """What was learned for a key, else the default."""
         return next((each.value for each in self.learned if each.key == key), default)
 
-    def learn(self, key: str, value: Setting, evidence: str) -> None:
+    def learn(self, key: str, value: Setting, shown_by: str, details: str = "") -> None:
         """Keep what was seen."""
-        self.learned.append(Learned(key, value, evidence))
+        self.learned.append(Learned(key, value, shown_by, details))
 
     @property
     def seen(self) -> Rules:
@@ -202,15 +209,16 @@ def _learn_refusal(probe: Probe, key: str, what: str, frames: dict[str, Frame]) 
     history = probe.play(Connect(0), Connect(1), *writes)
     passed = [name for index, name in enumerate(frames) if _arrived(history, 2 * index, 1)]
     unharmed = sum(_arrived(history, 2 * index + 1, 1) for index in range(len(frames)))
+    details = f" ({', '.join(frames)})"
     if not passed:
-        evidence = f"none of {len(frames)} {what} came out ({', '.join(frames)})"
+        evidence = f"none of {len(frames)} {what} came out"
     elif len(passed) == len(frames):
-        evidence = f"all of {len(frames)} {what} came out ({', '.join(frames)})"
+        evidence = f"all of {len(frames)} {what} came out"
     else:
-        evidence = f"only some {what} are refused; these came out: {', '.join(passed)}"
+        evidence, details = f"only some {what} are refused; these came out: {', '.join(passed)}", ""
     if unharmed < len(frames):
-        evidence += f"; of {len(frames)} valid frames between them {unharmed} came out"
-    probe.learn(key, not passed, evidence)
+        details += f"; of {len(frames)} valid frames between them {unharmed} came out"
+    probe.learn(key, not passed, evidence, details)
 
 
 def probe_framing_error(probe: Probe) -> None:
@@ -270,7 +278,7 @@ def _usual_edges() -> Iterable[int]:
     return (MAX_MESSAGE_SIZE, MAX_MESSAGE_SIZE + 1, LARGEST, 65_537, 2 * MAX_MESSAGE_SIZE, 4 * MAX_MESSAGE_SIZE)
 
 
-def _forwarded_whole(probe: Probe, size: int) -> str:
+def _forwarded_whole(probe: Probe, size: int) -> Literal["", "torn", "its sender was disconnected", "nothing came"]:
     """ "" when a frame of this size comes out; else what happens instead."""
     kind = probe.padding().type
     items: tuple[Item, ...] = (sized_frame(probe.rules.number, kind, size),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .legality import Fate
+from .legality import Fate, Reason
 from .program import Frame, connection_name
 
 
@@ -22,7 +22,7 @@ class Sent:
     frame: Frame
     data: bytes
     fate: Fate
-    why: str
+    why: Reason | None
     begun: int
     tick: int = 0
     whole: bool = False
@@ -76,7 +76,6 @@ class Peer:
     closed_at: int = 0
     left: bool = False
     half_closed: bool = False
-    indefinite: bool = False
     fenced_by: set[int] = field(default_factory=set)
     old_fences: list[int] = field(default_factory=list)
     reads: bool = True
@@ -86,6 +85,9 @@ class Peer:
     def name(self) -> str:
         """The letter of the connection."""
         return connection_name(self.conn)
+
+    def __str__(self) -> str:
+        return self.name
 
     @property
     def open(self) -> bool:
@@ -117,8 +119,3 @@ class History:
     def by_number(self) -> dict[int, Sent]:
         """The frames by their place in the program."""
         return {sent.number: sent for sent in self.sent}
-
-    @property
-    def frames_received(self) -> int:
-        """Whole frames that came out of the relay, over all connections."""
-        return sum(len(peer.received) for peer in self.peers.values())

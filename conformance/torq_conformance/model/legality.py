@@ -4,11 +4,13 @@ Facts:
 - the header's domain decides first (DOM-1); a market data relay looks no further (DOM-3, VAL-2);
 - signal and execution look at checksum and at every TLV, the inner type of an extended one included (DOM-2, VAL-1,
   VAL-3); execution also at version, source and the sizes of fixed-size types (VAL-4);
-- a size above the limit cannot be stepped over (VAL-5).
+- a size above the limit cannot be stepped over (VAL-5);
+- sizes and sources are stated here once more, for the relay takes them from the registry: a test compares the two.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 
 from torq_protocol.constants import EXTENDED_MARKER, HEADER_SIZE, VERSION
@@ -18,57 +20,12 @@ from .rules import Rules
 from .wire import decode
 
 FIXED_SIZES = {
-    # market data
-    1: 40,
-    2: 56,
-    3: 2456,
-    10: 208,
-    11: 208,
-    12: 208,
-    13: 208,
-    14: 64,
-    15: 192,
-    16: 160,
-    17: 56,
-    18: 32,
-    19: 1,
-    # signal
-    20: 16,
-    21: 24,
-    22: 32,
-    23: 84,
-    24: 12,
-    25: 24,
-    26: 16,
-    27: 44,
-    28: 40,
-    29: 24,
-    32: 170,
-    # execution
-    40: 32,
-    41: 24,
-    42: 32,
-    43: 16,
-    44: 24,
-    45: 48,
-    60: 32,
-    63: 48,
-    66: 40,
-    69: 32,
-    71: 24,
-    # system and vendors
-    86: 48,
-    88: 32,
-    89: 40,
-    100: 16,
-    105: 64,
-    106: 224,
-    107: 48,
-    108: 32,
-    110: 24,
-    200: 88,
-}
-"""Bytes of the values of fixed-size types (D6), stated here: what a relay reads them from may be what is wrong."""
+    1: 40, 2: 56, 3: 2456, 10: 208, 11: 208, 12: 208, 13: 208, 14: 64, 15: 192, 16: 160, 17: 56, 18: 32, 19: 1,
+    20: 16, 21: 24, 22: 32, 23: 84, 24: 12, 25: 24, 26: 16, 27: 44, 28: 40, 29: 24, 32: 170,
+    40: 32, 41: 24, 42: 32, 43: 16, 44: 24, 45: 48, 60: 32, 63: 48, 66: 40, 69: 32, 71: 24,
+    86: 48, 88: 32, 89: 40, 100: 16, 105: 64, 106: 224, 107: 48, 108: 32, 110: 24, 200: 88,
+}  # fmt: skip
+"""The size in bytes of each TLV type that has one size only (D6)."""
 
 
 class Fate(Enum):
@@ -79,23 +36,58 @@ class Fate(Enum):
     BREAK = "break"
 
 
-BEHIND_AN_ERROR = (Fate.BREAK, "it stands behind bytes that begin no frame")
+class Defect(Enum):
+    """What can be wrong with a frame: its name in the ids of differences between two relays, and its words."""
+
+    OVERSIZE = "oversize", "it announces {got} bytes, above the limit of {due}"
+    WRONG_CLAIM = "wrong-claim", "it announces another size than it has"
+    FOREIGN_DOMAIN = "foreign-domain", "its header names domain {got}, the relay serves {due}"
+    VERSION = "version", "its version is {got}"
+    UNKNOWN_SOURCE = "unknown-source", "its source {got} is unknown"
+    WRONG_CHECKSUM = "wrong-checksum", "its checksum is wrong ({got})"
+    MALFORMED_TLVS = "malformed-tlvs", "its TLVs are malformed"
+    BAD_INNER_TYPE = "malformed-tlvs", "an extended TLV has inner type {got}"
+    FOREIGN_TYPE = "foreign-type", "TLV type {got} is outside {due}"
+    WRONG_SIZE = "wrong-size", "TLV type {tlv_type} has {got} bytes, not {due}"
+    AFTER_AN_ERROR = "after-an-error", "it stands behind bytes that begin no frame"
 
 
-def fate_of(frame: Frame, rules: Rules) -> tuple[Fate, str]:
-    """What must become of a frame, and why it may not be forwarded ("" if it may)."""
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a frame may not be forwarded: its defect, what it holds, and what it should."""
+
+    defect: Defect
+    got: int | str = ""
+    due: int | str = ""
+    tlv_type: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the defect."""
+        return str(self.defect.value[0])
+
+    def __str__(self) -> str:
+        _, words = self.defect.value
+        return words.format(got=self.got, due=self.due, tlv_type=self.tlv_type)
+
+
+BEHIND_AN_ERROR = (Fate.BREAK, Reason(Defect.AFTER_AN_ERROR))
+
+
+def fate_of(frame: Frame, rules: Rules) -> tuple[Fate, Reason | None]:
+    """What must become of a frame, and why it may not be forwarded (None if it may)."""
     announced = HEADER_SIZE + frame.claim if frame.claim is not None else frame.size
     if announced > rules.max_message_size:
-        return Fate.BREAK, f"it announces {announced} bytes, above the limit of {rules.max_message_size}"
+        return Fate.BREAK, Reason(Defect.OVERSIZE, announced, rules.max_message_size)
     if frame.claim is not None and announced != frame.size:
-        return Fate.BREAK, "it announces another size than it has"
-    fault = _fault(frame, rules)
-    return (Fate.REFUSE, fault) if fault else (Fate.FORWARD, "")
+        return Fate.BREAK, Reason(Defect.WRONG_CLAIM, announced, frame.size)
+    reason = _refusal(frame, rules)
+    return (Fate.REFUSE, reason) if reason else (Fate.FORWARD, None)
 
 
-def fates_of(program: Program, rules: Rules) -> dict[int, tuple[Fate, str]]:
+def fates_of(program: Program, rules: Rules) -> dict[int, tuple[Fate, Reason | None]]:
     """What must become of each frame of a program, by its number; where the relay closes, a framing error ends all."""
-    fates: dict[int, tuple[Fate, str]] = {}
+    fates: dict[int, tuple[Fate, Reason | None]] = {}
     broken: set[int | None] = set()
     for step in program.steps:
         for item in step.content:
@@ -112,31 +104,31 @@ def begins_no_frame(item: Raw, rules: Rules) -> bool:
     return decode(bytes.fromhex(item.bytes), rules.max_message_size)[2]
 
 
-def _fault(frame: Frame, rules: Rules) -> str:
+def _refusal(frame: Frame, rules: Rules) -> Reason | None:
     if rules.domain_filter and frame.domain != rules.number:
-        return f"its header names domain {frame.domain}, the relay serves {rules.number}"
+        return Reason(Defect.FOREIGN_DOMAIN, frame.domain, rules.number)
     if rules.strict and frame.version != VERSION:
-        return f"its version is {frame.version}"
+        return Reason(Defect.VERSION, frame.version, VERSION)
     if rules.strict and frame.source is not None and frame.source not in SOURCES:
-        return f"its source {frame.source} is unknown"
+        return Reason(Defect.UNKNOWN_SOURCE, frame.source)
     if rules.checksum and frame.wrong_checksum:
-        return f"its checksum is wrong ({frame.wrong_checksum})"
-    return _payload_fault(frame, rules)
+        return Reason(Defect.WRONG_CHECKSUM, frame.wrong_checksum)
+    return _payload_refusal(frame, rules)
 
 
-def _payload_fault(frame: Frame, rules: Rules) -> str:
+def _payload_refusal(frame: Frame, rules: Rules) -> Reason | None:
     tail = bytes.fromhex(frame.tail)
     for tlv in (*frame.tlvs, *(tlvs_of(tail) or ())):
         extended = tlv.extended or tlv.size > 255
         if rules.check_tlvs and extended and tlv.type in (0, EXTENDED_MARKER):
-            return f"an extended TLV has inner type {tlv.type}"
+            return Reason(Defect.BAD_INNER_TYPE, tlv.type)
         if rules.type_filter and tlv.type not in rules.types:
-            return f"TLV type {tlv.type} is outside {rules.first_type} to {rules.last_type}"
+            return Reason(Defect.FOREIGN_TYPE, tlv.type, f"{rules.first_type} to {rules.last_type}")
         if rules.strict and FIXED_SIZES.get(tlv.type, tlv.size) != tlv.size:
-            return f"TLV type {tlv.type} has {tlv.size} bytes, not {FIXED_SIZES[tlv.type]}"
+            return Reason(Defect.WRONG_SIZE, tlv.size, FIXED_SIZES[tlv.type], tlv.type)
     if rules.check_tlvs and tlvs_of(tail) is None:
-        return "its TLVs are malformed"
-    return ""
+        return Reason(Defect.MALFORMED_TLVS)
+    return None
 
 
 def tlvs_of(payload: bytes) -> list[Tlv] | None:

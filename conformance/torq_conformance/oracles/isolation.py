@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from itertools import accumulate
 from statistics import median
 
-from ..counting import counted, grouped
+from ..model.findings import Finding
 from ..model.history import History, Peer, Sent, Stalled
 from ..model.legality import Fate
 from ..model.program import FENCE_BYTES
 from ..model.rules import Rules
-from .traffic import Finding
+from . import wordings as w
 
 DELAY_FLOOR = 0.03
 """Seconds below which no delay is called one."""
@@ -43,9 +43,9 @@ def overflowed(stall: Stalled, rules: Rules) -> bool:
     return frames > rules.queue_frames + in_sockets or size > rules.queue_bytes + rules.socket_bytes
 
 
-def bound_of(rules: Rules) -> str:
-    """How much the relay's queue for one consumer holds, in words."""
-    return f"{counted(rules.queue_frames, 'frame')} or {counted(rules.queue_bytes, 'byte')}"
+def _bound(rules: Rules) -> dict[str, int]:
+    """How much the relay's queue for one consumer holds, as facts."""
+    return {"queue_frames": rules.queue_frames, "queue_bytes": rules.queue_bytes}
 
 
 def _during(peer: Peer, stall: Stalled, history: History) -> Iterator[Sent]:
@@ -89,11 +89,7 @@ def delayed(history: History, rules: Rules) -> Iterator[Finding]:
     slow = median(behind[-max(ENOUGH_PARTS, len(behind) // 3) :])
     if slow > max(DELAY_FLOOR if compared else DELAY_FLOOR_UNCOMPARED, usual * DELAY_FACTOR):
         sides = "before and after" if compared else "before"
-        yield Finding(
-            "delayed",
-            "traffic of the others as fast as without the stalled consumer",
-            f"{slow * 1000:.0f} ms for what took {usual * 1000:.1f} ms {sides}",
-        )
+        yield w.DELAYED(slow_ms=slow * 1000, usual_ms=usual * 1000, compared_with=sides)
 
 
 def unbounded(history: History, rules: Rules) -> Iterator[Finding]:
@@ -103,13 +99,8 @@ def unbounded(history: History, rules: Rules) -> Iterator[Finding]:
             got = {received.number for received in peer.received}
             held = list(_during(peer, stall, history))
             if held and all(sent.number in got for sent in held):
-                yield Finding(
-                    "unbounded",
-                    f"at most {bound_of(rules)} held for {peer.name}, and {grouped(rules.socket_bytes)} in its socket",
-                    f"all {grouped(len(held))} that were sent while it did not read came in the end",
-                    frames=(held[0].number,),
-                    conns=(peer.conn,),
-                )
+                size = rules.socket_bytes
+                yield w.UNBOUNDED(frame=held[0], receiver=peer, count=len(held), socket_bytes=size, **_bound(rules))
 
 
 def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
@@ -117,20 +108,9 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
     for peer, stall in _overflows(history, rules):
         if rules.overflow != "drop_oldest":
             if not peer.closed and _certainly_seen_to_read(peer, stall, rules):
-                yield Finding(
-                    "kept",
-                    f"{peer.name} disconnected past the bound of its queue ({bound_of(rules)})",
-                    "it stays connected",
-                    conns=(peer.conn,),
-                )
+                yield w.KEPT_PAST_ITS_BOUND(receiver=peer, **_bound(rules))
         elif peer.closed:
-            yield Finding(
-                "closed",
-                f"{peer.name} to stay connected, the oldest frames dropped past the bound of its queue "
-                f"({bound_of(rules)})",
-                f"it was closed ({peer.closed})",
-                conns=(peer.conn,),
-            )
+            yield w.CLOSED_PAST_ITS_BOUND(receiver=peer, how=peer.closed, **_bound(rules))
         elif _only_frames(peer):
             yield from _newest_dropped(peer, stall, history, rules)
 
@@ -144,24 +124,10 @@ def _newest_dropped(peer: Peer, stall: Stalled, history: History, rules: Rules) 
     displaced = fences >= max(1, rules.queue_frames // 2)
     newest = held[max(held)] if held and not displaced else None
     if newest is not None and newest.number not in came and len(newest.data) <= rules.queue_bytes // 4:
-        yield Finding(
-            "dropped",
-            f"the newest frame {newest} kept for {peer.name}, and the oldest dropped past the bound of its queue "
-            f"({bound_of(rules)})",
-            f"{newest} was dropped: of {counted(len(held), 'frame')} that were sent while {peer.name} did not read "
-            f"{grouped(len(came))} came, without the newest",
-            frames=(newest.number,),
-            conns=(peer.conn,),
-        )
+        yield w.NEWEST_DROPPED(frame=newest, receiver=peer, sent=len(held), came=len(came), **_bound(rules))
     elif missing := kept - came:
-        yield Finding(
-            "dropped",
-            f"at least the newest {grouped(len(kept))} frames kept for {peer.name}, half of what its queue holds "
-            f"({bound_of(rules)})",
-            f"{held[min(missing)]} and {grouped(len(missing) - 1)} more of them never came",
-            frames=(min(missing),),
-            conns=(peer.conn,),
-        )
+        first, more = held[min(missing)], len(missing) - 1
+        yield w.TOO_MANY_DROPPED(frame=first, receiver=peer, kept=len(kept), missing=more, **_bound(rules))
 
 
 def _certainly_seen_to_read(peer: Peer, stall: Stalled, rules: Rules) -> bool:
@@ -210,13 +176,6 @@ def not_resumed(history: History, rules: Rules) -> Iterator[Finding]:
             got = {received.number for received in peer.received}
             missing = [sent for sent in later if sent.number not in got]
             if later and missing:
-                yield Finding(
-                    "lost",
-                    f"{peer.name} to get what is sent after it reads again",
-                    f"{missing[0]} never came",
-                    conns=(peer.conn,),
-                )
+                yield w.LOST_AFTER_A_STALL(frame=missing[0], receiver=peer)
             elif not got.intersection(sent.number for sent in _during(peer, stall, history)):
-                yield Finding(
-                    "lost", f"{peer.name} to get the newest of what it missed", "none of it", conns=(peer.conn,)
-                )
+                yield w.NOTHING_AFTER_A_STALL(receiver=peer)

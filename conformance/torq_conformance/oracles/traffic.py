@@ -1,45 +1,24 @@
 """Oracles: what a history may not contain, each in linear time because every frame has a number of its own.
 
 An oracle looks at what all legal histories have in common, never at one expected transcript. It yields findings in the
-field's words: lost, duplicated, altered, leaked, reordered, torn, closed, stuck, crashed.
+field's words (:class:`~torq_conformance.model.findings.Kind`), worded as :mod:`.wordings` says.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES
 
-from ..counting import counted
 from ..model import wire
+from ..model.findings import Finding
 from ..model.history import History, Peer, Received, Sent
-from ..model.legality import Fate
 from ..model.owed import may_overflow, must_arrive
 from ..model.program import connection_name
 from ..model.rules import Rules
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One contradiction between a history and a requirement: its kind, and what was expected and seen.
-
-    ``frames`` and ``conns`` are the numbers of the frames and of the connections that it is about, ``proof`` why what
-    did not come never will; two findings are the same when they say the same.
-    """
-
-    kind: str
-    expected: str
-    seen: str
-    frames: tuple[int, ...] = field(default=(), compare=False)
-    conns: tuple[int, ...] = field(default=(), compare=False)
-    proof: str = field(default="", compare=False)
-
-    def __str__(self) -> str:
-        return f"{self.kind}: expected {self.expected}; seen {self.seen}"
-
+from . import wordings as w
 
 Oracle = Callable[[History, Rules], Iterator[Finding]]
 
@@ -67,19 +46,8 @@ def _recognised(history: History) -> Iterator[tuple[Peer, Received, Sent]]:
 def lost(history: History, rules: Rules) -> Iterator[Finding]:
     """A valid frame that a joined connection never got, although what was sent after it has come out."""
     for receiver, sent in _missing(history, rules):
-        proof = (
-            f"a later fence of {connection_name(sent.conn)} arrived"
-            if sent.conn in receiver.fenced_by
-            else f"nothing that {connection_name(sent.conn)} sent after it arrived either"
-        )
-        yield Finding(
-            "lost",
-            f"frame {sent} of step {sent.step + 1} at {receiver.name}",
-            f"it never came; {proof}",
-            frames=(sent.number,),
-            conns=(receiver.conn,),
-            proof=proof,
-        )
+        wording = w.LOST if sent.conn in receiver.fenced_by else w.LOST_IN_SILENCE
+        yield wording(frame=sent, step=sent.step + 1, receiver=receiver, sender=connection_name(sent.conn))
 
 
 def held_back(history: History, _: Rules) -> Iterator[Finding]:
@@ -87,9 +55,7 @@ def held_back(history: History, _: Rules) -> Iterator[Finding]:
     for receiver, _received, sent in _recognised(history):
         follower = history.late.get((receiver.conn, sent.number))
         if follower is not None:
-            owed = f"frame {sent} of step {sent.step + 1} at {receiver.name}, although nothing follows it"
-            seen = f"it came only when a fence of {follower} followed"
-            yield Finding("held back", owed, seen, frames=(sent.number,), conns=(receiver.conn,))
+            yield w.HELD_BACK(frame=sent, step=sent.step + 1, receiver=receiver, follower=follower)
 
 
 def unserved(history: History, rules: Rules) -> Iterator[Finding]:
@@ -98,12 +64,9 @@ def unserved(history: History, rules: Rules) -> Iterator[Finding]:
         return
     for peer in history.peers.values():
         if peer.joined is None and peer.open and peer.reads:
-            yield Finding(
-                "unserved", f"{peer.name} to get what others send", "it got nothing at all", conns=(peer.conn,)
-            )
+            yield w.UNSERVED(receiver=peer)
         elif peer.passed_over:
-            seen = "it got nothing while others did, before it had sent something itself"
-            yield Finding("unserved", f"{peer.name} to get what others send", seen, conns=(peer.conn,))
+            yield w.PASSED_OVER(receiver=peer)
 
 
 def duplicated(history: History, _: Rules) -> Iterator[Finding]:
@@ -112,13 +75,7 @@ def duplicated(history: History, _: Rules) -> Iterator[Finding]:
     by_number = history.by_number()
     for (conn, number), count in counts.items():
         if count > 1:
-            yield Finding(
-                "duplicated",
-                f"frame {by_number[number]} once at {connection_name(conn)}",
-                f"it came {count} times",
-                frames=(number,),
-                conns=(conn,),
-            )
+            yield w.DUPLICATED(frame=by_number[number], receiver=history.peers[conn], count=count)
 
 
 def altered(history: History, _: Rules) -> Iterator[Finding]:
@@ -133,61 +90,29 @@ def _name_alteration(history: History, receiver: Peer, received: Received) -> Fi
     sequence = received.data[8:16]
     original = next((sent for sent in history.sent if sent.data[8:16] == sequence), None)
     if original is None:
-        return Finding(
-            "altered",
-            f"{receiver.name} to get frames that were sent",
-            f"{len(received.data)} bytes came that nobody sent",
-            conns=(receiver.conn,),
-        )
+        return w.NEVER_SENT(receiver=receiver, size=len(received.data))
     places = [i for i, (old, new) in enumerate(zip(original.data, received.data, strict=False)) if old != new]
-    where = (
-        f"byte {places[0]} is {received.data[places[0]]:#04x}, not {original.data[places[0]]:#04x}"
-        if places
-        else f"{len(received.data)} bytes came instead of {len(original.data)}"
-    )
-    return Finding(
-        "altered",
-        f"frame {original} byte for byte at {receiver.name}",
-        where,
-        frames=(original.number,),
-        conns=(receiver.conn,),
-    )
+    if not places:
+        return w.RESIZED(frame=original, receiver=receiver, size=len(received.data), due=len(original.data))
+    old, new = original.data[places[0]], received.data[places[0]]
+    return w.ALTERED(frame=original, receiver=receiver, place=places[0], old=old, new=new)
 
 
 def torn(history: History, _: Rules) -> Iterator[Finding]:
     """A stream that is no longer cut into frames: part of a frame, or pieces of several."""
     for receiver in history.peers.values():
+        ended = [sent for sent in history.sent if not sent.whole]  # what a torn stream is likeliest to be about
+        rest, size = receiver.rest[:16].hex(" "), len(receiver.rest)
         if receiver.torn:
-            after = ", a fence of the suite among them" if wire.FENCE_MARK in receiver.rest else ""
-            whole = counted(len(receiver.received), "whole frame")
-            rest = counted(len(receiver.rest), "byte that begins", "bytes that begin")
-            yield Finding(
-                "torn",
-                f"whole frames at {receiver.name}",
-                f"behind {whole} came {rest} no frame ({receiver.rest[:16].hex(' ')}){after}",
-                frames=_ended_in(history),
-                conns=(receiver.conn,),
-            )
+            fence = ", a fence of the suite among them" if wire.FENCE_MARK in receiver.rest else ""
+            whole = len(receiver.received)
+            yield w.TORN(ended, receiver=receiver, whole=whole, size=size, rest=rest, with_fence=fence)
         elif receiver.rest and receiver.open:
-            last = counted(len(receiver.rest), "byte is", "bytes are")
-            yield Finding(
-                "torn",
-                f"whole frames at {receiver.name}",
-                f"the last {last} an incomplete frame ({_announced(receiver.rest)})",
-                frames=_ended_in(history),
-                conns=(receiver.conn,),
-            )
-
-
-def _ended_in(history: History) -> tuple[int, ...]:
-    """The frames that were written only in part: what a torn stream is likeliest to be about."""
-    return tuple(sent.number for sent in history.sent if not sent.whole)
-
-
-def _announced(rest: bytes) -> str:
-    if len(rest) < HEADER_SIZE or not rest.startswith(MAGIC_BYTES):
-        return rest[:16].hex(" ")
-    return f"its header announces {HEADER_SIZE + int.from_bytes(rest[24:28], 'little')} bytes"
+            if size < HEADER_SIZE or not receiver.rest.startswith(MAGIC_BYTES):
+                yield w.INCOMPLETE(ended, receiver=receiver, size=size, rest=rest)
+            else:
+                announced = HEADER_SIZE + int.from_bytes(receiver.rest[24:28], "little")
+                yield w.INCOMPLETE_BEHIND_ITS_HEADER(ended, receiver=receiver, size=size, announced=announced)
 
 
 def mixed(history: History, _: Rules) -> Iterator[Finding]:
@@ -195,53 +120,34 @@ def mixed(history: History, _: Rules) -> Iterator[Finding]:
     for receiver in history.peers.values():
         strange = [received.data for received in receiver.received if received.number is None]
         for data in (*strange, receiver.rest):
-            inside = _senders_inside(data, history)
-            if len(inside) > 1:
-                yield Finding(
-                    "mixed",
-                    f"bytes of each sender apart at {receiver.name}",
-                    f"{len(data)} bytes in which those of {' and '.join(map(connection_name, inside))} mix",
-                    frames=tuple(sent.number for sent in history.sent if sent.data[8:28] in data),
-                    conns=(receiver.conn,),
-                )
-
-
-def _senders_inside(data: bytes, history: History) -> list[int]:
-    """The connections of which a header, or the part of one that was sent first, stands in some bytes."""
-    return sorted({sent.conn for sent in history.sent if sent.data[8:28] in data})
+            inside = [sent for sent in history.sent if sent.data[8:28] in data]  # of whom a header stands there
+            senders = sorted({sent.conn for sent in inside})
+            if len(senders) > 1:
+                names = " and ".join(map(connection_name, senders))
+                yield w.MIXED(inside, receiver=receiver, size=len(data), senders=names)
 
 
 def leaked(history: History, _: Rules) -> Iterator[Finding]:
     """A frame that had to be refused, yet reached somebody."""
     for receiver, _received, sent in _recognised(history):
-        if sent.fate is not Fate.FORWARD:
-            expected, seen = f"frame {sent} nowhere, because {sent.why}", f"it came to {receiver.name}"
+        if sent.why is not None:
+            yield w.LEAKED(frame=sent, reason=sent.why, receiver=receiver)
         elif not sent.whole:
-            expected, seen = f"nothing of frame {sent}, which was never sent whole", f"it came to {receiver.name}"
-        else:
-            continue
-        yield Finding("leaked", expected, seen, frames=(sent.number,), conns=(receiver.conn,))
+            yield w.LEAKED_IN_PART(frame=sent, receiver=receiver)
 
 
 def echoed_wrongly(history: History, rules: Rules) -> Iterator[Finding]:
     """A sender that got its own frame back although echo is off. (That it lacks one with echo on is a loss.)"""
     for receiver, _received, sent in _recognised(history):
         if not rules.echo and sent.conn == receiver.conn:
-            expected, seen = f"no frame of its own at {receiver.name}", f"{sent} came back"
-            yield Finding("echoed", expected, seen, frames=(sent.number,), conns=(receiver.conn,))
+            yield w.ECHOED(frame=sent, receiver=receiver)
 
 
 def echo_lost(history: History, rules: Rules) -> Iterator[Finding]:
     """A sender that did not get its own frame back although echo is on."""
     for receiver, sent in _missing(history, rules):
         if sent.conn == receiver.conn:
-            yield Finding(
-                "lost",
-                f"frame {sent} back at its sender {receiver.name}",
-                "it never came",
-                frames=(sent.number,),
-                conns=(receiver.conn,),
-            )
+            yield w.ECHO_LOST(frame=sent, receiver=receiver)
 
 
 def replayed(history: History, _: Rules) -> Iterator[Finding]:
@@ -251,19 +157,12 @@ def replayed(history: History, _: Rules) -> Iterator[Finding]:
         first_seen[sent.number] = min(received.tick, first_seen.get(sent.number, received.tick))
     for peer, _received, sent in _recognised(history):
         if first_seen[sent.number] < peer.connected:
-            yield Finding(
-                "replayed",
-                f"only frames sent after {peer.name} joined",
-                f"frame {sent}, which others had got before {peer.name} connected, came as well",
-                frames=(sent.number,),
-                conns=(peer.conn,),
-            )
+            yield w.REPLAYED(frame=sent, receiver=peer)
     for peer in history.peers.values():
         for sequence in peer.old_fences[:1]:
             author = history.fences.get(sequence)
-            whose = "of an earlier program" if author is None else f"of {connection_name(author)}"
-            seen = f"a fence {whose}, which others had got before {peer.name} connected, came as well"
-            yield Finding("replayed", f"only frames sent after {peer.name} joined", seen, conns=(peer.conn,))
+            whose = "an earlier program" if author is None else connection_name(author)
+            yield w.FENCE_REPLAYED(receiver=peer, author=whose)
 
 
 def _ordered_numbers(peer: Peer) -> list[int]:
@@ -279,13 +178,8 @@ def reordered_within_sender(history: History, _: Rules) -> Iterator[Finding]:
             sent = by_number[number]
             before = latest.get(sent.conn)
             if before is not None and before.number > sent.number:
-                yield Finding(
-                    "reordered",
-                    f"{sent} before {before} at {receiver.name}, because {connection_name(sent.conn)} sent them so",
-                    f"{before} came first",
-                    frames=(sent.number, before.number),
-                    conns=(receiver.conn,),
-                )
+                sender = connection_name(sent.conn)
+                yield w.REORDERED(frame=sent, other=before, receiver=receiver, sender=sender)
                 break
             latest[sent.conn] = sent
 
@@ -301,13 +195,7 @@ def reordered_between_receivers(history: History, _: Rules) -> Iterator[Finding]
             for earlier, later in pairwise(common):
                 if places[earlier] > places[later]:
                     a, b = by_number[earlier], by_number[later]
-                    yield Finding(
-                        "reordered",
-                        "one order of all frames at every receiver",
-                        f"{second.name} saw {a} before {b}, {first.name} saw {b} before {a}",
-                        frames=(earlier, later),
-                        conns=(first.conn, second.conn),
-                    )
+                    yield w.TWO_ORDERS(frame=a, other=b, receiver=first, other_receiver=second)
                     break
 
 
@@ -328,14 +216,8 @@ def causality_broken(history: History, _: Rules) -> Iterator[Finding]:
                     following = next(seen, None)
                 place = places.get(sent.number)
                 if cause is not None and place is not None and place < cause[0]:
-                    yield Finding(
-                        "reordered",
-                        f"{by_number[cause[1]]} before {sent} at {receiver.name}, "
-                        f"because {author.name} had got the one before it sent the other",
-                        f"{sent} came first",
-                        frames=(cause[1], sent.number),
-                        conns=(receiver.conn,),
-                    )
+                    earlier = by_number[cause[1]]
+                    yield w.CAUSE_LAST(frame=earlier, other=sent, receiver=receiver, sender=author.name)
 
 
 def closed_unexpectedly(history: History, rules: Rules) -> Iterator[Finding]:
@@ -343,9 +225,7 @@ def closed_unexpectedly(history: History, rules: Rules) -> Iterator[Finding]:
     breakers = history.broken if rules.on_framing_error == "close" else ()
     for peer in history.peers.values():
         if peer.closed and not peer.left and peer.conn not in breakers and not _may_be_closed(peer, rules):
-            yield Finding(
-                "closed", f"{peer.name} to stay connected", f"the relay closed it ({peer.closed})", conns=(peer.conn,)
-            )
+            yield w.CLOSED(receiver=peer, how=peer.closed)
 
 
 def _may_be_closed(peer: Peer, rules: Rules) -> bool:
@@ -360,18 +240,16 @@ def framing_error_ignored(history: History, rules: Rules) -> Iterator[Finding]:
     for conn in history.broken:
         peer = history.peers.get(conn)
         if peer is not None and peer.open and not peer.half_closed:
-            yield Finding(
-                "kept", f"{peer.name} to be closed after its framing error", "it stays connected", conns=(conn,)
-            )
+            yield w.KEPT(receiver=peer)
 
 
 def stuck(history: History, _: Rules) -> Iterator[Finding]:
     """A relay that stopped reading from a client."""
     if history.stuck:
-        yield Finding("stuck", "the relay to go on reading", history.stuck)
+        yield w.STUCK(how=history.stuck)
 
 
 def crashed(history: History, _: Rules) -> Iterator[Finding]:
     """A relay that is gone."""
     if history.crash:
-        yield Finding("crashed", "the relay to go on serving", history.crash)
+        yield w.CRASHED(how=history.crash)

@@ -43,13 +43,14 @@ def target_words(address: str | None, command_line: str | None, domain: str) -> 
     return f"--exec {shlex.quote(command_line)}" if command_line else f"--domain {domain}"
 
 
-def with_domain(where: str, domain: str) -> str:
-    """The words that name a target and its domain; ``where`` is what :func:`target_words` gives."""
-    return where if where.startswith("--domain") else f"{where} --domain {domain}"
+def target_and_domain(address: str | None, command_line: str | None, domain: str) -> str:
+    """Those words with the domain among them."""
+    words = target_words(address, command_line, domain)
+    return f"{words} --domain {domain}" if address or command_line else words
 
 
-def check_line(where: str, *, domain: str, profile: str, requirement: str) -> str:
-    """The line that judges a requirement again by its fixed check; ``where`` is what :func:`target_words` gives."""
-    words = ["torq-conformance", with_domain(where, domain)]
+def check_line(where: str, *, profile: str, requirement: str) -> str:
+    """The line that judges a requirement by its fixed check; ``where`` is what :func:`target_and_domain` gives."""
+    words = ["torq-conformance", where]
     words += [] if profile == "reference" else [f"--profile {shlex.quote(profile)}"]
     return " ".join((*words, f"--section {requirement}"))

@@ -128,9 +128,9 @@ class Target:
         """Whether the relay, with all that it has started, is known to be doing something, and not to wait."""
         return self.pid is not None and is_busy(self.pid)
 
-    def last_output(self, lines: int = 20) -> str:
-        """What the relay printed last, as text that follows a message; "" where the suite does not see it."""
-        return ""
+    def last_output(self, lines: int = 20) -> list[str]:
+        """The lines that the relay printed last; none where the suite does not see them."""
+        return []
 
     def stop(self) -> None:
         """End the relay, where the suite has started it."""
@@ -276,12 +276,12 @@ class SpawnedTarget(Target):
             except OSError as error:
                 crash = self.crash()
                 if crash:
-                    raise TargetError(f"{self._command!r} did not start: {crash}{self.last_output()}") from error
+                    raise TargetError(f"{self._command!r} did not start: {crash}", self.last_output()) from error
                 if time.monotonic() > deadline:
                     self.stop()
                     raise TargetError(
-                        f"{self._command!r} does not listen on {self.address} after {self.timing.start_seconds:.0f} s"
-                        f"{self.last_output()}"
+                        f"{self._command!r} does not listen on {self.address} after {self.timing.start_seconds:.0f} s",
+                        self.last_output(),
                     ) from error
                 time.sleep(pause)
                 pause = min(pause * 1.5, 0.05)
@@ -314,12 +314,10 @@ class SpawnedTarget(Target):
             return f"the relay was ended by signal {signal.Signals(-status).name}"
         return f"the relay exited with status {status}"
 
-    def last_output(self, lines: int = 20) -> str:
+    def last_output(self, lines: int = 20) -> list[str]:
         with contextlib.suppress(OSError):
-            tail = self._output.read_bytes()[-4000:].decode(errors="replace").splitlines()[-lines:]
-            if tail:
-                return "\nits last output:\n" + "\n".join(f"  {line}" for line in tail)
-        return ""
+            return self._output.read_bytes()[-4000:].decode(errors="replace").splitlines()[-lines:]
+        return []
 
     def end(self) -> None:
         """End the relay, and everything that it has started."""

@@ -33,7 +33,7 @@ class Vitals:
     def remains(self) -> Iterator[str]:
         """What a dead relay leaves: its last output, and the last bytes that each connection wrote."""
         history = self._state.history
-        for line in self._target.last_output(3).splitlines()[2:]:
+        for line in self._target.last_output(3):
             yield f"it printed {line.strip()[:160]!r}"
         for conn in history.peers:
             last = next((sent for sent in reversed(history.sent) if sent.conn == conn), None)

@@ -11,7 +11,7 @@ from ..counting import counted
 from ..errors import ConformanceError
 from ..exits import Exit
 from ..judging.replaying import Case, replays
-from ..oracles.traffic import Finding
+from ..model.findings import Finding
 from ..play.naming import target_for
 
 SHOWN = 10

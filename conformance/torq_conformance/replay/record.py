@@ -21,17 +21,10 @@ from ..judging.verdict import Counterexample, Result
 from ..model.profile import Profile, rules_for
 from ..model.program import FORMAT_VERSION, MAX_VALUE, Frame, Item, Program, encode_frame
 from ..model.rules import Rules
+from ..reports.model import Contradiction
 
 MIN_PASSES = 10
 """Passes that a fix takes at least, however steadily the failure showed."""
-
-
-class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One contradiction as it was first seen."""
-
-    kind: str
-    expected: str
-    seen: str
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +36,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requirement: str
     profile: Profile
     program: Program
-    findings: tuple[Shown, ...]
+    findings: tuple[Contradiction, ...]
     failures: int
     runs: int
     seed: int
@@ -69,7 +62,7 @@ def save(counterexample: Counterexample, *, profile: Profile, seed: int, target:
         requirement=counterexample.requirement,
         profile=profile,
         program=counterexample.program,
-        findings=tuple(Shown(each.kind, each.expected, each.seen) for each in counterexample.findings),
+        findings=tuple(map(Contradiction.of, counterexample.findings)),
         failures=counterexample.failures,
         runs=counterexample.runs,
         seed=seed,

@@ -15,6 +15,7 @@ import msgspec
 
 from ..counting import counted
 from ..generation.cells import is_thin, thin_cells
+from ..judging.expected import Problem
 from ..judging.plan import Plan
 from ..judging.scenarios import SCENARIOS
 from ..judging.verdict import Counterexample, Result, Verdict
@@ -62,7 +63,7 @@ class Ending:
     complete: bool = False
     reason: str = ""
     exit_code: int | None = None
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending) -> Report:
@@ -97,7 +98,8 @@ def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending
         judgements=judgements,
         minor=REPORT_MINOR,
         conclusion=conclusion(judgements, ending.exit_code, ending.reason, left_out, not_binding(plan)),
-        problems=ending.problems,
+        problems=tuple(map(str, ending.problems)),
+        problem_ids=tuple(problem.id for problem in ending.problems),
         left_out=tuple(requirement.id for requirement in left_out),
         departures=departures(plan),
         files={_printable(word): digest for word, digest in judged_files(setting.target).items()},
@@ -169,6 +171,7 @@ def _judge(entry: Entry, setting: Setting, ending: Ending) -> Judgement:
         seconds=round(result.seconds, 3),
         failure=_failure(shown, setting) if shown is not None else None,
         thin=tuple(_thin(result)),
+        lacks=result.lacks.value,
     )
 
 
@@ -193,9 +196,7 @@ def _failure(shown: Counterexample, setting: Setting) -> Failure:
         runs=shown.runs,
         prose=prose(shown),
         steps=steps,
-        contradictions=tuple(
-            Contradiction(each.kind, each.expected, each.seen) for each in shown.findings[:MAX_CONTRADICTIONS]
-        ),
+        contradictions=tuple(map(Contradiction.of, shown.findings[:MAX_CONTRADICTIONS])),
         diagram=diagram_of(shown),
         program=shown.program,
         file=_printable(setting.file_of(shown.requirement)),

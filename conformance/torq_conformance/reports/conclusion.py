@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from enum import StrEnum
 
 from ..exits import Exit
 from ..model.requirements import Requirement
 from .model import LEVELS, Judgement
 
-VERDICTS: dict[int, str] = {Exit.PASS: "PASS", Exit.FAIL: "FAIL", Exit.UNKNOWN: "UNKNOWN"}
+
+class RunVerdict(StrEnum):
+    """How a run came out: the word that its conclusion begins with."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    FAIL = "FAIL"
+    UNKNOWN = "UNKNOWN"
+    INCOMPLETE = "INCOMPLETE"
+    NOTHING_JUDGED = "NOTHING JUDGED"
+
+
 MEANINGS = {
     Exit.PASS: "every MUST that was judged holds",
     Exit.FAIL: "something fails or is flaky",
@@ -39,8 +50,8 @@ def conclusion(
     was not asked about. ``unbound`` are the ids that the run was asked about although they do not bind the relay: they
     are counted apart, so that judged and left out requirements make the same total in every run of a domain.
     """
-    head = _head(judgements, exit_code, stop_reason)
-    unknown = "were not judged" if head.startswith("INCOMPLETE") else "could not be judged"
+    verdict = run_verdict(judgements, exit_code, stop_reason)
+    unknown = "were not judged" if verdict is RunVerdict.INCOMPLETE else "could not be judged"
     parts = []
     for level in LEVELS:
         verdicts = Counter[str](each.verdict for each in judgements if each.level == level and each.id not in unbound)
@@ -54,19 +65,16 @@ def conclusion(
         parts.append(f"{_by_level(foreign)} {'binds' if foreign.total() == 1 else 'bind'} other domains only")
     if exit_code is not None:
         parts.append(f"exit code {int(exit_code)}: {_meaning(judgements, Exit(exit_code))}")
-    return f"{head}: {'; '.join(parts)}."
+    return f"{verdict}{f' ({stop_reason})' if stop_reason else ''}: {'; '.join(parts)}."
 
 
-def outcome(exit_code: int | None, stop_reason: str) -> str:
-    """PASS, FAIL or UNKNOWN; empty for a run that did not come to its end."""
-    return "" if stop_reason or exit_code is None else VERDICTS.get(exit_code, "")
-
-
-def _head(judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str) -> str:
-    verdict = outcome(exit_code, stop_reason)
-    if not verdict:
-        return f"INCOMPLETE ({stop_reason})" if stop_reason else "INCOMPLETE"
-    return "NOTHING JUDGED" if exit_code == Exit.UNKNOWN and _nothing_judged(judgements) else verdict
+def run_verdict(judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str = "") -> RunVerdict:
+    """How a run came out; ``exit_code`` and ``stop_reason`` as for :func:`conclusion`."""
+    if stop_reason or exit_code not in (Exit.PASS, Exit.FAIL, Exit.UNKNOWN):
+        return RunVerdict.INCOMPLETE
+    if exit_code == Exit.UNKNOWN and _nothing_judged(judgements):
+        return RunVerdict.NOTHING_JUDGED
+    return RunVerdict[Exit(exit_code).name]
 
 
 def _counts(verdicts: Counter[str], unknown: str) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .conclusion import outcome
+from .conclusion import run_verdict
 from .model import Report
 from .narrate import witness_words
 from .rendering import render
@@ -14,7 +14,7 @@ def page(report: Report) -> str:
     return render(
         "report.html.j2",
         report=report,
-        outcome=outcome(report.exit_code, report.stop_reason),
+        verdict=run_verdict(report.judgements, report.exit_code, report.stop_reason),
         svg=svg,
         witness_words=witness_words,
     )

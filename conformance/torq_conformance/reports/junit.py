@@ -58,8 +58,8 @@ def _list_of_problems(root: Xml.Element, report: Report) -> None:
     suite.set("skipped", "0")
     suite.set("time", "0.000")
     suite.set("timestamp", report.started.removesuffix("Z"))
-    for problem in report.problems:
-        about = {"name": f"{problem.partition(' ')[0]} is as listed", "classname": "torq.expected", "time": "0.000"}
+    for identifier, problem in zip(report.problem_ids, report.problems, strict=True):
+        about = {"name": f"{identifier} is as listed", "classname": "torq.expected", "time": "0.000"}
         case = Xml.SubElement(suite, "testcase", about)
         Xml.SubElement(case, "failure", {"message": problem, "type": "NOT-AS-LISTED"})
 

@@ -18,12 +18,14 @@ import msgspec
 
 from ..counting import counted, failing_runs, grouped
 from ..errors import UsageError
+from ..model.findings import Finding
 from ..model.program import Program
 from .diagram import Diagram
 
 FORMAT = "torq-conformance report"
-REPORT_MINOR = 1
-"""1 added ``conclusion``, ``problems``, ``thin``, ``left_out``, ``departures``, ``files`` and ``machine``."""
+REPORT_MINOR = 2
+"""1 added ``conclusion``, ``problems``, ``thin``, ``left_out``, ``departures``, ``files`` and ``machine``; 2
+``problem_ids``, ``lacks`` and ``facts``."""
 
 State = Literal["complete", "incomplete"]
 VerdictName = Literal["PASS", "FAIL", "FLAKY", "UNKNOWN", "UNSUPPORTED", "EXPECTED-FAIL", "UNEXPECTED-PASS"]
@@ -45,11 +47,17 @@ MEANINGS = {
 
 
 class Contradiction(msgspec.Struct, frozen=True):
-    """One contradiction: its kind in the field's words, the expected behaviour, the observed behaviour."""
+    """One contradiction: its kind, the expected behaviour, the observed behaviour, and the facts of both."""
 
     kind: str
     expected: str
     seen: str
+    facts: dict[str, str | int | float] = {}
+
+    @classmethod
+    def of(cls, finding: Finding) -> Contradiction:
+        """A finding as files keep it."""
+        return cls(finding.kind, finding.expected, finding.seen, dict(finding.facts))
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +103,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one requirement and its evidence. Times in seconds since the start of the run.
 
     ``bound`` is the rate of failing programs that a PASS rules out with 95 % confidence; ``thin`` are the
-    cases that its programs hardly used, about which the PASS says little.
+    cases that its programs hardly used, about which the PASS says little; ``lacks`` is what more of would judge more.
     """
 
     id: str
@@ -112,6 +120,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     failure: Failure | None = None
     thin: tuple[ThinCell, ...] = ()
+    lacks: Literal["", "time", "programs"] = ""
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -125,7 +134,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A run: the target, the settings and the judgements.
 
     ``conclusion`` is the sentence that the terminal ends with. ``stop_reason`` says why an incomplete run ended;
-    ``problems`` are what the list of expected failures has against it; ``left_out`` are the requirements that bind a
+    ``problems`` are what the list of expected failures has against it, ``problem_ids`` the requirement of each;
+    ``left_out`` are the requirements that bind a
     relay of the domain and that the run was not asked about; ``departures`` are the settings that the profile
     promises otherwise than a relay of the domain does by default, ``files`` the digests (SHA-256, the first 16 digits)
     of the files that stand in the target's command, and ``machine`` is what the suite ran on.
@@ -156,6 +166,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     minor: int = 0
     conclusion: str = ""
     problems: tuple[str, ...] = ()
+    problem_ids: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     departures: dict[str, str] = {}
     files: dict[str, str] = {}

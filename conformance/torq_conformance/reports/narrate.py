@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from ..counting import counted, inflected
 from ..judging.verdict import Counterexample, Result, Verdict
+from ..model.findings import Finding
 from ..model.frames import MOST_LISTED
 from ..model.history import History, Sent
 from ..model.program import Act, Frame, Kill, Program, Write
 from ..model.program import connection_name as name
-from ..oracles.traffic import Finding
 from ..play.state import WITNESS
 
 SHOWN_BYTES = 48
@@ -109,20 +108,18 @@ def prose(counterexample: Counterexample) -> str:
         return "No contradiction was seen."
     first = findings[0]
     same = [finding for finding in findings if finding.kind == first.kind]
-    if first.kind == "lost":
-        return _prose_of_losses(same, counterexample.history)
-    seen = re.sub(r" \((?:[0-9a-f]{2} ){3,}[0-9a-f]{2}\)", "", first.seen)
-    for noted, told, sentence in _TOLD.get(first.kind, ()):
-        if noted in first.expected:
-            return _sentence(sentence.format(expected=first.expected.replace(noted, told, 1), seen=seen))
-    return _sentence(_PROSE.get(first.kind, _PLAIN).format(expected=first.expected, seen=seen))
+    receivers = [name(conn) for finding in same if finding.frames == first.frames for conn in finding.conns]
+    others = len({number for finding in same for number in finding.frames}) - 1
+    more = f"; {counted(others, 'more frame is', 'more frames are')} lost as well" if others > 0 else ""
+    text = first.sentence(receivers=_listed(receivers), more=more)
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def evidence(result: Result) -> str:
     """The evidence of a verdict in a few words, such as ``0 of 412 programs fail, 9 800 frames``."""
     shown = result.counterexample
     if shown is not None:
-        listed = f", as listed: {result.reason}" if result.verdict.value == "EXPECTED-FAIL" else ""
+        listed = f", as listed: {result.reason}" if result.verdict is Verdict.EXPECTED_FAIL else ""
         if shown.runs and all(isinstance(step, Act) for step in shown.program.steps):
             return f"the check fails {shown.failures} of {counted(shown.runs, 'time')}{listed}"
         found = f"a program of {counted(len(shown.program.steps), 'step')}"
@@ -153,56 +150,3 @@ def upper_bound(count: int) -> float:
 def percent(share: float) -> str:
     """A share as a percentage of two significant digits, such as ``0.062 %``."""
     return f"{float(f'{share * 100:.2g}'):g} %"
-
-
-_PLAIN = "the suite expected {expected}, but saw this: {seen}"
-"""A whole sentence whatever was seen, be it a clause or no more than a figure."""
-_CLAUSE = "the suite expected {expected}, but {seen}"
-_YET = "{expected}; yet {seen}"
-_PROSE = {
-    "torn": "the suite expected {expected}, but {seen}: what comes can no longer be cut into frames",
-    "echoed": "echo is off, so {expected} may come, yet {seen}",
-    "replayed": "{expected} may come, yet {seen}",
-    "reordered": "{seen}; yet {expected} is required: both cannot hold",
-    "status": "the suite expected {expected}, but it was {seen}",
-    "left behind": "the suite expected {expected}, but there is {seen}",
-    **dict.fromkeys(("duplicated", "altered", "held back", "kept", "closed", "dropped", "stuck", "crashed"), _CLAUSE),
-    **dict.fromkeys(("stolen", "silent", "started", "open", "admitted", "disturbed", "down", "unbounded"), _CLAUSE),
-}
-"""The sentence for each kind of finding: what is filled in has no full stop and begins with a small letter."""
-_TOLD = {
-    "unserved": ((" to get ", " was to get ", "the relay accepted the connection, and {expected}, but {seen}"),),
-    "mixed": ((" apart at ", " were to stay apart at ", "{expected}, but what came holds {seen}"),),
-    "leaked": (
-        (" nowhere,", " was to reach nobody,", _YET),
-        (" nowhere", " was to reach nobody", _YET),
-        ("nothing of frame", "nobody was to get anything of frame", _YET),
-    ),
-    "reordered": ((" before ", " was to come before ", _YET),),
-    "held back": ((" at ", " was due at ", "{expected}, but {seen}"),),
-}
-"""Where what was expected has a part of these: that part made a verb, and the sentence for it."""
-
-
-def _prose_of_losses(findings: list[Finding], history: History) -> str:
-    """All receivers that lack the same frame, in one sentence, with what proves that it will never come."""
-    first = findings[0]
-    by_number = history.by_number()
-    if not first.frames or first.frames[0] not in by_number:
-        return _sentence(_PLAIN.format(expected=first.expected, seen=first.seen))
-    frame = by_number[first.frames[0]]
-    receivers = [name(conn) for finding in findings if finding.frames == first.frames for conn in finding.conns]
-    proof = first.proof
-    others = len({number for finding in findings for number in finding.frames}) - 1
-    more = f"; {counted(others, 'more frame is', 'more frames are')} lost as well" if others else ""
-    never = f"{_listed(receivers)} never got {frame}"
-    if proof.startswith("nothing that "):
-        after = proof.removeprefix("nothing that ").removesuffix(" arrived either")
-        return _sentence(f"{never}, nor anything that {after}{more}")
-    if proof:
-        return _sentence(f"{never}, although {proof}: what was sent before has come or never will{more}")
-    return _sentence(never + more)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

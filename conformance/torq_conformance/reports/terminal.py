@@ -19,10 +19,11 @@ from rich.text import Text
 from ..counting import counted, failing_runs, inflected
 from ..errors import OutputError
 from ..judging.plan import Observer, Plan
-from ..judging.verdict import Counterexample, Result, Verdict
+from ..judging.verdict import Counterexample, Lack, Result, Verdict
 from ..model.requirements import Requirement
 from ..printable import visible
 from .ascii import draw
+from .conclusion import RunVerdict, run_verdict
 from .model import FAILING, VERDICT_ORDER, Report
 from .narrate import contradictions, evidence, narrate, prose
 from .trace import diagram_of
@@ -36,12 +37,9 @@ COLOURS = {
     "EXPECTED-FAIL": "cyan",
     "UNEXPECTED-PASS": "bold red",
 }
-CONCLUSION_COLOURS = {"PASS": "bold green", "FAIL": "bold red"}
+CONCLUSION_COLOURS = {RunVerdict.PASS: "bold green", RunVerdict.FAIL: "bold red"}
 INDENT = 5
 MAX_STEP_LINES = 60
-OUT_OF_TIME = "the time budget"
-NOT_EXERCISED = "no program exercised it"
-"""What a reason says where more time, or else more programs, would judge more."""
 
 
 class _Output(Console):
@@ -234,7 +232,8 @@ def show_last_screen(out: Console, outcome: Outcome) -> None:
 
 
 def _style_of(report: Report) -> str:
-    return CONCLUSION_COLOURS.get(report.conclusion.partition(":")[0], "bold yellow")
+    verdict = run_verdict(report.judgements, report.exit_code, report.stop_reason)
+    return CONCLUSION_COLOURS.get(verdict, "bold yellow")
 
 
 def _show_unjudged(out: Console, results: list[Result]) -> None:
@@ -245,9 +244,10 @@ def _show_unjudged(out: Console, results: list[Result]) -> None:
             reasons.setdefault(result.reason, []).append(result.requirement.id)
     for reason, identifiers in reasons.items():
         out.print(Text(f"not judged ({reason}): {' '.join(identifiers)}", style="yellow"), soft_wrap=True)
-    if any(OUT_OF_TIME in reason for reason in reasons):
+    lacks = {result.lacks for result in results if result.verdict is Verdict.UNKNOWN}
+    if Lack.TIME in lacks:
         out.print(Text("next: give more --time-budget", style="dim"), soft_wrap=True)
-    elif any(NOT_EXERCISED in reason for reason in reasons):
+    elif Lack.PROGRAMS in lacks:
         out.print(Text("next: give more --max-examples", style="dim"), soft_wrap=True)
 
 
@@ -256,6 +256,6 @@ def _show_thin(out: Console, report: Report) -> None:
     thin = [f"{each.id} ({', '.join(cell.words for cell in each.thin)})" for each in report.thin]
     if thin:
         out.print(Text(f"thin: {'; '.join(thin)}", style="yellow"), soft_wrap=True)
-        ended = any(OUT_OF_TIME in each.reason for each in report.judgements)
+        ended = any(each.lacks == Lack.TIME.value for each in report.judgements)
         more = "--time-budget" if ended else "--max-examples"
         out.print(Text(f"next: more {more} fills what is thin", style="dim"), soft_wrap=True)

@@ -14,9 +14,9 @@ from itertools import accumulate, groupby
 
 from ..counting import counted, inflected
 from ..judging.verdict import Counterexample
+from ..model.findings import Finding, Kind
 from ..model.history import History, Peer, Sent, Stalled
 from ..model.program import Close, Finish, HalfClose, Place, Program, Raw, Resume, Stall, Step, connection_name
-from ..oracles.traffic import Finding
 from .diagram import RELAY, Diagram, Event
 
 MAX_COLUMNS = 6
@@ -25,7 +25,7 @@ MAX_RECEIPTS = 12
 MAX_MISSING = 4
 MAX_NOTE = 80
 
-NEVER = {"unserved": "nothing at all", "kept": "never closed"}
+NEVER: dict[str, str] = {Kind.UNSERVED: "nothing at all", Kind.KEPT: "never closed"}
 """What a connection never got, by the kind of the contradiction."""
 
 Timed = tuple[float, int, Event]
@@ -229,7 +229,7 @@ def _missing(history: History, findings: list[Finding]) -> Iterator[Event]:
     by_number = history.by_number()
     lacking: dict[int, set[int]] = {}
     for finding in findings:
-        if finding.kind in ("lost", "dropped"):
+        if finding.kind in (Kind.LOST, Kind.DROPPED):
             for conn in finding.conns:
                 lacking.setdefault(conn, set()).update(by_number.keys() & set(finding.frames))
     for conn, numbers in lacking.items():

@@ -17,6 +17,7 @@ import click
 import msgspec
 
 from ..errors import UsageError
+from ..judging.expected import Problem
 from ..judging.plan import Observer, Plan
 from ..judging.verdict import Counterexample, Result
 from ..model.requirements import Requirement
@@ -125,7 +126,7 @@ class ReportWriter(Observer):
         self._entries[result.requirement.id].result = result
         self._update(self._so_far())
 
-    def complete(self, exit_code: int, problems: Sequence[str] = ()) -> Report:
+    def complete(self, exit_code: int, problems: Sequence[Problem] = ()) -> Report:
         """End a whole run. ``problems`` are the deviations from the list of expected failures."""
         ending = Ending(self._elapsed(), complete=True, exit_code=exit_code, problems=tuple(problems))
         return self._write(ending)

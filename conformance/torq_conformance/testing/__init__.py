@@ -5,11 +5,11 @@ other module may change in any release.
 """
 
 from ..generation import features
+from ..model.findings import Finding, Kind
 from ..model.history import History
 from ..model.program import Connect, Frame, Tlv, Write
 from ..model.rules import Rules
 from ..oracles import traffic as oracles
-from ..oracles.traffic import Finding
 from .machine import RelayAssertionError, RelayStateMachine, RelayUnderTest
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Finding",
     "Frame",
     "History",
+    "Kind",
     "RelayAssertionError",
     "RelayStateMachine",
     "RelayUnderTest",

@@ -1,5 +1,6 @@
 """Help that says what to type next, and bad input that ends in one clear line and exit code 2."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,18 @@ def test_explain_prints_the_notes_of_a_requirement(capsys: pytest.CaptureFixture
 def record(failures: int = 20, runs: int = 20) -> Record:
     shown = shown_runs.lost_frame()
     return Record("FWD-1", shown_runs.plan().profile, shown.program, (), failures, runs, 1, "a relay")
+
+
+def test_a_counterexample_keeps_what_was_seen_and_one_without_facts_is_read(tmp_path: Path) -> None:
+    shown = shown_runs.lost_frame()
+    path = save(shown, profile=shown_runs.plan().profile, seed=1, target="a relay", folder=tmp_path)
+    (kept,) = load(path).findings
+    assert (kept.kind, kept.facts["frame"], kept.facts["receiver"]) == ("lost", "A0", "B")
+    stored = json.loads(path.read_text())
+    for finding in stored["findings"]:
+        del finding["facts"]  # as version 0.2 wrote it
+    path.write_text(json.dumps(stored))
+    assert [(each.expected, each.seen, each.facts) for each in load(path).findings] == [(kept.expected, kept.seen, {})]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -120,7 +120,7 @@ class Forgetful(SlowArm):
         self._turn += 1
         SlowArm.plays += 1
         sent = [
-            Sent(number, step, conn, frame, b"", Fate.FORWARD, "", 5, 6, whole=True, certain=True)
+            Sent(number, step, conn, frame, b"", Fate.FORWARD, None, 5, 6, whole=True, certain=True)
             for number, step, conn, frame in program.frames()
         ]
         came = [] if self._turn in self._lossy else [Received(each.number, b"", 7) for each in sent]

@@ -22,7 +22,7 @@ def history(orders: list[list[int]], frames: dict[int, Frame] | None = None) -> 
     for number, conn in SENT:
         frame = (frames or {}).get(number, Frame(2))
         data = encode_frame(frame, conn=conn, number=number, sequence=number + 1)
-        entry = Sent(number, 3, conn, frame, data, Fate.FORWARD, "", 5, 6, whole=True, certain=True)
+        entry = Sent(number, 3, conn, frame, data, Fate.FORWARD, None, 5, 6, whole=True, certain=True)
         shown.sent.append(entry)
     for conn, order in enumerate(orders):
         received = [Received(number, shown.sent[number].data, 10 + place) for place, number in enumerate(order)]
@@ -139,4 +139,4 @@ def test_frames_that_are_lost_alike_are_one_difference() -> None:
     everything = [[number for number, _ in SENT] for _ in range(CONNECTIONS)]
     [lost] = COMPARISON.differences(history(everything), history(none))
     assert lost.signature == Signature("loses")
-    assert lost.where.startswith("frame A0")
+    assert lost.frame == "A0"

@@ -10,7 +10,7 @@ from torq_conformance.errors import CutShortError
 from torq_conformance.generation import controls
 from torq_conformance.generation import features as f
 from torq_conformance.judging.scenarios import SCENARIOS
-from torq_conformance.judging.verdict import Verdict
+from torq_conformance.judging.verdict import Lack, Verdict
 from torq_conformance.model.history import History
 from torq_conformance.model.legality import Fate, fates_of
 from torq_conformance.model.program import Close, Connect, Frame, Freeze, Program, Resume, Sip, Stall, Thaw, Tlv, Write
@@ -95,3 +95,4 @@ def test_a_control_that_the_time_cuts_short_ends_the_search(monkeypatch: pytest.
         result = judged(target, plan_for("FWD-8", max_examples=1))["FWD-8"]
     assert result.counterexample is None
     assert "the time budget ended the search" in result.reason
+    assert result.lacks is Lack.TIME

@@ -13,7 +13,7 @@ from torq_conformance.errors import UsageError
 from torq_conformance.judging.plan import Observer, Plan
 from torq_conformance.judging.runner import judge_all, replay
 from torq_conformance.judging.scenarios import SCENARIOS, UNJUDGED
-from torq_conformance.judging.verdict import Counterexample, Verdict
+from torq_conformance.judging.verdict import Counterexample, Lack, Verdict
 from torq_conformance.model.history import History
 from torq_conformance.model.profile import load_profile, rules_for
 from torq_conformance.model.program import Program
@@ -99,6 +99,7 @@ def test_a_run_without_time_left_knows_nothing() -> None:
         result = judged(target, plan_for("FWD-1", time_budget=0.0))["FWD-1"]
     assert result.verdict is Verdict.UNKNOWN
     assert "time budget" in result.reason
+    assert result.lacks is Lack.TIME
 
 
 class Recorder(Observer):

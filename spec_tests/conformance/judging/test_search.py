@@ -9,10 +9,10 @@ from torq_conformance.judging.plan import Observer
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.judging.search import STAMP_RUNS, Search
 from torq_conformance.judging.verdict import Counterexample, Verdict
+from torq_conformance.model.findings import Finding
 from torq_conformance.model.history import History
 from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
-from torq_conformance.oracles.traffic import Finding
 from torq_conformance.play.executor import Executor
 from torq_conformance.reports.narrate import evidence
 

@@ -1,9 +1,13 @@
 """Probing: what was learned of a relay is what it was started with, and the profile written down is one that loads."""
 
+import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spec_tests.conformance.judged_relays import relay, specimen
 from torq_conformance.commands.probe import command
@@ -12,13 +16,15 @@ from torq_conformance.judging.verdict import Counterexample, Result, Verdict
 from torq_conformance.learning.guarantees import GUARANTEES, held_by, strongest_guarantees
 from torq_conformance.learning.learned_profile import learned_profile, probe_relay, profile_text
 from torq_conformance.learning.limits import probe_max_connections, probe_overflow
-from torq_conformance.learning.probing import probe_all, probe_basics
+from torq_conformance.learning.probing import Probe, probe_all, probe_basics
+from torq_conformance.model.findings import Finding
 from torq_conformance.model.history import History
 from torq_conformance.model.profile import Profile, load_profile
 from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
 from torq_conformance.model.rules import Domain
-from torq_conformance.oracles.traffic import Finding
+from torq_conformance.play.address import Address
+from torq_conformance.play.target import Target
 
 
 def learned(command: str, domain: Domain) -> Profile:
@@ -84,6 +90,22 @@ def test_every_learned_setting_is_written_with_its_evidence() -> None:
     flat = " ".join(text.replace("\n# ", " ").split())
     for each in probe.learned:
         assert " ".join(each.evidence.split()) in flat
+
+
+@given(name=st.text(), description=st.text(), why=st.text())
+def test_whatever_a_profile_says_is_read_back(name: str, description: str, why: str) -> None:
+    probe = Probe(Target(Address(path="/nowhere")), "signal")
+    profile = Profile(
+        name=name,
+        description=description,
+        not_promised={"FWD-4": why},
+        echo=False,
+        max_message_size=4096,
+        on_framing_error="resync",
+    )
+    for key in ("echo", "max_message_size", "on_framing_error"):
+        probe.learn(key, getattr(profile, key), "it was seen")
+    assert msgspec.convert(tomllib.loads(profile_text(probe, profile)), Profile) == profile
 
 
 def test_guarantees_that_do_not_hold_come_with_a_minimal_program() -> None:

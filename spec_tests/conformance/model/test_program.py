@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from spec_tests.conformance.program_strategies import DOMAINS, frames, programs, rules_of
 from torq_conformance.model import wire
-from torq_conformance.model.legality import FIXED_SIZES, Fate, fate_of
+from torq_conformance.model.legality import Fate, fate_of
 from torq_conformance.model.program import (
-    SOURCES,
     Close,
     Connect,
     Frame,
@@ -29,7 +28,6 @@ from torq_conformance.model.program import (
 from torq_protocol.constants import RelayDomain
 from torq_protocol.framing import FrameScanner
 from torq_protocol.policy import FramePolicy, ValidationLevel
-from torq_protocol.registry import REGISTRY
 
 FEW = settings(max_examples=60, deadline=None)
 LEVELS = {
@@ -157,8 +155,3 @@ def test_only_who_stands_and_was_not_resumed_reads_again_at_the_end(
     steps: tuple[Step, ...], resumed: list[int]
 ) -> None:
     assert Program("signal", (Connect(0), Connect(1), *steps)).stalled_to_the_end == resumed
-
-
-def test_the_suite_and_the_registry_state_the_same_sizes_and_sources() -> None:
-    assert dict(REGISTRY.fixed_sizes) == FIXED_SIZES
-    assert set(SOURCES) == REGISTRY.source_numbers

@@ -44,8 +44,9 @@ from torq_conformance.model.program import (
 )
 from torq_conformance.play.address import Address
 from torq_conformance.play.target import Target
-from torq_conformance.replay.record import Record, Shown
+from torq_conformance.replay.record import Record
 from torq_conformance.replay.script import script_for
+from torq_conformance.reports.model import Contradiction
 
 OWN = Frame(2, (Tlv(30, 8),))
 BIG = Frame(2, (Tlv(30, 40_000),))
@@ -84,7 +85,7 @@ CASES: list[tuple[str, str, str, tuple[Step, ...]]] = [
 
 def record_of(requirement: str, domain: str, steps: tuple[Step, ...]) -> Record:
     program = Program(domain, steps)  # type: ignore[arg-type] # one of the three
-    shown = (Shown("lost", 'frame A0 at """A""" \\', "it never came"),)
+    shown = (Contradiction("lost", 'frame A0 at """A""" \\', "it never came"),)
     return Record(requirement, load_profile("reference"), program, shown, 20, 20, 1, "a relay")
 
 

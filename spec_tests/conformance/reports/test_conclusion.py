@@ -14,7 +14,8 @@ from rich.console import Console
 from spec_tests.conformance import shown_runs
 from torq_conformance.commands.run import exit_code
 from torq_conformance.exits import Exit
-from torq_conformance.judging.verdict import Result, Verdict
+from torq_conformance.judging.expected import Problem
+from torq_conformance.judging.verdict import Lack, Result, Verdict
 from torq_conformance.model.requirements import requirements
 from torq_conformance.reports.build import Ending, Entry, build
 from torq_conformance.reports.conclusion import MEANINGS, conclusion
@@ -149,7 +150,7 @@ def test_what_does_not_bind_the_domain_is_neither_judged_nor_left_out() -> None:
         assert ("1 MUST binds other domains only" in text) is (foreign.id in names)
 
 
-def ended(problems: tuple[str, ...] = ()) -> Report:
+def ended(problems: tuple[Problem, ...] = ()) -> Report:
     results = judged(MUST="PASS UNKNOWN", SHOULD="PASS")
     entries = [Entry(result.requirement, 0.0, result) for result in results]
     return build(shown_runs.plan(), shown_runs.setting(), entries, Ending(1.0, True, "", 3, problems))
@@ -174,26 +175,24 @@ def test_every_report_begins_with_it_and_the_terminal_ends_with_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reasons", "advice"),
+    ("lacks", "advice"),
     [
-        (["the time budget was used up"], ["next: give more --time-budget"]),
-        (["no program exercised it; the time budget ended the search"], ["next: give more --time-budget"]),
-        (["no program exercised it"], ["next: give more --max-examples"]),
-        (["no program exercised it", "the time budget was used up"], ["next: give more --time-budget"]),
-        (["the relay serves no connection"], []),
-        (["no program of this version exercises it"], []),
+        ([Lack.TIME], ["next: give more --time-budget"]),
+        ([Lack.TIME, Lack.NOTHING], ["next: give more --time-budget"]),
+        ([Lack.PROGRAMS], ["next: give more --max-examples"]),
+        ([Lack.PROGRAMS, Lack.TIME], ["next: give more --time-budget"]),
+        ([Lack.NOTHING], []),
+        ([Lack.NOTHING, Lack.NOTHING], []),
     ],
 )
-def test_what_would_judge_more_is_told_and_nothing_else(reasons: list[str], advice: list[str]) -> None:
-    results = [Result(each, Verdict.UNKNOWN, reason) for each, reason in zip(MUSTS, reasons, strict=False)]
+def test_what_would_judge_more_is_told_and_nothing_else(lacks: list[Lack], advice: list[str]) -> None:
+    results = [Result(each, Verdict.UNKNOWN, "why", lacks=lack) for each, lack in zip(MUSTS, lacks, strict=False)]
     assert [line for line in last_screen(results) if line.startswith("next:")] == advice
 
 
-@pytest.mark.parametrize(
-    ("reason", "advice"), [("", "--max-examples"), ("the time budget ended the search", "--time-budget")]
-)
-def test_what_is_thin_because_the_time_ended_needs_more_time(reason: str, advice: str) -> None:
-    thin = Result(requirements()["FRAME-2"], Verdict.PASS, reason, exercised=2)
+@pytest.mark.parametrize(("lack", "advice"), [(Lack.NOTHING, "--max-examples"), (Lack.TIME, "--time-budget")])
+def test_what_is_thin_because_the_time_ended_needs_more_time(lack: Lack, advice: str) -> None:
+    thin = Result(requirements()["FRAME-2"], Verdict.PASS, exercised=2, lacks=lack)
     thin.evidence["programs"] = 100
     assert f"next: more {advice} fills what is thin" in last_screen([thin])
 
@@ -207,7 +206,7 @@ def last_screen(results: list[Result]) -> list[str]:
 
 def test_what_the_list_of_expected_failures_has_against_a_run_stands_in_every_report() -> None:
     problem = "FWD-1 passes although it is listed; take it out of the list"
-    report = ended((problem,))
+    report = ended((Problem("FWD-1", "passes although it is listed; take it out of the list"),))
     for text in (page(report), markdown(report), junit(report).decode()):
         assert problem in text
     root = ElementTree.fromstring(junit(report))

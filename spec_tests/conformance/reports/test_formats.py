@@ -193,8 +193,10 @@ def test_the_head_of_a_report_names_what_has_to_be_looked_at_first() -> None:
 def test_the_colour_of_the_conclusion_follows_the_exit_code_and_no_word() -> None:
     report = msgspec.structs.replace(shown_runs.report(), conclusion="pass: nothing of it", exit_code=1)
     assert '<p class="conclusion fail">pass: nothing of it</p>' in page(report)
-    assert '<p class="conclusion">' in page(msgspec.structs.replace(report, stop_reason="it was interrupted"))
-    assert '<p class="conclusion">' in page(msgspec.structs.replace(report, exit_code=None))
+    assert '<p class="conclusion incomplete">' in page(
+        msgspec.structs.replace(report, stop_reason="it was interrupted")
+    )
+    assert '<p class="conclusion incomplete">' in page(msgspec.structs.replace(report, exit_code=None))
 
 
 def test_what_fails_as_listed_is_told_from_what_fails() -> None:

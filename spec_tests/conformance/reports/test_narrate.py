@@ -8,8 +8,9 @@ from spec_tests.conformance import shown_runs
 from spec_tests.conformance.histories import Chronicle
 from spec_tests.conformance.program_strategies import programs
 from torq_conformance.judging.verdict import Counterexample, Verdict
+from torq_conformance.model.findings import Finding, Kind
 from torq_conformance.model.history import History, Sent
-from torq_conformance.model.legality import Fate
+from torq_conformance.model.legality import Defect, Fate, Reason
 from torq_conformance.model.profile import load_profile, rules_for
 from torq_conformance.model.program import (
     Act,
@@ -23,7 +24,8 @@ from torq_conformance.model.program import (
     connection_name,
     encode_frame,
 )
-from torq_conformance.oracles.traffic import Finding, lost, reordered_within_sender, replayed
+from torq_conformance.oracles import wordings as w
+from torq_conformance.oracles.traffic import lost, reordered_within_sender, replayed
 from torq_conformance.reports.narrate import (
     contradictions,
     evidence,
@@ -73,8 +75,12 @@ def test_losses_of_one_frame_are_one_sentence() -> None:
 
 
 def test_a_leak_says_why_the_frame_had_to_be_refused() -> None:
-    finding = Finding("leaked", "frame A1 nowhere, because its header names domain 1", "it came to B")
-    assert said(finding) == "Frame A1 was to reach nobody, because its header names domain 1; yet it came to B."
+    finding = w.LEAKED(frame="A1", reason=Reason(Defect.FOREIGN_DOMAIN, 1, 2), receiver="B")
+    assert finding.facts["defect"] == "foreign-domain"
+    assert finding.expected == "frame A1 nowhere, because its header names domain 1, the relay serves 2"
+    assert said(finding) == (
+        "Frame A1 was to reach nobody, because its header names domain 1, the relay serves 2; yet it came to B."
+    )
 
 
 @settings(max_examples=100, deadline=None)
@@ -110,8 +116,10 @@ def test_every_step_of_every_program_has_its_words(program: Program) -> None:
 
 
 def test_a_connection_that_is_kept_reads_as_a_sentence() -> None:
-    finding = Finding("kept", "A to be closed after its framing error", "it stays connected")
-    assert said(finding) == "The suite expected A to be closed after its framing error, but it stays connected."
+    assert (
+        said(w.KEPT(receiver="A"))
+        == "The suite expected A to be closed after its framing error, but it stays connected."
+    )
 
 
 def test_fwd_5_a_replay_reads_as_a_sentence() -> None:
@@ -135,54 +143,79 @@ def test_ord_1_two_frames_of_one_sender_exchanged_read_as_a_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected", "seen", "sentence"),
+    ("finding", "expected", "seen", "sentence"),
     [
-        ("unserved", "A to get what others send", "it got nothing at all",
+        (w.UNSERVED(receiver="A"), "A to get what others send", "it got nothing at all",
          "The relay accepted the connection, and A was to get what others send, but it got nothing at all."),
-        ("held back", "frame A0 of step 2 at B, although nothing follows it", "it came only when a fence of B followed",
+        (w.HELD_BACK(frame="A0", step=2, receiver="B", follower="B"),
+         "frame A0 of step 2 at B, although nothing follows it", "it came only when a fence of B followed",
          "Frame A0 of step 2 was due at B, although nothing follows it, but it came only when a fence of B followed."),
-        ("duplicated", "frame A0 once at B", "it came 2 times",
+        (w.DUPLICATED(frame="A0", receiver="B", count=2), "frame A0 once at B", "it came 2 times",
          "The suite expected frame A0 once at B, but it came 2 times."),
-        ("altered", "frame A0 byte for byte at B", "31 bytes came instead of 32",
+        (w.RESIZED(frame="A0", receiver="B", size=31, due=32),
+         "frame A0 byte for byte at B", "31 bytes came instead of 32",
          "The suite expected frame A0 byte for byte at B, but 31 bytes came instead of 32."),
-        ("altered", "B to get frames that were sent", "32 bytes came that nobody sent",
+        (w.ALTERED(frame="A0", receiver="B", place=5, old=1, new=254),
+         "frame A0 byte for byte at B", "byte 5 is 0xfe, not 0x01",
+         "The suite expected frame A0 byte for byte at B, but byte 5 is 0xfe, not 0x01."),
+        (w.NEVER_SENT(receiver="B", size=32), "B to get frames that were sent", "32 bytes came that nobody sent",
          "The suite expected B to get frames that were sent, but 32 bytes came that nobody sent."),
-        ("torn", "whole frames at A", "behind 1 whole frame came 5 bytes that begin no frame (be ad de 02 01)",
+        (w.TORN(receiver="A", whole=1, size=5, rest="be ad de 02 01", with_fence=""),
+         "whole frames at A", "behind 1 whole frame came 5 bytes that begin no frame (be ad de 02 01)",
          "The suite expected whole frames at A, but behind 1 whole frame came 5 bytes that begin no frame: "
          "what comes can no longer be cut into frames."),
-        ("mixed", "bytes of each sender apart at B", "64 bytes in which those of A and C mix",
+        (w.INCOMPLETE(receiver="A", size=1, rest="ef"),
+         "whole frames at A", "the last 1 byte is an incomplete frame (ef)",
+         "The suite expected whole frames at A, but the last 1 byte is an incomplete frame: "
+         "what comes can no longer be cut into frames."),
+        (w.MIXED(receiver="B", size=64, senders="A and C"),
+         "bytes of each sender apart at B", "64 bytes in which those of A and C mix",
          "Bytes of each sender were to stay apart at B, but what came holds 64 bytes in which those of A and C mix."),
-        ("leaked", "nothing of frame A0, which was never sent whole", "it came to B",
+        (w.LEAKED_IN_PART(frame="A0", receiver="B"),
+         "nothing of frame A0, which was never sent whole", "it came to B",
          "Nobody was to get anything of frame A0, which was never sent whole; yet it came to B."),
-        ("leaked", "a frame for execution, sent to signal, nowhere", "it came there",
+        (w.LEAKED_ACROSS(domain="execution", relay="signal"),
+         "a frame for execution, sent to signal, nowhere", "it came there",
          "A frame for execution, sent to signal, was to reach nobody; yet it came there."),
-        ("leaked", "7 descriptors again after 50 guests", "57",
+        (Finding(Kind.LEAKED, "7 descriptors again after 50 guests", "57"),
+         "7 descriptors again after 50 guests", "57",
          "The suite expected 7 descriptors again after 50 guests, but saw this: 57."),
-        ("echoed", "no frame of its own at A", "A0 came back",
+        (w.ECHOED(frame="A0", receiver="A"), "no frame of its own at A", "A0 came back",
          "Echo is off, so no frame of its own at A may come, yet A0 came back."),
-        ("reordered", "A0 before B1 at C, because B had got the one before it sent the other", "B1 came first",
+        (w.CAUSE_LAST(frame="A0", other="B1", receiver="C", sender="B"),
+         "A0 before B1 at C, because B had got the one before it sent the other", "B1 came first",
          "A0 was to come before B1 at C, because B had got the one before it sent the other; yet B1 came first."),
-        ("closed", "A to stay connected", "the relay closed it (reset)",
+        (w.CLOSED(receiver="A", how="reset"), "A to stay connected", "the relay closed it (reset)",
          "The suite expected A to stay connected, but the relay closed it (reset)."),
-        ("stuck", "the relay to end after SIGTERM", "it still runs, although its backlog was read",
+        (Finding(Kind.STUCK, "the relay to end after SIGTERM", "it still runs, although its backlog was read"),
+         "the relay to end after SIGTERM", "it still runs, although its backlog was read",
          "The suite expected the relay to end after SIGTERM, but it still runs, although its backlog was read."),
-        ("crashed", "the relay to go on serving", "the relay was ended by signal SIGSEGV",
+        (w.CRASHED(how="the relay was ended by signal SIGSEGV"),
+         "the relay to go on serving", "the relay was ended by signal SIGSEGV",
          "The suite expected the relay to go on serving, but the relay was ended by signal SIGSEGV."),
-        ("open", "a socket closed to other users", "its mode is 0666",
+        (Finding(Kind.OPEN, "a socket closed to other users", "its mode is 0666"),
+         "a socket closed to other users", "its mode is 0666",
          "The suite expected a socket closed to other users, but its mode is 0666."),
-        ("down", "the relay to start and to serve", "a client is not served",
+        (Finding(Kind.DOWN, "the relay to start and to serve", "a client is not served"),
+         "the relay to start and to serve", "a client is not served",
          "The suite expected the relay to start and to serve, but a client is not served."),
-        ("status", "exit status 0 after SIGTERM", "1", "The suite expected exit status 0 after SIGTERM, but it was 1."),
-        ("left behind", "no socket file after SIGTERM", "/tmp/a.sock",
+        (Finding(Kind.STATUS, "exit status 0 after SIGTERM", "1"), "exit status 0 after SIGTERM", "1",
+         "The suite expected exit status 0 after SIGTERM, but it was 1."),
+        (Finding(Kind.LEFT_BEHIND, "no socket file after SIGTERM", "/tmp/a.sock"),
+         "no socket file after SIGTERM", "/tmp/a.sock",
          "The suite expected no socket file after SIGTERM, but there is /tmp/a.sock."),
-        ("lost", "B to get the newest of what it missed", "none of it",
+        (w.NOTHING_AFTER_A_STALL(receiver="B"), "B to get the newest of what it missed", "none of it",
          "The suite expected B to get the newest of what it missed, but saw this: none of it."),
-        ("delayed", "traffic as fast as before", "12 ms for what took 1.0 ms before",
-         "The suite expected traffic as fast as before, but saw this: 12 ms for what took 1.0 ms before."),
+        (w.DELAYED(slow_ms=12.3, usual_ms=1.0, compared_with="before"),
+         "traffic of the others as fast as without the stalled consumer", "12 ms for what took 1.0 ms before",
+         "The suite expected traffic of the others as fast as without the stalled consumer, but saw this: "
+         "12 ms for what took 1.0 ms before."),
     ],
+    ids=lambda value: value.kind if isinstance(value, Finding) else None,
 )  # fmt: skip
-def test_each_kind_of_finding_is_a_whole_sentence(kind: str, expected: str, seen: str, sentence: str) -> None:
-    assert said(Finding(kind, expected, seen)) == sentence
+def test_each_kind_of_finding_is_a_whole_sentence(finding: Finding, expected: str, seen: str, sentence: str) -> None:
+    assert (finding.expected, finding.seen) == (expected, seen)
+    assert said(finding) == sentence
 
 
 def test_iso_3_the_bound_of_the_queue_stands_beside_what_came() -> None:
@@ -233,7 +266,7 @@ def test_of_many_frames_in_one_write_the_accused_one_is_shown_wherever_it_stands
     frames = tuple(Frame(5 if number == 5 else 2) for number in range(8))
     program = Program("signal", (Connect(0), Write(0, frames)))
     sent = [
-        Sent(number, 1, 0, frame, encode_frame(frame, conn=0, number=number, sequence=number), Fate.FORWARD, "", 1)
+        Sent(number, 1, 0, frame, encode_frame(frame, conn=0, number=number, sequence=number), Fate.FORWARD, None, 1)
         for number, frame in enumerate(frames)
     ]
     lines = list(narrate(program, History(sent=sent), [Finding("leaked", "nowhere", "at A", frames=(5,))]))

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from spec_tests.conformance import shown_runs
 from spec_tests.conformance.program_strategies import programs
 from torq_conformance.judging.verdict import Counterexample
+from torq_conformance.model.findings import Finding
 from torq_conformance.model.history import History, Peer, Received, Sent
 from torq_conformance.model.legality import Fate
 from torq_conformance.model.profile import load_profile, rules_for
 from torq_conformance.model.program import Close, Connect, Finish, Program, Write, encode_frame
-from torq_conformance.oracles.traffic import Finding, torn
+from torq_conformance.oracles.traffic import torn
 from torq_conformance.reports.ascii import draw
 from torq_conformance.reports.diagram import RELAY, Diagram
 from torq_conformance.reports.mermaid import mermaid
@@ -32,7 +33,7 @@ def echoed(program: Program) -> History:
             now += 1
     for number, position, conn, frame in program.frames():
         data = encode_frame(frame, conn=conn, number=number, sequence=number)
-        history.sent.append(Sent(number, position, conn, frame, data, Fate.FORWARD, "", now, now + 1))
+        history.sent.append(Sent(number, position, conn, frame, data, Fate.FORWARD, None, now, now + 1))
         now += 2
         for peer in history.peers.values():
             peer.received.append(Received(number, data, now))
@@ -165,7 +166,7 @@ def test_a_torn_stream_stands_behind_the_write_that_tore_it() -> None:
     sender = Peer(0, connected=1, joined=2, left=True)
     receiver = Peer(1, connected=3, joined=4, torn=True, rest=b"\xef\xef\xbe", rest_at=6)
     data = encode_frame(frame, conn=0, number=0, sequence=0)
-    sent = Sent(0, 2, 0, frame, data, Fate.FORWARD, "", begun=5, tick=6)
+    sent = Sent(0, 2, 0, frame, data, Fate.FORWARD, None, begun=5, tick=6)
     history = History(sent=[sent], peers={0: sender, 1: receiver})
     rules = rules_for(load_profile("reference"), "signal")
     diagram = diagram_of(Counterexample("CONN-6", program, list(torn(history, rules)), history, 1, 1))
