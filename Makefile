@@ -29,7 +29,7 @@ $(VENV)/bin/python:
 
 # Bytecode (--no-compile) is written by whoever first imports a module: most of what is installed, nobody imports.
 $(VENV)/.build-tools: constraints.txt | $(VENV)/bin/python
-	$(PIP) install --quiet --no-compile -c constraints.txt setuptools mypy librt
+	$(PIP) install --quiet --no-compile -c constraints.txt setuptools mypy librt msgspec
 	@touch $@
 
 # Torq itself is compiled while what it needs to run is downloaded.
