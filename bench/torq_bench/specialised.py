@@ -51,7 +51,7 @@ class MarketDataRelay:
 
     def _readable(self, peer: Peer, recv: Callable[[int], bytes]) -> None:
         try:
-            data = recv(262_144)
+            data = recv(65_536)
         except OSError:
             data = b""
         if not data:
