@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import resource
 from dataclasses import dataclass
 
-from .relays import connect, resident_bytes
+from .relays import allow_descriptors, connect, resident_bytes
 from .traffic import receive_within
 
 _ROUNDS = 20
@@ -26,9 +25,7 @@ def measure_crowd(path: str, process: int, frame: bytes, connections: int) -> Cr
 
     Memory of sockets inside the kernel is not in the figures: an idle Unix socket holds none of its buffer.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    allow_descriptors()
     first = connect(path)
     first.send(frame)
     receive_within(first, len(frame))

@@ -8,7 +8,7 @@ from torq_protocol.build_info import build_info
 from torq_protocol.constants import RelayDomain
 
 from .relays import RelayError, relay_command, spawned_relay
-from .traffic import FanOut, Load, fan_out, make_frame
+from .traffic import FanOut, Load, fan_out
 
 DOMAINS = {"market_data": RelayDomain.MARKET_DATA, "signal": RelayDomain.SIGNAL, "execution": RelayDomain.EXECUTION}
 
@@ -28,14 +28,13 @@ def fanout(receivers: int, frames: int, size: int, batch: int, domain: str, targ
     if size == 33:
         raise click.UsageError("--size 33: a frame has 32 bytes, or 34 and more")
     load = Load(frames, size, batch, receivers)
-    frame = make_frame(DOMAINS[domain], size, sequence=1)
     click.echo(f"{frames:,} frames of {size} bytes, {batch} a send, 1 sender, {receivers} receivers, echo on")
     try:
         if target is not None:
-            result = fan_out(target, frame, load)
+            result = fan_out(target, DOMAINS[domain], load)
         else:
             with spawned_relay(relay_command(domain)) as (path, _):
-                result = fan_out(path, frame, load)
+                result = fan_out(path, DOMAINS[domain], load)
     except RelayError as error:
         click.echo(f"torq_bench fanout: {error}", err=True)
         raise SystemExit(2) from None
@@ -45,10 +44,9 @@ def fanout(receivers: int, frames: int, size: int, batch: int, domain: str, targ
 def _report(result: FanOut) -> None:
     click.echo(f"kernel     {build_info()}")
     click.echo(f"in         {result.frames_in_per_second / 1e6:.2f} M frames/s")
-    click.echo(
-        f"delivered  {result.frames_out_per_second / 1e6:.2f} M frames/s, {result.megabytes_out_per_second:,.0f} MB/s"
-    )
-    if result.lost_bytes:
-        click.echo(f"LOST       {result.lost_bytes / result.size:,.1f} frames")
+    megabytes = result.frames_out_per_second * result.load.size / 1e6
+    click.echo(f"delivered  {result.frames_out_per_second / 1e6:.2f} M frames/s, {megabytes:,.0f} MB/s")
+    if result.fault:
+        click.echo(f"LOST       {result.fault}")
         raise SystemExit(1)
     click.echo("lost       nothing")

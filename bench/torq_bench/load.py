@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import socket
 import struct
 import time
@@ -23,7 +22,7 @@ import click
 from torq_protocol.constants import HEADER_SIZE, RelayDomain
 
 from .fanout import DOMAINS
-from .relays import RelayError, connect, relay_command, resident_bytes, spawned_relay
+from .relays import RelayError, allow_descriptors, connect, relay_command, resident_bytes, spawned_relay
 from .traffic import make_frame
 
 _SENDERS = 20
@@ -208,7 +207,7 @@ def load(seconds: float, clients: int, domain: str) -> None:
 
     Exit code 0: nothing was lost, doubled, torn or reordered, and nothing leaked; 1: a fault; 2: no relay could be run.
     """
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    allow_descriptors()
     click.echo(f"{clients:,} clients of a {domain} relay for {seconds:.0f} s, {_SIZE}-byte frames, each to everyone")
     try:
         with spawned_relay(relay_command(domain)) as (path, process):

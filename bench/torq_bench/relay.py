@@ -1,160 +1,167 @@
-"""``torq_bench relay``: the relay against its floor, in one interleaved run; figures go to a JSON file."""
+"""``torq_bench relay``: our relays beside plain C, in one interleaved run; figures go to a JSON file.
+
+Facts:
+- what slows the machine for a while must slow every subject: they run in turn, each round begins with another, and a
+  ratio is the median of the ratios within a round;
+- a figure of a relay that loses frames is no figure: what is lost stands beside each, and makes the exit code 1.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import sys
-import time
-from dataclasses import asdict
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import click
+import msgspec
 
-from torq_protocol.build_info import build_info
-from torq_protocol.constants import RelayDomain
-
-from .crowd import measure_crowd
-from .latency import Latency, measure_latency
-from .relays import RelayError, relay_command, spawned_relay
+from .cases import CASES, METRICS, Case, Measured, Setup, Subject, Target, subjects, with_subjects
+from .client_loops import client_loops
+from .relays import RelayError
+from .results import Figure, Results, Run, load, this_machine
 from .stages import measure_stages
-from .traffic import FanOut, Load, fan_out, make_frame
 
 DEFAULT_RESULTS = Path("bench/results/relay.json")
-SIZE = 74
-BATCH = 64
-SUBJECTS = {
-    "floor": ([sys.executable, "-m", "torq_bench.floor", "{socket}"], RelayDomain.MARKET_DATA),
-    "specialised": ([sys.executable, "-m", "torq_bench.specialised", "{socket}"], RelayDomain.MARKET_DATA),
-    "market_data": (relay_command("market_data"), RelayDomain.MARKET_DATA),
-    "signal": (relay_command("signal"), RelayDomain.SIGNAL),
-    "execution": (relay_command("execution"), RelayDomain.EXECUTION),
-}
-"""What is measured side by side: the command, and the domain of the frames it is sent."""
-PLAIN = ("floor", "specialised", "market_data")
+STAGES = "stages"
+QUICK = 0.02
+BOUND_BELOW = 90.0
+"""A relay that was at work for less than this percentage of the time waited: the client was what bounded the figure."""
+
+
+def _added(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Subject]:
+    found = {}
+    for value in values:
+        name, _equals, command = value.partition("=")
+        if not name or "{socket}" not in command:
+            raise click.BadParameter(f"{value!r}: write NAME=COMMAND, with {{socket}} where the command takes its path")
+        found[name] = Subject(name, tuple(shlex.split(command)))
+    return found
 
 
 @click.command()
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Rounds; medians of them count.")
 @click.option(
-    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Interleaved rounds; medians count."
+    "--cases", "names", type=click.Choice([*CASES, STAGES]), multiple=True, help="Only these.  [default: all]"
 )
+@click.option("--quick", is_flag=True, help="A fiftieth of the load: shows that all runs, and no figure to rely on.")
 @click.option(
-    "--deliveries", type=click.IntRange(10_000), default=5_000_000, show_default=True, help="Frames out per run."
+    "--subject", "added", metavar="NAME=COMMAND", multiple=True, callback=_added, help="Another relay of market data."
 )
-@click.option("--samples", type=click.IntRange(100), default=5000, show_default=True, help="Frames per latency run.")
-@click.option("--crowd", type=click.IntRange(1), multiple=True, default=(1000, 10_000), show_default=True)
+@click.option("--check", is_flag=True, help="Exit with 1 too when a figure misses what it must reach.")
 @click.option("--results", type=click.Path(path_type=Path), default=DEFAULT_RESULTS, show_default=True)
-def relay(rounds: int, deliveries: int, samples: int, crowd: tuple[int, ...], results: Path) -> None:
-    """Measure throughput, latency, memory and stages of the relay; write them to a file for `relay-report`.
+def relay(
+    rounds: int, names: tuple[str, ...], quick: bool, added: dict[str, Subject], check: bool, results: Path
+) -> None:
+    """Measure our relays, and others, beside a relay in plain C; write the figures to a file for `relay-report`.
 
-    Exit code 0: measured; 1: frames were lost; 2: a relay could not be run.
+    Exit code 0: measured, nothing lost; 1: a subject lost frames, or missed a target with --check; 2: usage, or a
+    subject could not be run. The file is written in every case but wrong usage.
     """
-    try:
-        figures = {
-            "machine": _machine(),
-            "throughput": [_throughput(receivers, deliveries, rounds) for receivers in (1, 10)],
-            "many": _many(deliveries, rounds),
-            "latency": [_latency(receivers, samples, rounds) for receivers in (1, 10, 100)],
-            "crowd": [_crowd(size) for size in crowd],
-            "stages": {str(batch): measure_stages(batch) for batch in (1, BATCH, 885)},
-        }
-    except RelayError as error:
-        click.echo(f"torq_bench relay: {error}", err=True)
-        raise SystemExit(2) from None
-    results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    known, missing = subjects()
+    known |= added
+    setup = Setup(client_loops(), QUICK if quick else 1.0)
+    for sentence in missing:
+        click.echo(f"torq_bench relay: {sentence}", err=True)
+    machine = this_machine(setup.loops.language)
+    wanted = names or (*CASES, STAGES)
+    chosen = with_subjects((name for name in CASES if name in wanted), added)
+    runs = [run for case in chosen for run in _measured(case, known, setup, rounds)]
+    Results(
+        machine=msgspec.structs.replace(machine, load_after=load()),
+        rounds=rounds,
+        scale=setup.scale,
+        missing=missing,
+        commands={name: shlex.join(subject.command) for name, subject in known.items()},
+        runs=runs,
+        stages={str(batch): measure_stages(batch) for batch in (1, 64, 885)} if STAGES in wanted else {},
+    ).write(results)
     click.echo(f"figures written to {results}; `python -m torq_bench relay-report` makes the page of them")
+    raise SystemExit(_exit_code(runs, check=check))
 
 
-def _machine() -> dict[str, object]:
-    return {
-        "date": time.strftime("%Y-%m-%d"),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "build": str(build_info()),
-    }
+def _exit_code(runs: list[Run], *, check: bool) -> int:
+    if any(run.error for run in runs):
+        return 2
+    missed = check and any(figure.met == "no" for run in runs for figure in run.figures)
+    return int(missed or any(run.fault for run in runs))
 
 
-def _run(name: str, load: Load) -> FanOut:
-    command, domain = SUBJECTS[name]
-    with spawned_relay(command) as (path, process):
-        result = fan_out(path, make_frame(domain, SIZE, 1), load, process)
-    if result.lost_bytes:
-        click.echo(f"torq_bench relay: {name}: {result.lost_bytes} bytes lost", err=True)
-        raise SystemExit(1)
-    return result
+@dataclass(slots=True)
+class _Rounds:
+    """What a subject did in the rounds of a case, and the first error if it could not go on."""
+
+    subject: Subject
+    seen: list[Measured]
+    error: str = ""
+
+    @property
+    def lost(self) -> int:
+        return sum(seen.lost for seen in self.seen)
+
+    @property
+    def fault(self) -> str:
+        faults = [seen.fault for seen in self.seen if seen.fault]
+        return f"{faults[0]} in the first of {len(faults)} such rounds of {len(self.seen)}" if faults else ""
 
 
-def _throughput(receivers: int, deliveries: int, rounds: int) -> dict[str, object]:
-    """Medians of every subject, run in turn so that they share the machine's moods."""
-    load = Load(deliveries // receivers, SIZE, BATCH, receivers)
-    seen: dict[str, list[FanOut]] = {name: [] for name in SUBJECTS}
-    for _ in range(rounds):
-        for name in SUBJECTS:
-            seen[name].append(_run(name, load))
-    click.echo(f"1 to {receivers}, {BATCH} a send:")
-    rows = {name: _summary(runs, seen["floor"]) for name, runs in seen.items()}
-    for name, row in rows.items():
-        click.echo(
-            f"  {name:12} {row['in']:6.2f} M/s in {row['out']:6.2f} M/s out  {row['of_floor']:.2f} of the floor"
-            f"  {row['processor']:.1f} ns of processor per delivery ({row['processor_of_floor']:.2f} of the floor)"
-        )
-    return {"receivers": receivers, "batch": BATCH, "size": SIZE, "subjects": rows}
+def _measured(case: Case, known: dict[str, Subject], setup: Setup, rounds: int) -> list[Run]:
+    """Run the subjects of a case in turn, each round beginning with another."""
+    taking_part = [_Rounds(known[name], []) for name in case.subjects if name in known]
+    for number in range(rounds):
+        first = number % len(taking_part)
+        for each in (*taking_part[first:], *taking_part[:first]):
+            if not each.error:
+                try:
+                    each.seen.append(case.measure(each.subject, setup))
+                except (RelayError, OSError) as error:
+                    each.error = str(error)
+    by_name = {each.subject.name: each for each in taking_part}
+    click.echo(f"{case.title}:")
+    return [_run(case, each, by_name.get(each.subject.beside)) for each in taking_part]
 
 
-def _summary(runs: list[FanOut], floor: list[FanOut]) -> dict[str, float]:
-    def processor(run: FanOut) -> float:
-        return run.processor_seconds / (run.frames * (run.receivers + 1)) * 1e9
-
-    pairs = list(zip(runs, floor, strict=True))
-    return {
-        "in": median(run.frames_in_per_second for run in runs) / 1e6,
-        "out": median(run.frames_out_per_second for run in runs) / 1e6,
-        "of_floor": median(run.frames_in_per_second / base.frames_in_per_second for run, base in pairs),
-        "processor": median(processor(run) for run in runs),
-        "processor_of_floor": median(processor(run) / processor(base) for run, base in pairs),
-    }
-
-
-def _many(deliveries: int, rounds: int) -> list[dict[str, object]]:
-    """The same number of deliveries with few and with many receivers (PERF-3), the floor beside the relay."""
-    cases = [(receivers, name) for receivers in (10, 1000) for name in ("floor", "market_data")]
-    seen: dict[tuple[int, str], list[FanOut]] = {case: [] for case in cases}
-    for _ in range(rounds):
-        for receivers, name in cases:
-            seen[receivers, name].append(_run(name, Load(deliveries // receivers, SIZE, BATCH, receivers)))
-    rows: list[dict[str, object]] = []
-    for (receivers, name), runs in seen.items():
-        out = median(run.frames_out_per_second for run in runs) / 1e6
-        processor = median(run.processor_seconds / (run.frames * run.receivers) for run in runs) * 1e9
-        click.echo(f"1 to {receivers}: {name:12} {out:.2f} M/s out, {processor:.1f} ns of processor per delivery")
-        rows.append({"receivers": receivers, "subject": name, "out": out, "processor": processor})
-    return rows
+def _run(case: Case, rounds: _Rounds, beside: _Rounds | None) -> Run:
+    name = rounds.subject.name
+    figures = [] if rounds.error else list(_figures(case, rounds, beside))
+    shares = [figure.median for figure in figures if figure.metric == "at work"]
+    words = "  ".join(f"{figure.metric} {_shown(figure)}" for figure in figures)
+    click.echo(f"  {name:22}  {words}  {rounds.error or rounds.fault or 'lost 0'}")
+    return Run(
+        case=case.title,
+        subject=name,
+        lost=rounds.lost,
+        fault=rounds.fault,
+        error=rounds.error,
+        client_bound=any(share < BOUND_BELOW for share in shares),
+        figures=figures,
+    )
 
 
-def _latency(receivers: int, samples: int, rounds: int) -> dict[str, object]:
-    seen: dict[str, list[Latency]] = {name: [] for name in PLAIN}
-    for _ in range(rounds):
-        for name in PLAIN:
-            command, domain = SUBJECTS[name]
-            with spawned_relay(command) as (path, _):
-                seen[name].append(measure_latency(path, make_frame(domain, SIZE, 1), receivers, samples))
-    click.echo(f"latency in us, {receivers} receivers, one frame at a time:")
-    rows = {}
-    for name, runs in seen.items():
-        middle = Latency(samples, *(median(getattr(run, key) for run in runs) for key in ("p50", "p95", "p99")))
-        rows[name] = asdict(middle)
-        click.echo(f"  {name:12} p50 {middle.p50:.1f}  p95 {middle.p95:.1f}  p99 {middle.p99:.1f}")
-    return {"receivers": receivers, "subjects": rows}
+def _figures(case: Case, rounds: _Rounds, beside: _Rounds | None) -> Iterator[Figure]:
+    for metric, described in METRICS.items():
+        if metric not in rounds.seen[0].values:
+            continue
+        samples = [seen.values[metric] for seen in rounds.seen]
+        figure = Figure(metric, described.unit, median(samples), samples)
+        if described.compared and beside is not None and beside is not rounds and not beside.error:
+            ratios = [value / seen.values[metric] for value, seen in zip(samples, beside.seen, strict=True)]
+            figure = msgspec.structs.replace(figure, beside=beside.subject.name, ratio=median(ratios))
+        target = case.targets.get((rounds.subject.name, metric))
+        yield figure if target is None else _judged(figure, target, lossless=not rounds.fault)
 
 
-def _crowd(size: int) -> dict[str, float]:
-    command, domain = SUBJECTS["market_data"]
-    with spawned_relay(command) as (path, process):
-        crowd = measure_crowd(path, process, make_frame(domain, SIZE, 1), size)
-    click.echo(f"{size} connections: {crowd.idle_bytes:,.0f} bytes each idle, {crowd.active_bytes:,.0f} active")
-    return asdict(crowd)
+def _judged(figure: Figure, target: Target, *, lossless: bool) -> Figure:
+    """The figure with what it must reach, and whether it does; that of a subject which lost frames reaches nothing."""
+    value = figure.median if target.absolute else figure.ratio
+    met = "" if value is None else "no"
+    for name, bound in (("must", target.must), ("aim", target.aim)):
+        if value is not None and lossless and METRICS[figure.metric].reaches(value, bound):
+            met = name
+    return msgspec.structs.replace(figure, must=target.must, aim=target.aim, absolute=target.absolute, met=met)
+
+
+def _shown(figure: Figure) -> str:
+    ratio = "" if figure.ratio is None else f" ({figure.ratio:.2f} of {figure.beside})"
+    return f"{figure.median:,.4g} {figure.unit}{ratio}"

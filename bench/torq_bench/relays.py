@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -10,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 START_LIMIT = 10.0
@@ -23,7 +25,7 @@ class RelayError(Exception):
 
 
 @contextmanager
-def spawned_relay(command: list[str]) -> Iterator[tuple[str, int]]:
+def spawned_relay(command: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Run a relay, ``{socket}`` in its command replaced by a private path; yields the path and the process id."""
     directory = tempfile.mkdtemp(prefix="torq-bench-")
     path = os.path.join(directory, "relay.sock")
@@ -64,11 +66,34 @@ def resident_bytes(process: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def processor_seconds(process: int) -> float:
-    """Processor time that a process has used; 0 for process 0."""
+def peak_resident_bytes(process: int) -> int:
+    """The most that a process has had resident, in bytes; 0 for process 0 and for one that has ended."""
     if process == 0:
-        return 0.0
-    return int(Path(f"/proc/{process}/schedstat").read_text(encoding="ascii").split()[0]) / 1e9
+        return 0
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
+    peaks = (int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+    return next(peaks, 0)
+
+
+def allow_descriptors() -> None:
+    """Let this process, and what it starts, open as many files as it may."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """Seconds that the threads of a process have run, and that they have waited for a core that others had."""
+
+    running: float
+    waiting: float
+
+
+def processor_use(process: int) -> Processor:
+    """Processor time of a process so far; zeros for process 0."""
+    threads = Path(f"/proc/{process}/task").iterdir() if process else ()
+    times = [(thread / "schedstat").read_text(encoding="ascii").split() for thread in threads]
+    return Processor(*(sum(int(each[column]) for each in times) / 1e9 for column in (0, 1)))
 
 
 def _await(path: str, process: subprocess.Popen[bytes]) -> None:

@@ -1,28 +1,39 @@
-"""Frames to measure with, and the one client loop that sends and receives them.
+"""Frames to measure with, and the flood: as fast as the relay takes them, every byte of every receiver counted.
 
 Facts:
-- the client is one thread with raw sockets and epoll, so that on two cores the relay has one for itself;
-- a window bounds what is under way: receivers that keep up never make the relay drop, so what is missing is lost.
+- nothing bounds what is under way but the relay itself: a sender that waits for its receivers would hide what it drops;
+- one thread sends, one receives; their loops are C where a compiler is (client_loops.py);
+- the sender reads its echo, and what is missing of it is lost too, unless the relay sends none.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import math
 import select
 import socket
 import struct
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from zlib import crc32
 
 from torq_protocol.constants import HEADER_SIZE, MAGIC, RelayDomain
 from torq_protocol.registry import REGISTRY
 
-from .relays import RelayError, connect, processor_seconds
+from .client_loops import Loops, Plan, Receiver, client_loops
+from .relays import RelayError, allow_descriptors, connect, peak_resident_bytes, processor_use
 
 _SILENCE = 5.0
+_END_SILENCE = 3.0
+_SEND_LIMIT_SECONDS = 30
 _READ = 1 << 20
-_SEQUENCE = struct.Struct("<Q")
+_RING_FRAMES = 4096
+_HELLO, _READY = (1 << 63) - 1, (1 << 63) - 2
+"""The sequences of the frames by which a sender learns that everyone has joined."""
 
 
 def make_frame(domain: RelayDomain, size: int, sequence: int = 0) -> bytes:
@@ -56,93 +67,181 @@ def _extended(tlv_type: int, size: int) -> bytes:
     return b"".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class FanOut:
-    """What a fan-out run saw.
+@functools.cache
+def frame_ring(domain: RelayDomain, size: int, batch: int) -> bytes:
+    """Frames of ascending sequence that are sent round and round: whole batches, few enough to stay in cache."""
+    count = max(batch, _RING_FRAMES // batch * batch)
+    return b"".join(make_frame(domain, size, sequence) for sequence in range(count))
 
-    ``seconds`` from the first send to the last byte received; ``processor_seconds`` is what the relay's process used
-    of them, 0 where its process is unknown.
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The first receiver stops reading after so many frames, for so many seconds.
+
+    With ``from_sent`` the seconds count from the sender's last progress: it reads again when all is sent, or the relay
+    takes no more.
     """
 
-    frames: int
-    size: int
-    receivers: int
-    lost_bytes: int
+    at_frame: int
     seconds: float
-    processor_seconds: float
-
-    @property
-    def frames_in_per_second(self) -> float:
-        """Frames sent per second."""
-        return self.frames / self.seconds
-
-    @property
-    def frames_out_per_second(self) -> float:
-        """Frames delivered per second, all receivers together."""
-        return self.frames * self.receivers / self.seconds
-
-    @property
-    def megabytes_out_per_second(self) -> float:
-        """Million bytes delivered per second, all receivers together."""
-        return self.frames_out_per_second * self.size / 1e6
+    from_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is sent: ``frames`` frames of ``size`` bytes, ``batch`` of them per send, to ``receivers`` receivers."""
+    """``frames`` frames of ``size`` bytes to so many receivers, ``batch`` a write; ``rate``: frames/s, 0: any."""
 
     frames: int
-    size: int
-    batch: int
-    receivers: int
-    window: int = 1280
+    size: int = 74
+    batch: int = 64
+    receivers: int = 1
+    rate: float = 0.0
+    hold: Hold | None = None
 
 
-def fan_out(path: str, frame: bytes, load: Load, process: int = 0) -> FanOut:
-    """Send a load through a relay, one sender and its receivers in one loop; bytes missing at the end are lost."""
-    sender = connect(path)
-    receivers = [connect(path) for _ in range(load.receivers)]
-    try:
-        for sock in (sender, *receivers):
-            sock.setblocking(False)
-        _await_joined(sender, receivers, frame)
-        return _Run(sender, receivers, frame, load, process).play()
-    finally:
-        for sock in (sender, *receivers):
-            sock.close()
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """What a fan-out run saw.
+
+    ``lost``: frames sent times receivers (the echo is one more) less what they got; ``out_of_place``: reads that held
+    other frames than were due, though nothing is missing; ``seconds``: from the first send to the last byte received.
+    Of the relay's process, 0 where that is unknown: ``processor_seconds`` that it ran, ``wanted_seconds`` that it ran
+    or waited for a core, and ``peak_bytes`` resident.
+    """
+
+    load: Load
+    echo: bool
+    lost: int
+    out_of_place: int
+    seconds: float
+    processor_seconds: float
+    wanted_seconds: float
+    peak_bytes: int
+
+    @property
+    def frames_in_per_second(self) -> float:
+        """Frames sent per second."""
+        return self.load.frames / self.seconds
+
+    @property
+    def frames_out_per_second(self) -> float:
+        """Frames delivered per second, all receivers together, the echo not counted."""
+        return self.frames_in_per_second * self.load.receivers
+
+    @property
+    def fault(self) -> str:
+        """What went wrong, empty when nothing did."""
+        if self.lost:
+            return f"{self.lost:,} frames lost"
+        return f"{self.out_of_place:,} reads held other frames than were due" if self.out_of_place else ""
 
 
-def _await_joined(sender: socket.socket, receivers: list[socket.socket], frame: bytes) -> None:
-    """Send until every receiver has got something, then one fence that all of them read up to."""
-    fence = bytearray(frame)
-    _SEQUENCE.pack_into(fence, 8, (1 << 63) - 1)
-    fence[28:32] = crc32(fence[HEADER_SIZE:], crc32(fence[:28])).to_bytes(4, "little")
-    waiting = {sock.fileno() for sock in receivers}
-    poll = select.poll()
-    for descriptor in waiting:
-        poll.register(descriptor, select.POLLIN)
-    limit = time.monotonic() + _SILENCE
-    while waiting:
-        with suppress(BlockingIOError):
-            sender.send(fence)
-        _swallow(sender)
-        while waiting and (arrived := poll.poll(10)):  # another fence only when this one has reached all it can
-            for descriptor, _ in arrived:
-                poll.unregister(descriptor)
-                waiting.discard(descriptor)
-        if time.monotonic() > limit:
-            raise RelayError(f"{len(waiting)} of {len(receivers)} receivers got nothing within {_SILENCE:.0f} s")
-    last = bytearray(fence)
-    _SEQUENCE.pack_into(last, 8, (1 << 63) - 2)
-    last[28:32] = crc32(last[HEADER_SIZE:], crc32(last[:28])).to_bytes(4, "little")
-    sender.setblocking(True)
-    sender.sendall(last)
-    sender.setblocking(False)
-    for receiver in receivers:
-        seen = b""
-        while not seen.endswith(last):
-            seen = (seen + receive_within(receiver, _READ))[-len(last) :]
-    _swallow(sender)
+def fan_out(path: str, domain: RelayDomain, load: Load, process: int = 0, loops: Loops | None = None) -> FanOut:
+    """Send a load through a relay to its receivers; raises RelayError when they cannot even join."""
+    with joined_clients(path, domain, load.size, load.receivers) as (sender, receivers, echo):
+        hearing = [*receivers, sender] if echo else receivers
+        return _flood([sender], hearing, domain, load, process, loops or client_loops(), echo=echo)
+
+
+def fan_out_alone(domain: RelayDomain, load: Load, loops: Loops | None = None) -> FanOut:
+    """The client without a relay: its sender writes each batch to every receiver, and an echo, over socket pairs."""
+    allow_descriptors()
+    with ExitStack() as stack:
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(load.receivers + 1)]
+        for pair in pairs:
+            for sock in pair:
+                stack.enter_context(sock)
+        senders, receivers = zip(*pairs, strict=True)
+        return _flood(senders, receivers, domain, load, 0, loops or client_loops(), echo=True)
+
+
+def _flood(
+    senders: Sequence[socket.socket],
+    receivers: Sequence[socket.socket],
+    domain: RelayDomain,
+    load: Load,
+    process: int,
+    loops: Loops,
+    *,
+    echo: bool,
+) -> FanOut:
+    ring = frame_ring(domain, load.size, load.batch)
+    hold = load.hold or Hold(-1, 0)
+    plan = Plan(
+        frame_bytes=load.size,
+        ring_frames=len(ring) // load.size,
+        total_bytes=load.frames * load.size,
+        write_bytes=load.batch * load.size,
+        bytes_per_second=load.rate * load.size,
+        hold_at=hold.at_frame * load.size if load.hold else -1,
+        hold_ns=int(hold.seconds * 1e9),
+        hold_from_sent=hold.from_sent,
+        silence_ns=int(_END_SILENCE * 1e9),
+    )
+    seen = (Receiver * len(receivers))(*(Receiver(sock.fileno(), 0, 0) for sock in receivers))
+    sent = ctypes.c_int64(0)
+    descriptors = [sock.fileno() for sock in senders]
+    sending = threading.Thread(target=loops.send_load, args=(plan, ring, descriptors, sent))
+    before = processor_use(process)
+    started = time.monotonic_ns()
+    sending.start()
+    ended = loops.receive_load(plan, ring, seen, sent)
+    after = processor_use(process)
+    for sock in senders:
+        with suppress(OSError):  # the relay may have gone
+            sock.shutdown(socket.SHUT_RDWR)  # a sender that is still kept waiting ends here
+    sending.join()
+    missing = sum(math.ceil(max(0, plan.total_bytes - receiver.received) / load.size) for receiver in seen)
+    return FanOut(
+        load=load,
+        echo=echo,
+        lost=missing,
+        out_of_place=0 if missing else sum(receiver.faults for receiver in seen),
+        seconds=max(1, ended - started) / 1e9,
+        processor_seconds=after.running - before.running,
+        wanted_seconds=after.running + after.waiting - before.running - before.waiting,
+        peak_bytes=peak_resident_bytes(process),
+    )
+
+
+@contextmanager
+def joined_clients(
+    path: str, domain: RelayDomain, size: int, count: int
+) -> Iterator[tuple[socket.socket, list[socket.socket], bool]]:
+    """A sender, ``count`` receivers that the relay serves, and whether it echoes; nothing is under way between them."""
+    allow_descriptors()
+    with ExitStack() as stack:
+        receivers = [stack.enter_context(connect(path)) for _ in range(count)]
+        sender = stack.enter_context(connect(path))
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_LIMIT_SECONDS, 0))
+        hello, ready = make_frame(domain, size, _HELLO), make_frame(domain, size, _READY)
+        poll = select.poll()
+        waiting = {sock.fileno() for sock in receivers}
+        for descriptor in waiting:
+            poll.register(descriptor, select.POLLIN)
+        limit = time.monotonic() + _SILENCE
+        while waiting:
+            if time.monotonic() > limit:
+                raise RelayError(f"{len(waiting)} of {count} receivers got nothing within {_SILENCE:.0f} s")
+            with suppress(BlockingIOError):
+                sender.send(hello, socket.MSG_DONTWAIT)
+            while waiting and (arrived := poll.poll(10)):  # again only when this frame has reached all it can
+                for descriptor, _ in arrived:
+                    poll.unregister(descriptor)
+                    waiting.discard(descriptor)
+        sender.sendall(ready)
+        for receiver in receivers:
+            _read_up_to(ready, receiver)
+        echo = readable_within(sender, 1.0)
+        if echo:
+            _read_up_to(ready, sender)
+        yield sender, receivers, echo
+
+
+def _read_up_to(frame: bytes, sock: socket.socket) -> None:
+    seen = b""
+    while not seen.endswith(frame):
+        seen = (seen + receive_within(sock, _READ))[-len(frame) :]
 
 
 def readable_within(sock: socket.socket, seconds: float) -> bool:
@@ -160,83 +259,3 @@ def receive_within(sock: socket.socket, most: int, seconds: float = _SILENCE) ->
     if not data:
         raise RelayError("the relay closed a receiver's connection")
     return data
-
-
-def _swallow(sock: socket.socket) -> None:
-    try:
-        while sock.recv(_READ):
-            pass
-    except BlockingIOError:
-        return
-
-
-class _Run:
-    """One fan-out in progress: bytes sent, bytes received by each receiver, and the window between them."""
-
-    def __init__(
-        self, sender: socket.socket, receivers: list[socket.socket], frame: bytes, load: Load, process: int
-    ) -> None:
-        self._process = process
-        self._sender = sender
-        self._load = load
-        self._size = len(frame)
-        self._batch = frame * load.batch
-        self._total = load.frames * len(frame)
-        self._sent = 0
-        self._got = {sock.fileno(): 0 for sock in receivers}
-        self._sockets = {sock.fileno(): sock for sock in receivers}
-        self._buffer = bytearray(_READ)
-
-    def play(self) -> FanOut:
-        window = max(self._load.window * self._size, 2 * len(self._batch))
-        epoll = select.epoll()
-        for descriptor in self._got:
-            epoll.register(descriptor, select.EPOLLIN)
-        echo = self._sender.fileno()
-        epoll.register(echo, select.EPOLLIN)
-        used = processor_seconds(self._process)
-        started = last_event = time.perf_counter()
-        slowest = 0
-        while slowest < self._total:
-            full = self._fill(slowest + window)
-            for descriptor, _ in epoll.poll(0.1 if full else 0):
-                last_event = time.perf_counter()
-                if descriptor == echo:
-                    _swallow_once(self._sender, self._buffer)
-                else:
-                    self._receive(descriptor)
-            slowest = min(self._got.values())
-            if time.perf_counter() - last_event > _SILENCE:
-                break
-        epoll.close()
-        lost = sum(self._total - got for got in self._got.values())
-        seconds = (last_event if lost else time.perf_counter()) - started
-        used = processor_seconds(self._process) - used
-        return FanOut(self._load.frames, self._size, self._load.receivers, lost, seconds, used)
-
-    def _fill(self, limit: int) -> bool:
-        """Send batches up to a position of the stream; True when it is reached, False when the socket is full."""
-        limit = min(limit, self._total)
-        size = len(self._batch)
-        try:
-            while self._sent < limit:
-                offset = self._sent % size
-                if offset == 0 and limit - self._sent >= size:
-                    self._sent += self._sender.send(self._batch)
-                else:
-                    stop = min(size, offset + limit - self._sent)
-                    self._sent += self._sender.send(memoryview(self._batch)[offset:stop])
-        except BlockingIOError:
-            return False
-        return True
-
-    def _receive(self, descriptor: int) -> None:
-        count = self._sockets[descriptor].recv_into(self._buffer)
-        if count == 0:
-            raise RelayError("the relay closed a receiver's connection")
-        self._got[descriptor] += count
-
-
-def _swallow_once(sock: socket.socket, buffer: bytearray) -> None:
-    if sock.recv_into(buffer) == 0:
-        raise RelayError("the relay closed the sender's connection")
