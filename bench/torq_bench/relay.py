@@ -60,6 +60,8 @@ def relay(
     subject could not be run. The file is written in every case but wrong usage.
     """
     known, missing = subjects()
+    if taken := known.keys() & added:
+        raise click.UsageError(f"--subject {min(taken)}=...: there is a subject of that name; take another")
     known |= added
     setup = Setup(client_loops(), QUICK if quick else 1.0)
     for sentence in missing:

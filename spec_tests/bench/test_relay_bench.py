@@ -192,6 +192,11 @@ def test_a_subject_that_names_no_socket_is_a_usage_error(value: str) -> None:
     assert (code, "write NAME=COMMAND, with {socket} where the command takes its path" in output) == (2, True)
 
 
+def test_a_subject_of_a_name_that_is_taken_is_a_usage_error() -> None:
+    code, output = run(relay, "--subject", f"{OURS}=relay {{socket}}")
+    assert (code, "there is a subject of that name" in output) == (2, True)
+
+
 def test_report_without_figures_exits_2(tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text('{"machine": 1}')
