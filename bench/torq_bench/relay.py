@@ -105,7 +105,10 @@ class _Rounds:
     @property
     def fault(self) -> str:
         faults = [seen.fault for seen in self.seen if seen.fault]
-        return f"{faults[0]} in the first of {len(faults)} such rounds of {len(self.seen)}" if faults else ""
+        rounds = f"in {len(faults)} of {len(self.seen)} rounds"
+        if self.lost:
+            return f"{self.lost:,} frames lost, {rounds}"
+        return f"{faults[0]}, {rounds}" if faults else ""
 
 
 def _measured(case: Case, known: dict[str, Subject], setup: Setup, rounds: int) -> list[Run]:

@@ -44,7 +44,8 @@ and does not even frame; the *specialised* relay is market data written by hand,
 Figures are medians of {rounds} rounds, subjects in turn; ratios are medians of the ratios within a round. Frames have
 74 bytes. The client's loops run in {client}. Its sender writes as fast as the relay takes it, and every byte of every
 receiver counts: *lost* is frames sent times receivers, the sender's echo being one, less frames received, in all rounds
-together. *Client alone*: its sender writes to every receiver itself, as a relay would that neither reads nor frames.
+together. *Client alone*: the slower of its sender, writing to a socket pair, and its receivers, handed 64 KiB a write;
+a relay that gathers small writes spares its receivers waking for each, and can be faster.
 *At work*: the part of the time in which the relay ran or waited for a core. Below {bound:.0f} % it waited for the
 client, which then bounded the figure; an asterisk marks that. *Latency*: one frame at a time, from before its send
 until the receiver that joined last, blocking in `recv`, has it.

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zlib import crc32
 
 from torq_protocol.constants import HEADER_SIZE, MAGIC, RelayDomain
@@ -32,6 +32,8 @@ _END_SILENCE = 3.0
 _SEND_LIMIT_SECONDS = 30
 _READ = 1 << 20
 _RING_FRAMES = 4096
+_LARGE_BATCH = 885
+"""Frames of 74 bytes in 64 KiB."""
 _HELLO, _READY = (1 << 63) - 1, (1 << 63) - 2
 """The sequences of the frames by which a sender learns that everyone has joined."""
 
@@ -103,7 +105,8 @@ class Load:
 class FanOut:
     """What a fan-out run saw.
 
-    ``lost``: frames sent times receivers (the echo is one more) less what they got; ``out_of_place``: reads that held
+    ``delivered``: frames that the receivers got, the echo not counted. ``lost``: frames sent times receivers (the echo
+    is one more) less what they got; ``out_of_place``: reads that held
     other frames than were due, though nothing is missing; ``seconds``: from the first send to the last byte received.
     Of the relay's process, 0 where that is unknown: ``processor_seconds`` that it ran, ``wanted_seconds`` that it ran
     or waited for a core, and ``peak_bytes`` resident.
@@ -111,6 +114,7 @@ class FanOut:
 
     load: Load
     echo: bool
+    delivered: int
     lost: int
     out_of_place: int
     seconds: float
@@ -126,7 +130,7 @@ class FanOut:
     @property
     def frames_out_per_second(self) -> float:
         """Frames delivered per second, all receivers together, the echo not counted."""
-        return self.frames_in_per_second * self.load.receivers
+        return self.delivered / self.seconds
 
     @property
     def fault(self) -> str:
@@ -144,15 +148,27 @@ def fan_out(path: str, domain: RelayDomain, load: Load, process: int = 0, loops:
 
 
 def fan_out_alone(domain: RelayDomain, load: Load, loops: Loops | None = None) -> FanOut:
-    """The client without a relay: its sender writes each batch to every receiver, and an echo, over socket pairs."""
+    """The client without a relay: the slower of its sender and its receivers, over socket pairs.
+
+    The sender writes its batches to one receiver. The receivers, and one for an echo, get large pieces: a relay hands
+    on together what it has read together.
+    """
+    loops = loops or client_loops()
+    sending = _flood_pairs(1, domain, load, loops)
+    receiving = _flood_pairs(load.receivers + 1, domain, replace(load, batch=_LARGE_BATCH), loops)
+    slower = min(sending, receiving, key=lambda seen: seen.frames_in_per_second)
+    delivered = load.frames * load.receivers
+    return replace(slower, load=load, delivered=delivered, lost=sending.lost + receiving.lost)
+
+
+def _flood_pairs(count: int, domain: RelayDomain, load: Load, loops: Loops) -> FanOut:
     allow_descriptors()
     with ExitStack() as stack:
-        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(load.receivers + 1)]
-        for pair in pairs:
-            for sock in pair:
-                stack.enter_context(sock)
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(count)]
+        for sock in (sock for pair in pairs for sock in pair):
+            stack.enter_context(sock)
         senders, receivers = zip(*pairs, strict=True)
-        return _flood(senders, receivers, domain, load, 0, loops or client_loops(), echo=True)
+        return _flood(senders, receivers, domain, load, 0, loops, echo=True)
 
 
 def _flood(
@@ -195,6 +211,7 @@ def _flood(
     return FanOut(
         load=load,
         echo=echo,
+        delivered=sum(receiver.received for receiver in seen[: load.receivers]) // load.size,
         lost=missing,
         out_of_place=0 if missing else sum(receiver.faults for receiver in seen),
         seconds=max(1, ended - started) / 1e9,
