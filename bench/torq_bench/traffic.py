@@ -31,7 +31,7 @@ _SILENCE = 5.0
 _END_SILENCE = 3.0
 _SEND_LIMIT_SECONDS = 30
 _READ = 1 << 20
-_RING_FRAMES = 4096
+_RING_BYTES = 4096 * 74
 _LARGE_BATCH = 885
 """Frames of 74 bytes in 64 KiB."""
 _HELLO, _READY = (1 << 63) - 1, (1 << 63) - 2
@@ -72,7 +72,7 @@ def _extended(tlv_type: int, size: int) -> bytes:
 @functools.cache
 def frame_ring(domain: RelayDomain, size: int, batch: int) -> bytes:
     """Frames of ascending sequence that are sent round and round: whole batches, few enough to stay in cache."""
-    count = max(batch, _RING_FRAMES // batch * batch)
+    count = batch * max(1, _RING_BYTES // (batch * size))
     return b"".join(make_frame(domain, size, sequence) for sequence in range(count))
 
 

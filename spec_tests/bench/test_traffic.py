@@ -39,8 +39,17 @@ def through(command: list[str], load: Load, loops_of: LoopsOf) -> FanOut:
 @both_languages
 def test_a_right_relay_loses_nothing(loops_of: LoopsOf) -> None:
     seen = through(specimen("correct"), Load(2000, receivers=3), loops_of)
-    assert (seen.fault, seen.echo) == ("", True)
+    assert (seen.fault, seen.echo, seen.delivered) == ("", True, 6000)
     assert min(seen.seconds, seen.processor_seconds, seen.wanted_seconds, seen.peak_bytes) > 0
+
+
+@both_languages
+def test_what_is_lost_is_not_delivered(loops_of: LoopsOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torq_bench.traffic._END_SILENCE", 0.5)
+    with spawned_relay(specimen("correct", "--mutant", "drop-every-10th")) as (path, _):
+        seen = fan_out(path, DOMAIN, Load(2000, receivers=2), loops=loops_of())
+    assert (seen.delivered, seen.lost) == (2 * 1800, 3 * 200)
+    assert seen.frames_out_per_second == seen.delivered / seen.seconds
 
 
 @both_languages
@@ -144,3 +153,10 @@ def test_without_a_compiler_the_client_is_python(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PATH", "")
     with pytest.raises(CompilerError, match="no C compiler"):
         compiled("plain_relay.c")
+
+
+@pytest.mark.parametrize(
+    ("size", "batch", "frames"), [(74, 64, 4096), (74, 885, 3540), (74, 1, 4096), (70_000, 64, 64)]
+)
+def test_a_ring_holds_whole_batches_and_stays_small(size: int, batch: int, frames: int) -> None:
+    assert len(frame_ring(DOMAIN, size, batch)) == frames * size
