@@ -75,7 +75,7 @@ def relay(
         rounds=rounds,
         scale=setup.scale,
         missing=missing,
-        commands={name: shlex.join(subject.command) for name, subject in known.items()},
+        added={name: shlex.join(subject.command) for name, subject in added.items()},
         runs=runs,
         stages={str(batch): measure_stages(batch) for batch in (1, 64, 885)} if STAGES in wanted else {},
     ).write(results)

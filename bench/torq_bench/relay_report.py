@@ -56,7 +56,7 @@ Yours beside ours: `python -m torq_bench relay --subject 'mine=my_relay --listen
 
 def _head(results: Results) -> list[str]:
     machine = results.machine
-    warnings = [f"{sentence[0].upper()}{sentence[1:]}." for sentence in results.missing]
+    warnings = [f"Note: {sentence}." for sentence in results.missing]
     if results.scale < 1:
         warnings.append("**A quick run, with a fraction of the load: it shows that all runs; rely on no figure.**")
     if machine.load_before > machine.cores:

@@ -70,13 +70,16 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Results(msgspec.Struct, frozen=True):
-    """A whole run. ``scale``: the part of the load that was used; ``missing``: sentences on what was left out."""
+    """A whole run. ``scale``: the part of the load that was used; ``missing``: sentences on what was left out.
+
+    ``added``: the commands of subjects that were added; others are the same everywhere but for this machine's paths.
+    """
 
     machine: Machine
     rounds: int
     scale: float
     missing: list[str]
-    commands: dict[str, str]
+    added: dict[str, str]
     runs: list[Run]
     stages: dict[str, dict[str, float]]
 

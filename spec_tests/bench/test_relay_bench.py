@@ -154,7 +154,9 @@ def test_figures_become_a_page_with_c_and_the_loss_beside(tmp_path: Path) -> Non
     chosen = [word for case in ("1x1", "idle", "stages") for word in ("--cases", case)]
     code, output = run(relay, "--quick", "--rounds", 1, *chosen, "--subject", wrong, "--results", results)
     assert code == 1, output
-    by_name = {(run.case, run.subject): run for run in read_results(results).runs}
+    written = read_results(results)
+    assert set(written.added) == {"wrong"}
+    by_name = {(run.case, run.subject): run for run in written.runs}
     title = CASES["1x1"].title
     assert by_name[title, LIMIT].lost == 0
     assert by_name[title, "wrong"].lost == 2 * 10_000 // 10
@@ -182,7 +184,7 @@ def test_without_a_compiler_plain_c_and_its_ratios_are_left_out(
     assert all(figure.ratio is None for run in written.runs for figure in run.figures)
     assert (written.machine.compiler, written.machine.client) == ("no C compiler", "Python")
     assert run(relay_report, "--results", results, "--page", page)[0] == 0
-    assert "Plain C is left out" in page.read_text()
+    assert "Note: plain C is left out" in page.read_text()
     assert "| unknown |" in page.read_text()
 
 
