@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import api_reference, traceability
+from . import api_reference, traceability, walk
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
@@ -20,8 +20,8 @@ COMMANDS = (
     ("torq_conformance.replay.schema", "docs/schemas"),
 )
 """Generators that are modules of the packages; each knows ``--check``."""
-PAGES = {"docs/traceability.md": traceability.page} | api_reference.pages()
-"""Pages that are made here."""
+PAGES = {"docs/traceability.md": traceability.page, walk.PAGE: walk.page} | api_reference.pages()
+"""Pages that are made here, or whose blocks are."""
 MOST_LINES = 500
 LONG_FILES = {
     "api/payloads.md": "an entry for each payload class; the index and the anchors lead to them",

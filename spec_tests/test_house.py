@@ -26,6 +26,22 @@ def test_arrows_point_down() -> None:
     assert result.returncode == 0, result.stdout
 
 
+def test_every_room_of_the_suite_has_a_row_in_the_guide_and_every_row_a_room() -> None:
+    page = (ROOT / "docs/conformance.md").read_text("utf-8")
+    table = page.partition("| room | for |")[2].partition("\n\n")[0]
+    rooms = {path.parent.name for path in (ROOT / "conformance/torq_conformance").glob("*/__init__.py")}
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == sorted(rooms)
+    assert "| the ground |" in table
+
+
+def test_the_floors_in_the_guide_are_those_of_the_contract() -> None:
+    page = (ROOT / "docs/conformance.md").read_text("utf-8")
+    shown = page.partition("The rooms stand on floors.")[2].split("```")[1].splitlines()[1:]
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    [layers] = [each["layers"] for each in contracts if each.get("containers") == ["torq_conformance"]]
+    assert shown == layers
+
+
 def test_every_dependency_is_pinned_in_the_constraints() -> None:
     pins = {
         re.sub(r"[-_.]+", "-", line.split("==")[0]).lower()
