@@ -25,15 +25,16 @@ from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.judging.verdict import Counterexample, Result
 from torq_conformance.model.history import History
 from torq_conformance.model.legality import Fate
-from torq_conformance.model.profile import Rules, load_profile, rules_for
+from torq_conformance.model.profile import load_profile, rules_for
 from torq_conformance.model.program import connection_name
 from torq_conformance.model.requirements import requirements
+from torq_conformance.model.rules import Rules
 from torq_conformance.play.state import WITNESS
 from torq_conformance.play.target import SpawnedTarget
 from torq_conformance.replay.record import FailureKeeper
 from torq_conformance.reports.ascii import draw
 from torq_conformance.reports.mermaid import mermaid
-from torq_conformance.reports.narrate import describe_steps, narrate
+from torq_conformance.reports.narrate import narrate
 from torq_conformance.reports.terminal import console, show_counterexample
 from torq_conformance.reports.trace import diagram_of
 
@@ -93,9 +94,7 @@ def blocks() -> dict[str, str]:
         "history": "\n".join(_history(first.history)),
         "oracles": "\n".join(_oracles(first, plan.rules)),
         "picture": "\n".join(line.text for line in draw(diagram_of(first))),
-        "shrinking": "\n".join(
-            f"{n}. {'; '.join(describe_steps(each.program))}" for n, each in enumerate(failures.seen)
-        ),
+        "shrinking": "\n".join(f"{n}. {'; '.join(each.program.words())}" for n, each in enumerate(failures.seen)),
         "report": _report(result, line),
         "diagram": "\n".join(mermaid(diagram_of(last))),
         "replay": "\n".join(replayed),
