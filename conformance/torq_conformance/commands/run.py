@@ -29,7 +29,7 @@ from ..replay.record import FailureKeeper
 from ..reports.build import Setting
 from ..reports.model import Report
 from ..reports.terminal import Outcome, TerminalObserver, console, show_first_screen, show_last_screen
-from ..reports.writer import Destination, DestinationType, ReportWriter, now
+from ..reports.writer import FORMATS, Destination, DestinationType, ReportWriter, now
 from ._options import (
     Duration,
     Workers,
@@ -116,7 +116,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type=DestinationType(),
     multiple=True,
     metavar="FORMAT:FILE",
-    help="Write a report as the run goes: json:FILE, junit:FILE, html:FILE or markdown:FILE; repeatable.  "
+    help=f"Write a report as the run goes; FORMAT is {', '.join(FORMATS)}. Repeatable.  "
     "[default: none]",
 )
 @click.option(

@@ -64,7 +64,7 @@ class Destination:
 
     @classmethod
     def parse(cls, text: str) -> Destination:
-        """``json:FILE``, ``junit:FILE``, ``html:FILE`` or ``markdown:FILE``. Raises UsageError."""
+        """``FORMAT:FILE``, with a format of :data:`FORMATS`. Raises UsageError."""
         name, _, path = text.partition(":")
         if name not in FORMATS or not path:
             raise UsageError(f"--report {text!r}: write FORMAT:FILE with one of the formats {', '.join(FORMATS)}")
