@@ -1,7 +1,7 @@
-"""What fixed checks are done with: relays of their own, plain clients, and a record of what was done.
+"""What fixed checks work with: relays of their own, plain clients, and a record of each act.
 
-Facts: each check starts relays of its own from the target's command, so nothing it does is seen by the others; it says
-what it does in words and shows the first frame of each size, so that a failure can be read and repeated by hand.
+Facts: each check starts its own relays from the target's command, so no check disturbs another; it records its acts in
+words, with the first frame of each size, so that a person can read and repeat a failure.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from ..model.timing import DEFAULT, Timing
 from ..play.address import shows
 from ..play.target import SpawnedTarget
 
-SEEING = 8
-"""Bytes of the one TLV in the frames that show who is served."""
+PROBE_VALUE_BYTES = 8
+"""Bytes of the one TLV in the frames that show which clients the relay serves."""
 SHOWN_BYTES = 64
-"""Bytes of a frame that are shown; the rest is counted."""
+"""Bytes of a frame that a report shows; it counts the rest."""
 
 
 class UnsupportedCheckError(Exception):
-    """The check cannot be done on this target; the message says why."""
+    """This target does not allow the check; the message says why."""
 
 
 class Client:
-    """A plain client. Unless told otherwise it waits as long as a relay gets for what it must do at once."""
+    """A plain client. It waits for ``prompt_seconds`` unless a call names other ``seconds``."""
 
     def __init__(self, target: SpawnedTarget) -> None:
         self._prompt_seconds = target.timing.prompt_seconds
@@ -50,7 +50,7 @@ class Client:
         self.closed = False
 
     def send(self, data: bytes, seconds: float | None = None) -> bool:
-        """Write all of it within some seconds; False when that fails."""
+        """Write ``data`` within some seconds; False when the socket does not take all of it."""
         deadline = self._deadline(seconds)
         view = memoryview(data)
         while view:
@@ -65,7 +65,7 @@ class Client:
         return True
 
     def read(self, seconds: float = 0.0) -> bool:
-        """Read what is there, or comes within some seconds; False when nothing came or it was closed."""
+        """Read what has arrived, or arrives within some seconds; False when nothing did, or the relay has closed."""
         if not shows(self.sock, select.POLLIN, seconds):
             return False
         try:
@@ -79,7 +79,7 @@ class Client:
         return bool(data)
 
     def gets(self, data: bytes, seconds: float | None = None) -> bool:
-        """Whether some bytes arrive within some seconds; everything up to them is forgotten."""
+        """Whether ``data`` arrives within some seconds; the client forgets everything up to its end."""
         deadline = self._deadline(seconds)
         while (place := self.buffer.find(data)) < 0:
             if self.closed or (not self.read(deadline - time.monotonic()) and time.monotonic() > deadline):
@@ -88,14 +88,14 @@ class Client:
         return True
 
     def is_closed(self, seconds: float | None = None) -> bool:
-        """Whether the relay closes it within some seconds; what comes meanwhile is kept."""
+        """Whether the relay closes the connection within some seconds; the client keeps what arrives meanwhile."""
         deadline = self._deadline(seconds)
         while not self.closed and time.monotonic() < deadline:
             self.read(deadline - time.monotonic())
         return self.closed
 
     def is_taken(self, seconds: float | None = None) -> bool:
-        """Whether the relay reads all that was written, or closes, within some seconds."""
+        """Whether the relay reads all that the client has written, or closes, within some seconds."""
         deadline = self._deadline(seconds)
         unread = array.array("i", [1])
         while unread[0] and not self.closed and time.monotonic() < deadline:
@@ -113,7 +113,7 @@ class Client:
 
 @dataclass(slots=True)
 class Bench:
-    """What a check works with: the relay's command, what it promises, and what has been done so far."""
+    """What a check works with: the relay's command, its profile and rules, and the acts so far."""
 
     command: str
     profile: Profile
@@ -134,11 +134,11 @@ class Bench:
             client.close()
 
     def act(self, text: str) -> None:
-        """Note what is done."""
+        """Record an act, in words."""
         self.acts.append(text)
 
     def leave_out(self, reason: str) -> None:
-        """Note a part of the requirement that cannot be judged here, and why."""
+        """Record a part of the requirement that this check cannot judge here, and why."""
         self.left_out.append(reason)
 
     @contextmanager
@@ -149,8 +149,8 @@ class Bench:
             self.act(f"start the relay: {target.command_line}")
             yield target
 
-    def frame(self, size: int = SEEING) -> bytes:
-        """A valid frame, unlike any other of the check; ``size`` is that of its one TLV in bytes, where that fits."""
+    def frame(self, size: int = PROBE_VALUE_BYTES) -> bytes:
+        """A valid frame, unlike all others of the check; its one TLV has a value of ``size`` bytes, or of what fits."""
         size = min(size, self._room)
         self.sequence += 1
         self.evidence["frames"] += 1
@@ -158,7 +158,7 @@ class Bench:
         data = encode_frame(frame, conn=0, number=self.sequence, sequence=self.sequence)
         if size not in self.shown:
             self.shown.add(size)
-            purpose = ", sent to see who is served," if size == SEEING else ""
+            purpose = ", sent to see who is served," if size == PROBE_VALUE_BYTES else ""
             more = f" ... {len(data) - SHOWN_BYTES} more" if len(data) > SHOWN_BYTES else ""
             self.act(
                 f"(frames of {counted(len(data), 'byte')}{purpose} are valid, like this one with another sequence, "
@@ -167,7 +167,7 @@ class Bench:
         return data
 
     def refused(self, size: int) -> bytes:
-        """A frame with so many bytes of values, or what fits, that must be refused; b"" where neither reason counts."""
+        """A frame to refuse, with ``size`` bytes of values or what fits; b"" where the profile refuses none."""
         rules = self.rules
         count = max(1, size // MAX_VALUE)
         room = (self._room + EXTENDED_TLV_HEADER_SIZE) // count - EXTENDED_TLV_HEADER_SIZE
@@ -183,16 +183,16 @@ class Bench:
         return encode_frame(frame, conn=0, number=self.sequence, sequence=self.sequence)
 
     def size_of(self, size: int) -> int:
-        """Bytes on the wire of a frame of the check whose TLV has ``size`` bytes, where that fits."""
+        """Bytes on the wire of a frame of the check whose value has ``size`` bytes, or what fits."""
         return Frame(self.rules.number, (Tlv(free_type(self.rules), min(size, self._room)),)).size
 
     @property
     def _room(self) -> int:
-        """Bytes that the value of one TLV may have in a frame that the relay takes."""
+        """Bytes of the largest value of one TLV in a frame that the relay takes."""
         return self.rules.max_message_size - HEADER_SIZE - EXTENDED_TLV_HEADER_SIZE
 
     def connect(self, target: SpawnedTarget) -> Client:
-        """One more client. Raises TargetError when it cannot connect."""
+        """A new client. Raises TargetError when it cannot connect."""
         self.evidence["clients"] += 1
         try:
             self.clients.append(Client(target))
@@ -201,7 +201,7 @@ class Bench:
         return self.clients[-1]
 
     def joined(self, target: SpawnedTarget, count: int) -> list[Client]:
-        """Clients that are served, each seen to be so. Raises TargetError where one is not."""
+        """New clients that have each received a frame. Raises TargetError where one does not."""
         clients = [self.connect(target) for _ in range(count)]
         if not self.rules.forwards:
             if any(client.is_closed(self.timing.kept_open_seconds) for client in clients):
@@ -215,11 +215,11 @@ class Bench:
         return clients
 
     def reaches(
-        self, sender: Client, receivers: list[Client], seconds: float | None = None, *, size: int = SEEING
+        self, sender: Client, receivers: list[Client], seconds: float | None = None, *, size: int = PROBE_VALUE_BYTES
     ) -> bool:
-        """Whether a frame of the sender reaches every receiver; sent again, because joining takes its time.
+        """Whether a frame of the sender reaches every receiver. It sends again and again, because joining takes time.
 
-        Where the profile forwards nothing: whether the frame is taken, and nobody closed.
+        Where the profile forwards nothing: whether the relay takes the frame, and closes no client.
         """
         if not self.rules.forwards:
             return sender.send(self.frame()) and not any(each.is_closed(0.0) for each in (sender, *receivers))

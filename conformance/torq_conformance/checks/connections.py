@@ -1,4 +1,4 @@
-"""Checks of how a relay takes connections: where it listens, how many it serves (CONN)."""
+"""Checks of connections: where a relay listens, how many clients it serves (CONN)."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from ..model.findings import Finding, Kind
 from ..play.target import SpawnedTarget
 from .bench import Bench, Client, UnsupportedCheckError
 
-MANY = 1000
+MANY_CONNECTIONS = 1000
 """Connections of CONN-4 and RES-1."""
-SENDING = (0, 63, 64, 127, 128, 255, 256, 384, 511, 512, 640, 768, 896)
-"""Places of those among them that send: a relay's tables are likeliest to end, or to wrap, beside one."""
-ALONE = 3
-"""Frames of a client that is alone."""
-LARGER = 2_000
-"""Bytes of the one TLV in the last frame for all of them: frames of that size may be kept once for all."""
+SENDER_PLACES = (0, 63, 64, 127, 128, 255, 256, 384, 511, 512, 640, 768, 896)
+"""Indices of the connections that send: a relay's tables are likeliest to end, or to wrap, beside these."""
+FRAMES_OF_ONLY_CLIENT = 3
+"""Frames that the only client sends."""
+LARGER_VALUE_BYTES = 2_000
+"""Bytes of the value in the last frame for all connections: a relay may keep a frame of that size once for all."""
 RESERVED_DESCRIPTORS = 100
 RESERVED_CONNECTIONS = 5
 
 
-def starts_anywhere(bench: Bench) -> Iterator[Finding]:
-    """Over a stale socket file, and where its directory is missing (CONN-1)."""
+def starts_on_stale_or_missing_path(bench: Bench) -> Iterator[Finding]:
+    """A start over a stale socket file, and a start where the directory is missing (CONN-1)."""
     with bench.relay() as target:
-        _on_a_path(target)
+        _socket_path(target)
         bench.act("kill it with SIGKILL, so that its socket file stays, and start it again there; connect a client")
         try:
             target.revive()
@@ -47,18 +47,18 @@ def starts_anywhere(bench: Bench) -> Iterator[Finding]:
             yield Finding(Kind.REFUSED, "a start that creates the directory of the socket", str(error))
 
 
-def _on_a_path(target: SpawnedTarget) -> str:
+def _socket_path(target: SpawnedTarget) -> str:
     if not target.address.path:
         raise UnsupportedCheckError("needs a relay on a Unix socket ({socket})")
     return target.address.path
 
 
-def leaves_a_live_relay_alone(bench: Bench) -> Iterator[Finding]:
-    """A second relay on the path of a live one (CONN-2)."""
+def spares_a_live_relay(bench: Bench) -> Iterator[Finding]:
+    """A second relay on the path of a live relay (CONN-2)."""
     with bench.relay() as target:
-        path = _on_a_path(target)
+        path = _socket_path(target)
         seconds = bench.timing.prompt_seconds
-        bench.act(f"connect a client; start the same command again, on the same path; for {seconds:.0f} s look at it")
+        bench.act(f"connect a client; start the same command again, on the same path; watch it for {seconds:.0f} s")
         client = bench.joined(target, 1)[0]
         before = os.stat(path).st_ino
 
@@ -72,59 +72,65 @@ def leaves_a_live_relay_alone(bench: Bench) -> Iterator[Finding]:
             yield Finding(Kind.STOLEN, "the second relay to end with an error", "it goes on running")
         elif status == 0:
             yield Finding(Kind.SILENT, "the second relay to end with an error", "it ended with status 0")
-        if not stolen() and not _reaches_the_first(bench, target, client):
+        if not stolen() and not _first_relay_serves(bench, target, client):
             yield Finding(Kind.STOLEN, "new clients to reach the relay that was first", "they do not")
 
 
-def answers_the_only_client(bench: Bench) -> Iterator[Finding]:
-    """Echo for a client beside which there is no other (FWD-4)."""
+def echoes_to_only_client(bench: Bench) -> Iterator[Finding]:
+    """Echo for the only client of a relay (FWD-4)."""
     if not bench.rules.echo:
         return
     with bench.relay() as target:
         bench.act("connect one client and no other; it sends frames")
         client = bench.connect(target)
-        for _ in range(ALONE):  # when the first one comes, another that found the relay up may not quite be gone
+        for _ in range(
+            FRAMES_OF_ONLY_CLIENT
+        ):  # the suite's first connection, which found the relay up, may still be closing
             if not bench.reaches(client, [client]):
                 yield Finding(Kind.LOST, "each of its own frames at the only client", "one never came")
                 return
 
 
-def _reaches_the_first(bench: Bench, target: SpawnedTarget, client: Client) -> bool:
+def _first_relay_serves(bench: Bench, target: SpawnedTarget, client: Client) -> bool:
     try:
         return bench.reaches(bench.connect(target), [client])
     except TargetError:
         return False
 
 
-def serves_a_thousand(bench: Bench) -> Iterator[Finding]:
-    """1000 connections at once, each receiving (CONN-4)."""
+def serves_1000_clients(bench: Bench) -> Iterator[Finding]:
+    """1000 connections at once, and each receives (CONN-4)."""
     room_for_many(bench)
     with bench.relay() as target:
         bench.act(
-            f"open {MANY} connections; then the last of them, and those at {SENDING}, each send a frame, and the last "
-            "one a larger one"
+            f"open {MANY_CONNECTIONS} connections; the last of them and those at {SENDER_PLACES} each send "
+            "a frame; the last one sends a larger frame"
         )
-        clients = [bench.connect(target) for _ in range(MANY)]
+        clients = [bench.connect(target) for _ in range(MANY_CONNECTIONS)]
         try:
             seconds = bench.timing.many_seconds
-            senders = [clients[-1], *(clients[place] for place in SENDING)]
+            senders = [clients[-1], *(clients[place] for place in SENDER_PLACES)]
             served = all(bench.reaches(sender, clients, seconds) for sender in senders)
-            served = served and bench.reaches(clients[-1], clients, seconds, size=LARGER)
+            served = served and bench.reaches(clients[-1], clients, seconds, size=LARGER_VALUE_BYTES)
             closed = sum(client.closed for client in clients)
             if not served:
                 missing = sum(not client.gets(MAGIC_BYTES, 0.0) for client in clients)
-                yield Finding(Kind.LOST, f"a frame at each of {MANY} clients", f"{closed} closed, {missing} without it")
+                yield Finding(
+                    Kind.LOST,
+                    f"a frame at each of {MANY_CONNECTIONS} clients",
+                    f"{closed} closed, {missing} without it",
+                )
         finally:
             for client in clients:
                 client.close()
 
 
 def room_for_many(bench: Bench) -> None:
-    """Make room for MANY connections. Raises UnsupportedCheckError where there is none."""
+    """Raise the descriptor limit for MANY_CONNECTIONS. Raises UnsupportedCheckError where there is none."""
     limit = bench.profile.max_connections
-    if limit is not None and limit < MANY + RESERVED_CONNECTIONS:
-        raise UnsupportedCheckError(f"needs {MANY} connections, the profile allows {limit}")
-    _room_for(MANY)
+    if limit is not None and limit < MANY_CONNECTIONS + RESERVED_CONNECTIONS:
+        raise UnsupportedCheckError(f"needs {MANY_CONNECTIONS} connections, the profile allows {limit}")
+    _room_for(MANY_CONNECTIONS)
 
 
 def _room_for(clients: int) -> None:
@@ -137,14 +143,14 @@ def _room_for(clients: int) -> None:
 
 
 def refuses_above_its_limit(bench: Bench) -> Iterator[Finding]:
-    """The connection above max_connections (CONN-5)."""
+    """A connection above max_connections (CONN-5)."""
     limit = bench.profile.max_connections
     if limit is None:
         raise UnsupportedCheckError("the profile names no max_connections to test")
     _room_for(limit)
     with bench.relay() as target:
         bench.act(f"open {counted(limit, 'connection')}, then one more, then see whether the {limit} are served")
-        clients = _as_many(bench, target, limit)
+        clients = _connected(bench, target, limit)
         if not bench.reaches(clients[0], clients):
             yield Finding(Kind.LOST, f"a frame at each of {counted(limit, 'client')}", "not all of them got it")
             return
@@ -156,8 +162,8 @@ def refuses_above_its_limit(bench: Bench) -> Iterator[Finding]:
             yield Finding(Kind.DISTURBED, f"the {counted(limit, 'connection')} to go on being served", "they are not")
 
 
-def _as_many(bench: Bench, target: SpawnedTarget, count: int) -> list[Client]:
-    """So many clients; one that is closed comes again: who asked whether the relay is up may count a moment still."""
+def _connected(bench: Bench, target: SpawnedTarget, count: int) -> list[Client]:
+    """``count`` clients. A closed client connects again: the relay may still count the suite's first connection."""
     clients = [bench.connect(target) for _ in range(count)]
     until = time.monotonic() + bench.timing.room_seconds
     while not bench.reaches(clients[0], clients, bench.timing.attempt_seconds) and time.monotonic() < until:
@@ -166,7 +172,7 @@ def _as_many(bench: Bench, target: SpawnedTarget, count: int) -> list[Client]:
 
 
 def _is_refused(bench: Bench, target: SpawnedTarget) -> bool:
-    """Whether the relay takes no connection, or closes it at once; one that waits in a backlog is not refused."""
+    """Whether the relay takes no connection, or closes it at once; one in the listen backlog is not refused."""
     try:
         return bench.connect(target).is_closed()
     except TargetError as error:

@@ -1,4 +1,4 @@
-"""What a relay's process uses, from /proc."""
+"""Levels of a relay's process, read from /proc."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def threads(pid: int) -> int:
 
 @contextmanager
 def _while_it_runs() -> Iterator[None]:
-    """Raises TargetError where what /proc knows of a process cannot be read, as when it has ended."""
+    """Raises TargetError where /proc cannot be read for a process, as when that has ended."""
     try:
         yield
     except OSError as error:
@@ -58,7 +58,7 @@ def pid_of(target: SpawnedTarget) -> int:
 
 
 def settles(measure: Callable[[], int], goal: int, seconds: float) -> int:
-    """The level that a measure comes down to, at most ``goal`` if that happens within some seconds."""
+    """The level of ``measure``: as soon as it is at most ``goal``, or else after some seconds."""
     deadline = time.monotonic() + seconds
     while (level := measure()) > goal and time.monotonic() < deadline:
         select.select([], [], [], 0.02)

@@ -19,39 +19,39 @@ from .bench import Bench, Client
 from .levels import pid_of
 
 BACKLOG_BYTES = 4 << 20
-"""Bytes that wait for a consumer when the relay gets SIGTERM, where its queue holds as many."""
-VALUE = 1500
-"""Bytes of the one TLV in each of their frames."""
-PART = 30
-"""Frames that are sent before the reader has to have them."""
-WITHIN = 10
+"""Bytes of the backlog of a stalled consumer when the relay gets SIGTERM, or what its queue holds."""
+VALUE_BYTES = 1500
+"""Bytes of the value in each frame of the backlog."""
+FRAMES_PER_PART = 30
+"""Frames that the sender writes before it waits for the reader."""
+FIRST_PART_BYTES = 10
 """Bytes of a frame that a consumer has begun when the relay gets SIGTERM."""
 
 
 def drains(bench: Bench) -> Iterator[Finding]:
-    """SIGTERM while two consumers have a backlog, one of them half-closed; a second one while it drains (LIFE-1)."""
-    size = bench.size_of(VALUE)
+    """SIGTERM while two consumers have a backlog, one half-closed; a second SIGTERM during the drain (LIFE-1)."""
+    size = bench.size_of(VALUE_BYTES)
     count, prompt = _backlog(bench.rules, size), bench.timing.prompt_seconds
     with bench.relay() as target:
         halves = "CONN-7" not in bench.profile.not_promised
         bench.act(
-            f"four clients connect; A and D do not read, A sends the first {WITHIN} bytes of a frame, "
+            f"four clients connect; A and D do not read, A sends the first {FIRST_PART_BYTES} bytes of a frame, "
             f"{'D shuts down its sending side, ' * halves}"
             f"B sends {counted(count, 'frame')} of {counted(size, 'byte')} ({counted(count * size, 'byte')} in all), "
             "C reads them"
         )
         slow, sender, reader, half = bench.joined(target, 4)
-        slow.send(bench.frame(VALUE)[:WITHIN])
+        slow.send(bench.frame(VALUE_BYTES)[:FIRST_PART_BYTES])
         slow.is_taken()
         if halves:
             half.sock.shutdown(socket.SHUT_WR)
-        frames = [bench.frame(VALUE) for _ in range(count)]
+        frames = [bench.frame(VALUE_BYTES) for _ in range(count)]
         began = time.monotonic()
         if not _flood(sender, reader, frames, bench.rules):
             yield Finding(Kind.LOST, "the sender's frames at somebody who reads", "they did not come")
             return
         slowly = time.monotonic() - began > bench.profile.drain_timeout / 2
-        behind = {"A": slow} if _hung_up(half) else {"A": slow, "D": half}
+        behind = {"A": slow} if _closed_by_relay(half) else {"A": slow, "D": half}
         if len(behind) == 1:
             bench.leave_out("what waits for a half-closed client: the relay closes such a one at once (CONN-7)")
         reads = "A reads until it is closed" if len(behind) == 1 else "A and D read until they are closed"
@@ -70,27 +70,27 @@ def drains(bench: Bench) -> Iterator[Finding]:
         if target.wait(0.0) is None:
             return
     yield from _second_signal(bench, frames)
-    yield from _nobody_reads(bench, frames)
+    yield from _unread_backlog(bench, frames)
     yield from _successor(bench)
 
 
 def _backlog(rules: Rules, size: int) -> int:
-    """How many frames of some bytes wait: never more than the relay's queue for a consumer holds (ISO-2)."""
+    """Frames of the backlog, each of ``size`` bytes: no more than the relay's queue for a consumer holds (ISO-2)."""
     return max(1, min(BACKLOG_BYTES // size, rules.queue_frames, rules.queue_bytes // size))
 
 
 def _whole_frames(client: Client, rules: Rules) -> set[bytes]:
-    """What a client has got, cut into frames."""
+    """The frames that a client has received."""
     return set(decode(client.buffer, rules.max_message_size)[0])
 
 
-def _hung_up(client: Client) -> bool:
-    """Whether the relay has closed a client, whatever that has still to read."""
+def _closed_by_relay(client: Client) -> bool:
+    """Whether the relay has closed the connection, even where the client has more to read."""
     return shows(client.sock, 0)
 
 
 def _not_drained(name: str, client: Client, frames: list[bytes], bench: Bench) -> Iterator[Finding]:
-    """What a consumer with a backlog lacks after SIGTERM: its end, or frames."""
+    """What a consumer with a backlog lacks after SIGTERM: the end of its connection, or frames."""
     if not client.closed:
         yield Finding(Kind.KEPT, f"{name} to be closed after its backlog", "it is still open")
     if bench.profile.drain_timeout < bench.timing.least_drain_seconds:
@@ -103,7 +103,7 @@ def _not_drained(name: str, client: Client, frames: list[bytes], bench: Bench) -
 
 
 def _not_ended(target: SpawnedTarget, seconds: float) -> Iterator[Finding]:
-    """What is wrong with the end of a relay whose backlogs were read: none in some seconds, its status, its socket."""
+    """What is wrong when clients have read the backlogs: the relay runs on, its exit status, its socket file."""
     ended, path = target.wait(seconds), target.address.path
     if ended is None:
         yield Finding(Kind.STUCK, "the relay to end after SIGTERM", "it still runs, although its backlog was read")
@@ -115,7 +115,7 @@ def _not_ended(target: SpawnedTarget, seconds: float) -> Iterator[Finding]:
 
 
 def _read_backlogs(clients: Sequence[Client], last: bytes, seconds: float) -> None:
-    """Read until the relay closes: twice some ``seconds`` for the backlogs, and once more when they have come."""
+    """Read until the relay closes: for twice ``seconds``, and for ``seconds`` more once the backlogs have arrived."""
     deadline = time.monotonic() + seconds * 2
     waiting = set(clients)
     while (left := [client for client in clients if not client.closed]) and time.monotonic() < deadline:
@@ -129,17 +129,17 @@ def _read_backlogs(clients: Sequence[Client], last: bytes, seconds: float) -> No
 
 
 def _flood(sender: Client, reader: Client, frames: list[bytes], rules: Rules) -> bool:
-    """Send frames, each part read before the next, so that for neither of the two anything waits."""
+    """Send frames in parts; sender and reader receive one part before the next, so that neither has a backlog."""
     readers = (reader, sender) if rules.echo else (reader,)
-    for start in range(0, len(frames), PART):
-        part = frames[start : start + PART]
+    for start in range(0, len(frames), FRAMES_PER_PART):
+        part = frames[start : start + FRAMES_PER_PART]
         if not sender.send(b"".join(part)) or not all(each.gets(part[-1]) for each in readers):
             return False
     return True
 
 
-def _told_to_end_with_a_backlog(bench: Bench, target: SpawnedTarget, frames: list[bytes]) -> bool:
-    """SIGTERM while frames wait for a client that does not read; False when the relay did not take them."""
+def _sigterm_with_backlog(bench: Bench, target: SpawnedTarget, frames: list[bytes]) -> bool:
+    """Send SIGTERM while a stalled consumer has a backlog; False when the relay did not take the frames."""
     _, sender, reader = bench.joined(target, 3)
     if not _flood(sender, reader, frames, bench.rules):
         return False
@@ -149,8 +149,8 @@ def _told_to_end_with_a_backlog(bench: Bench, target: SpawnedTarget, frames: lis
 
 def _second_signal(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
     with bench.relay() as target:
-        bench.act("the same with nobody to read the backlog, and a second SIGTERM behind the first")
-        if not _told_to_end_with_a_backlog(bench, target, frames):
+        bench.act("the same, but no client reads its backlog; send SIGTERM twice")
+        if not _sigterm_with_backlog(bench, target, frames):
             return
         deadline = time.monotonic() + bench.timing.draining_seconds
         while target.wait(0.01) is None and time.monotonic() < deadline and _accepts(target):
@@ -172,16 +172,16 @@ def _accepts(target: SpawnedTarget) -> bool:
     return True
 
 
-def _nobody_reads(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
-    """One SIGTERM while nobody reads a backlog: it ends all the same, when its drain_timeout is over."""
+def _unread_backlog(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
+    """One SIGTERM while no client reads its backlog: the relay ends when its drain_timeout is over."""
     drain = bench.profile.drain_timeout
     seconds = drain + bench.timing.prompt_seconds
     if drain > bench.timing.most_drain_seconds:
         bench.leave_out(f"whether it ends when nobody reads: its drain_timeout is {drain:g} s")
         return
     with bench.relay() as target:
-        bench.act("the same with nobody to read the backlog; wait for the relay's end")
-        if not _told_to_end_with_a_backlog(bench, target, frames):
+        bench.act("the same, but no client reads its backlog; wait for the relay's end")
+        if not _sigterm_with_backlog(bench, target, frames):
             return
         if target.wait(seconds) is None:
             seen = f"it still runs {seconds:.0f} s after SIGTERM"
@@ -189,7 +189,7 @@ def _nobody_reads(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
 
 
 def _successor(bench: Bench) -> Iterator[Finding]:
-    """SIGTERM to a relay at whose path another one serves by now: what stands there is not its own."""
+    """SIGTERM to a relay whose path another relay has taken: the socket file there belongs to the other."""
     with bench.relay() as target:
         path = target.address.path
         second = SpawnedTarget(bench.command, bench.rules.domain, folder=target.folder, timing=bench.timing)

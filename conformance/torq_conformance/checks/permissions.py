@@ -1,4 +1,4 @@
-"""The check of who may reach a relay (SEC-1)."""
+"""The check that other users cannot reach a relay (SEC-1)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .bench import Bench, UnsupportedCheckError
 from .levels import pid_of
 
 WRITABLE = (0o777, 0o1777, 0o757, 0o702)
-"""Modes of directories that others may write to, in each way."""
+"""Modes of directories that other users may write to."""
 STRANGERS = (65_534, 65_533, 65_532)
-"""Numbers of users one of which neither the suite nor the relay is."""
+"""User ids: one of them is neither the suite's nor the relay's."""
 
 
-def keeps_others_out(bench: Bench) -> Iterator[Finding]:
-    """Modes of socket and directory; a directory that others may write to, or that is another user's (SEC-1)."""
+def refuses_other_users(bench: Bench) -> Iterator[Finding]:
+    """Modes of socket and directory; a directory that others may write to, or that another user owns (SEC-1)."""
     with bench.relay() as target:
         if not target.address.path:
             raise UnsupportedCheckError("needs a relay on a Unix socket ({socket})")
@@ -42,7 +42,7 @@ def keeps_others_out(bench: Bench) -> Iterator[Finding]:
                 yield Finding(Kind.OPEN, f"a {what} closed to other users", f"its mode is {mode:04o}")
         owners = {os.geteuid(), Path(f"/proc/{pid_of(target)}").stat().st_uid}
         for mode in WRITABLE:
-            bench.act(f"end it, make the directory writable by others (chmod {mode:o}), and start it there again")
+            bench.act(f"end it, let others write to the directory (chmod {mode:o}), start it there again")
             target.end()
             path.parent.chmod(mode)
             if _starts(target):

@@ -1,4 +1,4 @@
-"""Checks of what a relay uses: descriptors, threads, memory (CONN-8, ISO-2, RES)."""
+"""Checks of resources: descriptors, threads, memory (CONN-8, ISO-2, RES)."""
 
 from __future__ import annotations
 
@@ -9,51 +9,51 @@ from itertools import chain, repeat
 from torq_protocol.constants import HEADER_SIZE
 
 from ..counting import counted
-from ..generation.features.queues import MOST_TO_HOLD
+from ..generation.features.queues import MOST_QUEUE_BYTES
 from ..model.findings import Finding, Kind
 from .bench import Bench, Client
-from .connections import MANY, room_for_many
+from .connections import MANY_CONNECTIONS, room_for_many
 from .levels import descriptors, memory, peak_memory, pid_of, settles, threads
 
 CONNECTION_BYTES = 65_536
 """Memory that a connection may cost (RES-1)."""
 MEMORY_SLACK = 24_000_000
-"""Bytes that a relay may take besides what its queue holds."""
+"""Bytes by which a relay may grow beyond its queue."""
 IMPOSSIBLE_CLAIMS = (2**32 - 1, 2**31, 2**29)
-"""Payload sizes in bytes above any limit that a header may announce."""
-MOST_FRAMES = 40
-"""Frames of each guest: half of what a queue holds at most, for nobody reads them at once."""
-REFUSED = 5
-"""Frames of each guest that are refused, in a write of their own that one read of 64 KiB holds."""
-REFUSED_BYTES = 10_000
-"""Bytes of the one TLV in each of them."""
-GREAT = 60
+"""Payload sizes in bytes, above any limit, that headers announce."""
+MOST_FRAMES_PER_GUEST = 40
+"""Frames of each guest: at most half of what a queue holds, because no client reads them at once."""
+REFUSED_FRAMES = 5
+"""Refused frames of each guest, in one write that a read of 64 KiB holds."""
+REFUSED_VALUE_BYTES = 10_000
+"""Bytes of the value in each refused frame."""
+LARGE_FRAME_SENDERS = 60
 """Connections that each send a frame of the largest size."""
-SMALL_AT_ONCE = 100
-"""Small frames of one write, with which a queue is filled before large ones come."""
-MOST_SMALL = 20_000
-"""So many of them at most."""
-WAITING = 64
-"""Connections that announce the largest payload allowed and send nothing of it."""
+SMALL_FRAMES_PER_WRITE = 100
+"""Small frames of one write; they fill a queue before the large frames."""
+MOST_SMALL_FRAMES = 20_000
+"""Small frames that fill a queue, at most."""
+CLAIMING_CLIENTS = 64
+"""Clients that announce the largest allowed payload and send none of it."""
 
 
-def gives_back(bench: Bench) -> Iterator[Finding]:
-    """Descriptors, memory and threads after clients that came and went (CONN-8, RES-2)."""
+def returns_resources(bench: Bench) -> Iterator[Finding]:
+    """Descriptors, memory and threads after clients have joined and left (CONN-8, RES-2)."""
     with bench.relay() as target:
         pid = pid_of(target)
         stays = bench.joined(target, 1)[0]
         rounds, each = 3, 40
-        frames = max(1, min(MOST_FRAMES, bench.rules.queue_frames // 2, bench.rules.queue_bytes // 2_000))
+        frames = max(1, min(MOST_FRAMES_PER_GUEST, bench.rules.queue_frames // 2, bench.rules.queue_bytes // 2_000))
         bench.act(
-            f"{rounds} times: {each} clients come, send {frames} frames and {REFUSED} that are refused, and leave: a "
-            "fifth of them each having read all, after a half-close, after garbage, within a frame, and without having "
-            "read; compare the levels"
+            f"{rounds} times: {each} clients connect, send {frames} valid and {REFUSED_FRAMES} invalid frames, "
+            "and leave: a fifth after reading all, a fifth after a half-close, a fifth after garbage, a fifth within a frame, a "
+            "fifth without reading; compare the levels"
         )
         levels: list[tuple[int, int, int]] = []
         for patience in (bench.timing.levels_seconds,) * rounds + (bench.timing.prompt_seconds,):
             for number in range(each):
                 guest = bench.connect(target)
-                refused = b"".join(bench.refused(REFUSED_BYTES) for _ in range(REFUSED))
+                refused = b"".join(bench.refused(REFUSED_VALUE_BYTES) for _ in range(REFUSED_FRAMES))
                 traffic = b"".join(bench.frame(1000) for _ in range(frames))
                 sent = guest.send(traffic) and guest.is_taken() and guest.send(refused) and guest.is_taken()
                 if not sent or not bench.reaches(guest, [stays]):
@@ -76,7 +76,7 @@ def gives_back(bench: Bench) -> Iterator[Finding]:
 
 
 def _leave(bench: Bench, guest: Client, way: int) -> None:
-    """Leave in one of five ways; without having read, which is a reset, when the number is none of the others."""
+    """Leave in one of five ways: 0 after reading all, 1 half-closed, 2 after garbage, 3 within a frame, else unread."""
     if way in (0, 1):
         while guest.read():
             guest.buffer.clear()
@@ -92,23 +92,23 @@ def _leave(bench: Bench, guest: Client, way: int) -> None:
     guest.close()
 
 
-def costs_little(bench: Bench) -> Iterator[Finding]:
+def bounds_memory_per_connection(bench: Bench) -> Iterator[Finding]:
     """At most 64 KiB a connection, idle and active (RES-1)."""
     room_for_many(bench)
     with bench.relay() as target:
         pid = pid_of(target)
         first = bench.joined(target, 2)
         before = memory(pid)
-        bench.act(f"open {MANY} connections, compare memory; then let a frame go to all, compare again")
-        clients = [bench.connect(target) for _ in range(MANY)]
+        bench.act(f"open {MANY_CONNECTIONS} connections, compare memory; send a frame to all, compare memory again")
+        clients = [bench.connect(target) for _ in range(MANY_CONNECTIONS)]
         try:
             for words in ("idle", "active"):
                 if not bench.reaches(first[0], [clients[-1]], bench.timing.many_seconds):
-                    yield Finding(Kind.LOST, f"{MANY} connections to be served", "the last one is not")
+                    yield Finding(Kind.LOST, f"{MANY_CONNECTIONS} connections to be served", "the last one is not")
                     return
                 if words == "active":
                     bench.reaches(clients[0], clients, bench.timing.many_seconds)
-                each = (memory(pid) - before) // MANY
+                each = (memory(pid) - before) // MANY_CONNECTIONS
                 bench.evidence[f"bytes for each {words} connection"] = each
                 if each > CONNECTION_BYTES:
                     yield Finding(
@@ -117,40 +117,44 @@ def costs_little(bench: Bench) -> Iterator[Finding]:
         finally:
             for client in clients:
                 client.close()
-    yield from _keeps_no_buffers(bench)
+    yield from _frees_large_buffers(bench)
 
 
-def _keeps_no_buffers(bench: Bench) -> Iterator[Finding]:
-    """Connections that are idle again after a frame of the largest size; it is refused to spare the others (RES-1)."""
+def _frees_large_buffers(bench: Bench) -> Iterator[Finding]:
+    """At most 64 KiB a connection that is idle again after an invalid frame of the largest size (RES-1)."""
     large = bench.refused(bench.rules.max_message_size - HEADER_SIZE)
     limit = bench.profile.max_connections
-    if not large or (limit is not None and limit < GREAT + 2):
+    if not large or (limit is not None and limit < LARGE_FRAME_SENDERS + 2):
         return
     with bench.relay() as target:
         pid = pid_of(target)
         bench.joined(target, 1)
         before = memory(pid)
-        bench.act(f"open {GREAT} connections that each send a frame of {len(large)} bytes, which is refused, and stay")
-        clients = [bench.connect(target) for _ in range(GREAT)]
+        bench.act(
+            f"open {LARGE_FRAME_SENDERS} connections; each sends an invalid frame of {len(large)} bytes and stays"
+        )
+        clients = [bench.connect(target) for _ in range(LARGE_FRAME_SENDERS)]
         for client in clients:
             client.send(large)
             client.is_taken()
         if not bench.reaches(clients[0], [clients[-1]]):
-            yield Finding(Kind.LOST, f"{GREAT} connections to be served", "the last one is not")
+            yield Finding(Kind.LOST, f"{LARGE_FRAME_SENDERS} connections to be served", "the last one is not")
             return
-        most = MEMORY_SLACK + GREAT * CONNECTION_BYTES
+        most = MEMORY_SLACK + LARGE_FRAME_SENDERS * CONNECTION_BYTES
         growth = settles(lambda: memory(pid) - before, most, bench.timing.memory_seconds)
         bench.evidence["bytes kept after the largest frames"] = max(0, growth)
         if growth > most:
-            owed = f"at most {counted(most, 'byte')} for {GREAT} connections that are idle again"
+            owed = f"at most {counted(most, 'byte')} for {LARGE_FRAME_SENDERS} connections that are idle again"
             yield Finding(Kind.COSTLY, owed, f"memory grew by {counted(growth, 'byte')}")
 
 
 def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
-    """Memory held for a consumer that does not read, in bytes (ISO-2)."""
+    """Bytes of memory that the relay holds for a stalled consumer (ISO-2)."""
     bound = bench.rules.queue_bytes
-    if bound > MOST_TO_HOLD:
-        bench.leave_out(f"memory held in a queue of {counted(bound, 'byte')}: the suite fills {MOST_TO_HOLD} at most")
+    if bound > MOST_QUEUE_BYTES:
+        bench.leave_out(
+            f"memory held in a queue of {counted(bound, 'byte')}: the suite fills {MOST_QUEUE_BYTES} at most"
+        )
         return
     most = bound + bound // 4 + MEMORY_SLACK
     with bench.relay() as target:
@@ -158,14 +162,14 @@ def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
         stalled, sender = bench.joined(target, 2)
         part = b"".join(bench.frame(60_000) for _ in range(3))
         count = (most + MEMORY_SLACK // 2) // len(part)
-        few = min(bench.rules.queue_frames * 9 // 10, MOST_SMALL) // SMALL_AT_ONCE
+        few = min(bench.rules.queue_frames * 9 // 10, MOST_SMALL_FRAMES) // SMALL_FRAMES_PER_WRITE
         bench.act(
-            f"a client does not read; another sends {counted(few * SMALL_AT_ONCE, 'small frame')}, then "
+            f"a client does not read; another sends {counted(few * SMALL_FRAMES_PER_WRITE, 'small frame')}, then "
             f"{count * len(part) >> 20} MiB in frames of 60 kB, and reads"
         )
         before = memory(pid)
         growth = 0
-        small = (b"".join(bench.frame() for _ in range(SMALL_AT_ONCE)) for _ in range(few))
+        small = (b"".join(bench.frame() for _ in range(SMALL_FRAMES_PER_WRITE)) for _ in range(few))
         for each in chain(small, repeat(part, count)):
             if not sender.send(each, bench.timing.fill_seconds):
                 break
@@ -184,17 +188,18 @@ def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
         stalled.close()
 
 
-def costs_nothing_to_claim(bench: Bench) -> Iterator[Finding]:
-    """Peak memory while headers announce much and nothing follows (VAL-6)."""
+def allocates_nothing_for_claims(bench: Bench) -> Iterator[Finding]:
+    """Peak memory while headers announce large payloads that never come (VAL-6)."""
     largest = bench.rules.max_message_size - HEADER_SIZE
-    claims = (*IMPOSSIBLE_CLAIMS, *(largest,) * WAITING)
+    claims = (*IMPOSSIBLE_CLAIMS, *(largest,) * CLAIMING_CLIENTS)
     with bench.relay() as target:
         pid = pid_of(target)
         sender, receiver = bench.joined(target, 2)
         before = peak_memory(pid)
         bench.act(
             f"clients send the first 64 bytes of a frame with {', '.join(map(str, IMPOSSIBLE_CLAIMS))} in bytes 24 to "
-            f"27, then {WAITING} more with {largest} there; compare the peak of memory (VmHWM in /proc/PID/status)"
+            f"27, then {CLAIMING_CLIENTS} more with {largest} there; "
+            "compare peak memory (VmHWM in /proc/PID/status)"
         )
         for claim in claims:
             frame = bench.frame(100)
@@ -205,7 +210,7 @@ def costs_nothing_to_claim(bench: Bench) -> Iterator[Finding]:
             yield Finding(Kind.LOST, "the others to be served beside clients that announce much", "they are not")
         growth = peak_memory(pid) - before
         bench.evidence["bytes for what headers claim"] = max(0, growth)
-        most = MEMORY_SLACK + WAITING * CONNECTION_BYTES
+        most = MEMORY_SLACK + CLAIMING_CLIENTS * CONNECTION_BYTES
         if growth > most:
             yield Finding(
                 Kind.COSTLY,

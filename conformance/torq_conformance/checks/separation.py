@@ -1,4 +1,4 @@
-"""The check of relays beside each other (DOM-5)."""
+"""The check of two relays side by side (DOM-5)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..play.target import SpawnedTarget
 from .bench import Bench, Client, UnsupportedCheckError
 
 
-def stays_apart(bench: Bench) -> Iterator[Finding]:
-    """Two relays at once, in one directory (DOM-5)."""
+def separates_domains(bench: Bench) -> Iterator[Finding]:
+    """Two relays of different domains in one directory (DOM-5)."""
     if "{domain}" not in bench.command and bench.rules.domain not in bench.command:
         raise UnsupportedCheckError(
             "needs relays of two domains: write {domain} in --exec 'CMD --domain {domain} {socket}'"
@@ -40,7 +40,7 @@ def stays_apart(bench: Bench) -> Iterator[Finding]:
         served = other.reaches(writer, [there])
         here.send(foreign := other.frame())
         bench.reaches(here, [beside])
-        # A leak may come through a connection of its own: a client that is served later was accepted later.
+        # A leak may use a connection between the relays; a client that joins now joins after it.
         newcomer = bench.connect(neighbour)
         arrived = served and any(
             _comes_before(sender, there, foreign, other.frame(), bench) for sender in (newcomer, writer)
@@ -50,7 +50,7 @@ def stays_apart(bench: Bench) -> Iterator[Finding]:
 
 
 def _comes_before(sender: Client, receiver: Client, wanted: bytes, end: bytes, bench: Bench) -> bool:
-    """Whether some bytes reach the receiver before a frame that the sender sends now."""
+    """Whether ``wanted`` reaches the receiver before ``end``, which the sender sends now."""
     timing = bench.timing
     deadline = time.monotonic() + (timing.prompt_seconds if bench.rules.forwards else timing.kept_open_seconds)
     sender.send(end)

@@ -1,7 +1,7 @@
-"""The check of how long a relay lets an incomplete frame stand (FRAME-5).
+"""The check of partial_frame_timeout: how long a relay waits for the rest of a frame (FRAME-5).
 
-Facts: the time counts from the first byte of the frame, so one more byte now and then gains nothing; a client that ends
-each frame in time may begin the next in the same write for as long as it likes.
+Facts: the time counts from the first byte of a frame, so one more byte now and then gains nothing; a client that ends
+each frame in time may begin the next one in the same write, for ever.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from collections.abc import Iterator
 from ..model.findings import Finding, Kind
 from .bench import Bench, Client, UnsupportedCheckError
 
-WRITES = 6
-"""Into how many parts a partial_frame_timeout is cut, with a write of each client in every part."""
-HALF = 60
-"""Bytes of a frame that is not finished."""
+WRITES_PER_TIMEOUT = 6
+"""Writes of each client in one partial_frame_timeout."""
+FIRST_PART_BYTES = 60
+"""Bytes of the first part of a frame."""
 LONGEST_VALUE = 4000
-"""Bytes of the value in the frame that comes byte by byte: more than are ever written."""
+"""Bytes of the value in the frame that B sends byte by byte: B never reaches its end."""
 
 
 def ends_unfinished_frames(bench: Bench) -> Iterator[Finding]:
-    """Connections within a frame for longer than partial_frame_timeout, and two that are not (FRAME-5)."""
+    """Two clients within a frame for longer than partial_frame_timeout, two that end theirs in time (FRAME-5)."""
     timeout = _timeout(bench)
     with bench.relay() as target:
         silent, trickling, steady, done = bench.joined(target, 4)
         bench.act(
-            f"A sends half a frame; B half a frame, then one byte of it every {timeout / WRITES:.3g} s; C ends a frame "
-            "as often, and begins the next in the same write; D sends one frame in two writes, and then nothing"
+            f"A sends half a frame; B half a frame, then one byte every {timeout / WRITES_PER_TIMEOUT:.3g} s; C ends a "
+            "frame as often and begins the next in the same write; D sends one frame in two writes, then nothing"
         )
         done_in_time = _send_in_two(done, bench.frame(100)) < timeout / 2
         in_time = _wait_for_the_end(bench, timeout, silent, trickling, steady)
@@ -52,17 +52,17 @@ def ends_unfinished_frames(bench: Bench) -> Iterator[Finding]:
 
 
 def _send_in_two(client: Client, frame: bytes) -> float:
-    """Send a frame so that the relay reads it in two parts; for how many seconds it was incomplete."""
+    """Send a frame that the relay reads in two parts; return the seconds between them."""
     begun = time.monotonic()
-    client.send(frame[:HALF])
+    client.send(frame[:FIRST_PART_BYTES])
     client.is_taken()
-    client.send(frame[HALF:])
+    client.send(frame[FIRST_PART_BYTES:])
     client.is_taken()
     return time.monotonic() - begun
 
 
 def _timeout(bench: Bench) -> float:
-    """The profile's partial_frame_timeout in seconds. Raises UnsupportedCheckError where there is none to wait for."""
+    """The profile's partial_frame_timeout in seconds. Raises UnsupportedCheckError where it is unset or too long."""
     timeout = bench.profile.partial_frame_timeout
     if timeout is None:
         raise UnsupportedCheckError("the profile names no partial_frame_timeout to wait for")
@@ -76,29 +76,29 @@ def _timeout(bench: Bench) -> float:
 
 
 def _wait_for_the_end(bench: Bench, timeout: float, silent: Client, trickling: Client, steady: Client) -> bool:
-    """Write while A or B stands, at most twice the time and 2 s; whether C ended its frames in time for certain."""
+    """Write until the relay has closed A and B, for at most twice the timeout and 2 s; whether C surely was in time."""
     begun = time.monotonic()
     byte_by_byte = bench.frame(LONGEST_VALUE)
-    silent.send(bench.frame(100)[:HALF])
-    trickling.send(byte_by_byte[:HALF])
+    silent.send(bench.frame(100)[:FIRST_PART_BYTES])
+    trickling.send(byte_by_byte[:FIRST_PART_BYTES])
     least = timeout * bench.timing.partial_factor
     rest, in_time = b"", timeout >= bench.timing.shortest_steady_seconds
-    for at in range(HALF, len(byte_by_byte)):
+    for at in range(FIRST_PART_BYTES, len(byte_by_byte)):
         written = time.monotonic()
         passed = written - begun
         if passed > timeout * 2 + 2 or (silent.closed and trickling.closed and passed > least):
             break
         frame = bench.frame(100)
-        steady.send(rest + frame[:HALF])
-        rest = frame[HALF:]
+        steady.send(rest + frame[:FIRST_PART_BYTES])
+        rest = frame[FIRST_PART_BYTES:]
         trickling.send(byte_by_byte[at : at + 1])
-        _read_all((silent, trickling, steady), timeout / WRITES)
+        _read_all((silent, trickling, steady), timeout / WRITES_PER_TIMEOUT)
         in_time = in_time and time.monotonic() - written < timeout / 2
     return in_time
 
 
 def _read_all(clients: tuple[Client, ...], seconds: float) -> None:
-    """Read whatever comes to some clients within some seconds."""
+    """Read what arrives for these clients within some seconds."""
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
         poller = select.poll()

@@ -116,8 +116,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type=DestinationType(),
     multiple=True,
     metavar="FORMAT:FILE",
-    help=f"Write a report as the run goes; FORMAT is {', '.join(FORMATS)}. Repeatable.  "
-    "[default: none]",
+    help=f"Write a report as the run goes; FORMAT is {', '.join(FORMATS)}. Repeatable.  [default: none]",
 )
 @click.option(
     "--expected",

@@ -1,7 +1,8 @@
-"""What programs have used of what they could: counts for the evidence, and the cells of it that are thin.
+"""Which features programs have used: counts for the evidence, and the cells that are thin.
 
-Facts: a cell is a requirement and a thing that the features of its programs bring about, such as a freeze in a program
-about batches. Chance leaves some of them nearly empty; those are brought about on purpose, and named if they stay thin.
+Facts: a cell is a requirement and one thing that the features of its programs may do, such as a freeze in a program
+about batches. Chance leaves some cells nearly empty: the machine fills them on purpose, and reports name those that
+stay thin.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ THIN_SHARE = 0.1
 
 
 def is_thin(count: int, programs: int) -> bool:
-    """Whether a cell that was met so often in so many programs is thin."""
+    """Whether a cell with this count, in so many programs, is thin."""
     return count < THIN_SHARE * programs
 
 
 def thin_cells(names: Iterable[str], evidence: Mapping[str, int]) -> dict[str, int]:
-    """Of the cells that programs could fill, those that they hardly did, with their counts."""
+    """The thin cells among ``names``, with their counts."""
     counts = {name: evidence.get(name, 0) for name in names}
     return {name: count for name, count in sorted(counts.items()) if is_thin(count, evidence.get("programs", 0))}
 
 
 def features_of(program: Program) -> dict[str, int]:
-    """How often a program uses what requirements are about: counts for the evidence."""
+    """How often a program has each thing that the evidence counts."""
     counts = Counter(dict.fromkeys(TALLIES, 0))
     for step in program.steps:
         counts.update(step.tally())

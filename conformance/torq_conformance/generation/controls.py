@@ -1,4 +1,4 @@
-"""Programs without what a requirement is about: where one fails too, the failure belongs to another requirement.
+"""Controls: a program without the thing that its requirement demands. A failing control clears the requirement.
 
 Facts: a control keeps the sizes of frames, for relays lose frames by their sizes.
 """
@@ -43,7 +43,7 @@ def sequential_writes(program: Program) -> Program:
 
 
 def one_frame_per_write(program: Program) -> Program:
-    """The same frames, each in a write of its own that the relay has read before the next."""
+    """The same frames, a write for each; the relay has read one write before the next."""
     steps: list[Step] = []
     for step in program.steps:
         if isinstance(step, Write) and step.stop is None:
@@ -54,7 +54,7 @@ def one_frame_per_write(program: Program) -> Program:
 
 
 def only_valid_frames(program: Program) -> Program:
-    """The same program with a frame that must be forwarded, as large, in the place of each."""
+    """The same program with a valid frame of the same size in the place of each frame."""
     return _replaced(program, sized_frame)
 
 
@@ -72,7 +72,7 @@ def in_standard_tlvs(program: Program) -> Program:
 
 
 def _replaced(program: Program, of_size: Callable[[int, int, int], Frame]) -> Program:
-    """A program with another frame in the place of each: made of its domain, a type of any size, and its own size."""
+    """A program in which ``of_size(domain, type, size)`` replaces each frame by another of the same size."""
     rules = rules_for(Profile(name="any"), program.domain)
     return with_frames(program, lambda frame: of_size(rules.number, free_type(rules), frame.size))
 
@@ -91,11 +91,11 @@ def with_frames(program: Program, change: Callable[[Frame], Frame]) -> Program:
 
 
 def without_disconnects(program: Program) -> Program:
-    """The same program in which every client stays connected."""
+    """The same program, every client staying connected."""
     return Program(program.domain, tuple(step for step in program.steps if not isinstance(step, Close)))
 
 
 def without_stalls(program: Program) -> Program:
-    """The same program in which every client reads all the time."""
+    """The same program, every client reading all the time."""
     steps = (msgspec.structs.replace(step, reads=True) if isinstance(step, Connect) else step for step in program.steps)
     return Program(program.domain, tuple(step for step in steps if not isinstance(step, Stall | Sip | Resume)))

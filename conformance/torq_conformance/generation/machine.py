@@ -1,4 +1,4 @@
-"""The state machine that writes programs: the model of which connections may do what, without any rule.
+"""The state machine that writes programs: it models what each connection may do, and has no rules.
 
 Facts:
 - rules only append steps and keep the model; they do no I/O, so no draw ever depends on what the relay answered: the
@@ -6,8 +6,8 @@ Facts:
 - draws are small numbers that the model maps to connections, types and sizes: a draw costs more than what it decides;
 - a feature is a class with rules, in ``features``. The scenario of a requirement mixes only the features that it needs,
   so that a fault in one feature hides nothing in another;
-- what a program is about must not be left to chance: :meth:`ProgramMachine.ensure` brings it about at the end of a
-  program in which no rule did, with choices that were drawn at its beginning.
+- chance does not decide whether a program exercises its requirement: where no rule did, :meth:`ProgramMachine.ensure`
+  does at the end, by random choices of a seed that is drawn at the beginning.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .cells import features_of, is_thin
 
 MAX_CONNECTIONS = 5
 MAX_PROGRAM_BYTES = 3_000_000
-"""What one program may send: far below any queue bound, so that no legal drop can look like a loss."""
+"""Bytes of one program: far below any queue bound, so that no legal drop looks like a loss."""
 
 PICK = st.integers(0, 11)
 SIZES = (8, 0, 1, 2, 40, 64, 254, 255, 256, 1000, 5000)
@@ -57,9 +57,9 @@ class ProgramMachine(RuleBasedStateMachine):
     play: ClassVar[Callable[[Program], None]]
 
     cells: ClassVar[tuple[str, ...]] = ()
-    """What the rules of a feature bring about, by the names of the evidence."""
+    """The cells that the rules of a feature fill, by the names of the evidence."""
     tally: ClassVar[Counter[str]] = Counter()
-    """In how many of the programs written so far each thing occurs, for each machine on its own."""
+    """How many of this machine's programs have each cell, so far."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -73,17 +73,17 @@ class ProgramMachine(RuleBasedStateMachine):
         self.unfinished: list[int] = []
         self.connected = 0
         self.bytes = 0
-        self.luck = random.Random(0)
+        self.random = random.Random(0)
         self._outer = sys.exc_info()[1]
 
-    @initialize(luck=st.integers(0, 2**32 - 1))
-    def two_clients(self, luck: int) -> None:
-        self.luck.seed(luck)
+    @initialize(seed=st.integers(0, 2**32 - 1))
+    def two_clients(self, seed: int) -> None:
+        self.random.seed(seed)
         self.connect()
         self.connect()
 
     def teardown(self) -> None:
-        """Play the finished program; not one that Hypothesis has given up on half-way."""
+        """Play the finished program, unless Hypothesis has abandoned it."""
         if sys.exc_info()[1] is self._outer:
             self.ensure()
             program = Program(self.promise.domain, tuple(self.steps))
@@ -91,9 +91,9 @@ class ProgramMachine(RuleBasedStateMachine):
             type(self).play(program)
 
     def ensure(self) -> None:
-        """Bring about what the program is about, where no rule did. Features extend it and call ``super``."""
+        """Add what the feature stands for, where no rule did. Features extend it and call ``super``."""
         if not any(isinstance(step, Write) for step in self.steps):
-            self.everybody_sends()
+            self.every_client_sends()
 
     # --- the model ------------------------------------------------------------------------------------------------
 
@@ -106,7 +106,7 @@ class ProgramMachine(RuleBasedStateMachine):
         self.steps.append(Connect(conn))
         return conn
 
-    def everybody_sends(self) -> None:
+    def every_client_sends(self) -> None:
         """One frame of every connection that may send."""
         for conn in self.writers:
             self.write(Write(conn, (self.own_frame(((0, 8),)),)))
@@ -116,11 +116,11 @@ class ProgramMachine(RuleBasedStateMachine):
         return self.writers[pick % len(self.writers)] if self.writers else None
 
     def big_writer(self, pick: int) -> int | None:
-        """A connection for a write that takes several reads: always the same one where senders' bytes may mix."""
+        """A connection for a write of several reads: always the same one where the bytes of senders may mix."""
         return self.writer(0 if self.promise.granularity == "reads" else pick)
 
     def write(self, write: Write) -> None:
-        """Append a write, unless the program has become too big."""
+        """Append a write, unless the program would grow too big."""
         if self.bytes + write.size <= MAX_PROGRAM_BYTES:
             self.bytes += write.size
             self.steps.append(write)
@@ -137,37 +137,37 @@ class ProgramMachine(RuleBasedStateMachine):
         return Frame(self.promise.number, tuple(self.own_tlv(kind, size) for kind, size in shape))
 
     def own_tlv(self, kind: int, size: int, *, extended: bool = False) -> Tlv:
-        """A TLV of the relay's own range, of the right size where the relay checks it."""
+        """A TLV of the relay's own range, of the right size where the relay checks sizes."""
         number = self.promise.first_type + kind % len(self.promise.types)
         if self.promise.strict:
             size = FIXED_SIZES.get(number, size)
         return Tlv(number, size, extended)
 
     def frames(self) -> Iterator[Frame]:
-        """The frames that are written so far, those of floods left out."""
+        """The frames of the writes so far, without those of floods."""
         for step in self.steps:
             if isinstance(step, Write):
                 yield from (item for item in step.items if isinstance(item, Frame))
 
     def refuses_something(self) -> bool:
-        """Whether a frame that the relay must refuse is written."""
+        """Whether the program has a frame that the relay must refuse."""
         return any(fate_of(frame, self.promise)[0] is Fate.REFUSE for frame in self.frames())
 
     def lacks(self, cell: str) -> bool:
-        """Whether something is so rare in the programs written so far that this one should have it."""
+        """Whether a cell is so rare in this machine's programs that this program should fill it."""
         return is_thin(self.tally[cell], self.tally["programs"])
 
     def has(self, kind: type[Step]) -> bool:
-        """Whether a step of some kind is written."""
+        """Whether the program has a step of this kind."""
         return any(isinstance(step, kind) for step in self.steps)
 
-    def lucky_pick(self) -> int:
+    def random_pick(self) -> int:
         """A pick for :meth:`ensure`."""
-        return self.luck.randrange(12)
+        return self.random.randrange(12)
 
-    def lucky_shape(self) -> Shape:
+    def random_shape(self) -> Shape:
         """A shape for :meth:`ensure`."""
-        return [(self.luck.randrange(40), self.luck.choice(SIZES)) for _ in range(self.luck.randint(1, 3))]
+        return [(self.random.randrange(40), self.random.choice(SIZES)) for _ in range(self.random.randint(1, 3))]
 
     def padding_type(self) -> int:
         """A type of the relay's range whose size no rule fixes."""

@@ -18,7 +18,7 @@ Thing = TypeVar("Thing")
 
 
 def simpler_programs(program: Program) -> Iterator[Program]:
-    """Candidates: without a connection, without a step, without an item, cut, TLV; smaller; plainer."""
+    """Candidates: without a connection, step, item, cut or TLV; with smaller values; with plainer fields."""
     seen = {program}
     for steps in _fewer(program.steps):
         candidate = _renumbered(Program(program.domain, steps))
@@ -45,7 +45,7 @@ def _fewer(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
 
 
 def _consistent(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Without the steps of connections that are never opened."""
+    """The steps without those of connections that no step opens."""
     opened: set[int | None] = {None}
     kept: list[Step] = []
     for step in steps:
@@ -57,7 +57,7 @@ def _consistent(steps: tuple[Step, ...]) -> tuple[Step, ...]:
 
 
 def _renumbered(program: Program) -> Program:
-    """The same program with its connections named in the order in which they are opened."""
+    """The same program, its connections numbered in the order in which they open."""
     names = {conn: name for name, conn in enumerate(program.connections)}
     steps = (
         step
@@ -83,7 +83,7 @@ def _plainer(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
 
 
 def _plainer_floods(flood: Flood) -> Iterator[Flood]:
-    """Fewer frames, to the thousand and then to the hundred, and smaller ones."""
+    """Floods of fewer frames, to the thousand and then to the hundred, and of smaller frames."""
     for count in (1, 100, flood.count // 2, flood.count - flood.count % 1000, flood.count - 1000, flood.count - 100):
         if 0 < count < flood.count:
             yield msgspec.structs.replace(flood, count=count)
@@ -96,7 +96,7 @@ def _plainer_writes(write: Write) -> Iterator[Write]:
     replace = msgspec.structs.replace
     count = len(write.items)
     if count > 2 and all(isinstance(item, Frame) and item.tlvs for item in write.items):
-        yield replace(write, items=_two_that_weigh_the_same(write.items), cuts=(), every=0)
+        yield replace(write, items=_two_of_the_same_total_size(write.items), cuts=(), every=0)
     for items in _without_some(write.items):
         if items:
             yield replace(write, items=items)
@@ -121,7 +121,7 @@ def _plainer_writes(write: Write) -> Iterator[Write]:
 
 
 def _without_some(things: tuple[Thing, ...]) -> Iterator[tuple[Thing, ...]]:
-    """All but some neighbours: without all of them, without each half, each quarter ... and each one."""
+    """The things without a run of neighbours: without all, each half, each quarter ... and each single one."""
     size = len(things)
     while size >= 1:
         for start in range(0, len(things), size):
@@ -129,8 +129,8 @@ def _without_some(things: tuple[Thing, ...]) -> Iterator[tuple[Thing, ...]]:
         size //= 2
 
 
-def _two_that_weigh_the_same(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    """Two frames of the same domain and type with as many bytes as many smaller ones."""
+def _two_of_the_same_total_size(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Two frames with the domain and type of the first, and together about as many bytes as all."""
     first = next(item for item in items if isinstance(item, Frame))
     each = min(sum(item.size for item in items) // 2 + 100, 65_536)
     frame = Frame(first.domain, (Tlv(first.tlvs[0].type, each - 37, extended=True),))

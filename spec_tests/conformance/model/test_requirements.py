@@ -94,15 +94,15 @@ def test_figures_of_the_notes_are_those_that_the_suite_judges_by() -> None:
     assert told("CONN-4", f"within {DEFAULT.many_seconds:.0f} s")
     assert told("CONN-5", f"noticed, {DEFAULT.room_seconds:.0f} s at most")
     assert told("CONN-8", f"{DEFAULT.prompt_seconds:.0f} s after they left")
-    assert told("FWD-7", f"{queues.MOST_TO_STREAM >> 20} MiB at most")
+    assert told("FWD-7", f"{queues.MOST_STREAM_BYTES >> 20} MiB at most")
     assert told("FRAME-5", f"names {DEFAULT.longest_partial_seconds:g} s or less")
     assert told("VAL-5", f"waits {DEFAULT.silence_seconds:.0f} s")
     assert told("LIFE-1", f"within {DEFAULT.prompt_seconds:.0f} s after the backlog")
     assert told("LIFE-1", f"within {DEFAULT.second_signal_seconds:.0f} s after a second signal")
     assert told("ISO-1", f"before {min(DEFAULT.stuck_seconds, DEFAULT.part_seconds):.0f} s")
     assert told("ISO-2", f"{UNIX_SOCKET_BYTES:,} bytes".replace(",", " "))
-    claims = len(resources.IMPOSSIBLE_CLAIMS) + resources.WAITING
-    assert told("VAL-6", f"{claims} clients announce large payloads, {resources.WAITING} of them")
+    claims = len(resources.IMPOSSIBLE_CLAIMS) + resources.CLAIMING_CLIENTS
+    assert told("VAL-6", f"{claims} clients announce large payloads, {resources.CLAIMING_CLIENTS} of them")
     assert told("VAL-6", f"{resources.MEMORY_SLACK // 10**6} MB and {resources.CONNECTION_BYTES >> 10} KiB")
     assert told("ISO-2", f"{resources.MEMORY_SLACK // 10**6} MB")
 

@@ -1,6 +1,6 @@
-"""What programs are made of: one class of rules for each thing that clients do; scenarios mix them.
+"""The features that programs are made of: a class of rules for each thing that clients do. A scenario mixes features.
 
-Facts: a feature knows nothing of the others; those about valid frames write nothing that a relay may refuse.
+Facts: no feature knows another; a feature of valid frames writes nothing that a relay may refuse.
 """
 
 from ..machine import PICK, SHAPE, SMALL_SIZES, Shape

@@ -1,4 +1,4 @@
-"""Features of programs about what clients do between frames: come, leave, stop half-way, fall silent, answer."""
+"""Features of what clients do between frames: they join, leave, pause within a frame, stay idle, reply."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ STOP = st.integers(1, 120)
 
 
 def inside(stop: int, frame: Frame) -> int:
-    """A number of bytes that ends inside a frame."""
+    """A number of bytes, from 1 to one less than the frame has."""
     return 1 + (stop - 1) % (frame.size - 1)
 
 
 class InterleavedWrites(ProgramMachine):
-    """Frames that stop half-way, while others write, and are finished later."""
+    """Clients that write a part of a frame and finish it after other clients have written."""
 
     cells = ("unfinished frames",)
     overtaken = False
@@ -40,7 +40,7 @@ class InterleavedWrites(ProgramMachine):
 
     @rule(pick=PICK, other=PICK, shape=SHAPE, stop=STOP)
     def overtake(self, pick: int, other: int, shape: Shape, stop: int) -> None:
-        """A frame that is begun, overtaken by one of somebody else, and finished."""
+        """One client begins a frame, another client writes a whole frame, the first client finishes."""
         conn = self.writer(pick)
         rivals = [each for each in self.writers if each != conn]
         if conn is not None and rivals:
@@ -54,17 +54,17 @@ class InterleavedWrites(ProgramMachine):
         while self.unfinished:
             self.finish(0)
         if not self.overtaken:
-            self.overtake(self.lucky_pick(), self.lucky_pick(), self.lucky_shape(), 1 + self.luck.randrange(120))
+            self.overtake(self.random_pick(), self.random_pick(), self.random_shape(), 1 + self.random.randrange(120))
         super().ensure()
 
 
 class UnfinishedFrames(ProgramMachine):
-    """Frames of which the rest never comes."""
+    """Clients that begin a frame and never finish it."""
 
     cells = ("unfinished frames",)
 
     @rule(pick=PICK, shape=SHAPE, stop=STOP)
-    def begin_only(self, pick: int, shape: Shape, stop: int) -> None:
+    def leave_frame_unfinished(self, pick: int, shape: Shape, stop: int) -> None:
         conn = self.writer(pick)
         if conn is not None and len(self.writers) > 1:
             frame = self.own_frame(shape)
@@ -73,15 +73,15 @@ class UnfinishedFrames(ProgramMachine):
 
     def ensure(self) -> None:
         if not any(isinstance(step, Write) and step.stop is not None for step in self.steps):
-            self.begin_only(self.lucky_pick(), self.lucky_shape(), 1 + self.luck.randrange(120))
+            self.leave_frame_unfinished(self.random_pick(), self.random_shape(), 1 + self.random.randrange(120))
         super().ensure()
 
 
 class ShortLivedClients(ProgramMachine):
-    """Clients that come while others send, without waiting to be served."""
+    """Clients that connect while another client sends, and wait for no frame."""
 
     @rule(pick=PICK, count=st.integers(1, 3))
-    def come_unannounced(self, pick: int, count: int) -> None:
+    def join_while_others_send(self, pick: int, count: int) -> None:
         conn = self.writer(pick)
         if conn is not None and len(self.open) < MAX_CONNECTIONS and self.connected < 12:
             self.steps += [Connect(self.connected, reads=False), Idle(1)]
@@ -91,7 +91,7 @@ class ShortLivedClients(ProgramMachine):
 
 
 class Joins(ProgramMachine):
-    """Clients that come later."""
+    """Clients that connect after the first frames."""
 
     cells = (
         "joins mid-stream",
@@ -104,23 +104,23 @@ class Joins(ProgramMachine):
             self.connect()
 
     @rule()
-    def join_after_all_has_come(self) -> None:
+    def join_after_delivery(self) -> None:
         if len(self.open) < MAX_CONNECTIONS:
             if not any(isinstance(step, Write) for step in self.steps):
-                self.everybody_sends()
+                self.every_client_sends()
             self.steps.append(Sync())
             self.connect()
 
     def ensure(self) -> None:
         if self.lacks("joins mid-stream") and len(self.open) < MAX_CONNECTIONS:
-            self.everybody_sends()
+            self.every_client_sends()
             self.connect()
-            self.everybody_sends()
+            self.every_client_sends()
         super().ensure()
 
 
 class LateJoins(Joins):
-    """Clients that come later, in every program one at least that comes when frames have been sent and have arrived."""
+    """Clients that connect later: in every program one at least connects after all sent frames have arrived."""
 
     late = False
 
@@ -129,32 +129,32 @@ class LateJoins(Joins):
         conn = self.writer(pick)
         if conn is not None and len(self.open) < MAX_CONNECTIONS:
             self.write(Write(conn, (self.own_frame(shape),)))
-            self.join_after_all_has_come()
+            self.join_after_delivery()
             self.late = True
 
     def ensure(self) -> None:
         if not self.late:
             if len(self.open) == MAX_CONNECTIONS:
-                self.leave(self.open[self.lucky_pick() % len(self.open)], reset=False)
-            self.join_late(self.lucky_pick(), self.lucky_shape())
-            self.everybody_sends()
+                self.leave(self.open[self.random_pick() % len(self.open)], reset=False)
+            self.join_late(self.random_pick(), self.random_shape())
+            self.every_client_sends()
         super().ensure()
 
 
 class Disconnects(ProgramMachine):
-    """Clients that leave, politely or not, at any byte of a frame."""
+    """Clients that close or reset their connection, between frames or at any byte of a frame."""
 
     cells = ("leaves",)
 
     def leaver(self, pick: int) -> int:
-        """Somebody who may leave, so that two stay."""
+        """A client that may leave, so that two clients stay."""
         if len(self.open) < 3:
             self.connect()
         return self.open[pick % len(self.open)]
 
     @rule(pick=PICK, writers=st.lists(PICK, min_size=1, max_size=3))
-    def leave_while_the_relay_is_stopped(self, pick: int, writers: list[int]) -> None:
-        """It finds frames, and the end of their sender or of a receiver, at once."""
+    def leave_while_relay_is_frozen(self, pick: int, writers: list[int]) -> None:
+        """The relay, when it goes on, finds frames and the end of their sender or of a receiver together."""
         leaver = self.leaver(pick)
         self.steps.append(Freeze())
         for other in writers:
@@ -177,14 +177,16 @@ class Disconnects(ProgramMachine):
 
     def ensure(self) -> None:
         if not self.has(Close):
-            reset = self.luck.random() < 0.5
-            self.leave_inside_a_frame(self.lucky_pick(), self.lucky_shape(), 1 + self.luck.randrange(120), reset=reset)
-            self.everybody_sends()
+            reset = self.random.random() < 0.5
+            self.leave_inside_a_frame(
+                self.random_pick(), self.random_shape(), 1 + self.random.randrange(120), reset=reset
+            )
+            self.every_client_sends()
         super().ensure()
 
 
 class HalfCloses(ProgramMachine):
-    """Clients that shut down their sending side and go on receiving."""
+    """Clients that shut down their sending side and still receive."""
 
     cells = ("half-closes",)
 
@@ -196,16 +198,16 @@ class HalfCloses(ProgramMachine):
                 self.write(Write(conn, (self.own_frame(((0, 8),)),), settle=False))
             self.steps.append(HalfClose(conn))
             self.writers.remove(conn)
-            self.everybody_sends()
+            self.every_client_sends()
 
     def ensure(self) -> None:
         if not self.has(HalfClose):
-            self.half_close(self.lucky_pick(), self.luck.random() < 0.5)
+            self.half_close(self.random_pick(), self.random.random() < 0.5)
         super().ensure()
 
 
 class IdlePeriods(ProgramMachine):
-    """Clients that are silent for a while before they send."""
+    """Clients that are idle before they send."""
 
     cells = ("silences",)
 
@@ -217,12 +219,12 @@ class IdlePeriods(ProgramMachine):
     def ensure(self) -> None:
         if self.lacks("silences"):
             self.idle(110)
-            self.everybody_sends()
+            self.every_client_sends()
         super().ensure()
 
 
 class CausalReplies(ProgramMachine):
-    """Clients that send because of what they got."""
+    """Clients that send a frame after they have received one."""
 
     cells = ("waits for all",)
 
@@ -236,13 +238,13 @@ class CausalReplies(ProgramMachine):
 
     def ensure(self) -> None:
         if not self.has(Sync):
-            first = self.lucky_pick() % len(self.writers)
-            self.reply(first, first + 1, self.lucky_shape())
+            first = self.random_pick() % len(self.writers)
+            self.reply(first, first + 1, self.random_shape())
         super().ensure()
 
 
 class SyncPoints(ProgramMachine):
-    """Waiting until all that was sent has come."""
+    """Moments at which the program waits until every sent frame has arrived."""
 
     cells = ("waits for all",)
 

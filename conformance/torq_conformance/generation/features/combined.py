@@ -1,4 +1,4 @@
-"""Programs that every run begins with, of states that seldom meet: behind and half-closed, partly sent and left.
+"""Programs that every run begins with: states that seldom meet, such as a stalled consumer that half-closes.
 
 Facts: as in :mod:`.tables`; none overflows a queue.
 """
@@ -28,37 +28,37 @@ from ...model.program import (
     Write,
 )
 from ...model.rules import Rules
-from .tables import ABOVE_A_READ, own, sized
+from .tables import ABOVE_A_READ_BYTES, own, sized
 
-SHORT_WRITES = 600_000
-"""Bytes for a client that does not read, in frames that end where the kernel may cut a write short."""
-FAR_TOO_MUCH = 1 << 22
-"""Bytes that no socket takes at once."""
+SHORT_WRITE_BYTES = 600_000
+"""Bytes for a stalled consumer, in frames that end where the kernel may cut a write short."""
+MORE_THAN_A_SOCKET_TAKES = 1 << 22
+"""Bytes of a write that no socket takes whole."""
 BACKLOG_FRAMES = 400
-"""Frames of 1.4 kB: more than the socket of a client that does not read holds, far fewer than its queue."""
+"""Frames of 1.4 kB: more than the socket of a stalled consumer holds, far fewer than its queue holds."""
 SMALL_BACKLOG_FRAMES = 2_500
-"""The same of frames of 0.2 kB."""
-PARTLY_SENT = 300_000
+"""The same for frames of 0.2 kB."""
+PARTLY_SENT_BYTES = 300_000
 """Bytes of a frame that no socket holds whole."""
-MUCH = 15
-"""Frames of a client that leaves behind them: of 10 kB, more than one read holds and no more than a socket does."""
-COMPARED = 1_300
-"""Frames of 0.2 kB while nobody is stalled: parts enough of a flood to compare others with."""
+FRAMES_BEFORE_LEAVING = 15
+"""Frames of 10 kB that a client sends before it leaves: more than one read holds, no more than a socket holds."""
+BASELINE_FRAMES = 1_300
+"""Frames of 0.2 kB in a flood without a stalled consumer: enough parts to compare later floods with."""
 MANY_CLIENTS = 7
-"""Clients of a program about one of them: with the witness more than lists of two, four or six are made for."""
+"""Clients of a program about one client: with the witness, more than a list made for two, four or six holds."""
 
 
 def join_after_backlogged_leave(rules: Rules) -> tuple[Program, ...]:
-    """A client that leaves with much unread, and one that joins after it (FWD-5, CONN-6)."""
-    return (_joins_behind(rules, Close(2)),)
+    """A stalled consumer with a backlog leaves, another client joins after it (FWD-5, CONN-6)."""
+    return (_join_after_backlog(rules, Close(2)),)
 
 
 def join_after_backlogged_close(rules: Rules) -> tuple[Program, ...]:
-    """A client that is closed, for what it sends, with much unread, and one that joins after it (FWD-5)."""
-    return (_joins_behind(rules, Write(2, (Raw(bytes(64).hex()),))),) if rules.on_framing_error == "close" else ()
+    """The relay closes a stalled consumer with a backlog for its garbage, another client joins after it (FWD-5)."""
+    return (_join_after_backlog(rules, Write(2, (Raw(bytes(64).hex()),))),) if rules.on_framing_error == "close" else ()
 
 
-def _joins_behind(rules: Rules, end: Step) -> Program:
+def _join_after_backlog(rules: Rules, end: Step) -> Program:
     frame = own(rules, 1_400)
     begins = (Connect(0), Connect(1), Write(0, (own(rules),)), Connect(2, reads=False))
     # Each Sync proves a thing before the next: the backlog is at the relay, and then it has seen the client's end.
@@ -67,12 +67,11 @@ def _joins_behind(rules: Rules, end: Step) -> Program:
 
 
 def half_close_edges(rules: Rules) -> tuple[Program, ...]:
-    """A client that shuts down its sending side right behind a frame, one that then gets large ones (CONN-7).
+    """A client half-closes right after a frame; a half-closed client receives large frames (CONN-7).
 
-    And two that do not read either: one that had shut it down before, one that does so when much waits for it; and one
-    that shuts it down within a frame.
+    Two stalled consumers, one half-closed before its backlog, one after it. A client that half-closes within a frame.
     """
-    large = min(ABOVE_A_READ, rules.max_message_size - 100)
+    large = min(ABOVE_A_READ_BYTES, rules.max_message_size - 100)
     behind = tuple(Write(0, (sized(rules, size + 40),), settle=False) for size in (8, min(5_000, large), large // 2, 8))
     at_once: tuple[Step, ...] = (Freeze(), Write(0, (own(rules),), settle=False), HalfClose(0), Thaw())
     many = map(Connect, range(2, MANY_CLIENTS))
@@ -87,9 +86,9 @@ def half_close_edges(rules: Rules) -> tuple[Program, ...]:
 
 
 def disconnects_during_partial_frames(rules: Rules) -> tuple[Program, ...]:
-    """Clients that leave, in every way, while another has got, or sent, a part of a frame (CONN-6)."""
-    large = sized(rules, min(PARTLY_SENT, rules.max_message_size))
-    count = PARTLY_SENT * 3 // large.size
+    """A client leaves in each way while another client has received, or sent, a part of a frame (CONN-6)."""
+    large = sized(rules, min(PARTLY_SENT_BYTES, rules.max_message_size))
+    count = PARTLY_SENT_BYTES * 3 // large.size
     ends: tuple[tuple[Step, ...], ...] = (
         (Close(2),),
         (Close(2, reset=True),),
@@ -105,13 +104,19 @@ def disconnects_during_partial_frames(rules: Rules) -> tuple[Program, ...]:
 
 
 def simultaneous_disconnects(rules: Rules) -> tuple[Program, ...]:
-    """Clients that send and leave, of which the relay finds all at once; or that leave in two steps (CONN-6)."""
+    """Clients send and leave while the relay is frozen; clients leave in two steps: half-close, then close (CONN-6)."""
     small, large = own(rules), own(rules, 10_000)
     begins = (Connect(0), Connect(1))
     visits = [(Connect(conn, reads=False), Write(conn, (small,), settle=False), Close(conn)) for conn in (2, 3, 4)]
     at_once: tuple[Step, ...] = (Freeze(), *(step for visit in visits for step in visit), Thaw())
     one_by_one: tuple[Step, ...] = tuple(step for visit in visits for step in (*visit, Sync()))
-    much: tuple[Step, ...] = (Connect(2), Freeze(), *(Write(2, (large,), settle=False),) * MUCH, Close(2), Thaw())
+    much: tuple[Step, ...] = (
+        Connect(2),
+        Freeze(),
+        *(Write(2, (large,), settle=False),) * FRAMES_BEFORE_LEAVING,
+        Close(2),
+        Thaw(),
+    )
     two_steps = [
         (Connect(2), Connect(3), HalfClose(conn), Sync(), Close(conn), Write(3, (small,)), Write(3, (small,)))
         for conn in range(3)
@@ -120,37 +125,37 @@ def simultaneous_disconnects(rules: Rules) -> tuple[Program, ...]:
 
 
 def disconnects_with_frames_in_flight(rules: Rules) -> tuple[Program, ...]:
-    """Frames that wait for a blocked client when their sender leaves, or is closed for what it sends (CONN-6)."""
+    """Frames wait for a stalled consumer when their sender leaves, or is closed for its garbage (CONN-6)."""
     waits = (Connect(0), Connect(1), Connect(2), Stall(1), Flood(0, own(rules, 60_000), 10))
     garbage = Write(2, (Raw(bytes(64).hex()),))
     ends: list[tuple[Step, ...]] = [(Close(2), Sync())]
     if rules.on_framing_error == "close":
         ends.append((garbage, Sync(), Close(2)))
-    last = Write(2, (own(rules),) * MUCH)
+    last = Write(2, (own(rules),) * FRAMES_BEFORE_LEAVING)
     return tuple(Program(rules.domain, (*waits, last, *end, Resume(1), Sync())) for end in ends)
 
 
 def two_stalled_consumers(rules: Rules) -> tuple[Program, ...]:
-    """Frames of every size for one that reads, while two others do not, and before and after that (ISO-1)."""
-    sizes = (40, 1_400, 5_000, min(ABOVE_A_READ, rules.max_message_size))
+    """Frames of every size for one reading consumer beside two stalled ones, and floods before and after (ISO-1)."""
+    sizes = (40, 1_400, 5_000, min(ABOVE_A_READ_BYTES, rules.max_message_size))
     floods = (Flood(0, sized(rules, size), min(1_000, max(8, 600_000 // size))) for size in sizes)
-    peace = Flood(0, own(rules, 200), COMPARED)
-    ends = (Write(3, (own(rules),)), Resume(1), Resume(2), Sync(), peace)
-    steps: tuple[Step, ...] = (peace, Stall(1), Stall(2), *floods, *ends)
+    baseline = Flood(0, own(rules, 200), BASELINE_FRAMES)
+    ends = (Write(3, (own(rules),)), Resume(1), Resume(2), Sync(), baseline)
+    steps: tuple[Step, ...] = (baseline, Stall(1), Stall(2), *floods, *ends)
     return (Program(rules.domain, (*map(Connect, range(4)), *steps)),)
 
 
 def backlog_delivery(rules: Rules) -> tuple[Program, ...]:
-    """What waited for a client, of two senders, small, larger and huge; and for one within a frame itself (ISO-5)."""
+    """Backlogs of two senders' small, larger and huge frames; a backlog for a client within a frame (ISO-5)."""
     frame, header_only = own(rules, 2_000), Frame(rules.number)
 
-    # With a Sync now and then those who read are not behind as well.
+    # A Sync now and then keeps the reading consumers free of a backlog.
     def alternating(one: int, other: int) -> tuple[Step, ...]:
         large = (Write(one, (frame,)), Write(other, (frame,)))
         small = (Write(one, (frame,)), Write(other, (header_only,)), Write(other, (frame,)), Write(one, (header_only,)))
         return (*large * 8, *small, Sync()) * (BACKLOG_FRAMES // 20)
 
-    huge = sized(rules, min(PARTLY_SENT // 3, rules.max_message_size))
+    huge = sized(rules, min(PARTLY_SENT_BYTES // 3, rules.max_message_size))
     far_apart: tuple[Step, ...] = (Write(0, (huge,)), Write(1, (own(rules),))) * 10
     within = (
         Write(1, (own(rules),), stop=10),
@@ -170,26 +175,26 @@ def backlog_delivery(rules: Rules) -> tuple[Program, ...]:
 
 @cache
 def _taken_at_once() -> int:
-    """Bytes of which a Unix socket of this kernel takes all or none: where a write ends that is cut short."""
+    """The unit in bytes of which a Unix socket takes all or none: a short write ends at a multiple of it."""
     writer, reader = socket.socketpair()
     with writer, reader:
         writer.setblocking(False)
-        whole, again = writer.send(bytes(FAR_TOO_MUCH)), 0
+        whole, again = writer.send(bytes(MORE_THAN_A_SOCKET_TAKES)), 0
         while not again and reader.recv(1_024):  # until there is room for the next part
             with suppress(BlockingIOError):
-                again = writer.send(bytes(FAR_TOO_MUCH))
+                again = writer.send(bytes(MORE_THAN_A_SOCKET_TAKES))
         return math.gcd(whole, again)
 
 
 def frames_at_short_write_ends(rules: Rules) -> tuple[Program, ...]:
-    """Frames behind a stall that are whole wherever the kernel cuts a write short (FWD-2, ISO-5)."""
+    """Frames for a stalled consumer that end wherever the kernel cuts a write short (FWD-2, ISO-5)."""
     sizes = (_taken_at_once() // part for part in (64, 32, 16) if _taken_at_once() % part == 0)
     return tuple(
         Program(
             rules.domain,
             (
                 *(Connect(0), Connect(1), Stall(1)),
-                *(Flood(0, sized(rules, size), SHORT_WRITES // size), Resume(1), Sync()),
+                *(Flood(0, sized(rules, size), SHORT_WRITE_BYTES // size), Resume(1), Sync()),
             ),
         )
         for size in sizes

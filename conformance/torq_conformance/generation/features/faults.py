@@ -1,6 +1,6 @@
-"""Features in which clients do not read, or the relay's process is stopped or killed.
+"""Features with stalled consumers, and with a relay whose process is frozen or killed.
 
-Facts: a queue overflows only behind thousands of frames, so these programs flood; a flood waits for those who read.
+Facts: thousands of frames overflow a queue, so these programs flood; a flood waits for the consumers that read.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from ...model.program import Connect, Flood, Frame, Freeze, Kill, Resume, Sip, S
 from ..machine import MAX_CONNECTIONS, PICK, ProgramMachine
 
 MAX_OVERFLOWS = 2
-"""How often a program may flood as much as overflows a queue."""
+"""Floods of one program that each overflow a queue, at most."""
 FLOOD_SIZES = (200, 1_400, 40)
-"""Sizes in bytes of the values in floods: with the first the fewest bytes overflow a queue that counts frames."""
-PEACE_FRAMES = 1_300
-"""Frames of the flood that nobody is slow for: enough parts of it to compare later ones with."""
+"""Sizes in bytes of the values in floods: the first overflows a queue that counts frames with the fewest bytes."""
+BASELINE_FRAMES = 1_300
+"""Frames of a flood without a stalled consumer: enough parts to compare later floods with."""
 
 
 class Floods(ProgramMachine):
@@ -25,17 +25,17 @@ class Floods(ProgramMachine):
     flooded = 0
 
     def overflow_frames(self, size: int) -> int:
-        """How many frames of a size overflow the queue of somebody who does not read, for certain."""
+        """How many frames of a size overflow the queue of a stalled consumer for certain."""
         return self.promise.queue_frames + self.promise.socket_bytes // size + 500
 
     def overflow(self, conn: int, size: int, *, beyond: int = 0) -> None:
-        """Overflow the queues of all who do not read; with larger frames where small ones would be far too many."""
+        """Overflow the queues of all stalled consumers; use larger frames where that would take too many small ones."""
         if self.overflow_frames(size + 34) > 2 * self.promise.queue_frames + 5_000:
             size = max(FLOOD_SIZES)
         self.flood(conn, size=size, count=self.overflow_frames(size + 34) + beyond)
 
     def flood(self, conn: int, *, size: int, count: int) -> None:
-        """Append a flood, unless the program has become too big."""
+        """Append a flood, unless the program would grow too big."""
         frame = Frame(self.promise.number, (Tlv(self.padding_type(), size),))
         if self.flooded + count <= MAX_OVERFLOWS * self.overflow_frames(40):
             self.flooded += count
@@ -43,7 +43,7 @@ class Floods(ProgramMachine):
 
 
 class Stalls(Floods):
-    """A consumer that stops reading, is flooded past its bound, sips or not, and reads again or never."""
+    """Consumers that stall, whose queue is flooded past its bound, and that then sip, read again or never read."""
 
     cells = (
         "stalls",
@@ -55,24 +55,24 @@ class Stalls(Floods):
         super().__init__()
         self.stalled: list[int] = []
 
-    def begin_peace(self) -> None:
-        """One flood that nobody is slow for: what the later ones are compared with."""
+    def flood_baseline(self) -> None:
+        """One flood without a stalled consumer: the later floods are compared with it."""
         if not self.flooded:
-            self.flood(self.open[0], size=FLOOD_SIZES[0], count=PEACE_FRAMES)
+            self.flood(self.open[0], size=FLOOD_SIZES[0], count=BASELINE_FRAMES)
 
     @rule(pick=PICK)
     def stall(self, pick: int) -> None:
         candidates = [conn for conn in self.open if conn not in self.stalled]
         if len(candidates) > 1:
-            self.begin_peace()
+            self.flood_baseline()
             conn = candidates[pick % len(candidates)]
             self.steps.append(Stall(conn))
             self.stalled.append(conn)
             self.writers.remove(conn)
 
     @rule(pick=PICK, size=st.sampled_from(FLOOD_SIZES), beyond=st.sampled_from((0, 0, 1_000)), large=st.booleans())
-    def send_too_much(self, pick: int, size: int, beyond: int, large: bool) -> None:
-        """Large frames first fill the socket, so that one of them is partly sent when the queue overflows."""
+    def overflow_stalled_consumer(self, pick: int, size: int, beyond: int, large: bool) -> None:
+        """Large frames fill the socket first, so that one of them is partly sent when the queue overflows."""
         if self.stalled and (conn := self.writer(pick)) is not None:
             if large:
                 self.flood(conn, size=60_000, count=8)
@@ -80,7 +80,7 @@ class Stalls(Floods):
             self.overflowed = True
 
     @rule(pick=PICK, count=st.integers(1, 1_000))
-    def flood_a_little(self, pick: int, count: int) -> None:
+    def flood_few_frames(self, pick: int, count: int) -> None:
         if self.stalled and (conn := self.writer(pick)) is not None:
             self.flood(conn, size=40, count=count)
 
@@ -100,26 +100,26 @@ class Stalls(Floods):
     def ensure(self) -> None:
         if not self.overflowed:
             if not self.stalled:
-                self.stall(self.lucky_pick())
-            self.send_too_much(self.lucky_pick(), FLOOD_SIZES[0], 0, self.luck.random() < 0.5)
+                self.stall(self.random_pick())
+            self.overflow_stalled_consumer(self.random_pick(), FLOOD_SIZES[0], 0, self.random.random() < 0.5)
         while self.stalled and self.promise.overflow == "drop_oldest":
             self.resume(0)
-            self.everybody_sends()
+            self.every_client_sends()
         super().ensure()
 
 
 class StallsAgainstBaseline(Stalls):
-    """Stalls, and a flood behind them that nobody is slow for: what was slow meanwhile is compared with both sides."""
+    """Stalls, and a flood after them without a stalled consumer: delays are compared with before and after."""
 
     def ensure(self) -> None:
         super().ensure()
         if not self.stalled:
             self.steps.append(Sync())
-            self.flood(self.open[0], size=FLOOD_SIZES[0], count=PEACE_FRAMES)
+            self.flood(self.open[0], size=FLOOD_SIZES[0], count=BASELINE_FRAMES)
 
 
 class SendOnlyClients(Floods):
-    """Clients that send and never read."""
+    """Clients that only send: they never read."""
 
     cells = (
         "stalls",
@@ -128,42 +128,42 @@ class SendOnlyClients(Floods):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mute: list[int] = []
+        self.send_only: list[int] = []
 
     @rule()
     def join_without_reading(self) -> None:
-        if len(self.open) + len(self.mute) < MAX_CONNECTIONS:
-            self.mute.append(self.connected)
+        if len(self.open) + len(self.send_only) < MAX_CONNECTIONS:
+            self.send_only.append(self.connected)
             self.steps.append(Connect(self.connected, reads=False))
             self.connected += 1
 
-    @rule(pick=PICK, mine=st.booleans(), size=st.sampled_from(FLOOD_SIZES))
-    def flood_it(self, pick: int, mine: bool, size: int) -> None:
-        if self.mute:
-            senders = self.mute if mine else self.writers
+    @rule(pick=PICK, from_send_only=st.booleans(), size=st.sampled_from(FLOOD_SIZES))
+    def flood_past_bound(self, pick: int, from_send_only: bool, size: int) -> None:
+        if self.send_only:
+            senders = self.send_only if from_send_only else self.writers
             self.overflow(senders[pick % len(senders)], size)
 
     @rule(pick=PICK)
-    def it_sends(self, pick: int) -> None:
-        if self.mute:
-            self.flood(self.mute[pick % len(self.mute)], size=8, count=1)
+    def send_from_send_only_client(self, pick: int) -> None:
+        if self.send_only:
+            self.flood(self.send_only[pick % len(self.send_only)], size=8, count=1)
 
     def ensure(self) -> None:
-        if not self.mute:
+        if not self.send_only:
             self.join_without_reading()
         if self.flooded < self.promise.queue_frames:
-            self.flood_it(self.lucky_pick(), self.luck.random() < 0.5, FLOOD_SIZES[0])
-        self.it_sends(0)
+            self.flood_past_bound(self.random_pick(), self.random.random() < 0.5, FLOOD_SIZES[0])
+        self.send_from_send_only_client(0)
         super().ensure()
 
 
 class Freezes(ProgramMachine):
-    """A relay that is stopped while several clients write, so that it finds all of it at once."""
+    """A relay that is frozen while several clients write: it finds all their frames together."""
 
     cells = ("freezes",)
 
     @rule(picks=st.lists(st.tuples(PICK, st.sampled_from((8, 0, 300, 20_000))), min_size=1, max_size=6))
-    def write_to_a_stopped_relay(self, picks: list[tuple[int, int]]) -> None:
+    def write_to_frozen_relay(self, picks: list[tuple[int, int]]) -> None:
         self.steps.append(Freeze())
         for pick, size in picks:
             if (conn := self.writer(pick)) is not None:
@@ -173,12 +173,12 @@ class Freezes(ProgramMachine):
 
     def ensure(self) -> None:
         if self.lacks("freezes"):
-            self.write_to_a_stopped_relay([(self.lucky_pick(), 8) for _ in range(4)])
+            self.write_to_frozen_relay([(self.random_pick(), 8) for _ in range(4)])
         super().ensure()
 
 
 class Kills(ProgramMachine):
-    """A relay that is killed and started again on the same path, with clients that come back."""
+    """A relay that is killed and started again on the same path; clients connect again."""
 
     cells = ("kills",)
 
@@ -186,7 +186,7 @@ class Kills(ProgramMachine):
     def kill(self, idle: bool) -> None:
         if sum(isinstance(step, Kill) for step in self.steps) < 2 and self.connected < 20:
             if not idle:
-                self.everybody_sends()
+                self.every_client_sends()
             self.steps.append(Kill())
             for group in (self.open, self.writers, self.unfinished):
                 group.clear()
@@ -196,5 +196,5 @@ class Kills(ProgramMachine):
     def ensure(self) -> None:
         if not self.has(Kill):
             self.kill(True)
-        self.everybody_sends()
+        self.every_client_sends()
         super().ensure()

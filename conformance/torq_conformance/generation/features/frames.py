@@ -1,4 +1,4 @@
-"""Features of programs in which every frame is valid: sizes, shapes, batches and cuts of what must be forwarded."""
+"""Features with valid frames only: their sizes, TLVs, batches and cuts."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from ...model.program import Buffer, Frame, Item, Tlv, Write
 from ..machine import KINDS, MAX_PROGRAM_BYTES, PICK, SHAPE, SIZES, SMALL_SIZES, ProgramMachine, Shape, sized_frame
 
 EDGE_CUTS = (4, 24, 28, 31, 32, 33, 34, 37, 300, 1040)
-"""Byte offsets of cuts: the edges of the header's fields, of the header, of the first TLV, of an edge size."""
+"""Byte offsets of cuts: the edges of header fields, of the header, of the first TLV, and of an edge size."""
 CUT = st.sampled_from((*range(1, 91), *EDGE_CUTS))
 ANY_TLV = st.sampled_from([(kind, size, extended) for extended in (False, True) for size in SIZES for kind in KINDS])
 """One TLV: kind, size of the value in bytes, whether in the extended form."""
 BIG_SIZES = (65_536, 65_503, 65_504, 65_535, 65_537, 65_540, 65_572, 100_000, 131_072, 262_144)
 """Frame sizes in bytes around and above a read buffer."""
 TINY_BUFFERS = (1, 5_000, 20_000)
-"""Bytes of send buffers: the kernel makes about 4 kB of the first, and a frame of 64 KiB comes in 15 to 30 reads."""
+"""Send buffers in bytes: the kernel makes about 4 kB of the first, and a frame of 64 KiB arrives in 15 to 30 reads."""
 LABEL = 8
-"""Bytes of a value that hold the label of any frame."""
+"""Bytes of a value that hold any frame's label."""
 MORE_THAN_A_READ = (885, 1_300)
 """Frames of 74 bytes, at least and at most, that take more than one read of 64 KiB."""
 
 
 class Traffic(ProgramMachine):
-    """One frame a write."""
+    """Writes of one frame."""
 
     @rule(pick=PICK, shape=SHAPE)
     def send(self, pick: int, shape: Shape) -> None:
@@ -33,7 +33,7 @@ class Traffic(ProgramMachine):
 
 
 class Streams(ProgramMachine):
-    """Many frames of one client, each in a write of its own."""
+    """Many frames of one client, a write for each."""
 
     cells = ("writes at once",)
 
@@ -45,7 +45,7 @@ class Streams(ProgramMachine):
 
 
 class ZeroChecksums(ProgramMachine):
-    """A frame whose right checksum is 0, which is an ordinary value (D9)."""
+    """Frames whose right checksum is 0, an ordinary value (D9)."""
 
     cells = ("right checksums of 0",)
 
@@ -57,12 +57,12 @@ class ZeroChecksums(ProgramMachine):
 
     def ensure(self) -> None:
         if self.lacks("right checksums of 0"):
-            self.send_zero(self.lucky_pick(), 8)
+            self.send_zero(self.random_pick(), 8)
         super().ensure()
 
 
 class ConcurrentWrites(ProgramMachine):
-    """Writes that do not wait for each other, from several clients."""
+    """Writes of several clients that wait for no other write."""
 
     cells = ("writes at once",)
 
@@ -74,12 +74,12 @@ class ConcurrentWrites(ProgramMachine):
 
     def ensure(self) -> None:
         if self.lacks("writes at once"):
-            self.send_at_once([(self.lucky_pick(), self.lucky_shape()) for _ in range(4)])
+            self.send_at_once([(self.random_pick(), self.random_shape()) for _ in range(4)])
         super().ensure()
 
 
 class CoalescedFrames(ProgramMachine):
-    """Several frames in one write, up to several read buffers of them."""
+    """Writes of several frames, up to several read buffers."""
 
     cells = ("coalesced writes",)
     longest_written = False
@@ -102,19 +102,19 @@ class CoalescedFrames(ProgramMachine):
 
     @rule(pick=PICK, count=st.integers(*MORE_THAN_A_READ))
     def send_more_than_a_read(self, pick: int, count: int) -> None:
-        """Once in a program: it costs as much as a hundred others."""
+        """At most one such write in a program: it costs as much as a hundred others."""
         if not self.longest_written and (conn := self.big_writer(pick)) is not None:
             self.longest_written = True
             self.write(Write(conn, (Frame(self.promise.number, (Tlv(self.padding_type(), 40),)),) * count))
 
     def ensure(self) -> None:
         if not any(len(step.items) > 1 for step in self.steps if isinstance(step, Write)):
-            self.send_batch(self.lucky_pick(), [(self.luck.choice(SIZES), 2 + self.luck.randrange(5))])
+            self.send_batch(self.random_pick(), [(self.random.choice(SIZES), 2 + self.random.randrange(5))])
         super().ensure()
 
 
 class SplitWrites(ProgramMachine):
-    """Frames cut anywhere over several writes."""
+    """Frames that are cut anywhere over several writes."""
 
     cells = ("cut writes",)
 
@@ -128,19 +128,19 @@ class SplitWrites(ProgramMachine):
             self.write(Write(conn, tuple(self.own_frame(shape) for shape in shapes), tuple(sorted(set(cuts)))))
 
     @rule(pick=PICK, kind=st.integers(0, 39), every=st.sampled_from((1, 2, 3, 7, 31)))
-    def send_in_crumbs(self, pick: int, kind: int, every: int) -> None:
+    def send_in_small_pieces(self, pick: int, kind: int, every: int) -> None:
         if (conn := self.big_writer(pick)) is not None:
             self.write(Write(conn, (Frame(self.promise.number, (self.own_tlv(kind, 8),)),), every=every))
 
     def ensure(self) -> None:
         if not any(len(step.pieces()) > 1 for step in self.steps if isinstance(step, Write)):
-            cut = 1 + self.luck.randrange(33)
-            self.send_cut(self.lucky_pick(), [self.lucky_shape()], [cut])
+            cut = 1 + self.random.randrange(33)
+            self.send_cut(self.random_pick(), [self.random_shape()], [cut])
         super().ensure()
 
 
 class UnusualHeaders(ProgramMachine):
-    """Header fields that a relay has no business with, at their edges."""
+    """Header fields that a relay must not judge, at their edges."""
 
     @rule(
         pick=PICK,
@@ -187,7 +187,7 @@ class HeaderOnlyFrames(ProgramMachine):
 
     def ensure(self) -> None:
         if self.lacks("header-only frames"):
-            self.send_empty(self.lucky_pick(), 2)
+            self.send_empty(self.random_pick(), 2)
         super().ensure()
 
 
@@ -211,33 +211,33 @@ class LargeFrames(ProgramMachine):
             self.write(Write(conn, (self.frame_of(self.promise.max_message_size),)))
 
     def frame_of(self, size: int) -> Frame:
-        """A frame of exactly some bytes."""
+        """A frame of exactly ``size`` bytes."""
         return sized_frame(self.promise.number, self.padding_type(), size)
 
     def ensure(self) -> None:
         if not any(frame.size > 65_536 for frame in self.frames()):
-            self.send_big(self.lucky_pick(), self.luck.choice([size for size in BIG_SIZES if size > 65_536]))
+            self.send_big(self.random_pick(), self.random.choice([size for size in BIG_SIZES if size > 65_536]))
         super().ensure()
 
 
 class SmallSendBuffers(ProgramMachine):
-    """Clients whose send buffer is as small as the kernel allows, or a little larger: large frames come in pieces."""
+    """Clients with the smallest send buffer of the kernel, or a little more: large frames arrive in pieces."""
 
     cells = ("tiny buffers",)
 
     @rule(pick=PICK, size=st.sampled_from(TINY_BUFFERS))
-    def have_a_tiny_buffer(self, pick: int, size: int) -> None:
+    def shrink_send_buffer(self, pick: int, size: int) -> None:
         if (conn := self.big_writer(pick)) is not None:
             self.steps.append(Buffer(conn, size))
 
     def ensure(self) -> None:
-        if self.lacks("tiny buffers"):  # of one of the two first clients, before it writes anything
-            self.steps.insert(2, Buffer(self.luck.randrange(2), min(TINY_BUFFERS)))
+        if self.lacks("tiny buffers"):  # for one of the two first clients, before it writes
+            self.steps.insert(2, Buffer(self.random.randrange(2), min(TINY_BUFFERS)))
         super().ensure()
 
 
 class ManyTlvs(ProgramMachine):
-    """Many TLVs in a frame, known, reserved and unknown types, both forms."""
+    """Frames of many TLVs: known, reserved and unknown types in both forms."""
 
     cells = ("extended TLVs",)
 

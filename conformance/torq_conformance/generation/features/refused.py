@@ -1,4 +1,4 @@
-"""Features of programs with what a relay must refuse: foreign domains and types, wrong checksums, garbage."""
+"""Features with what a relay must refuse: foreign domains and types, wrong checksums, garbage."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ WRONG_CHECKSUMS = ("zero", "inverted", "off-by-one", "one-bit", "with-field")
 MALFORMATIONS = 10
 MOST_KINDS = 60
 MANY_KINDS = st.integers(0, MOST_KINDS - 1)
-"""One of things of which there are fewer: taken modulo their number."""
+"""An index into a shorter list, taken modulo the list's length."""
 ATTEMPTS = 5
 
 
 class Refusals(ProgramMachine):
-    """What features with refused frames have in common: no program without one."""
+    """The base of features with refused frames: every program has one."""
 
     def until_refused(self, send: Callable[[], None]) -> None:
-        """Send frames until one must be refused; a profile that refuses nothing of the kind gets one all the same."""
+        """Send until a frame must be refused, a few times at most: a profile may refuse nothing of the kind."""
         for _ in range(ATTEMPTS):
             if self.refuses_something():
                 return
@@ -58,14 +58,14 @@ class ForeignDomains(Refusals):
     def ensure(self) -> None:
         self.until_refused(
             lambda: self.send_mixed(
-                self.lucky_pick(), [self.luck.randrange(9) for _ in range(3)], self.luck.random() < 0.5, 8
+                self.random_pick(), [self.random.randrange(9) for _ in range(3)], self.random.random() < 0.5, 8
             )
         )
         super().ensure()
 
 
 class ForeignTypes(Refusals):
-    """TLV types of other ranges, first, between or last, in both forms."""
+    """Frames with a TLV type of another range: first, between or last, in both forms."""
 
     cells = ("foreign types",)
 
@@ -85,9 +85,9 @@ class ForeignTypes(Refusals):
 
     def ensure(self) -> None:
         def send() -> None:
-            place, others = self.luck.randrange(4), self.luck.randrange(4)
-            foreign, extended = self.luck.choice(FOREIGN_TYPES), self.luck.random() < 0.5
-            self.send_foreign_type(self.lucky_pick(), place, others, foreign, extended, self.luck.choice(SIZES))
+            place, others = self.random.randrange(4), self.random.randrange(4)
+            foreign, extended = self.random.choice(FOREIGN_TYPES), self.random.random() < 0.5
+            self.send_foreign_type(self.random_pick(), place, others, foreign, extended, self.random.choice(SIZES))
 
         self.until_refused(send)
         super().ensure()
@@ -115,7 +115,7 @@ class BoundaryTypes(ProgramMachine):
 
 
 class WrongChecksums(Refusals):
-    """Wrong checksums, alone and between right ones."""
+    """Frames with wrong checksums, alone and between valid frames."""
 
     cells = ("wrong checksums",)
 
@@ -140,10 +140,10 @@ class WrongChecksums(Refusals):
     def ensure(self) -> None:
         self.until_refused(
             lambda: self.send_checksums(
-                self.lucky_pick(),
-                ["good", self.luck.choice(WRONG_CHECKSUMS), "good"],
-                self.luck.randrange(32),
-                self.lucky_shape(),
+                self.random_pick(),
+                ["good", self.random.choice(WRONG_CHECKSUMS), "good"],
+                self.random.randrange(32),
+                self.random_shape(),
             )
         )
         super().ensure()
@@ -179,17 +179,20 @@ class MalformedTlvs(Refusals):
     def ensure(self) -> None:
         self.until_refused(
             lambda: self.send_malformed(
-                self.lucky_pick(), self.luck.randrange(3), self.luck.randrange(MALFORMATIONS), self.luck.choice((1, 4))
+                self.random_pick(),
+                self.random.randrange(3),
+                self.random.randrange(MALFORMATIONS),
+                self.random.choice((1, 4)),
             )
         )
         super().ensure()
 
 
 class StrictFieldFaults(Refusals):
-    """What only the security level refuses: version, source, sizes of fixed-size types."""
+    """Frames that only the strict level refuses: for their version, their source, the size of a fixed-size type."""
 
     @rule(pick=PICK, version=st.sampled_from((1, 0, 2, 255)), source=st.sampled_from((None, 0, 6, 19, 83, 255)))
-    def send_strange_header(self, pick: int, version: int, source: int | None) -> None:
+    def send_invalid_header(self, pick: int, version: int, source: int | None) -> None:
         if (conn := self.writer(pick)) is not None:
             tlvs = (Tlv(self.padding_type(), 8),)
             self.write(Write(conn, (Frame(self.promise.number, tlvs, version=version, source=source),)))
@@ -201,7 +204,7 @@ class StrictFieldFaults(Refusals):
         extended=st.booleans(),
         before=st.booleans(),
     )
-    def send_strange_size(self, pick: int, kind: int, growth: int, extended: bool, before: bool) -> None:
+    def send_wrong_size(self, pick: int, kind: int, growth: int, extended: bool, before: bool) -> None:
         if (conn := self.writer(pick)) is not None:
             fixed = [number for number in self.promise.types if number in FIXED_SIZES]
             number = fixed[kind % len(fixed)]
@@ -211,21 +214,21 @@ class StrictFieldFaults(Refusals):
 
     def ensure(self) -> None:
         def send() -> None:
-            self.send_strange_header(self.lucky_pick(), self.luck.choice((0, 2, 255)), None)
-            kind, growth = self.luck.randrange(40), self.luck.choice((1, -1, 300))
-            self.send_strange_size(self.lucky_pick(), kind, growth, extended=False, before=self.luck.random() < 0.5)
+            self.send_invalid_header(self.random_pick(), self.random.choice((0, 2, 255)), None)
+            kind, growth = self.random.randrange(40), self.random.choice((1, -1, 300))
+            self.send_wrong_size(self.random_pick(), kind, growth, extended=False, before=self.random.random() < 0.5)
 
         self.until_refused(send)
         super().ensure()
 
 
 def oversize_claims(rules: Rules) -> tuple[int, ...]:
-    """Sizes of payloads that no relay takes: by one byte, and where counting in 31 or 32 bits wraps around."""
+    """Payload sizes that no relay takes: one byte too many, and where a counter of 31 or 32 bits wraps around."""
     return (rules.max_message_size - 31, 2**30, 2**31 - 32, 2**31, 2**32 - HEADER_SIZE, 2**32 - 1)
 
 
 def bytes_without_magic(rules: Rules, tlv_type: int) -> tuple[Raw, ...]:
-    """Bytes that cannot begin a frame; the last four would be one but for a byte of the magic."""
+    """Garbage; the last four are frames with one wrong byte in the magic."""
     frame = encode_frame(Frame(rules.number, (Tlv(tlv_type, 8),)), conn=0, number=0, sequence=0)
     return (
         Raw(b"hello, relay! this line is no frame at all, and says so.\n".hex()),
@@ -241,7 +244,7 @@ def _with_wrong_magic(frame: bytes, place: int) -> bytes:
 
 
 def garbage(rules: Rules, tlv_type: int) -> tuple[Item, ...]:
-    """Bytes that cannot begin a frame, and headers that announce too much."""
+    """Garbage, and headers that announce more than the maximum size."""
     claims = oversize_claims(rules)
     return (
         *bytes_without_magic(rules, tlv_type),
@@ -250,7 +253,7 @@ def garbage(rules: Rules, tlv_type: int) -> tuple[Item, ...]:
 
 
 class Garbage(ProgramMachine):
-    """Bytes that cannot begin a frame, between frames, from a client of its own."""
+    """A client of its own that sends garbage between frames."""
 
     cells = ("garbage",)
     garbage_sent = False
@@ -271,41 +274,41 @@ class Garbage(ProgramMachine):
 
     def ensure(self) -> None:
         if not self.garbage_sent:
-            kind, before = self.luck.randrange(MOST_KINDS), self.luck.randrange(3)
-            self.send_garbage(kind, before, self.lucky_shape(), self.luck.randrange(120))
-            self.everybody_sends()
+            kind, before = self.random.randrange(MOST_KINDS), self.random.randrange(3)
+            self.send_garbage(kind, before, self.random_shape(), self.random.randrange(120))
+            self.every_client_sends()
         super().ensure()
 
 
 class HostileBytes(ProgramMachine):
-    """Whatever a broken or malicious client might write, and then stay or go."""
+    """A client of its own that sends random bytes, and then stays or leaves."""
 
     cells = ("garbage",)
 
     @rule(
         noise=st.binary(min_size=1, max_size=80),
-        headed=st.booleans(),
+        with_header=st.booleans(),
         claim=st.sampled_from((0, 1, 100_000, 900_000, 2**31, 2**32 - 1)),
-        goes=st.booleans(),
+        leaves=st.booleans(),
     )
-    def send_noise(self, noise: bytes, headed: bool, claim: int, goes: bool) -> None:
+    def send_noise(self, noise: bytes, with_header: bool, claim: int, leaves: bool) -> None:
         if len(self.open) >= MAX_CONNECTIONS:
             return
         conn = self.connect()
         self.writers.remove(conn)
-        if headed:
+        if with_header:
             header = (
                 b"\xef\xbe\xad\xde" + bytes((self.promise.number, 1, 1, 0)) + bytes(16) + claim.to_bytes(4, "little")
             )
             noise = header + noise
         self.write(Write(conn, (Raw(noise.hex()),)))
-        if goes:
+        if leaves:
             self.leave(conn, reset=False)
 
     def ensure(self) -> None:
-        """Whatever was written, others must still be served behind it."""
+        """Every program sends frames after the random bytes: the relay must still serve the other clients."""
         if not any(isinstance(item, Raw) for step in self.steps if isinstance(step, Write) for item in step.items):
-            noise = self.luck.randbytes(1 + self.luck.randrange(80))
-            self.send_noise(noise, self.luck.random() < 0.5, self.luck.choice((0, 1, 900_000, 2**31)), goes=False)
-        self.everybody_sends()
+            noise = self.random.randbytes(1 + self.random.randrange(80))
+            self.send_noise(noise, self.random.random() < 0.5, self.random.choice((0, 1, 900_000, 2**31)), leaves=False)
+        self.every_client_sends()
         super().ensure()

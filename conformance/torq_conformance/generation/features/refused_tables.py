@@ -1,4 +1,4 @@
-"""Programs that every run begins with, of what must be refused: alone, cut, large, behind much that is valid.
+"""Programs that every run begins with: refused frames alone, cut, large, and after many valid frames.
 
 Facts: as in :mod:`.tables`.
 """
@@ -14,51 +14,54 @@ from ...model.program import Connect, Finish, Flood, Frame, Item, Program, Raw, 
 from ...model.rules import Rules
 from ...model.wire import tlv
 from .refused import FOREIGN_TYPES, garbage, oversize_claims
-from .tables import ABOVE_A_READ, TLV_COUNTS, TOGETHER, empty_tlvs, own, programs_of, sized
+from .tables import ABOVE_A_READ_BYTES, FRAMES_PER_WRITE, TLV_COUNTS, empty_tlvs, own, programs_of, sized
 
-HOSTILE = 6
-"""Clients that write garbage at once."""
-OFFENDERS = 8
-"""Clients that send garbage in one program."""
-TRUSTED = 300
-"""Valid frames of a client before its first wrong one: more than a counter of one byte tells apart."""
-DISTRUSTED = 240
-"""Wrong frames of one client in a row: its connection stays all the same."""
+GARBAGE_SENDERS = 6
+"""Clients of one program that send garbage together (VAL-6)."""
+GARBAGE_SENDERS_PER_PROGRAM = 8
+"""Clients of one program that each send garbage (VAL-5)."""
+VALID_FRAMES_FIRST = 300
+"""Valid frames of a client before its first invalid one: more than a counter of one byte counts."""
+INVALID_FRAMES_IN_A_ROW = 240
+"""Invalid frames of one client in a row: the relay must keep its connection."""
 
 HUGE_SIZES = tuple(2**power + 100 for power in range(17, 20))
-"""Bytes of frames above each bound up to which a relay may look into them."""
-SPOILT = 100
-"""Bytes that a frame may grow by when it is made wrong."""
+"""Bytes of frames above each size up to which a relay may validate frames."""
+INVALID_FRAME_GROWTH = 100
+"""Bytes that a frame may grow by when it is made invalid."""
 
-Spoil = Callable[[Frame], Frame]
+Invalidate = Callable[[Frame], Frame]
 
 
-def _refused(rules: Rules, wrong: Sequence[Frame], spoil: Spoil) -> tuple[Program, ...]:
-    """Wrong frames alone, several between right ones; and one of them cut, large, both, and with many TLVs."""
+def _refused(rules: Rules, wrong: Sequence[Frame], invalidate: Invalidate) -> tuple[Program, ...]:
+    """Invalid frames alone and several between valid ones; one of them cut, large, both, and with many TLVs."""
     good = own(rules)
     writes = [Write(0, (frame,)) for frame in wrong]
-    writes.append(Write(0, (good, *wrong[:TOGETHER], good)))
-    small, large = spoil(own(rules, 40)), spoil(sized(rules, min(ABOVE_A_READ, rules.max_message_size // 2)))
+    writes.append(Write(0, (good, *wrong[:FRAMES_PER_WRITE], good)))
+    small, large = (
+        invalidate(own(rules, 40)),
+        invalidate(sized(rules, min(ABOVE_A_READ_BYTES, rules.max_message_size // 2))),
+    )
     writes += [Write(0, (small, good), cuts=(cut,)) for cut in (4, 24, 32, 36, small.size - 1)]
     writes += [Write(0, (good, large, good)), Write(0, (large, good), cuts=(32, large.size // 2))]
-    writes += [Write(0, (spoil(Frame(rules.number, empty_tlvs(rules, count))), good)) for count in TLV_COUNTS]
-    huge = (size for size in HUGE_SIZES if size + SPOILT <= rules.max_message_size)
-    writes += [Write(0, (good, spoil(sized(rules, size)), good)) for size in huge]
-    return (*programs_of(rules, writes), *_of_regulars(rules, small), _left_within(rules, small))
+    writes += [Write(0, (invalidate(Frame(rules.number, empty_tlvs(rules, count))), good)) for count in TLV_COUNTS]
+    huge = (size for size in HUGE_SIZES if size + INVALID_FRAME_GROWTH <= rules.max_message_size)
+    writes += [Write(0, (good, invalidate(sized(rules, size)), good)) for size in huge]
+    return (*programs_of(rules, writes), *_after_many_frames(rules, small), _begun_and_finished(rules, small))
 
 
-def _of_regulars(rules: Rules, wrong: Frame) -> tuple[Program, ...]:
-    """Wrong frames of a client that has sent many right ones, and many of one that has sent none."""
-    good, some = own(rules), Write(0, (wrong,) * TOGETHER)
+def _after_many_frames(rules: Rules, wrong: Frame) -> tuple[Program, ...]:
+    """Invalid frames of a client that has sent many valid ones, and many invalid frames of a new client."""
+    good, some = own(rules), Write(0, (wrong,) * FRAMES_PER_WRITE)
     begins = (Connect(0), Connect(1))
     return (
-        Program(rules.domain, (*begins, Flood(0, good, TRUSTED), *(some,) * 4, Write(0, (good,)))),
-        Program(rules.domain, (*begins, *(some,) * (DISTRUSTED // TOGETHER), Write(0, (good,)))),
+        Program(rules.domain, (*begins, Flood(0, good, VALID_FRAMES_FIRST), *(some,) * 4, Write(0, (good,)))),
+        Program(rules.domain, (*begins, *(some,) * (INVALID_FRAMES_IN_A_ROW // FRAMES_PER_WRITE), Write(0, (good,)))),
     )
 
 
-def _left_within(rules: Rules, wrong: Frame) -> Program:
-    """A wrong frame that is begun, at its header and behind it, while others send right ones."""
+def _begun_and_finished(rules: Rules, wrong: Frame) -> Program:
+    """An invalid frame that pauses within its header or payload while another client sends a valid frame."""
     steps: list[Step] = [Connect(0), Connect(1)]
     for stop in (20, 36, wrong.size - 1):
         steps += [Write(0, (wrong,), stop=stop), Write(1, (own(rules),)), Finish(0)]
@@ -68,11 +71,11 @@ def _left_within(rules: Rules, wrong: Frame) -> Program:
 def foreign_domain_values(rules: Rules) -> tuple[Program, ...]:
     """Every other domain (DOM-1)."""
 
-    def spoil(frame: Frame, domain: int = rules.number % 3 + 1) -> Frame:
+    def invalidate(frame: Frame, domain: int = rules.number % 3 + 1) -> Frame:
         return msgspec.structs.replace(frame, domain=domain)
 
     others = [number for number in range(256) if number != rules.number]
-    return _refused(rules, [spoil(own(rules), number) for number in others], spoil)
+    return _refused(rules, [invalidate(own(rules), number) for number in others], invalidate)
 
 
 def tlv_type_values(rules: Rules) -> tuple[Program, ...]:
@@ -88,38 +91,40 @@ def tlv_type_values(rules: Rules) -> tuple[Program, ...]:
 def foreign_type_values(rules: Rules) -> tuple[Program, ...]:
     """Types of another domain behind the relay's own (DOM-2)."""
 
-    def spoil(frame: Frame, number: int = 100) -> Frame:
+    def invalidate(frame: Frame, number: int = 100) -> Frame:
         return msgspec.structs.replace(frame, tlvs=(*frame.tlvs, Tlv(number, 8)))
 
-    return _refused(rules, [spoil(own(rules), number) for number in FOREIGN_TYPES if number not in rules.types], spoil)
+    return _refused(
+        rules, [invalidate(own(rules), number) for number in FOREIGN_TYPES if number not in rules.types], invalidate
+    )
 
 
 def single_bit_checksum_errors(rules: Rules) -> tuple[Program, ...]:
-    """Checksums with each single bit wrong, and one that is right for an earlier frame only (VAL-1)."""
+    """Checksums with each single bit wrong, and a checksum that was right for an earlier frame (VAL-1)."""
 
-    def spoil(frame: Frame, bit: int = 31) -> Frame:
+    def invalidate(frame: Frame, bit: int = 31) -> Frame:
         return msgspec.structs.replace(frame, checksum="one-bit", bit=bit)
 
     same = Frame(rules.number, tail=tlv(free_type(rules), b"the same").hex(), sequence=1, timestamp=1)
     flipped = msgspec.structs.replace(same, checksum="payload-flipped")
     known = Program(rules.domain, (Connect(0), Connect(1), *(Write(0, (frame,)) for frame in (same, flipped, same))))
-    return (*_refused(rules, [spoil(own(rules), bit) for bit in range(32)], spoil), known)
+    return (*_refused(rules, [invalidate(own(rules), bit) for bit in range(32)], invalidate), known)
 
 
 def extended_reserved_values(rules: Rules) -> tuple[Program, ...]:
     """Every wrong value of the reserved byte in an extended TLV (VAL-3)."""
     free = free_type(rules)
 
-    def spoil(frame: Frame, reserved: int = 2) -> Frame:
+    def invalidate(frame: Frame, reserved: int = 2) -> Frame:
         return msgspec.structs.replace(frame, tail=bytes((255, reserved, free, 4, 0, 1, 2, 3, 4)).hex())
 
-    return _refused(rules, [spoil(own(rules), value) for value in range(1, 256)], spoil)
+    return _refused(rules, [invalidate(own(rules), value) for value in range(1, 256)], invalidate)
 
 
 def strict_field_values(rules: Rules) -> tuple[Program, ...]:
     """Every version and source, and every size about that of each fixed-size type (VAL-4)."""
 
-    def spoil(frame: Frame) -> Frame:
+    def invalidate(frame: Frame) -> Frame:
         return msgspec.structs.replace(frame, version=2)
 
     strange = [msgspec.structs.replace(own(rules), version=value) for value in range(256)]
@@ -131,12 +136,14 @@ def strict_field_values(rules: Rules) -> tuple[Program, ...]:
         for growth in (-1, 0, 1)
         for extended in (False, True)
     ]
-    return _refused(rules, strange, spoil)
+    return _refused(rules, strange, invalidate)
 
 
 def garbage_from_many_clients(rules: Rules) -> tuple[Program, ...]:
-    """Garbage of several clients at once, and a frame behind it: what each costs the relay adds up (VAL-6)."""
-    most = min(HOSTILE, rules.max_connections - 3) if rules.max_connections else HOSTILE  # sender, receiver, witness
+    """Several clients send garbage together, then another client a frame: the relay's costs add up (VAL-6)."""
+    most = (
+        min(GARBAGE_SENDERS, rules.max_connections - 3) if rules.max_connections else GARBAGE_SENDERS
+    )  # sender, receiver, witness
     hostile = range(2, 2 + max(1, most))
     joins = (Connect(0), Connect(1), *map(Connect, hostile))
     writes = (Write(conn, (Raw(bytes(64).hex()),)) for conn in hostile)
@@ -144,10 +151,10 @@ def garbage_from_many_clients(rules: Rules) -> tuple[Program, ...]:
 
 
 def garbage_split_at_every_byte(rules: Rules) -> tuple[Program, ...]:
-    """A frame, bytes that begin none, and a frame, cut at every byte; each from a client of its own (VAL-5).
+    """A frame, garbage and a frame, cut at every byte, each from a client of its own (VAL-5).
 
-    And all other garbage, at once and behind a frame; headers of every kind of foreign domain that announce too much:
-    their size is looked at first (DOM-1).
+    All other garbage, uncut and cut after the first frame. Headers of foreign domains that announce too much: the
+    size decides before the domain (DOM-1).
     """
     good = own(rules, 6)
     writes: list[tuple[tuple[Item, ...], int]] = []
@@ -169,10 +176,10 @@ def garbage_split_at_every_byte(rules: Rules) -> tuple[Program, ...]:
                 Connect(0),
                 *(
                     step
-                    for conn, (items, cut) in enumerate(writes[at : at + OFFENDERS], start=1)
+                    for conn, (items, cut) in enumerate(writes[at : at + GARBAGE_SENDERS_PER_PROGRAM], start=1)
                     for step in (Connect(conn), Write(conn, items, cuts=(cut,) if cut else ()))
                 ),
             ),
         )
-        for at in range(0, len(writes), OFFENDERS)
+        for at in range(0, len(writes), GARBAGE_SENDERS_PER_PROGRAM)
     )

@@ -1,7 +1,7 @@
-"""Programs that every run begins with: whole tables of small differences, and states too rare to be left to chance.
+"""Programs that every run begins with: whole tables of small differences, and states too rare for chance.
 
-Facts: each program is small, so that what fails in it is soon made smaller still; none overflows a queue, and none
-waits for anything but a silent client.
+Facts: each program is small, so that a failing one shrinks fast; none overflows a queue, and none waits but for an
+idle client.
 """
 
 from __future__ import annotations
@@ -31,41 +31,41 @@ from ...model.rules import Rules
 from ...model.wire import tlv
 from ..machine import sized_frame
 
-WRITES = 40
+WRITES_PER_PROGRAM = 40
 """Writes of one program."""
 PROGRAM_BYTES = 2_000_000
-"""What one program may send: far below any queue bound, so that no legal drop can look like a loss."""
-TOGETHER = 8
-"""Frames in a write that has several."""
-ABOVE_A_READ = 70_000
-"""Bytes of a frame that no read holds."""
+"""Bytes of one program: far below any queue bound, so that no legal drop looks like a loss."""
+FRAMES_PER_WRITE = 8
+"""Frames of a write with several."""
+ABOVE_A_READ_BYTES = 70_000
+"""Bytes of a frame larger than one read."""
 SMALL_FRAME_SIZES = range(34, 601)
-"""Bytes of frames that are written alone."""
+"""Sizes in bytes of frames that have a write each."""
 TLV_COUNTS = (2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1_000, 1_024, 4_096)
-"""TLVs of a frame: about every number that a list may be made for."""
+"""TLVs of a frame: counts about the sizes that lists and buffers may have."""
 HUGE_TLV_COUNTS = (65_535, 65_536, 65_537)
 """The same for a counter of two bytes."""
 CLIENTS = 12
-"""Clients of one program that all do the same."""
+"""Clients of one program that all send the same."""
 MIDDLE_FRAME_SIZES = range(601, 4_200)
-"""Bytes of frames of which several are written at once."""
+"""Sizes in bytes of frames that share a write."""
 BUFFER_SIZES = tuple(2**power for power in range(10, 21))
-"""Bytes that buffers are made for: frames of about these sizes, and reads of exactly these, are tried."""
+"""Sizes in bytes that buffers may have: programs send frames about these sizes, and fill reads of exactly these."""
 LEAST_BUFFER = 1
 """Bytes of a send buffer that asks for the kernel's least, some 4 kB."""
 CUTS_OF_LARGE = (1, 4, 20, 24, 28, 31, 32, 33, 40_000)
-"""Where a frame that no read holds is cut."""
+"""Offsets in bytes at which a frame larger than one read is cut."""
 HEADERS_OF_A_READ = 2_048
 """Header-only frames that fill 64 KiB: as many as one read ever holds."""
 HEADERS = 3_000
-"""Header-only frames of one write: more than a system call takes pieces, and than a read of 64 KiB holds."""
+"""Header-only frames of one write: more than a system call takes buffers, and more than a read of 64 KiB holds."""
 SEQUENCES = (0, 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
 SHORT_SILENCE_MS = 1_150
-"""A silence that a hasty relay takes for the end of a client."""
-LONGER = 3
-"""How many times longer the next silence is: what a short one shows needs no long one."""
+"""Milliseconds after which a hasty relay takes an idle client for dead."""
+SILENCE_FACTOR = 3
+"""Factor between one silence and the next: a short silence may show the fault already."""
 LONG_STREAM = 300
-"""Frames of one client: more than a counter of one byte tells apart."""
+"""Frames of one client: more than a counter of one byte counts."""
 LONGER_STREAM = 2**16 + 400
 """The same for a counter of two bytes."""
 
@@ -83,10 +83,10 @@ def sized(rules: Rules, size: int) -> Frame:
 
 
 def programs_of(rules: Rules, writes: Iterable[Write]) -> tuple[Program, ...]:
-    """The writes in their order, between two clients that are both there from the beginning."""
+    """Programs with the writes in their order; two clients are connected from the beginning."""
     groups: list[list[Write]] = [[]]
     for write in writes:
-        if len(groups[-1]) == WRITES or sum(each.size for each in groups[-1]) + write.size > PROGRAM_BYTES:
+        if len(groups[-1]) == WRITES_PER_PROGRAM or sum(each.size for each in groups[-1]) + write.size > PROGRAM_BYTES:
             groups.append([])
         groups[-1].append(write)
     return tuple(Program(rules.domain, (Connect(0), Connect(1), *group)) for group in groups)
@@ -98,15 +98,15 @@ def programs_of(rules: Rules, writes: Iterable[Write]) -> tuple[Program, ...]:
 def silences_ms(rules: Rules) -> list[int]:
     """Silences up to that of the profile, the shortest first."""
     silences = [round(rules.idle_seconds * 1000)]
-    while silences[-1] > LONGER * SHORT_SILENCE_MS:
-        silences.append(silences[-1] // LONGER)
+    while silences[-1] > SILENCE_FACTOR * SHORT_SILENCE_MS:
+        silences.append(silences[-1] // SILENCE_FACTOR)
     if silences[-1] > SHORT_SILENCE_MS:
         silences.append(SHORT_SILENCE_MS)
     return silences[::-1]
 
 
 def idle_then_send(rules: Rules) -> tuple[Program, ...]:
-    """Clients that are silent for more than a second, before or after they speak, and one that hardly ends (CONN-3)."""
+    """Clients that are idle for more than a second, before or after they send, and one very long stream (CONN-3)."""
     one, other, third = (Write(conn, (own(rules),)) for conn in range(3))
     silences: list[tuple[Step, ...]] = [
         (one, third, Idle(milliseconds), other, one, third) for milliseconds in silences_ms(rules)
@@ -122,7 +122,7 @@ def long_stream(rules: Rules) -> tuple[Program, ...]:
 
 
 def header_field_values(rules: Rules) -> tuple[Program, ...]:
-    """Every value of the flags, and the edges of sequence and timestamp, each twice and of two clients (FWD-3)."""
+    """Every value of the flags; the edges of sequence and timestamp, twice from A and once from B (FWD-3)."""
     frame = msgspec.structs.replace
     one = own(rules)
     flags = [Write(0, (frame(one, flags=value),)) for value in range(256)]
@@ -135,7 +135,7 @@ def header_field_values(rules: Rules) -> tuple[Program, ...]:
 def identical_frames(rules: Rules) -> tuple[Program, ...]:
     """Frames that are equal byte for byte, each of which is forwarded: a relay remembers none (FWD-2).
 
-    Those of two senders too, where senders get their own back: elsewhere theirs could not be told from the others'.
+    With echo also equal frames of two senders: without it a receiver's own frames could not be told apart.
     """
     same = Frame(rules.number, tail=tlv(free_type(rules), b"the same").hex(), sequence=1, timestamp=1)
     writes = [Write(conn, (same,) * count) for count in (3, 1, 1) for conn in (0, 1)]
@@ -146,7 +146,7 @@ def identical_frames(rules: Rules) -> tuple[Program, ...]:
 
 
 def _ends(rules: Rules, before: Iterable[Frame], last: Iterable[Frame]) -> tuple[Program, ...]:
-    """A last frame of each kind behind one of another client, of each kind: nothing follows it."""
+    """A last frame of each kind after a frame of each kind from another client: no frame follows."""
     return tuple(
         Program(rules.domain, (Connect(0), Connect(1), Write(0, (one,)), Write(1, (other,))))
         for one, other in product(before, last)
@@ -177,11 +177,11 @@ def frame_sizes(rules: Rules) -> tuple[Program, ...]:
     sizes = [*SMALL_FRAME_SIZES, *sorted(size for size in about if 600 < size <= rules.max_message_size)]
     writes = [Write(0, (sized(rules, size),)) for size in sizes]
     middle = range(MIDDLE_FRAME_SIZES.start, min(MIDDLE_FRAME_SIZES.stop, rules.max_message_size + 1))
-    groups = (middle[start : start + TOGETHER] for start in range(0, len(middle), TOGETHER))
+    groups = (middle[start : start + FRAMES_PER_WRITE] for start in range(0, len(middle), FRAMES_PER_WRITE))
     writes += [Write(0, tuple(sized(rules, size) for size in group)) for group in groups]
     if rules.max_message_size <= PROGRAM_BYTES:
         writes.append(Write(0, (own(rules), sized(rules, rules.max_message_size), own(rules))))
-    large = sized(rules, min(ABOVE_A_READ, rules.max_message_size))
+    large = sized(rules, min(ABOVE_A_READ_BYTES, rules.max_message_size))
     clients = range(min(CLIENTS, rules.max_connections - 1) if rules.max_connections else CLIENTS)  # one is the witness
     of_each = (Write(conn, (large,)) for conn in (clients if rules.granularity == "frames" else clients[:1]))
     in_pieces = (Connect(0), Connect(1), Buffer(0, LEAST_BUFFER), Write(0, (own(rules), large, own(rules))))
@@ -193,7 +193,7 @@ def frame_sizes(rules: Rules) -> tuple[Program, ...]:
 
 
 def tlv_counts(rules: Rules) -> tuple[Program, ...]:
-    """Frames with many TLVs, each alone: in fewer TLVs, as large, only some of them may be lost (FWD-8)."""
+    """Frames of many TLVs, a program for each: a relay may lose some by the count of their TLVs (FWD-8)."""
     frames = (Frame(rules.number, empty_tlvs(rules, count)) for count in (*TLV_COUNTS, *HUGE_TLV_COUNTS))
     fitting = (frame for frame in frames if frame.size <= rules.max_message_size)
     return tuple(Program(rules.domain, (Connect(0), Connect(1), Write(0, (frame,)))) for frame in fitting)
@@ -202,9 +202,9 @@ def tlv_counts(rules: Rules) -> tuple[Program, ...]:
 def split_at_every_byte(rules: Rules) -> tuple[Program, ...]:
     """A frame for every byte that it can be cut at; one with frames in its payload, cut where they begin (FRAME-1).
 
-    And one that no read holds, cut within its header and behind it.
+    A frame larger than one read, cut within its header and after it.
     """
-    frame, large = own(rules), sized(rules, min(ABOVE_A_READ, rules.max_message_size))
+    frame, large = own(rules), sized(rules, min(ABOVE_A_READ_BYTES, rules.max_message_size))
     inner = encode_frame(frame, conn=0, number=0, sequence=0)
     outer = Frame(rules.number, frame.tlvs, tail=tlv(free_type(rules), inner + inner).hex())
     begins = outer.size - 2 * len(inner)
@@ -221,7 +221,7 @@ def split_at_every_byte(rules: Rules) -> tuple[Program, ...]:
 
 
 def reads_filled_exactly(rules: Rules) -> tuple[Program, ...]:
-    """Frames that end where a buffer is full, and nothing behind them; very many header-only ones (FRAME-2)."""
+    """Last frames that end where a buffer is full; thousands of header-only frames in one write (FRAME-2)."""
     many = Write(0, (Frame(rules.number),) * min(HEADERS, rules.queue_frames))
     read = Write(0, (Frame(rules.number),) * min(HEADERS_OF_A_READ, rules.queue_frames), settle=False)
     full = tuple(
@@ -243,12 +243,12 @@ def reads_filled_exactly(rules: Rules) -> tuple[Program, ...]:
 
 
 def concurrent_partial_frames(rules: Rules) -> tuple[Program, ...]:
-    """Five clients that are all within a frame while one more joins, and end it in another order (FRAME-3).
+    """Five clients are within a frame while a sixth joins; they finish in another order (FRAME-3).
 
-    In frames that one read holds, and in those that none does.
+    With frames that fit into one read, and with larger ones.
     """
     clients = range(5)
-    large = sized(rules, min(ABOVE_A_READ, rules.max_message_size))
+    large = sized(rules, min(ABOVE_A_READ_BYTES, rules.max_message_size))
     stops = [(own(rules), 5 + 8 * conn) for conn in clients], [(large, large.size - 10_000 * conn) for conn in (1, 2)]
     orders = (3, 0, 4, 1, 2), (0, 1)
     return tuple(
@@ -266,8 +266,8 @@ def concurrent_partial_frames(rules: Rules) -> tuple[Program, ...]:
 
 
 def large_then_small_frames(rules: Rules) -> tuple[Program, ...]:
-    """Frames that no read holds, with small ones close behind them (ORD-1)."""
-    large, small = sized(rules, min(ABOVE_A_READ, rules.max_message_size)), own(rules)
+    """Frames larger than one read, each followed by a small frame (ORD-1)."""
+    large, small = sized(rules, min(ABOVE_A_READ_BYTES, rules.max_message_size)), own(rules)
     together = Write(0, (large, small, large, small))
     apart = (Write(0, (large,), settle=False), Write(0, (small,), settle=False))
     return programs_of(rules, (together, *apart, *apart))
