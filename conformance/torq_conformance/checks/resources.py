@@ -46,8 +46,8 @@ def returns_resources(bench: Bench) -> Iterator[Finding]:
         frames = max(1, min(MOST_FRAMES_PER_GUEST, bench.rules.queue_frames // 2, bench.rules.queue_bytes // 2_000))
         bench.act(
             f"{rounds} times: {each} clients connect, send {frames} valid and {REFUSED_FRAMES} invalid frames, "
-            "and leave: a fifth after reading all, a fifth after a half-close, a fifth after garbage, a fifth within a frame, a "
-            "fifth without reading; compare the levels"
+            "and leave: a fifth after reading all, a fifth after a half-close, a fifth after garbage, a fifth within a "
+            "frame, a fifth without reading; compare the levels"
         )
         levels: list[tuple[int, int, int]] = []
         for patience in (bench.timing.levels_seconds,) * rounds + (bench.timing.prompt_seconds,):
