@@ -177,7 +177,7 @@ class PythonLoops:
 
 
 def _out_of_place(plan: Plan, ring: bytes, position: int, data: bytearray, size: int) -> bool:
-    """Whether the first or the last whole header of a read is not the one that is due at its place in the stream."""
+    """Whether the first or the last whole header of a read differs from the header due at its place in the stream."""
     frame_bytes = plan.frame_bytes
     first = -position % frame_bytes
     if first + HEADER_SIZE > size:

@@ -67,7 +67,7 @@ def resident_bytes(process: int) -> int:
 
 
 def peak_resident_bytes(process: int) -> int:
-    """The most that a process has had resident, in bytes; 0 for process 0 and for one that has ended."""
+    """The peak resident memory of a process in bytes; 0 for process 0 and for a process that has ended."""
     if process == 0:
         return 0
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")

@@ -1,8 +1,8 @@
 """Ctrl-C, SIGTERM and the end of the terminal as interruptions that cannot get lost.
 
 Facts: Python drops an exception that a signal handler raises while a finaliser or a callback of the garbage collector
-runs (Hypothesis has one). So a signal is also remembered, and whoever works in rounds asks in each round. One that
-comes soon behind another does not interrupt again: it would tear what the first one has begun to end.
+runs (Hypothesis has one). So a signal is also remembered, and code that works in rounds asks in each round. A
+signal soon after another does not interrupt again: it would tear the ending that the first signal has begun.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Terminated(KeyboardInterrupt):
 
 
 AGAIN_AFTER = 3.0
-"""Seconds behind an interruption until another signal interrupts again."""
+"""Seconds after an interruption in which no further signal interrupts."""
 _pending: list[KeyboardInterrupt] = []
 _deferring: list[None] = []
 _interrupted: list[float] = []
@@ -32,7 +32,7 @@ _interrupted: list[float] = []
 
 
 def install() -> None:
-    """From now on these signals interrupt; one that the process was started to ignore stays ignored."""
+    """Let these signals interrupt from now on; a signal that the process ignored at its start stays ignored."""
     _pending.clear()
     _interrupted.clear()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -56,7 +56,7 @@ def check() -> None:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Within it nothing is interrupted, so that what is begun is done; behind it the signal counts."""
+    """No signal interrupts the block, so that the block ends; a signal of that time counts after it."""
     _deferring.append(None)
     try:
         yield

@@ -24,7 +24,7 @@ REQUIREMENTS_EACH = 4
 def workers_for(requirements: int) -> int:
     """How many workers judge so many requirements soonest: at most two more than there are cores, and four.
 
-    A worker often waits for its relay, above all for one that is silent where it should not be.
+    A worker often waits for its relay, most of all for a relay that is silent where it should answer.
     """
     return max(1, min(len(os.sched_getaffinity(0)) + 2, MOST_WORKERS, requirements // REQUIREMENTS_EACH))
 
@@ -111,7 +111,7 @@ class RunExtras:
         return [*self._expectations.problems, *self._expectations.missing(judged, partial=self.partial)]
 
     def words(self) -> list[str]:
-        """The options as words to paste behind another command."""
+        """The options as words to append to a command."""
         words = [f"--workers {self.workers}"] if self.workers > 1 else []
         words += [f"--shard {self.shard.index}/{self.shard.count}"] if self.shard else []
         words += [f"--expected {shlex.quote(str(self.expected))}"] if self.expected else []

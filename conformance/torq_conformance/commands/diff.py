@@ -102,7 +102,7 @@ class Report(msgspec.Struct, frozen=True):
     "--accepted",
     metavar="FILE|NAME",
     help="TOML file of accepted differences with reasons, or a built-in list "
-    f"({', '.join(built_in_lists())}); one that does not appear is stale.",
+    f"({', '.join(built_in_lists())}); a listed difference that does not show is stale.",
 )
 @search_options(examples=40, programs="Programs for each topic.", budget="5m", time="Time in all, such as 60s or 5m.")
 @click.option("--json", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file as JSON.")

@@ -122,7 +122,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     "--expected",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="TOML list of failures that are known; one that is listed and does not show fails the run.  [default: none]",
+    help="TOML list of known failures; a listed failure that does not show fails the run.  [default: none]",
 )
 @click.option("--update-expected", is_flag=True, help="Rewrite the file of --expected from this (whole) run.")
 @click.option(
@@ -275,7 +275,7 @@ class _Run(Observer):
         return " ".join(filter(None, words))
 
     def _again(self, keeper: FailureKeeper, shown: Counterexample) -> tuple[str, str]:
-        """What to do to see a failure again, and the line for it; a fixed check is done again, not replayed."""
+        """How to see a failure again: ``replay`` a program, or a fixed check ``again``; and the line to type."""
         if shown.program.in_words:
             profile = self._options.profile
             return "again", check_line(self._where_exactly, profile=profile, requirement=shown.requirement)
@@ -311,7 +311,7 @@ class _Run(Observer):
 
 
 def exit_code(results: list[Result]) -> Exit:
-    """The exit code of a run with these verdicts; one that judged nothing has not passed."""
+    """The exit code of a run with these verdicts; a run that judged nothing has not passed."""
     verdicts = {result.verdict for result in results}
     if verdicts & {Verdict.FAIL, Verdict.FLAKY, Verdict.UNEXPECTED_PASS}:
         return Exit.FAIL

@@ -135,7 +135,7 @@ def _conclude(done: Selftest) -> None:
 
 
 def _judgement(done: Selftest) -> Iterator[str]:
-    """What that means for whoever reads a verdict of the suite, and what to do next."""
+    """What the outcome means for the suite's verdicts, and what to do next."""
     if done.trusted:
         yield "The verdicts of the suite can be trusted on this machine."
         return

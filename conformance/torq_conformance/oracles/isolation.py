@@ -1,4 +1,4 @@
-"""Oracles about slow consumers: what may happen to one that does not read, and what may not happen to the others.
+"""Oracles about stalled consumers: what may happen to them, and what may not happen to the other clients.
 
 Facts:
 - while a connection is stalled, frames wait for it in the sockets and in the relay's queue; only when more wait than
@@ -24,7 +24,7 @@ DELAY_FLOOR = 0.03
 DELAY_FLOOR_UNCOMPARED = 0.2
 """The same where nothing was sent after the stall: a machine that has become busy looks like a delay."""
 DELAY_FACTOR = 8.0
-"""How many times slower the others' traffic must become behind a stalled consumer to count as delayed."""
+"""The others' traffic counts as delayed when it becomes this many times slower beside a stalled consumer."""
 ENOUGH_PARTS = 4
 """Parts of floods that are needed on both sides of a comparison of delays."""
 
@@ -133,7 +133,7 @@ def _newest_dropped(peer: Peer, stall: Stalled, history: History, rules: Rules) 
 def _certainly_seen_to_read(peer: Peer, stall: Stalled, rules: Rules) -> bool:
     """Whether the relay has every reason to think that it reads, however it looks for that (ISO-7).
 
-    It has read more than twice what its socket holds, and has read again behind a socket that was full.
+    The consumer has read more than twice what its socket holds, and has read again after its socket was full.
     """
     read = sum(len(received.data) for received in peer.received if received.tick < stall.begun)
     before = [each for each in peer.stalls if not each.reading and 0 < each.ended <= stall.begun]
