@@ -64,7 +64,7 @@ class Topic:
 TOPICS: tuple[Topic, ...] = (
     Topic("single frames", (f.Traffic, f.Joins)),
     Topic("clients silent for a while", (f.Traffic, f.IdlePeriods), steps=4, share=0.1),
-    Topic("writes at once", (f.ConcurrentWrites,)),
+    Topic("concurrent writes", (f.ConcurrentWrites,)),
     Topic("frames without TLVs", (f.HeaderOnlyFrames,), steps=4),
     Topic("many TLVs", (f.ManyTlvs,), steps=4),
     Topic("coalesced frames", (f.CoalescedFrames,), steps=4, share=0.5),

@@ -146,9 +146,9 @@ class Write(ClientStep, frozen=True, tag="write"):
     drawn: ClassVar[Drawn] = "send"
     sends: ClassVar[bool] = True
     tallies: ClassVar[tuple[str, ...]] = (
-        "cut writes",
+        "split writes",
         "coalesced writes",
-        "writes at once",
+        "concurrent writes",
         "unfinished frames",
         "garbage",
     )
@@ -251,7 +251,7 @@ class Finish(ClientStep, frozen=True, tag="finish"):
 class Sync(ProgramStep, frozen=True, tag="sync"):
     """Wait until everything sent so far has arrived wherever it will."""
 
-    tallies: ClassVar[tuple[str, ...]] = ("waits for all",)
+    tallies: ClassVar[tuple[str, ...]] = ("sync points",)
 
     def words(self, _: Place) -> str:
         return "everything sent so far has arrived"
@@ -272,7 +272,7 @@ class HalfClose(ClientStep, frozen=True, tag="half-close"):
 class Close(ClientStep, frozen=True, tag="close"):
     """Close a connection, politely or by reset."""
 
-    tallies: ClassVar[tuple[str, ...]] = ("leaves",)
+    tallies: ClassVar[tuple[str, ...]] = ("disconnects",)
 
     reset: bool = False
 
@@ -286,7 +286,7 @@ class Close(ClientStep, frozen=True, tag="close"):
 class Idle(ProgramStep, frozen=True, tag="idle"):
     """All clients are silent for some milliseconds."""
 
-    tallies: ClassVar[tuple[str, ...]] = ("silences",)
+    tallies: ClassVar[tuple[str, ...]] = ("idle periods",)
 
     milliseconds: int
 
@@ -297,7 +297,7 @@ class Idle(ProgramStep, frozen=True, tag="idle"):
 class Buffer(ClientStep, frozen=True, tag="buffer"):
     """The send buffer of a connection becomes ``size`` bytes, or the kernel's least: large writes arrive in pieces."""
 
-    tallies: ClassVar[tuple[str, ...]] = ("tiny buffers",)
+    tallies: ClassVar[tuple[str, ...]] = ("small send buffers",)
 
     size: int
 

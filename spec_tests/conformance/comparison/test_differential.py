@@ -67,7 +67,7 @@ def test_a_difference_that_needs_thousands_of_frames_is_shown_with_two() -> None
 
 
 def test_an_equivalent_relay_has_no_difference() -> None:
-    names = ("single frames", "writes at once", "cut frames", "malformed TLVs", "garbage", "hostile bytes")
+    names = ("single frames", "concurrent writes", "cut frames", "malformed TLVs", "garbage", "hostile bytes")
     results = compared("signal_relay --socket {socket}", specimen("correct", "signal"), "signal", names, 8)
     assert ids(results) == set()
     assert all(result.programs >= 8 and not result.cut_short for result in results)

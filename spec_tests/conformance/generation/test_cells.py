@@ -27,7 +27,7 @@ def test_features_are_counted_for_the_evidence() -> None:
         "steps": 4,
         "bytes": sum(frame.size for frame in frames),
         "frames": 3,
-        "cut writes": 1,
+        "split writes": 1,
         "coalesced writes": 1,
         "joins mid-stream": 1,
         "half-closes": 1,
@@ -53,7 +53,7 @@ def test_every_cell_is_one_that_the_evidence_counts() -> None:
 
 def framed(**evidence: int) -> Result:
     result = Result(requirements()["FRAME-2"], Verdict.PASS, exercised=evidence.pop("exercised", 100))
-    result.evidence.update({"programs": 100, "coalesced writes": 100, "tiny buffers": 100, **evidence})
+    result.evidence.update({"programs": 100, "coalesced writes": 100, "small send buffers": 100, **evidence})
     return result
 
 

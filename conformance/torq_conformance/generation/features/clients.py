@@ -144,7 +144,7 @@ class LateJoins(Joins):
 class Disconnects(ProgramMachine):
     """Clients that close or reset their connection, between frames or at any byte of a frame."""
 
-    cells = ("leaves",)
+    cells = ("disconnects",)
 
     def leaver(self, pick: int) -> int:
         """A client that may leave, so that two clients stay."""
@@ -209,7 +209,7 @@ class HalfCloses(ProgramMachine):
 class IdlePeriods(ProgramMachine):
     """Clients that are idle before they send."""
 
-    cells = ("silences",)
+    cells = ("idle periods",)
 
     @rule(milliseconds=st.sampled_from((110, 150)))
     def idle(self, milliseconds: int) -> None:
@@ -217,7 +217,7 @@ class IdlePeriods(ProgramMachine):
             self.steps.append(Idle(milliseconds))
 
     def ensure(self) -> None:
-        if self.lacks("silences"):
+        if self.lacks("idle periods"):
             self.idle(110)
             self.every_client_sends()
         super().ensure()
@@ -226,7 +226,7 @@ class IdlePeriods(ProgramMachine):
 class CausalReplies(ProgramMachine):
     """Clients that send a frame after they have received one."""
 
-    cells = ("waits for all",)
+    cells = ("sync points",)
 
     @rule(pick=PICK, answer=PICK, shape=SHAPE)
     def reply(self, pick: int, answer: int, shape: Shape) -> None:
@@ -246,7 +246,7 @@ class CausalReplies(ProgramMachine):
 class SyncPoints(ProgramMachine):
     """Moments at which the program waits until every sent frame has arrived."""
 
-    cells = ("waits for all",)
+    cells = ("sync points",)
 
     @rule()
     def sync(self) -> None:

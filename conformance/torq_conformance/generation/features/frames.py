@@ -35,7 +35,7 @@ class Traffic(ProgramMachine):
 class Streams(ProgramMachine):
     """Many frames of one client, a write for each."""
 
-    cells = ("writes at once",)
+    cells = ("concurrent writes",)
 
     @rule(pick=PICK, count=st.sampled_from((25, 60)))
     def send_many(self, pick: int, count: int) -> None:
@@ -64,7 +64,7 @@ class ZeroChecksums(ProgramMachine):
 class ConcurrentWrites(ProgramMachine):
     """Writes of several clients that wait for no other write."""
 
-    cells = ("writes at once",)
+    cells = ("concurrent writes",)
 
     @rule(picks=st.lists(st.tuples(PICK, SHAPE), min_size=2, max_size=8))
     def send_at_once(self, picks: list[tuple[int, Shape]]) -> None:
@@ -73,7 +73,7 @@ class ConcurrentWrites(ProgramMachine):
                 self.write(Write(conn, (self.own_frame(shape),), settle=False))
 
     def ensure(self) -> None:
-        if self.lacks("writes at once"):
+        if self.lacks("concurrent writes"):
             self.send_at_once([(self.random_pick(), self.random_shape()) for _ in range(4)])
         super().ensure()
 
@@ -116,7 +116,7 @@ class CoalescedFrames(ProgramMachine):
 class SplitWrites(ProgramMachine):
     """Frames that are cut anywhere over several writes."""
 
-    cells = ("cut writes",)
+    cells = ("split writes",)
 
     @rule(
         pick=PICK,
@@ -223,7 +223,7 @@ class LargeFrames(ProgramMachine):
 class SmallSendBuffers(ProgramMachine):
     """Clients with the smallest send buffer of the kernel, or a little more: large frames arrive in pieces."""
 
-    cells = ("tiny buffers",)
+    cells = ("small send buffers",)
 
     @rule(pick=PICK, size=st.sampled_from(TINY_BUFFERS))
     def shrink_send_buffer(self, pick: int, size: int) -> None:
@@ -231,7 +231,7 @@ class SmallSendBuffers(ProgramMachine):
             self.steps.append(Buffer(conn, size))
 
     def ensure(self) -> None:
-        if self.lacks("tiny buffers"):  # for one of the two first clients, before it writes
+        if self.lacks("small send buffers"):  # for one of the two first clients, before it writes
             self.steps.insert(2, Buffer(self.random.randrange(2), min(TINY_BUFFERS)))
         super().ensure()
 
