@@ -166,7 +166,7 @@ _DUTY = {Fate.REFUSE: "refuse", Fate.BREAK: "stop reading frames of this connect
 
 
 def _comment(text: str, indent: int) -> Iterator[str]:
-    for line in wrap(text, WIDTH - indent - 2, break_long_words=True):
+    for line in wrap(text, WIDTH - indent - 2, break_on_hyphens=False):
         yield f"{' ' * indent}# {line}"
 
 
