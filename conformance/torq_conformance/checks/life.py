@@ -51,19 +51,19 @@ def drains(bench: Bench) -> Iterator[Finding]:
             yield Finding(Kind.LOST, "the sender's frames at somebody who reads", "they did not come")
             return
         slowly = time.monotonic() - began > bench.profile.drain_timeout / 2
-        behind = {"A": slow} if _closed_by_relay(half) else {"A": slow, "D": half}
-        if len(behind) == 1:
+        backlogged = {"A": slow} if _closed_by_relay(half) else {"A": slow, "D": half}
+        if len(backlogged) == 1:
             bench.leave_out("what waits for a half-closed client: the relay closes such a one at once (CONN-7)")
-        reads = "A reads until it is closed" if len(behind) == 1 else "A and D read until they are closed"
+        reads = "A reads until it is closed" if len(backlogged) == 1 else "A and D read until they are closed"
         bench.act(f"send SIGTERM to the relay; {reads}; B leaves, C stays; wait for the relay's end")
         os.kill(pid_of(target), signal.SIGTERM)
-        _read_backlogs(tuple(behind.values()), frames[-1], prompt)
-        patience = prompt if all(client.closed for client in behind.values()) else bench.timing.kept_end_seconds
+        _read_backlogs(tuple(backlogged.values()), frames[-1], prompt)
+        patience = prompt if all(client.closed for client in backlogged.values()) else bench.timing.kept_end_seconds
         if slowly:
             bench.leave_out("what waits for consumers: to deliver as much takes longer than half the drain_timeout")
             patience = bench.profile.drain_timeout + prompt
         else:
-            for name, client in behind.items():
+            for name, client in backlogged.items():
                 yield from _not_drained(name, client, frames, bench)
         sender.close()
         yield from _not_ended(target, patience)

@@ -177,7 +177,7 @@ FIXED_PROGRAMS = (
     FixedProgram("DOM-1", "a frame of another domain between two valid ones", lambda r: _around(r, _foreign(r))),
     FixedProgram(
         "DOM-2",
-        "a foreign type behind one of the relay's own",
+        "a foreign type after one of the relay's own",
         lambda r: _around(r, _of_types(r, free_type(r), r.first_type - 1)),
     ),
     FixedProgram("DOM-3", "types of every domain", lambda r: (*PAIR, Write(0, (_of_types(r, 4, 30, 46, 100),)))),

@@ -72,10 +72,12 @@ def half_close_edges(rules: Rules) -> tuple[Program, ...]:
     Two stalled consumers, one half-closed before its backlog, one after it. A client that half-closes within a frame.
     """
     large = min(ABOVE_A_READ_BYTES, rules.max_message_size - 100)
-    behind = tuple(Write(0, (sized(rules, size + 40),), settle=False) for size in (8, min(5_000, large), large // 2, 8))
+    waiting = tuple(
+        Write(0, (sized(rules, size + 40),), settle=False) for size in (8, min(5_000, large), large // 2, 8)
+    )
     at_once: tuple[Step, ...] = (Freeze(), Write(0, (own(rules),), settle=False), HalfClose(0), Thaw())
     many = map(Connect, range(2, MANY_CLIENTS))
-    large_at_once: tuple[Step, ...] = (*many, Freeze(), *behind[:-1], HalfClose(0), Thaw())
+    large_at_once: tuple[Step, ...] = (*many, Freeze(), *waiting[:-1], HalfClose(0), Thaw())
     then: tuple[Step, ...] = (HalfClose(0), *(Write(1, (sized(rules, size + 40),)) for size in (8, 5_000, large, 8)))
     small = own(rules, 200)
     flood = Flood(1, small, min(SMALL_BACKLOG_FRAMES, rules.queue_frames))
@@ -110,7 +112,7 @@ def simultaneous_disconnects(rules: Rules) -> tuple[Program, ...]:
     visits = [(Connect(conn, reads=False), Write(conn, (small,), settle=False), Close(conn)) for conn in (2, 3, 4)]
     at_once: tuple[Step, ...] = (Freeze(), *(step for visit in visits for step in visit), Thaw())
     one_by_one: tuple[Step, ...] = tuple(step for visit in visits for step in (*visit, Sync()))
-    much: tuple[Step, ...] = (
+    many_frames: tuple[Step, ...] = (
         Connect(2),
         Freeze(),
         *(Write(2, (large,), settle=False),) * FRAMES_BEFORE_LEAVING,
@@ -121,7 +123,7 @@ def simultaneous_disconnects(rules: Rules) -> tuple[Program, ...]:
         (Connect(2), Connect(3), HalfClose(conn), Sync(), Close(conn), Write(3, (small,)), Write(3, (small,)))
         for conn in range(3)
     ]
-    return tuple(Program(rules.domain, (*begins, *steps)) for steps in (at_once, one_by_one, much, *two_steps))
+    return tuple(Program(rules.domain, (*begins, *steps)) for steps in (at_once, one_by_one, many_frames, *two_steps))
 
 
 def disconnects_with_frames_in_flight(rules: Rules) -> tuple[Program, ...]:

@@ -89,7 +89,7 @@ def tlv_type_values(rules: Rules) -> tuple[Program, ...]:
 
 
 def foreign_type_values(rules: Rules) -> tuple[Program, ...]:
-    """Types of another domain behind the relay's own (DOM-2)."""
+    """Types of another domain after the relay's own (DOM-2)."""
 
     def invalidate(frame: Frame, number: int = 100) -> Frame:
         return msgspec.structs.replace(frame, tlvs=(*frame.tlvs, Tlv(number, 8)))
