@@ -24,11 +24,7 @@ def junit(report: Report) -> bytes:
     root.set("name", f"torq-conformance {report.target}")
     root.set("time", f"{report.seconds:.3f}")
     for section, title, judgements in report.by_section:
-        suite = Xml.SubElement(root, "testsuite", _counts(judgements))
-        suite.set("name", f"{section} {title}")
-        suite.set("skipped", str(sum(_outcome(each) == "skipped" for each in judgements)))
-        suite.set("time", f"{sum(each.seconds for each in judgements):.3f}")
-        suite.set("timestamp", report.started.removesuffix("Z"))
+        suite = _suite(root, f"{section} {title}", report, judgements)
         _properties(suite, _facts(report))
         for judgement in judgements:
             _test_case(suite, judgement)
@@ -42,6 +38,18 @@ def junit(report: Report) -> bytes:
     return document + b"\n"
 
 
+def _suite(
+    root: Xml.Element, name: str, report: Report, judgements: Sequence[Judgement], problems: int = 0
+) -> Xml.Element:
+    about = {
+        "name": name,
+        "skipped": str(sum(_outcome(each) == "skipped" for each in judgements)),
+        "time": f"{sum(each.seconds for each in judgements):.3f}",
+        "timestamp": report.started.removesuffix("Z"),
+    }
+    return Xml.SubElement(root, "testsuite", _counts(judgements, problems) | about)
+
+
 def _outcome(judgement: Judgement) -> str:
     """The element that stands for a verdict; "" for a pass."""
     if judgement.verdict in FAILING:
@@ -53,11 +61,7 @@ def _outcome(judgement: Judgement) -> str:
 
 def _list_of_problems(root: Xml.Element, report: Report) -> None:
     """Each deviation from the list of expected failures as a failed test: a run that exits with 1 has a failed test."""
-    suite = Xml.SubElement(root, "testsuite", _counts((), len(report.problems)))
-    suite.set("name", "list of expected failures")
-    suite.set("skipped", "0")
-    suite.set("time", "0.000")
-    suite.set("timestamp", report.started.removesuffix("Z"))
+    suite = _suite(root, "list of expected failures", report, (), len(report.problems))
     for identifier, problem in zip(report.problem_ids, report.problems, strict=True):
         about = {"name": f"{identifier} is as listed", "classname": "torq.expected", "time": "0.000"}
         case = Xml.SubElement(suite, "testcase", about)
@@ -148,11 +152,7 @@ def _evidence(judgement: Judgement) -> Iterator[tuple[str, str]]:
 
 def _message(judgement: Judgement) -> str:
     failure = judgement.failure
-    return (
-        f"{judgement.verdict}: {failure.prose} ({failure.rate})"
-        if failure
-        else f"{judgement.verdict}: {judgement.words}"
-    )
+    return f"{judgement.verdict}: {f'{failure.prose} ({failure.rate})' if failure else judgement.words}"
 
 
 def _details(judgement: Judgement) -> Iterator[str]:
@@ -163,8 +163,7 @@ def _details(judgement: Judgement) -> Iterator[str]:
     yield failure.prose
     yield ""
     yield from failure.steps
-    for each in failure.contradictions:
-        yield f"{each.kind}: expected {each.expected}; seen: {each.seen}"
+    yield from (each.words for each in failure.contradictions)
     if failure.diagram.shows_more_than_words:
         yield ""
         yield from (line.text for line in draw(failure.diagram))

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from ..model.requirements import Requirement, requirements, sections
 from .markdown import MARKS, cell
-from .model import MEANINGS, VERDICT_ORDER, Judgement, Report
+from .model import Judgement, Report
 from .rendering import render
 
 SIGNS = {
@@ -72,40 +72,21 @@ def by_section(reports: Sequence[Report]) -> list[tuple[str, str, list[Row]]]:
 
 def matrix_markdown(reports: Sequence[Report]) -> str:
     """The matrix as a Markdown page."""
-    heads = names(reports)
-    lines = ["# Requirements by relays", "", "| relay | profile | verdicts | seed | target |", "|-|-|-|-|-|"]
-    for name, report in zip(heads, reports, strict=True):
-        state = " (incomplete)" if report.state == "incomplete" else ""
-        target = cell(report.target)
-        lines.append(f"| {cell(name)} | {report.profile} | {report.verdict_line}{state} | {report.seed} | `{target}` |")
-    lines += ["", ", ".join(f"{MARKS[verdict]} {verdict}: {MEANINGS[verdict]}" for verdict in VERDICT_ORDER) + "."]
-    for section, title, members in by_section(reports):
-        lines += ["", f"## {section}: {title}", ""]
-        lines.append(f"| id | level | requirement | {' | '.join(cell(name) for name in heads)} |")
-        lines.append("|-|-|-|" + ":-:|" * len(heads))
-        for requirement, judged in members:
-            marks = " | ".join(_mark(each) for each in judged)
-            lines.append(f"| {requirement.id} | {requirement.level} | {cell(requirement.text)} | {marks} |")
-    return "\n".join(lines) + "\n"
+    return render("matrix.md.j2", **_table(reports), marks=MARKS, cell=cell, mark=_mark)
 
 
 def _mark(judgement: Judgement | None) -> str:
     if judgement is None:
         return ""
-    rate = (
-        f" {judgement.failure.failures}/{judgement.failure.runs}"
-        if judgement.verdict == "FLAKY" and judgement.failure
-        else ""
-    )
-    return MARKS[judgement.verdict] + rate
+    failure = judgement.failure if judgement.verdict == "FLAKY" else None
+    return MARKS[judgement.verdict] + (f" {failure.failures}/{failure.runs}" if failure else "")
 
 
 def matrix_html(reports: Sequence[Report]) -> str:
     """The matrix as one self-contained HTML page."""
-    return render(
-        "matrix.html.j2",
-        relays=list(zip(names(reports), reports, strict=True)),
-        sections=by_section(reports),
-        brief=len(reports) > FEW_RELAYS,
-        signs=SIGNS,
-    )
+    return render("matrix.html.j2", **_table(reports), brief=len(reports) > FEW_RELAYS, signs=SIGNS)
+
+
+def _table(reports: Sequence[Report]) -> dict[str, object]:
+    """What both pages are filled with: the relays by their names, and the rows by sections."""
+    return {"relays": list(zip(names(reports), reports, strict=True)), "sections": by_section(reports)}

@@ -59,6 +59,11 @@ class Contradiction(msgspec.Struct, frozen=True):
         """A finding as files keep it."""
         return cls(finding.kind, finding.expected, finding.seen, dict(finding.facts))
 
+    @property
+    def words(self) -> str:
+        """The contradiction in one line."""
+        return f"{self.kind}: expected {self.expected}; seen: {self.seen}"
+
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """A counterexample: the smallest program found, what it shows and how often, and the line that replays it.

@@ -1,7 +1,8 @@
-"""Fills the templates of HTML pages and drawings, which stand with their CSS and script in ``templates/``.
+"""Fills the templates of pages and drawings, which stand in ``templates/`` with the CSS and the script of HTML pages.
 
-Facts: a page is one file and asks for no other, so the CSS and the script are written into it. Every text that a
-template shows is escaped, with its hidden characters made visible; a name that a template misspells is an error.
+Facts: a page is one file and asks for no other, so the CSS and the script are written into it. The hidden
+characters of a text that a template shows are made visible. A template of HTML or SVG escapes the text as well; one of
+Markdown names the form that the text gets where it stands. A name that a template misspells is an error.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
 from ..counting import counted, grouped
@@ -40,7 +41,7 @@ def _ours(name: str) -> Markup:
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader(__package__),
-    autoescape=True,
+    autoescape=select_autoescape(disabled_extensions=("md.j2",), default=True),
     undefined=StrictUndefined,
     finalize=_shown,
     trim_blocks=True,
