@@ -8,6 +8,7 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .. import files
 from ..errors import UsageError
 from ..judging.expected import Expectations, ExpectedFailure, Problem, expected_text, load_expected
 from ..judging.parallel import Shard, shard_of
@@ -101,11 +102,7 @@ class RunExtras:
     def settle(self, results: list[Result]) -> list[Problem]:
         """At the end of a whole run: rewrite the list if asked; the problems that fail the run."""
         if self.update_expected and self.expected is not None:
-            text = expected_text(self._judged, self.entries, partial=self.partial)
-            try:
-                self.expected.write_text(text, "utf-8")
-            except OSError as error:
-                raise UsageError(f"cannot write {self.expected}: {error.strerror or error}") from error
+            files.write(self.expected, expected_text(self._judged, self.entries, partial=self.partial))
             return []
         judged = [result.requirement.id for result in results]
         return [*self._expectations.problems, *self._expectations.missing(judged, partial=self.partial)]

@@ -13,6 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from .. import files
 from ..comparison.accepted import AcceptedDifference, Sorted, built_in_lists, load_accepted, sort_out
 from ..comparison.arms import Arm
 from ..comparison.differential import Differential, Effort, FoundDifference, TopicResult
@@ -315,10 +316,7 @@ class _Diff:
             differences=entries,
             stale=[each.id for each in outcome.stale],
         )
-        try:
-            path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+        files.write(path, files.json_text(report))
 
 
 def _counted(number: int, kind: str = "") -> str:

@@ -9,6 +9,7 @@ import click
 from ..counting import counted
 from ..errors import UsageError
 from ..exits import Exit
+from ..files import write
 from ..reports.model import load_report
 
 
@@ -41,9 +42,6 @@ def command(files: tuple[Path, ...], output: Path | None) -> int:
     if output is None:
         click.echo(text, nl=False)
         return Exit.PASS
-    try:
-        output.write_text(text, "utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror or error}") from error
+    write(output, text)
     click.echo(f"wrote {output}: {counted(len(reports), 'relay')}")
     return Exit.PASS

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from ..errors import UsageError
+from .. import files
 from ..exits import Exit
 from ..learning.guarantees import Held, strongest_guarantees
 from ..learning.learned_profile import learned_profile, probe_relay, profile_text
@@ -76,7 +76,8 @@ def command(
             )
             _show_guarantees(held)
     text = profile_text(probe, profile, held)
-    _write(output, text)
+    if output:
+        files.write(output, text, advice="choose another file with -o")
     where = target_and_domain(address, command_line, domain)
     out.print(f"\n{time.monotonic() - started:.1f} s")
     if output:
@@ -117,12 +118,3 @@ def _show_program(held: Held) -> None:
         *contradictions(held.against, most=1),
     ):
         out.print(Text(line), soft_wrap=True)
-
-
-def _write(output: Path | None, text: str) -> None:
-    if output is None:
-        return
-    try:
-        output.write_text(text, "utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror or error}; choose another file with -o") from error

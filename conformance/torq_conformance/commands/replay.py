@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from .. import files
 from ..counting import counted, failing_runs
 from ..errors import UsageError
 from ..exits import Exit
@@ -116,11 +117,7 @@ def _say(record: Record, shown: Counterexample, failed: int, needed: int) -> int
 def _write_script(record: Record, file: Path, script: Path) -> int:
     from ..replay.script import script_for
 
-    text = script_for(record, file.name)
-    try:
-        script.write_text(text, "utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {script}: {error.strerror or error}") from error
+    files.write(script, script_for(record, file.name))
     click.echo(
         f"wrote {script}; run it with: python3 {script} SOCKET  (a socket path or tcp:HOST:PORT, or --exec "
         f"'CMD {{socket}}'; exit 1 while {record.requirement} fails, 0 when it holds, 2 when no relay can be reached)"

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from .. import files
 from ..counting import counted
 from ..errors import UsageError
 from ..exits import Exit
@@ -89,10 +90,7 @@ def command(**given: object) -> int:
     done = run_selftest(chosen, effort, workers=workers, told=_tell)
     _conclude(done)
     if options.json_file is not None:
-        try:
-            options.json_file.write_bytes(msgspec.json.format(msgspec.json.encode(done), indent=1) + b"\n")
-        except OSError as error:
-            raise UsageError(f"cannot write {options.json_file}: {error.strerror or error}") from error
+        files.write(options.json_file, files.json_text(done))
     return Exit.PASS if done.trusted else Exit.FAIL
 
 

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
@@ -20,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import UsageError
+from ..files import read_toml
 from .equivalence import CAUSES, EFFECTS
 from .lifecycle import ASPECTS, slug
 from .topics import Level
@@ -57,12 +57,7 @@ def load_accepted(name: str) -> tuple[AcceptedDifference, ...]:
     path: Traversable = Path(name)
     if name in built_in_lists():
         path = resources.files(__package__).joinpath("accepted_differences", f"{name}.toml")
-    try:
-        entries = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File).difference
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the accepted differences {name}: {error}") from error
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise UsageError(f"{name} is no file of accepted differences: {error}") from error
+    entries = read_toml(path, _File, "accepted differences").difference
     seen: set[str] = set()
     for entry in entries:
         effect, _, cause = entry.id.partition(":")

@@ -15,7 +15,6 @@ A listed requirement that passes, is not judged, or fails in another way fails t
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +23,7 @@ import msgspec
 import tomli_w
 
 from ..errors import UsageError
+from ..files import read_toml
 from ..model.findings import Finding, Kind
 from ..model.requirements import requirements
 from ..printable import visible
@@ -59,14 +59,8 @@ class Problem(NamedTuple):
 
 def load_expected(path: Path) -> tuple[ExpectedFailure, ...]:
     """Read a file of expected failures. Raises UsageError with what is wrong in it."""
-    try:
-        entries = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File).expected
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the expected failures {path}: {error}") from error
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise UsageError(f"{path} is no file of expected failures: {error}") from error
     listed: dict[str, ExpectedFailure] = {}
-    for entry in entries:
+    for entry in read_toml(path, _File, "expected failures").expected:
         kind = entry.kind or entry.message.partition(":")[0]
         if entry.id not in requirements():
             raise UsageError(f"{path}: no requirement is called {entry.id!r} (see torq-conformance --list)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from .. import files
 from ..checks import CHECKS
 from ..counting import counted
 from ..errors import UsageError
@@ -70,15 +70,7 @@ def save(counterexample: Counterexample, *, profile: Profile, seed: int, target:
         served_before=counterexample.served_before,
     )
     path = path_of(counterexample.requirement, counterexample.program.domain, profile, folder)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
-        beside.replace(path)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror or error}; choose another folder with --failures"
-        ) from error
+    files.replace(path, files.json_text(record), advice="choose another folder with --failures")
     return path
 
 

@@ -5,7 +5,6 @@ Facts: each file is written anew beside its place and moved over it, after every
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -14,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import msgspec
 
+from .. import files
 from ..errors import UsageError
 from ..judging.expected import Problem
 from ..judging.plan import Observer, Plan
@@ -23,10 +22,6 @@ from ..judging.verdict import Counterexample, Result
 from ..model.requirements import Requirement
 from .build import Ending, Entry, Setting, build
 from .model import Report
-
-
-def _json(report: Report) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
 
 
 def _junit(report: Report) -> bytes:
@@ -48,7 +43,7 @@ def _markdown(report: Report) -> bytes:
 
 
 FORMATS: dict[str, Callable[[Report], bytes]] = {
-    "json": _json,
+    "json": files.json_text,
     "junit": _junit,
     "html": _html,
     "markdown": _markdown,
@@ -75,15 +70,7 @@ class Destination:
         path = Path(os.path.realpath(self.path))
         if path.exists() and not path.is_file():  # such as a device, which the report would take the place of
             raise UsageError(f"cannot write the report {self.path}: it is no regular file; give the path of one")
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(FORMATS[self.format](report))
-            beside.replace(path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                beside.unlink()
-            raise UsageError(f"cannot write the report {self.path}: {error.strerror or error}") from error
+        files.replace(path, FORMATS[self.format](report), what=f"the report {self.path}")
 
 
 class DestinationType(click.ParamType[Destination]):
