@@ -34,12 +34,12 @@ def json_text(value: object) -> bytes:
 def write(path: Path, content: bytes | str, *, advice: str = "") -> None:
     """Write a file. Raises UsageError where that fails; ``advice`` says what to do then."""
     try:
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        path.write_bytes(_bytes(content))
     except OSError as error:
         raise _cannot_write(str(path), error, advice) from error
 
 
-def replace(path: Path, content: bytes, *, what: str = "", advice: str = "") -> None:
+def replace(path: Path, content: bytes | str, *, what: str = "", advice: str = "") -> None:
     """Write a file beside its place and move it there, so that it is never half written; make its folder.
 
     Raises UsageError where that fails: of ``what``, else of the path.
@@ -47,12 +47,16 @@ def replace(path: Path, content: bytes, *, what: str = "", advice: str = "") -> 
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
+        beside.write_bytes(_bytes(content))
         beside.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink()
         raise _cannot_write(what or str(path), error, advice) from error
+
+
+def _bytes(content: bytes | str) -> bytes:
+    return content.encode() if isinstance(content, str) else content
 
 
 def _cannot_write(what: str, error: OSError, advice: str) -> UsageError:

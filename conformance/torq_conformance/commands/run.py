@@ -37,11 +37,11 @@ from ._options import (
     split_names,
     target_options,
 )
-from ._run_extras import RunExtras
+from ._run_extras import ExtraOptions, RunExtras
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The options of a run as given."""
+class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
+    """All options of a run as given."""
 
     address: str | None
     command_line: str | None
@@ -56,11 +56,6 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int | None
     failures: Path
     reports: tuple[Destination, ...]
-    expected: Path | None
-    update_expected: bool
-    workers: int
-    shard: str | None
-    database: str | None
     list_only: bool
 
 
@@ -165,14 +160,8 @@ def command(**given: object) -> int:
       TORQ_TRACEBACK=1   show where an error of the suite itself was raised, to report it
     """
     options = msgspec.convert(given, Options)
-    extras = RunExtras.build(
-        expected=options.expected,
-        update_expected=options.update_expected,
-        workers=options.workers,
-        shard=options.shard,
-        database=options.database,
-    )
-    extras.check(running=options.address is not None, selected=bool(options.include or options.exclude))
+    selected = bool(options.include or options.exclude)
+    extras = RunExtras(options, running=options.address is not None, selected=selected)
     profile = load_profile("reference" if options.profile == "auto" else options.profile)
     include = split_names(options.include)
     chosen = select(include, split_names(options.exclude))

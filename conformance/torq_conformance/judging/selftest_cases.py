@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import msgspec
 
@@ -25,18 +26,6 @@ DEFAULT_BUDGET = 300.0
 SHARE_OF_THE_RIGHT = 10
 """How many times fewer programs the right relay gets: every requirement judges it, a mutant only those it names."""
 GOOD = "correct"
-SETTINGS: dict[str, tuple[str, type[int] | type[float] | type[str]]] = {
-    "--no-echo": ("echo", str),
-    "--on-framing-error": ("on_framing_error", str),
-    "--overflow": ("overflow", str),
-    "--max-connections": ("max_connections", int),
-    "--queue-frames": ("queue_frames", int),
-    "--queue-bytes": ("queue_bytes", int),
-    "--max-message-size": ("max_message_size", int),
-    "--partial-frame-timeout": ("partial_frame_timeout", float),
-    "--drain-timeout": ("drain_timeout", float),
-}
-"""What a specimen's option says about its profile."""
 GOOD_ARGUMENTS: tuple[tuple[str, ...], ...] = (
     (),
     ("--no-echo",),
@@ -134,12 +123,10 @@ def repeated(chosen: Iterable[Case], times: int) -> list[Case]:
 
 
 def profile_of(arguments: tuple[str, ...]) -> Profile:
-    """The reference profile, changed by what a specimen was started with."""
-    profile = load_profile("reference")
-    words = iter(arguments)
-    for word in words:
-        if word in SETTINGS:
-            name, convert = SETTINGS[word]
-            value = False if word == "--no-echo" else convert(next(words))
-            profile = msgspec.structs.replace(profile, **{name: value})
-    return profile
+    """The reference profile, changed by what a specimen was started with: its options have the names of settings."""
+    said: dict[str, object] = {"echo": False} if "--no-echo" in arguments else {}
+    for option, value in pairwise(arguments):
+        name = option.removeprefix("--").replace("-", "_")
+        if option.startswith("--") and name in Profile.__struct_fields__:
+            said[name] = value
+    return msgspec.convert(msgspec.structs.asdict(load_profile("reference")) | said, Profile, strict=False)

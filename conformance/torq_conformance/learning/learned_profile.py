@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -88,14 +89,9 @@ def _guarantee_lines(held: Sequence[Held]) -> list[str]:
 
 
 def _wrapped(each: Learned) -> list[str]:
-    """The evidence as comment lines of at most some 100 characters."""
+    """The evidence as comment lines of at most 101 characters."""
     text = each.evidence if each.key in Profile.__struct_fields__ else f"({each.key}: {each.evidence})"
-    lines = ["#"]
-    for word in text.split():
-        if len(lines[-1]) + len(word) > 100:
-            lines.append("#")
-        lines[-1] += f" {word}"
-    return lines
+    return textwrap.wrap(text, 101, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
 
 
 def probed_profile(address: str | None, command_line: str | None, domain: str) -> Profile:

@@ -50,7 +50,8 @@ class ProgramStep(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     """What every step says of itself. It says most by default: a kind needs words and, if it sends, its content.
 
     ``opens``: it opens its connection. ``sends``: it sends bytes. ``tallies`` names everything that the evidence of a
-    run counts of it.
+    run counts of it. ``said`` are the words of a kind that always has the same, ``label`` the shorter ones of its line
+    in a diagram, if any.
     """
 
     drawn: ClassVar[Drawn] = "note"
@@ -58,6 +59,8 @@ class ProgramStep(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     opens: ClassVar[bool] = False
     sends: ClassVar[bool] = False
     tallies: ClassVar[tuple[str, ...]] = ()
+    said: ClassVar[str] = ""
+    label: ClassVar[str] = ""
 
     @property
     def connection(self) -> int | None:
@@ -87,13 +90,13 @@ class ProgramStep(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
         """What the evidence counts of this one: names of ``tallies``, one as often as it counts."""
         yield from self.tallies
 
-    def words(self, place: Place) -> str:
+    def words(self, _: Place) -> str:
         """What happens, in one line."""
-        raise NotImplementedError
+        return self.said
 
     def labels(self, place: Place) -> list[str]:
         """What a diagram writes at its lines, shorter than :meth:`words`."""
-        return [self.words(place)]
+        return [self.label or self.words(place)]
 
 
 class ClientStep(ProgramStep, frozen=True):
@@ -107,15 +110,15 @@ class ClientStep(ProgramStep, frozen=True):
     def connection(self) -> int | None:
         return self.conn
 
-    def does(self, place: Place) -> str:
+    def does(self, _: Place) -> str:
         """What the client does, as the rest of a sentence."""
-        raise NotImplementedError
+        return self.said
 
     def words(self, place: Place) -> str:
         return f"{connection_name(self.conn)} {self.does(place)}"
 
     def labels(self, place: Place) -> list[str]:
-        return [self.does(place)]
+        return [self.label or self.does(place)]
 
 
 class Connect(ClientStep, frozen=True, tag="connect"):
@@ -237,12 +240,10 @@ class Finish(ClientStep, frozen=True, tag="finish"):
 
     drawn: ClassVar[Drawn] = "send"
     sends: ClassVar[bool] = True
+    said: ClassVar[str] = "writes the rest of what it began"
 
     def unsent(self, _: int) -> int:
         return 0
-
-    def does(self, _: Place) -> str:
-        return "writes the rest of what it began"
 
     def labels(self, place: Place) -> list[str]:
         return [f"the other {counted(place.unsent, 'byte')}"]
@@ -252,21 +253,15 @@ class Sync(ProgramStep, frozen=True, tag="sync"):
     """Wait until everything sent so far has arrived wherever it will."""
 
     tallies: ClassVar[tuple[str, ...]] = ("sync points",)
-
-    def words(self, _: Place) -> str:
-        return "everything sent so far has arrived"
+    said: ClassVar[str] = "everything sent so far has arrived"
 
 
 class HalfClose(ClientStep, frozen=True, tag="half-close"):
     """Shut down the sending side of a connection; it goes on receiving."""
 
     tallies: ClassVar[tuple[str, ...]] = ("half-closes",)
-
-    def does(self, _: Place) -> str:
-        return "shuts down its sending side"
-
-    def labels(self, _: Place) -> list[str]:
-        return ["ends its sending"]
+    said: ClassVar[str] = "shuts down its sending side"
+    label: ClassVar[str] = "ends its sending"
 
 
 class Close(ClientStep, frozen=True, tag="close"):
@@ -312,9 +307,7 @@ class Stall(ClientStep, frozen=True, tag="stall"):
     """A connection stops reading."""
 
     tallies: ClassVar[tuple[str, ...]] = ("stalls",)
-
-    def does(self, _: Place) -> str:
-        return "stops reading"
+    said: ClassVar[str] = "stops reading"
 
 
 class Sip(ClientStep, frozen=True, tag="sip"):
@@ -332,8 +325,7 @@ class Sip(ClientStep, frozen=True, tag="sip"):
 class Resume(ClientStep, frozen=True, tag="resume"):
     """A stalled connection reads again."""
 
-    def does(self, _: Place) -> str:
-        return "reads again"
+    said: ClassVar[str] = "reads again"
 
 
 class Flood(ClientStep, frozen=True, tag="flood"):
@@ -372,24 +364,16 @@ class Freeze(ProgramStep, frozen=True, tag="freeze"):
 
     needs: ClassVar[Needs] = "process"
     tallies: ClassVar[tuple[str, ...]] = ("freezes",)
-
-    def words(self, _: Place) -> str:
-        return "the relay's process is stopped (SIGSTOP)"
-
-    def labels(self, _: Place) -> list[str]:
-        return ["the relay is stopped (SIGSTOP)"]
+    said: ClassVar[str] = "the relay's process is stopped (SIGSTOP)"
+    label: ClassVar[str] = "the relay is stopped (SIGSTOP)"
 
 
 class Thaw(ProgramStep, frozen=True, tag="thaw"):
     """Let the relay's process go on (SIGCONT)."""
 
     needs: ClassVar[Needs] = "process"
-
-    def words(self, _: Place) -> str:
-        return "the relay's process goes on (SIGCONT)"
-
-    def labels(self, _: Place) -> list[str]:
-        return ["the relay goes on (SIGCONT)"]
+    said: ClassVar[str] = "the relay's process goes on (SIGCONT)"
+    label: ClassVar[str] = "the relay goes on (SIGCONT)"
 
 
 class Kill(ProgramStep, frozen=True, tag="kill"):
@@ -397,12 +381,8 @@ class Kill(ProgramStep, frozen=True, tag="kill"):
 
     needs: ClassVar[Needs] = "restart"
     tallies: ClassVar[tuple[str, ...]] = ("kills",)
-
-    def words(self, _: Place) -> str:
-        return "the relay is killed (SIGKILL) and started again on the same path"
-
-    def labels(self, _: Place) -> list[str]:
-        return ["the relay is killed and started again"]
+    said: ClassVar[str] = "the relay is killed (SIGKILL) and started again on the same path"
+    label: ClassVar[str] = "the relay is killed and started again"
 
 
 class Act(ProgramStep, frozen=True, tag="act"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,31 +23,24 @@ from ..model.requirements import Requirement
 from .build import Ending, Entry, Setting, build
 from .model import Report
 
-
-def _junit(report: Report) -> bytes:
-    from .junit import junit
-
-    return junit(report)
+FORMATS = ("json", "junit", "html", "markdown")
 
 
-def _html(report: Report) -> bytes:
-    from .html import page
+def _written(report: Report, form: str) -> bytes | str:
+    """The report in a form, whose module is imported when it is asked for: most runs need none."""
+    if form == "junit":
+        from .junit import junit
 
-    return page(report).encode()
+        return junit(report)
+    if form == "html":
+        from .html import page
 
+        return page(report)
+    if form == "markdown":
+        from .markdown import markdown
 
-def _markdown(report: Report) -> bytes:
-    from .markdown import markdown
-
-    return markdown(report).encode()
-
-
-FORMATS: dict[str, Callable[[Report], bytes]] = {
-    "json": files.json_text,
-    "junit": _junit,
-    "html": _html,
-    "markdown": _markdown,
-}
+        return markdown(report)
+    return files.json_text(report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +63,7 @@ class Destination:
         path = Path(os.path.realpath(self.path))
         if path.exists() and not path.is_file():  # such as a device, which the report would take the place of
             raise UsageError(f"cannot write the report {self.path}: it is no regular file; give the path of one")
-        files.replace(path, FORMATS[self.format](report), what=f"the report {self.path}")
+        files.replace(path, _written(report, self.format), what=f"the report {self.path}")
 
 
 class DestinationType(click.ParamType[Destination]):

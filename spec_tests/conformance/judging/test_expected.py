@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torq_conformance.commands._run_extras import RunExtras
+from torq_conformance.commands._run_extras import ExtraOptions, RunExtras
 from torq_conformance.errors import UsageError
 from torq_conformance.judging.expected import Expectations, ExpectedFailure, expected_text, load_expected
 from torq_conformance.judging.verdict import Counterexample, Result, Verdict
@@ -103,15 +103,11 @@ def test_a_list_of_version_0_2_is_read(tmp_path: Path, message: str, kind: str) 
 
 @pytest.mark.parametrize("partly", [{"selected": True, "shard": None}, {"selected": False, "shard": "1/2"}])
 def test_a_partial_run_does_not_rewrite_the_list(tmp_path: Path, partly: dict[str, bool | str | None]) -> None:
-    extras = RunExtras.build(
-        expected=tmp_path / "x.toml",
-        update_expected=True,
-        workers=1,
-        shard=partly["shard"],  # type: ignore[arg-type] # text or None, by the parameters above
-        database=None,
-    )
+    shard = partly["shard"]
+    assert not isinstance(shard, bool)
+    options = ExtraOptions(tmp_path / "x.toml", update_expected=True, workers=1, shard=shard, database=None)
     with pytest.raises(UsageError, match="needs a whole run"):
-        extras.check(running=False, selected=bool(partly["selected"]))
+        RunExtras(options, running=False, selected=bool(partly["selected"]))
 
 
 @pytest.mark.parametrize(
