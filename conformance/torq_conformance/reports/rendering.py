@@ -8,14 +8,18 @@ Markdown names the form that the text gets where it stands. A name that a templa
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
 from ..counting import counted, grouped
 from ..printable import visible
 from .model import MEANINGS, VERDICT_ORDER
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _IN_A_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d)|%)")
 
@@ -27,7 +31,7 @@ def words(text: str) -> Markup:
 
 def render(template: str, **values: object) -> str:
     """The template of this name, filled."""
-    return _ENVIRONMENT.get_template(template).render(values)
+    return _environment().get_template(template).render(values)
 
 
 def _shown(value: object) -> object:
@@ -39,18 +43,24 @@ def _ours(name: str) -> Markup:
     return Markup(files(__package__).joinpath("templates", name).read_text("utf-8"))  # noqa: S704 - our own file
 
 
-_ENVIRONMENT = Environment(
-    loader=PackageLoader(__package__),
-    autoescape=select_autoescape(disabled_extensions=("md.j2",), default=True),
-    undefined=StrictUndefined,
-    finalize=_shown,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
-_ENVIRONMENT.filters |= {"counted": counted, "grouped": grouped, "words": words}
-_ENVIRONMENT.globals |= {
-    "meanings": {verdict: MEANINGS[verdict] for verdict in VERDICT_ORDER},
-    "style": _ours("page.css"),
-    "script": _ours("page.js"),
-}
+@cache
+def _environment() -> Environment:
+    """What fills every template; jinja2 is imported here, for most runs write no page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=select_autoescape(disabled_extensions=("md.j2",), default=True),
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"counted": counted, "grouped": grouped, "words": words}
+    environment.globals |= {
+        "meanings": {verdict: MEANINGS[verdict] for verdict in VERDICT_ORDER},
+        "style": _ours("page.css"),
+        "script": _ours("page.js"),
+    }
+    return environment

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,26 +21,17 @@ from ..judging.plan import Observer, Plan
 from ..judging.verdict import Counterexample, Result
 from ..model.requirements import Requirement
 from .build import Ending, Entry, Setting, build
+from .html import page
+from .junit import junit
+from .markdown import markdown
 from .model import Report
 
-FORMATS = ("json", "junit", "html", "markdown")
-
-
-def _written(report: Report, form: str) -> bytes | str:
-    """The report in a form, whose module is imported when it is asked for: most runs need none."""
-    if form == "junit":
-        from .junit import junit
-
-        return junit(report)
-    if form == "html":
-        from .html import page
-
-        return page(report)
-    if form == "markdown":
-        from .markdown import markdown
-
-        return markdown(report)
-    return files.json_text(report)
+FORMATS: dict[str, Callable[[Report], bytes | str]] = {
+    "json": files.json_text,
+    "junit": junit,
+    "html": page,
+    "markdown": markdown,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +54,7 @@ class Destination:
         path = Path(os.path.realpath(self.path))
         if path.exists() and not path.is_file():  # such as a device, which the report would take the place of
             raise UsageError(f"cannot write the report {self.path}: it is no regular file; give the path of one")
-        files.replace(path, _written(report, self.format), what=f"the report {self.path}")
+        files.replace(path, FORMATS[self.format](report), what=f"the report {self.path}")
 
 
 class DestinationType(click.ParamType[Destination]):
