@@ -33,8 +33,8 @@ from spec_tests.matrix import (
 from torq_conformance.counting import counted
 from torq_conformance.judging.selftest_cases import listed_mutants
 from torq_conformance.model.requirements import requirements, sections
-from torq_conformance.reports.markdown import MARKS, cell
-from torq_conformance.reports.model import FAILING, MEANINGS, VERDICT_ORDER
+from torq_conformance.reports.markdown import cell
+from torq_conformance.reports.model import FAILING, VERDICTS
 
 PAGE = OUTCOMES.with_suffix(".md")
 
@@ -67,14 +67,14 @@ def _head(matrix: Matrix) -> Iterator[str]:
     )
     for relay in matrix.relays:
         counts = Counter(each.verdict for each in relay.judged.values())
-        verdicts = ", ".join(f"{counts[name]} {name}" for name in VERDICT_ORDER if counts[name])
+        verdicts = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
         effort = f"{relay.programs} | {relay.seconds:.0f}"
         yield f"| {relay.name} | {relay.profile} | {verdicts} | {effort} | `{relay.target}` |"
 
 
 def _relays(matrix: Matrix) -> Iterator[str]:
     yield ""
-    yield ", ".join(f"{MARKS[verdict]} {verdict}: {MEANINGS[verdict]}" for verdict in VERDICT_ORDER) + "."
+    yield ", ".join(f"{look.mark} {verdict}: {look.meaning}" for verdict, look in VERDICTS.items()) + "."
     known = [each for name, each in requirements().items() if any(name in relay.judged for relay in matrix.relays)]
     for section, members in groupby(known, key=lambda each: each.section):
         heads = " | ".join(relay.name for relay in matrix.relays)
@@ -82,7 +82,7 @@ def _relays(matrix: Matrix) -> Iterator[str]:
         yield "|-|-|" + ":-:|" * len(matrix.relays)
         for requirement in members:
             marks = (
-                MARKS[relay.judged[requirement.id].verdict] if requirement.id in relay.judged else ""
+                VERDICTS[relay.judged[requirement.id].verdict].mark if requirement.id in relay.judged else ""
                 for relay in matrix.relays
             )
             yield f"| {requirement.id} | {cell(requirement.text)} | {' | '.join(marks)} |"

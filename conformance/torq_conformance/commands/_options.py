@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
 from typing import TypeVar
@@ -79,6 +80,7 @@ def search_options(*, examples: int, programs: str, budget: str, time: str) -> C
                 "--seed",
                 type=click.IntRange(0),
                 metavar="N",
+                default=lambda: random.randrange(10**6),
                 help="Seed of the programs.  [default: a random one, shown]",
             ),
             click.option("--time-budget", type=Duration(), default=budget, show_default=True, help=time),

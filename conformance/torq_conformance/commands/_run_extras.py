@@ -47,7 +47,6 @@ class RunExtras:
     def __init__(self, options: ExtraOptions, *, running: bool, selected: bool) -> None:
         """Raises UsageError for what is wrong, or does not go together, on a relay that runs or with a selection."""
         self.workers = options.workers
-        self.seed = 0
         self._options = options
         self._running = running
         self._shard = Shard.parse(options.shard) if options.shard else None
@@ -67,7 +66,6 @@ class RunExtras:
 
     def prepared(self, plan: Plan) -> Plan:
         """The plan of this shard, with the programs that failed in other runs. Raises UsageError."""
-        self.seed = plan.seed
         if self.workers == AUTOMATIC:
             self.workers = 1 if self._running else workers_for(len(plan.requirements))
         if self._shard is not None:

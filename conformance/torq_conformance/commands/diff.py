@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from contextlib import ExitStack
 from itertools import zip_longest
@@ -30,7 +29,7 @@ from ..model.requirements import DOMAIN_NAMES
 from ..play.naming import guess_domain, target_for
 from ..reports.ascii import draw
 from ..reports.narrate import narrate
-from ..reports.terminal import console, facts
+from ..reports.terminal import console, facts, say
 from ..reports.trace import diagram_of
 from ._options import search_options
 
@@ -49,7 +48,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accepted: str | None
     max_examples: int
     time_budget: float
-    seed: int | None
+    seed: int
     json: Path | None
 
 
@@ -134,7 +133,6 @@ class _Diff:
         names = " ".join(filter(None, (options.exec_a, options.target_a, options.exec_b, options.target_b)))
         self._domain = options.domain or guess_domain(names)
         self._level = Level(options.level)
-        self._seed = random.randrange(10**6) if options.seed is None else options.seed
         self._accepted: tuple[AcceptedDifference, ...] = load_accepted(options.accepted) if options.accepted else ()
         self._out: Console = console()
         self._started = time.monotonic()
@@ -150,7 +148,7 @@ class _Diff:
             self._first_screen()
             domain = domain_named(self._domain)
             differential = Differential(Arm(a, domain), Arm(copy, domain), Arm(b, domain), domain, self._level)
-            effort = Effort(options.max_examples, options.time_budget, self._seed)
+            effort = Effort(options.max_examples, options.time_budget, self._options.seed)
             results = differential.run(effort, self._tell)
         entries = [*self._program_entries(results), *self._life_cycle_entries()]
         return self._last_screen(results, entries)
@@ -169,7 +167,7 @@ class _Diff:
                     "comparing",
                     f"{counted(len(topics), 'topic')}, at most {counted(self._options.max_examples, 'program')} each",
                 ),
-                ("effort", f"at most {self._options.time_budget:.0f} s in all, seed {self._seed}"),
+                ("effort", f"at most {self._options.time_budget:.0f} s in all, seed {self._options.seed}"),
                 ("accepted", f"{_counted(len(self._accepted))} ({self._options.accepted or 'no file'})"),
             ],
         )
@@ -189,7 +187,7 @@ class _Diff:
         line.append(f"{programs}; {', '.join(each.id for each in result.found) or 'no new difference'}")
         if result.noise:
             line.append(f"; relay A differs from its copy in {result.noise} of {result.calibrated}", style="yellow")
-        self._out.print(line, soft_wrap=True)
+        say(self._out, line)
 
     def _program_entries(self, results: list[TopicResult]) -> list[tuple[Entry, FoundDifference | None]]:
         entries: list[tuple[Entry, FoundDifference | None]] = []
@@ -244,12 +242,12 @@ class _Diff:
         self._out.print()
         for each in outcome.stale:
             said = f"{each.id} is accepted but does not appear"
-            self._out.print(Text.assemble((f"{'STALE':<12}", "bold red"), said), soft_wrap=True)
+            say(self._out, Text.assemble((f"{'STALE':<12}", "bold red"), said))
         cut_short = any(result.cut_short for result in results)
         code = Exit.FAIL if outcome.unaccepted or (outcome.stale and not cut_short) else Exit.PASS
         code = Exit.UNKNOWN if cut_short and code is Exit.PASS else code
         verdict = self._verdict(results, outcome, cut_short)
-        self._out.print(Text(verdict, style="green" if code is Exit.PASS else "bold red"), soft_wrap=True)
+        say(self._out, verdict, "green" if code is Exit.PASS else "bold red")
         seconds = time.monotonic() - self._started
         noisy, checked = sum(each.noise for each in results), sum(each.calibrated for each in results)
         self._out.print(
@@ -277,21 +275,19 @@ class _Diff:
         out = self._out
         out.print()
         style = "yellow" if entry.status == "ACCEPTED" else "bold red"
-        out.print(Text.assemble((f"{entry.status} {entry.id}", style), f"  {entry.text}"), soft_wrap=True)
+        say(out, Text.assemble((f"{entry.status} {entry.id}", style), f"  {entry.text}"))
         if entry.reason:
-            out.print(Text(f"     accepted because: {entry.reason}"), soft_wrap=True)
+            say(out, f"     accepted because: {entry.reason}")
         if found is not None:
             for line in narrate(found.program, found.history_a):
-                out.print(Text(line), soft_wrap=True)
-        out.print(Text(f"     relay A    {entry.in_a}\n     relay B    {entry.in_b}"), soft_wrap=True)
+                say(out, line)
+        say(out, f"     relay A    {entry.in_a}\n     relay B    {entry.in_b}")
         if found is None:
             return
-        out.print(
-            Text(
-                f"     rate       relay B differs from relay A in {found.in_b} of {counted(found.runs, 'run')}, "
-                f"the copy of relay A in {found.in_copy}"
-            ),
-            soft_wrap=True,
+        say(
+            out,
+            f"     rate       relay B differs from relay A in {found.in_b} of {counted(found.runs, 'run')}, "
+            f"the copy of relay A in {found.in_copy}",
         )
         torn = any(peer.torn for each in (found.history_a, found.history_b) for peer in each.peers.values())
         if entry.status != "ACCEPTED" and not torn:
@@ -308,7 +304,7 @@ class _Diff:
             b=self._b,
             domain=self._domain,
             level=self._level.value,
-            seed=self._seed,
+            seed=self._options.seed,
             verdict=verdict,
             exit_code=code,
             programs=sum(each.programs for each in results),
@@ -333,8 +329,8 @@ def _show_side_by_side(out: Console, found: FoundDifference) -> None:
     out.print()
     if width + max(map(len, right), default=0) + 5 <= max(out.width, 80):
         for a, b in zip_longest([" relay A", *left], [" relay B", *right], fillvalue=""):
-            out.print(Text(f"     {a:<{width}}{b}"), soft_wrap=True)
+            say(out, f"     {a:<{width}}{b}")
         return
     for title, lines in (("relay A", left), ("relay B", right)):
         for line in (title, *lines):
-            out.print(Text(f"     {line}"), soft_wrap=True)
+            say(out, f"     {line}")

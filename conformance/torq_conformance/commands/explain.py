@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import click
 
@@ -40,8 +40,7 @@ def _explain(requirement: Requirement) -> None:
     click.echo(f"{click.style(requirement.id, bold=True)} [{requirement.level}] binds {binds}")
     _paragraph("", requirement.text)
     _paragraph("why", requirement.why)
-    for index, note in enumerate(requirement.notes):
-        _paragraph("" if index else "notes", note.replace("`", ""))
+    _paragraphs("notes", (note.replace("`", "") for note in requirement.notes))
     scenario = SCENARIOS.get(requirement.id)
     check = CHECKS.get(requirement.id) or EXTRA_CHECKS.get(requirement.id)
     if check is not None:
@@ -52,30 +51,23 @@ def _explain(requirement: Requirement) -> None:
         )
         _paragraph("tested", f"not by the suite: {reason}")
     if scenario is not None:
-        for index, each in enumerate(fixed_programs(requirement.id)):
-            _paragraph("" if index else "first", each.title)
-        for title, text in _how(scenario):
-            _paragraph(title, text)
-    for index, line in enumerate(_originals(requirement)):
-        _paragraph("" if index else "originals", line)
+        _paragraphs("first", (each.title for each in fixed_programs(requirement.id)))
+        _explain_judging(scenario)
+    _paragraphs("originals", _originals(requirement))
     if scenario is not None or check is not None:
         domain = requirement.domains[0] if len(requirement.domains) < 3 else "signal"
         _paragraph("try", f"torq-conformance --domain {domain} --section {requirement.id}")
 
 
-def _how(scenario: Scenario) -> Iterator[tuple[str, str]]:
+def _explain_judging(scenario: Scenario) -> None:
     """The features that write the programs, the oracles that judge them, and what makes a program count."""
-    for index, feature in enumerate(scenario.features):
-        yield "programs" if index == 0 else "", f"{feature.__name__}: {_first_sentence(feature)}"
-    for index, oracle in enumerate(scenario.oracles):
-        yield "fails on" if index == 0 else "", f"{oracle.__name__.replace('_', ' ')}: {_first_sentence(oracle)}"
+    for title, parts in (("programs", scenario.features), ("fails on", scenario.oracles)):
+        _paragraphs(title, (f"{part.__name__.replace('_', ' ')}: {_first_sentence(part)}" for part in parts))
     if scenario.needs is not None:
-        yield "counts if", _first_sentence(scenario.needs) or "the program holds what the requirement is about"
+        _paragraph("counts if", _first_sentence(scenario.needs) or "the program holds what the requirement is about")
     if scenario.control is not None:
-        yield (
-            "control",
-            f"{_first_sentence(scenario.control)} A program that fails so too belongs to another requirement.",
-        )
+        belongs = "A program that fails so too belongs to another requirement."
+        _paragraph("control", f"{_first_sentence(scenario.control)} {belongs}")
 
 
 def _originals(requirement: Requirement) -> Iterator[str]:
@@ -96,6 +88,13 @@ _PROFILES: dict[Original, str] = {"LM": "legacy-market-data", "LS": "sink", "GC"
 
 def _first_sentence(subject: object) -> str:
     return " ".join((inspect.getdoc(subject) or "").partition("\n\n")[0].split())
+
+
+def _paragraphs(title: str, texts: Iterable[str]) -> None:
+    """Several paragraphs under the title of the first."""
+    for text in texts:
+        _paragraph(title, text)
+        title = ""
 
 
 def _paragraph(title: str, text: str) -> None:

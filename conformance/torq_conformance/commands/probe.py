@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from ..learning.probing import Probe
 from ..model.profile import domain_named
 from ..play.naming import guess_domain, target_and_domain, target_for
 from ..reports.narrate import contradictions, narrate
-from ..reports.terminal import console, facts
+from ..reports.terminal import console, facts, say
 from ._options import search_options, target_options
 
 
@@ -44,7 +43,7 @@ def command(
     guarantees: bool,
     max_examples: int,
     time_budget: float,
-    seed: int | None,
+    seed: int,
 ) -> int:
     """Learn a relay's settings by watching it, and which guarantees it gives.
 
@@ -59,7 +58,6 @@ def command(
     """
     out = console()
     domain = domain or guess_domain(address or command_line)
-    seed = random.randrange(10**6) if seed is None else seed
     name = name or (output.stem if output else "probed")
     started = time.monotonic()
     with target_for(address, command_line, domain) as target:
@@ -81,16 +79,16 @@ def command(
     where = target_and_domain(address, command_line, domain)
     out.print(f"\n{time.monotonic() - started:.1f} s")
     if output:
-        out.print(Text(f"next: torq-conformance run {where} --profile {output}"), soft_wrap=True)
+        say(out, f"next: torq-conformance run {where} --profile {output}")
     else:
-        out.print(f"\n{text}", markup=False, soft_wrap=True)
+        say(out, f"\n{text}")
     return Exit.PASS
 
 
 def _show_learned(probe: Probe) -> None:
     for each in probe.learned:
         line = Text.assemble((f"{each.key:<20}", "bold"), (f"{each.value!s:<13}", "cyan"), each.evidence)
-        console().print(line, soft_wrap=True)
+        say(console(), line)
 
 
 def _show_guarantees(held: list[Held]) -> None:
@@ -104,7 +102,7 @@ def _show_guarantees(held: list[Held]) -> None:
 def _show_verdict(held: Held) -> None:
     words, style = {True: ("HOLDS", "green"), False: ("DOES NOT", "bold red"), None: ("UNKNOWN", "yellow")}[held.holds]
     line = Text.assemble((f"{words:<12}", style), (f"{held.guarantee.name:<20}", "bold"), held.guarantee.text)
-    console().print(line.append(f": {held.bound}", style="dim"), soft_wrap=True)
+    say(console(), line.append(f": {held.bound}", style="dim"))
 
 
 def _show_program(held: Held) -> None:
@@ -117,4 +115,4 @@ def _show_program(held: Held) -> None:
         *narrate(held.against.program, held.against.history, held.against.findings),
         *contradictions(held.against, most=1),
     ):
-        out.print(Text(line), soft_wrap=True)
+        say(out, line)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import shlex
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,11 +22,10 @@ from ..learning.learned_profile import probed_profile
 from ..model.profile import built_in_profiles, load_profile
 from ..model.requirements import Requirement, sections, select
 from ..play.naming import check_line, guess_domain, target_and_domain, target_for, target_words
-from ..play.target import Target
 from ..replay.record import FailureKeeper
 from ..reports.build import Setting
 from ..reports.model import Report
-from ..reports.terminal import Outcome, TerminalObserver, console, show_first_screen, show_last_screen
+from ..reports.terminal import TerminalObserver, console, show_first_screen, show_last_screen
 from ..reports.writer import FORMATS, Destination, DestinationType, ReportWriter, now
 from ._options import (
     Duration,
@@ -53,7 +50,7 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
     time_budget: float
     confirm_budget: float
     shrink_budget: float
-    seed: int | None
+    seed: int
     failures: Path
     reports: tuple[Destination, ...]
     list_only: bool
@@ -178,7 +175,7 @@ def command(**given: object) -> int:
         profile=profile,
         requirements=[each for each in chosen if include or each.binds(domain)],
         max_examples=options.max_examples,
-        seed=random.randrange(10**6) if options.seed is None else options.seed,
+        seed=options.seed,
         time_budget=options.time_budget,
         confirm_seconds=options.confirm_budget,
         shrink_seconds=options.shrink_budget,
@@ -194,44 +191,41 @@ class _Run(Observer):
         self._extras = extras
         self._options = options
         relay = (options.address, options.command_line, plan.domain)
+        self._target = target_for(*relay)
+        self._keeper = FailureKeeper(plan, self._target.description, options.failures)
         self._where, self._where_exactly = target_words(*relay), target_and_domain(*relay)
         self._console = console()
         self._observers: list[Observer] = []
         self._results: list[Result] = []
 
     def run(self) -> int:
-        target = target_for(self._options.address, self._options.command_line, self._plan.domain)
-        keeper = FailureKeeper(self._plan, target.description, self._options.failures)
-        self._observers += [keeper, *self._extras.observers(self._plan)]
-        reports = ReportWriter(self._plan, self._setting(target, keeper), self._options.reports)
-        self._observers.append(reports)
+        reports = ReportWriter(self._plan, self._setting(), self._options.reports)
+        self._observers += [self._keeper, *self._extras.observers(self._plan), reports]
         try:
-            self._judge(target)
+            self._judge()
         except KeyboardInterrupt as stop:
             ended = stop.signal_name if isinstance(stop, Terminated) else ""
             code = Exit.TERMINATED if ended else Exit.INTERRUPTED
-            self._end(keeper, reports.incomplete(f"ended by {ended}" if ended else "interrupted by Ctrl-C", code))
+            self._end(reports.incomplete(f"ended by {ended}" if ended else "interrupted by Ctrl-C", code))
             return code
-        except ConformanceError as error:
-            self._end(keeper, reports.incomplete(error.what, Exit.USAGE))
-            raise
         except Exception as error:
-            reason = f"an error of the suite: {type(error).__name__}: {error}"
-            self._end(keeper, reports.incomplete(reason, Exit.USAGE))
+            suites_own = f"an error of the suite: {type(error).__name__}: {error}"
+            reason = error.what if isinstance(error, ConformanceError) else suites_own
+            self._end(reports.incomplete(reason, Exit.USAGE))
             raise
         code = exit_code(self._results)
         problems = self._extras.settle(self._results)
         code = Exit.FAIL if problems else code
-        self._end(keeper, reports.complete(code, problems))
+        self._end(reports.complete(code, problems))
         return code
 
-    def _judge(self, target: Target) -> None:
+    def _judge(self) -> None:
         with ExitStack() as stack:
-            stack.enter_context(target)
+            stack.enter_context(self._target)
             show_first_screen(
                 self._console,
                 self._plan,
-                target.description,
+                self._target.description,
                 [f"{each.path} ({each.format})" for each in self._options.reports],
             )
             self._observers.append(stack.enter_context(TerminalObserver(self._console, self._plan)))
@@ -239,15 +233,15 @@ class _Run(Observer):
                 command_line = self._options.command_line or f"{self._plan.domain}_relay --socket {{socket}}"
                 judge_in_workers(self._plan, command_line, self._extras.workers, self)
             else:
-                judge_all(self._plan, target, self)
+                judge_all(self._plan, self._target, self)
 
-    def _setting(self, target: Target, keeper: FailureKeeper) -> Setting:
+    def _setting(self) -> Setting:
         return Setting(
-            target=target.description,
+            target=self._target.description,
             command=self._command(),
             started=now(),
-            file_of=lambda requirement: str(keeper.path(requirement)),
-            replay_of=lambda shown: self._again(keeper, shown)[1],
+            file_of=lambda requirement: str(self._keeper.path(requirement)),
+            replay_of=lambda shown: self._again(shown)[1],
         )
 
     def _command(self) -> str:
@@ -259,23 +253,23 @@ class _Run(Observer):
         words += [f"--exclude {shlex.quote(each)}" for each in options.exclude]
         words.append(f"--max-examples {options.max_examples} --time-budget {options.time_budget:g}s")
         words.append(f"--confirm-budget {options.confirm_budget:g}s --shrink-budget {options.shrink_budget:g}s")
-        words.append(f"--seed {self._extras.seed}")
+        words.append(f"--seed {options.seed}")
         words += self._extras.words()
         return " ".join(filter(None, words))
 
-    def _again(self, keeper: FailureKeeper, shown: Counterexample) -> tuple[str, str]:
+    def _again(self, shown: Counterexample) -> tuple[str, str]:
         """How to see a failure again: ``replay`` a program, or a fixed check ``again``; and the line to type."""
         if shown.program.in_words:
             profile = self._options.profile
             return "again", check_line(self._where_exactly, profile=profile, requirement=shown.requirement)
-        return "replay", f"torq-conformance replay {shlex.quote(str(keeper.path(shown.requirement)))} {self._where}"
+        return (
+            "replay",
+            f"torq-conformance replay {shlex.quote(str(self._keeper.path(shown.requirement)))} {self._where}",
+        )
 
-    def _end(self, keeper: FailureKeeper, report: Report) -> None:
-        def advice(shown: Counterexample) -> Iterable[tuple[str, str]]:
-            yield self._again(keeper, shown)
-
+    def _end(self, report: Report) -> None:
         if self._results or report.state == "complete":
-            show_last_screen(self._console, Outcome(self._results, report, advice))
+            show_last_screen(self._console, self._results, report, self._again)
 
     def started(self, requirement: Requirement) -> None:
         check()

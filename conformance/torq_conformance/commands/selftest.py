@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +30,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     domain: str | None
     max_examples: int
     time_budget: float
-    seed: int | None
+    seed: int
     workers: int | None
     json_file: Path | None
 
@@ -76,9 +75,7 @@ def command(**given: object) -> int:
     Exit codes: 0 every mutant is killed and no right relay fails; 1 a mutant survives, or a false alarm; 2 wrong usage.
     """
     options = msgspec.convert(given, Options)
-    effort = Effort(
-        random.randrange(10**6) if options.seed is None else options.seed, options.max_examples, options.time_budget
-    )
+    effort = Effort(options.seed, options.max_examples, options.time_budget)
     chosen = repeated(_chosen(options, effort), options.repeat)
     workers = options.workers or os.cpu_count() or 1
     relays = counted(len(chosen) // options.repeat, "relay")

@@ -92,22 +92,17 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
         facts = [f"{DOMAIN_WORDS.get(self.domain, 'invalid')} domain {self.domain}", f"{self.size} bytes"]
         if self.tlvs:
             facts.append(f"TLV {listed([tlv.words for tlv in self.tlvs], most=4)}")
-        if self.tail:
-            facts.append(f"then the bytes {self.tail}")
-        if self.checksum != "good":
-            facts.append(f"checksum {self.wrong_checksum or self.checksum}")
-        if self.version != VERSION:
-            facts.append(f"version {self.version}")
-        if self.source is not None:
-            facts.append(f"source {self.source}")
-        if self.flags:
-            facts.append(f"flags {self.flags:#04x}")
-        if self.sequence is not None:
-            facts.append(f"sequence {self.sequence}")
-        if self.timestamp is not None:
-            facts.append(f"timestamp {self.timestamp}")
-        if self.claim is not None:
-            facts.append(f"payload_size says {self.claim}")
+        unusual = (
+            (f"then the bytes {self.tail}", self.tail),
+            (f"checksum {self.wrong_checksum or self.checksum}", self.checksum != "good"),
+            (f"version {self.version}", self.version != VERSION),
+            (f"source {self.source}", self.source is not None),
+            (f"flags {self.flags:#04x}", self.flags),
+            (f"sequence {self.sequence}", self.sequence is not None),
+            (f"timestamp {self.timestamp}", self.timestamp is not None),
+            (f"payload_size says {self.claim}", self.claim is not None),
+        )
+        facts += [fact for fact, holds in unusual if holds]
         return f"frame {label} ({', '.join(facts)})"
 
 

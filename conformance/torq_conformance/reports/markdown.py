@@ -10,23 +10,12 @@ from .mermaid import mermaid
 from .model import Failure, Report
 from .rendering import render
 
-MARKS = {
-    "PASS": "✅",
-    "FAIL": "❌",
-    "FLAKY": "⚠️",
-    "UNEXPECTED-PASS": "❗",
-    "EXPECTED-FAIL": "☑️",
-    "UNKNOWN": "❔",
-    "UNSUPPORTED": "➖",
-}
-
 
 def markdown(report: Report) -> str:
     """The whole page."""
     return render(
         "report.md.j2",
         report=report,
-        marks=MARKS,
         cell=cell,
         text=text,
         code=code,

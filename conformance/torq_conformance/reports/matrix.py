@@ -6,20 +6,10 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from ..model.requirements import Requirement, requirements, sections
-from .markdown import MARKS, cell
-from .model import Judgement, Report
+from .markdown import cell
+from .model import VERDICTS, Judgement, Report
 from .rendering import render
 
-SIGNS = {
-    "PASS": "✓",
-    "FAIL": "✗",
-    "FLAKY": "~",
-    "UNEXPECTED-PASS": "!",
-    "EXPECTED-FAIL": "(✗)",
-    "UNKNOWN": "?",
-    "UNSUPPORTED": "–",
-}
-"""The sign of each verdict in a table of many relays."""
 Row = tuple[Requirement, list[Judgement | None]]
 """A requirement, and the judgement of each report on it."""
 FEW_RELAYS = 5
@@ -72,19 +62,19 @@ def by_section(reports: Sequence[Report]) -> list[tuple[str, str, list[Row]]]:
 
 def matrix_markdown(reports: Sequence[Report]) -> str:
     """The matrix as a Markdown page."""
-    return render("matrix.md.j2", **_table(reports), marks=MARKS, cell=cell, mark=_mark)
+    return render("matrix.md.j2", **_table(reports), cell=cell, mark=_mark)
 
 
 def _mark(judgement: Judgement | None) -> str:
     if judgement is None:
         return ""
     failure = judgement.failure if judgement.verdict == "FLAKY" else None
-    return MARKS[judgement.verdict] + (f" {failure.failures}/{failure.runs}" if failure else "")
+    return VERDICTS[judgement.verdict].mark + (f" {failure.failures}/{failure.runs}" if failure else "")
 
 
 def matrix_html(reports: Sequence[Report]) -> str:
     """The matrix as one self-contained HTML page."""
-    return render("matrix.html.j2", **_table(reports), brief=len(reports) > FEW_RELAYS, signs=SIGNS)
+    return render("matrix.html.j2", **_table(reports), brief=len(reports) > FEW_RELAYS)
 
 
 def _table(reports: Sequence[Report]) -> dict[str, object]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -29,21 +29,33 @@ REPORT_MINOR = 2
 
 State = Literal["complete", "incomplete"]
 VerdictName = Literal["PASS", "FAIL", "FLAKY", "UNKNOWN", "UNSUPPORTED", "EXPECTED-FAIL", "UNEXPECTED-PASS"]
-VERDICT_ORDER = ("FAIL", "FLAKY", "UNEXPECTED-PASS", "EXPECTED-FAIL", "UNKNOWN", "UNSUPPORTED", "PASS")
-"""Verdicts, what needs attention first."""
 LEVELS = ("MUST", "SHOULD", "FIGURE")
 FAILING = ("FAIL", "FLAKY", "UNEXPECTED-PASS")
 """Verdicts that make a run exit with 1."""
-MEANINGS = {
-    "PASS": "no program showed it broken",
-    "FAIL": "a program shows it broken every time",
-    "FLAKY": "a program shows it broken some of the time",
-    "UNEXPECTED-PASS": "listed as failing, yet holds",
-    "EXPECTED-FAIL": "listed as failing, and fails",
-    "UNKNOWN": "not exercised",
-    "UNSUPPORTED": "not promised by the relay's profile, or not visible from outside",
+
+
+class Look(NamedTuple):
+    """What a verdict says of a requirement, and how formats show it.
+
+    ``colour`` is its style on a terminal, ``mark`` stands in Markdown, ``sign`` in a table of many relays.
+    """
+
+    meaning: str
+    colour: str
+    mark: str
+    sign: str
+
+
+VERDICTS: dict[str, Look] = {
+    "FAIL": Look("a program shows it broken every time", "bold red", "❌", "✗"),
+    "FLAKY": Look("a program shows it broken some of the time", "bold magenta", "⚠️", "~"),
+    "UNEXPECTED-PASS": Look("listed as failing, yet holds", "bold red", "❗", "!"),
+    "EXPECTED-FAIL": Look("listed as failing, and fails", "cyan", "☑️", "(✗)"),
+    "UNKNOWN": Look("not exercised", "yellow", "❔", "?"),
+    "UNSUPPORTED": Look("not promised by the relay's profile, or not visible from outside", "dim", "➖", "–"),
+    "PASS": Look("no program showed it broken", "green", "✅", "✓"),
 }
-"""What each verdict says of a requirement."""
+"""Verdicts, what needs attention first."""
 
 
 class Contradiction(msgspec.Struct, frozen=True):
@@ -214,7 +226,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def verdict_line(self) -> str:
         """The counts in words, such as ``2 FAIL, 30 PASS``."""
-        return ", ".join(f"{self.counts[name]} {name}" for name in VERDICT_ORDER if self.counts.get(name))
+        return ", ".join(f"{self.counts[name]} {name}" for name in VERDICTS if self.counts.get(name))
 
 
 def load_report(path: Path) -> Report:

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from ..counting import counted, grouped
 from ..printable import visible
-from .model import MEANINGS, VERDICT_ORDER
+from .model import VERDICTS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -58,9 +58,5 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"counted": counted, "grouped": grouped, "words": words}
-    environment.globals |= {
-        "meanings": {verdict: MEANINGS[verdict] for verdict in VERDICT_ORDER},
-        "style": _ours("page.css"),
-        "script": _ours("page.js"),
-    }
+    environment.globals |= {"verdicts": VERDICTS, "style": _ours("page.css"), "script": _ours("page.js")}
     return environment

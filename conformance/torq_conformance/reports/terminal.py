@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.padding import Padding
@@ -24,19 +23,10 @@ from ..model.requirements import Requirement
 from ..printable import visible
 from .ascii import draw
 from .conclusion import RunVerdict, run_verdict
-from .model import FAILING, VERDICT_ORDER, Report
+from .model import FAILING, VERDICTS, Report
 from .narrate import contradictions, evidence, narrate, prose
 from .trace import diagram_of
 
-COLOURS = {
-    "PASS": "green",
-    "FAIL": "bold red",
-    "FLAKY": "bold magenta",
-    "UNKNOWN": "yellow",
-    "UNSUPPORTED": "dim",
-    "EXPECTED-FAIL": "cyan",
-    "UNEXPECTED-PASS": "bold red",
-}
 CONCLUSION_COLOURS = {RunVerdict.PASS: "bold green", RunVerdict.FAIL: "bold red"}
 INDENT = 5
 MAX_STEP_LINES = 60
@@ -53,6 +43,11 @@ class _Output(Console):
 def console() -> Console:
     """The console of a command: nothing is highlighted by guessing. Printing raises OutputError in a closed pipe."""
     return _Output(highlight=False)
+
+
+def say(out: Console, what: str | Text, style: str = "") -> None:
+    """Print one line, which the suite does not wrap."""
+    out.print(Text(what, style=style) if isinstance(what, str) else what, soft_wrap=True)
 
 
 class TerminalObserver(Observer):
@@ -92,13 +87,13 @@ class TerminalObserver(Observer):
 
     def finished(self, result: Result) -> None:
         self._progress.advance(self._task)
-        self._progress.console.print(verdict_line(result), soft_wrap=True)
+        say(self._progress.console, verdict_line(result))
 
 
 def verdict_line(result: Result) -> Text:
     """One requirement, its verdict and the evidence."""
     line = Text()
-    line.append(f"{result.verdict.value:<16}", style=COLOURS.get(result.verdict.value, ""))
+    line.append(f"{result.verdict.value:<16}", style=VERDICTS[result.verdict.value].colour)
     line.append(f"{result.requirement.id:<9}", style="bold")
     line.append(visible(evidence(result)))
     return line
@@ -108,7 +103,7 @@ def facts(out: Console, rows: Iterable[tuple[str, str]]) -> None:
     """Names and values under each other: wrapped beside the name on a terminal, one line each in a pipe."""
     if not out.is_terminal:
         for name, value in rows:
-            out.print(Text(f"{name:<10}{visible(value)}"), soft_wrap=True)
+            say(out, f"{name:<10}{visible(value)}")
         return
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
@@ -146,7 +141,7 @@ def show_counterexample(out: Console, result: Result, lines: Iterable[tuple[str,
     requirement = result.requirement
     out.print()
     head = Text.assemble(
-        (f"{result.verdict.value} {requirement.id}", COLOURS.get(result.verdict.value, "")),
+        (f"{result.verdict.value} {requirement.id}", VERDICTS[result.verdict.value].colour),
         f" [{requirement.level}] {requirement.text}",
     )
     _paragraph(out, head, 0)
@@ -164,10 +159,10 @@ def show_counterexample(out: Console, result: Result, lines: Iterable[tuple[str,
     if diagram.shows_more_than_words:
         out.print()
         for drawn in draw(diagram):
-            out.print(Text(drawn.text, style="bold red" if drawn.marked else ""), soft_wrap=True)
+            say(out, drawn.text, "bold red" if drawn.marked else "")
     out.print()
     for name, value in (("rate", _rate(shown)), *lines):
-        out.print(Text(f"     {name:<10} {visible(value)}"), soft_wrap=True)
+        say(out, f"     {name:<10} {visible(value)}")
 
 
 def _paragraph(out: Console, text: Text, indent: int) -> None:
@@ -175,7 +170,7 @@ def _paragraph(out: Console, text: Text, indent: int) -> None:
     if out.is_terminal:
         out.print(Padding(text, (0, 0, 0, indent)))
     else:
-        out.print(Text(" " * indent).append_text(text), soft_wrap=True)
+        say(out, Text(" " * indent).append_text(text))
 
 
 def _detail(out: Console, line: str) -> None:
@@ -185,50 +180,45 @@ def _detail(out: Console, line: str) -> None:
     if out.is_terminal and len(line) > out.width:
         wrapped = textwrap.wrap(line, max(out.width, 40), subsequent_indent=" " * hang, break_on_hyphens=False)
         line = "\n".join(wrapped)
-    out.print(Text(line), soft_wrap=True)
+    say(out, line)
 
 
 def _rate(shown: Counterexample) -> str:
     return failing_runs(shown.failures, shown.runs, shown.served_before)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run came out, for the last screen. ``advice`` gives the lines that follow a failure."""
+def show_last_screen(
+    out: Console, results: list[Result], report: Report, advice: Callable[[Counterexample], tuple[str, str]]
+) -> None:
+    """The failures one by one, then the counts of verdicts, what to do next, and the conclusion.
 
-    results: list[Result]
-    report: Report
-    advice: Callable[[Counterexample], Iterable[tuple[str, str]]]
-
-
-def show_last_screen(out: Console, outcome: Outcome) -> None:
-    """The failures one by one, then the counts of verdicts, what to do next, and the conclusion."""
-    for result in outcome.results:
+    ``advice`` is the last line of a failure, with its name.
+    """
+    for result in results:
         if result.counterexample is not None:
-            show_counterexample(out, result, outcome.advice(result.counterexample))
+            show_counterexample(out, result, [advice(result.counterexample)])
     out.print()
     counts = Text()
-    for verdict in VERDICT_ORDER:
-        number = sum(result.verdict.value == verdict for result in outcome.results)
+    for verdict, look in VERDICTS.items():
+        number = sum(result.verdict.value == verdict for result in results)
         if number:
-            counts.append(f"{number} {verdict}  ", style=COLOURS.get(verdict, ""))
-    report = outcome.report
-    programs = sum(result.evidence["programs"] for result in outcome.results)
+            counts.append(f"{number} {verdict}  ", style=look.colour)
+    programs = sum(result.evidence["programs"] for result in results)
     counts.append(f"({counted(programs, 'program')} in {report.seconds:.1f} s)")
-    out.print(counts, soft_wrap=True)
+    say(out, counts)
     if report.stop_reason:
-        verb = inflected(len(outcome.results), "was", "were")
-        judged = f"{len(outcome.results)} of {counted(len(report.judgements), 'requirement')} {verb} judged"
-        out.print(Text(f"INCOMPLETE: {visible(report.stop_reason)}; {judged}", style="bold yellow"), soft_wrap=True)
+        verb = inflected(len(results), "was", "were")
+        judged = f"{len(results)} of {counted(len(report.judgements), 'requirement')} {verb} judged"
+        say(out, f"INCOMPLETE: {visible(report.stop_reason)}; {judged}", "bold yellow")
     else:
-        _show_unjudged(out, outcome.results)
+        _show_unjudged(out, results)
     _show_thin(out, report)
     for problem in report.problems:
-        out.print(Text(f"expected failures: {problem}", style="bold red"), soft_wrap=True)
-    failing = [result.requirement.id for result in outcome.results if result.verdict.value in FAILING]
+        say(out, f"expected failures: {problem}", "bold red")
+    failing = [result.requirement.id for result in results if result.verdict.value in FAILING]
     if failing:
-        out.print(Text(f"next: torq-conformance explain {failing[0]}", style="dim"), soft_wrap=True)
-    out.print(Text(visible(report.conclusion), style=_style_of(report)), soft_wrap=True)
+        say(out, f"next: torq-conformance explain {failing[0]}", "dim")
+    say(out, visible(report.conclusion), _style_of(report))
 
 
 def _style_of(report: Report) -> str:
@@ -243,19 +233,19 @@ def _show_unjudged(out: Console, results: list[Result]) -> None:
         if result.verdict is Verdict.UNKNOWN:
             reasons.setdefault(result.reason, []).append(result.requirement.id)
     for reason, identifiers in reasons.items():
-        out.print(Text(f"not judged ({reason}): {' '.join(identifiers)}", style="yellow"), soft_wrap=True)
+        say(out, f"not judged ({reason}): {' '.join(identifiers)}", "yellow")
     lacks = {result.lacks for result in results if result.verdict is Verdict.UNKNOWN}
     if Lack.TIME in lacks:
-        out.print(Text("next: give more --time-budget", style="dim"), soft_wrap=True)
+        say(out, "next: give more --time-budget", "dim")
     elif Lack.PROGRAMS in lacks:
-        out.print(Text("next: give more --max-examples", style="dim"), soft_wrap=True)
+        say(out, "next: give more --max-examples", "dim")
 
 
 def _show_thin(out: Console, report: Report) -> None:
     """The cases that the programs of passing requirements could have used and hardly did."""
     thin = [f"{each.id} ({', '.join(cell.words for cell in each.thin)})" for each in report.thin]
     if thin:
-        out.print(Text(f"thin: {'; '.join(thin)}", style="yellow"), soft_wrap=True)
+        say(out, f"thin: {'; '.join(thin)}", "yellow")
         ended = any(each.lacks == Lack.TIME.value for each in report.judgements)
         more = "--time-budget" if ended else "--max-examples"
-        out.print(Text(f"next: more {more} fills what is thin", style="dim"), soft_wrap=True)
+        say(out, f"next: more {more} fills what is thin", "dim")

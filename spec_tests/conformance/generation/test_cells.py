@@ -15,7 +15,7 @@ from torq_conformance.model.requirements import requirements
 from torq_conformance.reports.html import page
 from torq_conformance.reports.junit import junit
 from torq_conformance.reports.markdown import markdown
-from torq_conformance.reports.terminal import Outcome, show_last_screen
+from torq_conformance.reports.terminal import show_last_screen
 
 
 def test_features_are_counted_for_the_evidence() -> None:
@@ -61,7 +61,7 @@ def test_thin_cells_are_named_on_the_last_screen() -> None:
     report = shown_runs.report(shown=[framed(freezes=3)])
     out = Console(record=True, width=200, file=None, quiet=False)
     with out.capture() as captured:
-        show_last_screen(out, Outcome([], report, lambda _: []))
+        show_last_screen(out, [], report, lambda _: ("again", ""))
     assert "thin: FRAME-2 (freezes: 3 in 100 programs)" in captured.get()
     assert "next: more --max-examples fills what is thin" in captured.get()
 

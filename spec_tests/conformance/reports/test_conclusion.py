@@ -24,7 +24,7 @@ from torq_conformance.reports.junit import junit
 from torq_conformance.reports.markdown import markdown
 from torq_conformance.reports.model import Judgement, Report
 from torq_conformance.reports.rendering import words
-from torq_conformance.reports.terminal import Outcome, show_last_screen
+from torq_conformance.reports.terminal import show_last_screen
 
 XSD = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
 MUSTS = [each for each in requirements().values() if each.level == "MUST"]
@@ -160,7 +160,7 @@ def test_every_report_begins_with_it_and_the_terminal_ends_with_it() -> None:
     report = ended()
     out = Console(width=60, quiet=False)
     with out.capture() as captured:
-        show_last_screen(out, Outcome([], report, lambda _: []))
+        show_last_screen(out, [], report, lambda _: ("again", ""))
     assert captured.get().splitlines()[-1] == report.conclusion
     assert markdown(report).splitlines()[2] == f"> **{report.conclusion}**"
     before_the_table = page(report).partition("<table")[0]
@@ -200,7 +200,7 @@ def test_what_is_thin_because_the_time_ended_needs_more_time(lack: Lack, advice:
 def last_screen(results: list[Result]) -> list[str]:
     out = Console(width=200)
     with out.capture() as captured:
-        show_last_screen(out, Outcome(results, shown_runs.report(shown=results), lambda _: []))
+        show_last_screen(out, results, shown_runs.report(shown=results), lambda _: ("again", ""))
     return captured.get().splitlines()
 
 
