@@ -23,10 +23,10 @@ from torq_conformance.judging.plan import Observer, Plan
 from torq_conformance.judging.runner import judge_all
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.judging.verdict import Counterexample, Result
+from torq_conformance.model.frames import connection_name
 from torq_conformance.model.history import History
 from torq_conformance.model.legality import Fate
 from torq_conformance.model.profile import load_profile, rules_for
-from torq_conformance.model.program import connection_name
 from torq_conformance.model.requirements import requirements
 from torq_conformance.model.rules import Rules
 from torq_conformance.play.state import WITNESS

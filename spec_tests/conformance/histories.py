@@ -1,8 +1,8 @@
 """Hand-made histories: what a run would have recorded, written down frame by frame."""
 
+from torq_conformance.model.frames import Frame, Tlv, encode_frame
 from torq_conformance.model.history import History, Peer, Received, Sent
 from torq_conformance.model.legality import fate_of
-from torq_conformance.model.program import Frame, Tlv, encode_frame
 from torq_conformance.model.rules import Rules
 
 

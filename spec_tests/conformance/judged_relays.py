@@ -11,8 +11,9 @@ from torq_conformance.judging.verdict import Result
 from torq_conformance.model.findings import Finding
 from torq_conformance.model.history import History
 from torq_conformance.model.profile import load_profile
-from torq_conformance.model.program import Program, Step
+from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
+from torq_conformance.model.steps import Step
 from torq_conformance.play.executor import Executor
 from torq_conformance.play.target import SpawnedTarget
 

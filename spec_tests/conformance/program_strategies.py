@@ -2,31 +2,29 @@
 
 from hypothesis import strategies as st
 
+from torq_conformance.model.frames import Frame, Raw, Tlv
 from torq_conformance.model.profile import load_profile, rules_for
-from torq_conformance.model.program import (
+from torq_conformance.model.program import Program
+from torq_conformance.model.rules import Rules
+from torq_conformance.model.steps import (
     Act,
     Buffer,
     Close,
     Connect,
     Finish,
     Flood,
-    Frame,
     Freeze,
     HalfClose,
     Idle,
     Kill,
-    Program,
-    Raw,
     Resume,
     Sip,
     Stall,
     Step,
     Sync,
     Thaw,
-    Tlv,
     Write,
 )
-from torq_conformance.model.rules import Rules
 from torq_protocol.constants import RelayDomain
 
 DOMAINS = ("market_data", "signal", "execution")

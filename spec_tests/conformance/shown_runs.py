@@ -10,10 +10,12 @@ from torq_conformance.judging.plan import Plan
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.judging.verdict import Counterexample, Result, Verdict
 from torq_conformance.model.findings import Finding
+from torq_conformance.model.frames import Frame, Tlv
 from torq_conformance.model.history import History, Stalled
 from torq_conformance.model.profile import load_profile
-from torq_conformance.model.program import Act, Connect, Frame, Program, Resume, Stall, Step, Tlv, Write
+from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
+from torq_conformance.model.steps import Act, Connect, Resume, Stall, Step, Write
 from torq_conformance.oracles.isolation import overflow_policy_broken
 from torq_conformance.reports.build import Ending, Entry, Setting, build
 from torq_conformance.reports.model import Report

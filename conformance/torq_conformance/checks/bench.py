@@ -22,9 +22,9 @@ from torq_protocol.constants import EXTENDED_TLV_HEADER_SIZE, HEADER_SIZE
 from ..counting import counted
 from ..errors import TargetError
 from ..model.findings import Finding
+from ..model.frames import MAX_VALUE, Frame, Tlv, encode_frame
 from ..model.legality import free_type
 from ..model.profile import Profile
-from ..model.program import MAX_VALUE, Frame, Tlv, encode_frame
 from ..model.rules import Rules
 from ..model.timing import DEFAULT, Timing
 from ..play.address import shows

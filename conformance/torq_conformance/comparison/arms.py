@@ -7,10 +7,12 @@ import msgspec
 from ..generation.search import Clock
 from ..judging.playing import played
 from ..learning.probing import probe_basics, probe_filters
+from ..model.frames import Raw
 from ..model.history import History
 from ..model.profile import Profile, rules_for
-from ..model.program import Program, Raw, Step, Write
+from ..model.program import Program
 from ..model.rules import Domain, Rules
+from ..model.steps import Step, Write
 from ..play.executor import Executor
 from ..play.target import Target
 from .equivalence import class_of_raw

@@ -25,11 +25,13 @@ from ..generation.cells import features_of
 from ..generation.controls import with_frames
 from ..generation.minimise import simpler_programs
 from ..generation.search import Clock, OutOfTime, Writer, shrink
+from ..model.frames import Frame, Tlv
 from ..model.history import History
 from ..model.legality import free_type
 from ..model.profile import Profile, rules_for
-from ..model.program import Frame, Program, Tlv, Write
+from ..model.program import Program
 from ..model.rules import Domain, Rules
+from ..model.steps import Write
 from .arms import Arm, refused_by_either
 from .equivalence import Comparison, Difference, Signature, causes_at, causes_in, class_of, sentence
 from .topics import Level, Topic, topics_of

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 
 from torq_protocol.constants import CHECKSUM_OFFSET, HEADER_SIZE, MAGIC_BYTES
 
+from ..model.frames import Frame, Raw, connection_name
 from ..model.history import History, Peer, Sent
 from ..model.legality import fate_of
-from ..model.program import Close, Connect, Finish, Frame, HalfClose, Program, Raw, Write, connection_name
+from ..model.program import Program
 from ..model.rules import Rules
+from ..model.steps import Close, Connect, Finish, HalfClose, Write
 from ..oracles import traffic as oracles
 
 ABOVE_A_READ = 65_536

@@ -15,7 +15,8 @@ from hypothesis.stateful import rule
 
 from ..generation import features as f
 from ..generation.machine import MAX_CONNECTIONS, ProgramMachine
-from ..model.program import Frame, Tlv, Write
+from ..model.frames import Frame, Tlv
+from ..model.steps import Write
 
 
 class Level(Enum):

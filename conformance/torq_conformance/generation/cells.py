@@ -13,7 +13,8 @@ from typing import get_args
 
 from torq_protocol.constants import RelayDomain
 
-from ..model.program import Program, Step, Write
+from ..model.program import Program
+from ..model.steps import Step, Write
 
 TALLIES: tuple[str, ...] = tuple(name for kind in get_args(Step) for name in kind.tallies)
 """What steps say of themselves, by the names of the evidence."""

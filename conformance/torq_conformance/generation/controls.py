@@ -11,23 +11,11 @@ import msgspec
 
 from torq_protocol.constants import HEADER_SIZE, MAX_STANDARD_VALUE, STANDARD_TLV_HEADER_SIZE
 
+from ..model.frames import Frame, Tlv
 from ..model.legality import free_type
 from ..model.profile import Profile, rules_for
-from ..model.program import (
-    Close,
-    Connect,
-    Finish,
-    Frame,
-    Freeze,
-    Program,
-    Resume,
-    Sip,
-    Stall,
-    Step,
-    Thaw,
-    Tlv,
-    Write,
-)
+from ..model.program import Program
+from ..model.steps import Close, Connect, Finish, Freeze, Resume, Sip, Stall, Step, Thaw, Write
 from .machine import sized_frame
 
 

@@ -13,26 +13,11 @@ from dataclasses import dataclass
 
 import msgspec
 
+from ..model.frames import Frame, Raw, Tlv
 from ..model.legality import free_type
-from ..model.program import (
-    Close,
-    Connect,
-    Finish,
-    Flood,
-    Frame,
-    HalfClose,
-    Idle,
-    Kill,
-    Program,
-    Raw,
-    Resume,
-    Stall,
-    Step,
-    Sync,
-    Tlv,
-    Write,
-)
+from ..model.program import Program
 from ..model.rules import Rules
+from ..model.steps import Close, Connect, Finish, Flood, HalfClose, Idle, Kill, Resume, Stall, Step, Sync, Write
 from .features.tables import empty_tlvs, own, sized
 
 PAIR: tuple[Step, ...] = (Connect(0), Connect(1))

@@ -21,9 +21,11 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
+from ..model.frames import MAX_VALUE, Frame, Tlv
 from ..model.legality import FIXED_SIZES, Fate, fate_of, free_type
-from ..model.program import MAX_VALUE, Close, Connect, Frame, Program, Step, Tlv, Write
+from ..model.program import Program
 from ..model.rules import Rules
+from ..model.steps import Close, Connect, Step, Write
 from .cells import features_of, is_thin
 
 MAX_CONNECTIONS = 5

@@ -11,7 +11,9 @@ from typing import TypeVar
 
 import msgspec
 
-from ..model.program import Close, Flood, Frame, Item, Program, Step, Sync, Tlv, Write
+from ..model.frames import Frame, Item, Tlv
+from ..model.program import Program
+from ..model.steps import Close, Flood, Step, Sync, Write
 
 SMALL_SIZES = (0, 1, 8)
 Thing = TypeVar("Thing")

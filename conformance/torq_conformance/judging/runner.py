@@ -12,9 +12,10 @@ from ..errors import TargetError, UsageError
 from ..generation.search import Clock
 from ..model.findings import Finding, Kind
 from ..model.history import History
-from ..model.program import Act, Program
+from ..model.program import Program
 from ..model.requirements import Requirement
 from ..model.rules import Rules
+from ..model.steps import Act
 from ..oracles.traffic import unserved
 from ..play.target import Target
 from .plan import Observer, Plan

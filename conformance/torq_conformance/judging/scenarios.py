@@ -15,8 +15,9 @@ from ..generation.machine import ProgramMachine
 from ..model.findings import Finding, Kind
 from ..model.history import History
 from ..model.legality import Fate
-from ..model.program import Close, Connect, Finish, HalfClose, Kill, Program, Resume, Stall, Step, Sync, Write
+from ..model.program import Program
 from ..model.rules import Rules
+from ..model.steps import Close, Connect, Finish, HalfClose, Kill, Resume, Stall, Step, Sync, Write
 from ..oracles import isolation as i
 from ..oracles import traffic as o
 

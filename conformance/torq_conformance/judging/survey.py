@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import msgspec
 
 from ..errors import TargetError
-from ..model.program import Connect, Program, Sync
+from ..model.program import Program
 from ..model.rules import Rules
+from ..model.steps import Connect, Sync
 from ..play.executor import Executor
 from ..play.target import Target
 

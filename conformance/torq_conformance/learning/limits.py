@@ -18,7 +18,7 @@ from typing import Literal
 
 from ..counting import counted
 from ..model import wire
-from ..model.program import encode_frame
+from ..model.frames import encode_frame
 from ..play.address import shows
 from .probing import Probe
 

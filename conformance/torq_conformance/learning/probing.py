@@ -18,11 +18,13 @@ import msgspec
 from torq_protocol.constants import MAX_MESSAGE_SIZE
 
 from ..generation.machine import sized_frame
+from ..model.frames import Frame, Item, Raw, Tlv
 from ..model.history import History
 from ..model.legality import FIXED_SIZES, free_type
 from ..model.profile import Profile, rules_for
-from ..model.program import Connect, Finish, Frame, HalfClose, Idle, Item, Program, Raw, Step, Sync, Tlv, Write
+from ..model.program import Program
 from ..model.rules import Domain, Rules
+from ..model.steps import Connect, Finish, HalfClose, Idle, Step, Sync, Write
 from ..play.executor import Executor
 from ..play.state import Patience
 from ..play.target import Target

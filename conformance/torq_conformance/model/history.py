@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .frames import Frame, connection_name
 from .legality import Fate, Reason
-from .program import Frame, connection_name
 
 
 @dataclass(slots=True)

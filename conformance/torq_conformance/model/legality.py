@@ -15,7 +15,8 @@ from enum import Enum
 
 from torq_protocol.constants import EXTENDED_MARKER, HEADER_SIZE, VERSION
 
-from .program import SOURCES, Frame, Program, Raw, Tlv
+from .frames import SOURCES, Frame, Raw, Tlv
+from .program import Program
 from .rules import Rules
 from .wire import decode
 

@@ -1,7 +1,7 @@
 """Programs: what the clients of a run do, as plain data that can be stored, replayed, shrunk and read.
 
-A program is a list of steps over numbered connections. Its steps (:mod:`.steps`) and what they send (:mod:`.frames`)
-can be imported from here, so that one line imports all that a program is written with.
+A program is a list of steps (:mod:`.steps`) over numbered connections, which send frames and other bytes
+(:mod:`.frames`).
 """
 
 from __future__ import annotations
@@ -10,80 +10,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from .frames import (
-    EDGE_BYTES,
-    EPOCH_NS,
-    FENCE_BYTES,
-    MAX_VALUE,
-    SOURCES,
-    Checksum,
-    Frame,
-    Item,
-    Raw,
-    Tlv,
-    connection_name,
-    encode_frame,
-    fence_frame,
-    with_checksum,
-)
+from .frames import Frame
 from .rules import Domain
-from .steps import (
-    Act,
-    Buffer,
-    Close,
-    Connect,
-    Finish,
-    Flood,
-    Freeze,
-    HalfClose,
-    Idle,
-    Kill,
-    Place,
-    Resume,
-    Sip,
-    Stall,
-    Step,
-    Sync,
-    Thaw,
-    Write,
-)
-
-__all__ = [
-    "EDGE_BYTES",
-    "EPOCH_NS",
-    "FENCE_BYTES",
-    "FORMAT_VERSION",
-    "MAX_VALUE",
-    "SOURCES",
-    "Act",
-    "Buffer",
-    "Checksum",
-    "Close",
-    "Connect",
-    "Finish",
-    "Flood",
-    "Frame",
-    "Freeze",
-    "HalfClose",
-    "Idle",
-    "Item",
-    "Kill",
-    "Place",
-    "Program",
-    "Raw",
-    "Resume",
-    "Sip",
-    "Stall",
-    "Step",
-    "Sync",
-    "Thaw",
-    "Tlv",
-    "Write",
-    "connection_name",
-    "encode_frame",
-    "fence_frame",
-    "with_checksum",
-]
+from .steps import Act, Close, Connect, Kill, Place, Resume, Stall, Step
 
 FORMAT_VERSION = 1
 

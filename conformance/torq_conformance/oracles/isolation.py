@@ -13,9 +13,9 @@ from itertools import accumulate
 from statistics import median
 
 from ..model.findings import Finding
+from ..model.frames import FENCE_BYTES
 from ..model.history import History, Peer, Sent, Stalled
 from ..model.legality import Fate
-from ..model.program import FENCE_BYTES
 from ..model.rules import Rules
 from . import wordings as w
 

@@ -14,9 +14,9 @@ from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES
 
 from ..model import wire
 from ..model.findings import Finding
+from ..model.frames import connection_name
 from ..model.history import History, Peer, Received, Sent
 from ..model.owed import may_overflow, must_arrive
-from ..model.program import connection_name
 from ..model.rules import Rules
 from . import wordings as w
 

@@ -13,10 +13,11 @@ import time
 from typing import assert_never
 
 from ..errors import CutShortError, TargetError
-from ..model import program as steps
+from ..model import steps
 from ..model.history import History
-from ..model.program import Program, Step
+from ..model.program import Program
 from ..model.rules import Rules
+from ..model.steps import Step
 from ..model.timing import Timing
 from .clients import Clients
 from .ending import Ending

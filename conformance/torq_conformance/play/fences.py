@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from ..model import wire
+from ..model.frames import fence_frame
 from ..model.legality import free_type
-from ..model.program import fence_frame
 from .recorder import Recorder
 from .state import WITNESS, Link, State
 from .streams import Streams

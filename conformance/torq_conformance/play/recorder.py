@@ -15,9 +15,10 @@ from zlib import crc32
 from torq_protocol.constants import CHECKSUM_OFFSET, HEADER_SIZE
 
 from ..model import wire
+from ..model.frames import EDGE_BYTES, EPOCH_NS, Frame, connection_name, encode_frame
 from ..model.history import Received, Sent, Stalled
 from ..model.legality import BEHIND_AN_ERROR, Fate, fate_of
-from ..model.program import EDGE_BYTES, EPOCH_NS, Flood, Frame, Write, connection_name, encode_frame
+from ..model.steps import Flood, Write
 from .state import Ends, Link, State
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ..errors import CutShortError
 from ..model.legality import Fate
-from ..model.program import Flood, Write
+from ..model.steps import Flood, Write
 from .fences import Fences
 from .recorder import Recorder
 from .state import WITNESS, Link, State

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from ..model.program import connection_name
+from ..model.frames import connection_name
 from .fences import Fences
 from .state import WITNESS, State
 from .streams import Streams

@@ -18,8 +18,9 @@ from ..judging.plan import Observer, Plan
 from ..judging.scenarios import SCENARIOS
 from ..judging.search import MISS_RATE
 from ..judging.verdict import Counterexample, Result
+from ..model.frames import MAX_VALUE, Frame, Item, encode_frame
 from ..model.profile import Profile, rules_for
-from ..model.program import FORMAT_VERSION, MAX_VALUE, Frame, Item, Program, encode_frame
+from ..model.program import FORMAT_VERSION, Program
 from ..model.rules import Rules
 from ..reports.model import Contradiction
 

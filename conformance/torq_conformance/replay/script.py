@@ -16,6 +16,7 @@ from textwrap import wrap
 import msgspec
 
 from ..counting import counted
+from ..judging.replaying import Case
 from ..judging.scenarios import SCENARIOS
 from ..model.frames import MOST_LISTED, connection_name
 from ..model.legality import Fate, fates_of
@@ -99,11 +100,9 @@ def _plain(text: str) -> str:
 def _case(record: Record, oracles: tuple[Oracle, ...]) -> Iterator[str]:
     """The function that makes the case: its imports, the program step by step, the rules, the oracles."""
     modules = defaultdict(set)
-    for oracle in oracles:
-        modules[oracle.__module__].add(oracle.__name__)
-    modules[f"{PACKAGE}.judging.replaying"] = {"Case"}
-    modules[f"{PACKAGE}.model.program"] = {"Program", *_kinds(record.program.steps)}
-    modules[f"{PACKAGE}.model.rules"] = {"Rules"}
+    used: list[Oracle | type] = [*oracles, Case, *_kinds((record.program, record.rules))]
+    for each in used:
+        modules[each.__module__].add(each.__name__)
     yield "def case():"
     yield '    """The program, what the relay promises, and what may not be seen."""'
     for module, names in sorted(modules.items()):
@@ -134,12 +133,12 @@ def _import(module: str, names: list[str]) -> Iterator[str]:
         yield "    )"
 
 
-def _kinds(value: object) -> set[str]:
-    """The names of the classes that a value is written with."""
+def _kinds(value: object) -> set[type]:
+    """The classes that a value is written with."""
     if isinstance(value, tuple):
         return set().union(*map(_kinds, value))
     if isinstance(value, msgspec.Struct):
-        return {type(value).__name__}.union(*(_kinds(getattr(value, field)) for field in value.__struct_fields__))
+        return {type(value)}.union(*(_kinds(getattr(value, field)) for field in value.__struct_fields__))
     return set()
 
 

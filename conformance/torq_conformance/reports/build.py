@@ -20,8 +20,9 @@ from ..judging.plan import Plan
 from ..judging.scenarios import SCENARIOS
 from ..judging.verdict import Counterexample, Result, Verdict
 from ..model.profile import Profile, rules_for
-from ..model.program import Act, Program
+from ..model.program import Program
 from ..model.requirements import Requirement, requirements, sections
+from ..model.steps import Act
 from .conclusion import conclusion
 from .judged_files import judged_files
 from .model import REPORT_MINOR, Contradiction, Failure, Judgement, Report, ThinCell, Tool

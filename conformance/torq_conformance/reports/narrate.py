@@ -8,10 +8,11 @@ from itertools import islice
 from ..counting import counted, inflected
 from ..judging.verdict import Counterexample, Result, Verdict
 from ..model.findings import Finding
-from ..model.frames import MOST_LISTED
+from ..model.frames import MOST_LISTED, Frame
+from ..model.frames import connection_name as name
 from ..model.history import History, Sent
-from ..model.program import Act, Frame, Kill, Program, Write
-from ..model.program import connection_name as name
+from ..model.program import Program
+from ..model.steps import Act, Kill, Write
 from ..play.state import WITNESS
 
 SHOWN_BYTES = 48

@@ -15,8 +15,10 @@ from itertools import accumulate, groupby
 from ..counting import counted, inflected
 from ..judging.verdict import Counterexample
 from ..model.findings import Finding, Kind
+from ..model.frames import Raw, connection_name
 from ..model.history import History, Peer, Sent, Stalled
-from ..model.program import Close, Finish, HalfClose, Place, Program, Raw, Resume, Stall, Step, connection_name
+from ..model.program import Program
+from ..model.steps import Close, Finish, HalfClose, Place, Resume, Stall, Step
 from .diagram import RELAY, Diagram, Event
 
 MAX_COLUMNS = 6

@@ -6,9 +6,10 @@ other module may change in any release.
 
 from ..generation import features
 from ..model.findings import Finding, Kind
+from ..model.frames import Frame, Tlv
 from ..model.history import History
-from ..model.program import Connect, Frame, Tlv, Write
 from ..model.rules import Rules
+from ..model.steps import Connect, Write
 from ..oracles import traffic as oracles
 from .machine import RelayAssertionError, RelayStateMachine, RelayUnderTest
 

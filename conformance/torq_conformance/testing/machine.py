@@ -20,9 +20,10 @@ from ..judging.scenarios import Scenario
 from ..judging.verdict import Counterexample, Result, Verdict
 from ..model.history import History
 from ..model.profile import Profile, rules_for
-from ..model.program import Program, Step
+from ..model.program import Program
 from ..model.requirements import Requirement, requirements
 from ..model.rules import Rules
+from ..model.steps import Step
 from ..oracles import traffic as o
 from ..play.executor import Executor
 from ..play.target import Target

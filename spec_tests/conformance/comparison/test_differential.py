@@ -21,8 +21,9 @@ from torq_conformance.exits import Exit
 from torq_conformance.generation.search import Clock
 from torq_conformance.model.history import History, Peer, Received, Sent
 from torq_conformance.model.legality import Fate
-from torq_conformance.model.program import Connect, Program, Write
+from torq_conformance.model.program import Program
 from torq_conformance.model.rules import Domain
+from torq_conformance.model.steps import Connect, Write
 from torq_conformance.play.executor import Executor
 
 

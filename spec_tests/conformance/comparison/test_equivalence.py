@@ -5,10 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torq_conformance.comparison.equivalence import Comparison, Signature, causes_in, class_of, sentence
+from torq_conformance.model.frames import Frame, Raw, Tlv, encode_frame
 from torq_conformance.model.history import History, Peer, Received, Sent
 from torq_conformance.model.legality import Fate
 from torq_conformance.model.profile import Profile, rules_for
-from torq_conformance.model.program import Connect, Finish, Frame, Program, Raw, Tlv, Write, encode_frame
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import Connect, Finish, Write
 
 STRICTEST = rules_for(Profile(name="test", type_filter=True, checksum=True, check_tlvs=True, strict=True), "signal")
 COMPARISON = Comparison(STRICTEST)

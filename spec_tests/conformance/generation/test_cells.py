@@ -10,8 +10,10 @@ from spec_tests.conformance.generation.test_machine import written_for
 from torq_conformance.generation.cells import features_of, thin_cells
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.judging.verdict import Result, Verdict
-from torq_conformance.model.program import Connect, Frame, HalfClose, Program, Tlv, Write
+from torq_conformance.model.frames import Frame, Tlv
+from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
+from torq_conformance.model.steps import Connect, HalfClose, Write
 from torq_conformance.reports.html import page
 from torq_conformance.reports.junit import junit
 from torq_conformance.reports.markdown import markdown

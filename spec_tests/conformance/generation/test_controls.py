@@ -11,9 +11,11 @@ from torq_conformance.generation import controls
 from torq_conformance.generation import features as f
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.judging.verdict import Lack, Verdict
+from torq_conformance.model.frames import Frame, Tlv
 from torq_conformance.model.history import History
 from torq_conformance.model.legality import Fate, fates_of
-from torq_conformance.model.program import Close, Connect, Frame, Freeze, Program, Resume, Sip, Stall, Thaw, Tlv, Write
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import Close, Connect, Freeze, Resume, Sip, Stall, Thaw, Write
 from torq_conformance.play.executor import Executor
 
 

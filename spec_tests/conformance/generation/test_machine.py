@@ -9,22 +9,12 @@ from spec_tests.conformance.program_strategies import DOMAINS, rules_of
 from torq_conformance.generation import machine
 from torq_conformance.generation.search import Writer
 from torq_conformance.judging.scenarios import SCENARIOS
+from torq_conformance.model.frames import Frame, Raw
 from torq_conformance.model.history import History, Sent
 from torq_conformance.model.legality import Fate, fate_of
-from torq_conformance.model.program import (
-    Close,
-    Connect,
-    Finish,
-    Flood,
-    Frame,
-    HalfClose,
-    Program,
-    Raw,
-    Resume,
-    Stall,
-    Write,
-)
+from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
+from torq_conformance.model.steps import Close, Connect, Finish, Flood, HalfClose, Resume, Stall, Write
 
 
 @functools.cache

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 
 from spec_tests.conformance.program_strategies import programs
 from torq_conformance.generation.minimise import simpler_programs
-from torq_conformance.model.program import Close, Connect, Frame, Program, Sync, Tlv, Write
+from torq_conformance.model.frames import Frame, Tlv
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import Close, Connect, Sync, Write
 
 
 @settings(max_examples=60, deadline=None)

@@ -11,8 +11,9 @@ from torq_conformance.comparison.topics import TOPICS
 from torq_conformance.generation.features import Traffic
 from torq_conformance.generation.minimise import simpler_programs
 from torq_conformance.generation.search import GRACE, Clock, OutOfTime, Writer, plays_for, seed_of, shrink
-from torq_conformance.model.program import Connect, Program, Write
+from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
+from torq_conformance.model.steps import Connect, Write
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ import pytest
 
 from spec_tests.conformance.judged_relays import judged, plan_for, relay
 from torq_conformance.judging.verdict import Verdict
+from torq_conformance.model.frames import Frame, Tlv
 from torq_conformance.model.profile import rules_for
-from torq_conformance.model.program import Close, Connect, Frame, Program, Tlv, Write
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import Close, Connect, Write
 from torq_conformance.oracles.traffic import closed_unexpectedly, unserved
 from torq_conformance.play.executor import Executor
 from torq_conformance.play.target import SpawnedTarget

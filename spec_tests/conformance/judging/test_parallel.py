@@ -19,8 +19,10 @@ from torq_conformance.judging.plan import Observer
 from torq_conformance.judging.remembered import Remembered, open_database
 from torq_conformance.judging.runner import judge_all
 from torq_conformance.judging.verdict import Result, Verdict
-from torq_conformance.model.program import Connect, Frame, Program, Write
+from torq_conformance.model.frames import Frame
+from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import Requirement, requirements
+from torq_conformance.model.steps import Connect, Write
 
 
 class Heard(Observer):

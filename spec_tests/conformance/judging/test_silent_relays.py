@@ -12,7 +12,9 @@ from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.errors import TargetError
 from torq_conformance.judging.runner import replay
 from torq_conformance.judging.verdict import Verdict
-from torq_conformance.model.program import Connect, Frame, Program, Raw, Write
+from torq_conformance.model.frames import Frame, Raw
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import Connect, Write
 from torq_conformance.play.executor import Executor
 
 SLOWLY_DYING = """

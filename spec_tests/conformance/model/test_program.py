@@ -9,22 +9,10 @@ from hypothesis import strategies as st
 
 from spec_tests.conformance.program_strategies import DOMAINS, frames, programs, rules_of
 from torq_conformance.model import wire
+from torq_conformance.model.frames import Frame, Tlv, connection_name, encode_frame, fence_frame
 from torq_conformance.model.legality import Fate, fate_of
-from torq_conformance.model.program import (
-    Close,
-    Connect,
-    Frame,
-    Kill,
-    Program,
-    Resume,
-    Stall,
-    Step,
-    Tlv,
-    Write,
-    connection_name,
-    encode_frame,
-    fence_frame,
-)
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import Close, Connect, Kill, Resume, Stall, Step, Write
 from torq_protocol.constants import RelayDomain
 from torq_protocol.framing import FrameScanner
 from torq_protocol.policy import FramePolicy, ValidationLevel

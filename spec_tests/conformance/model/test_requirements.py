@@ -11,9 +11,9 @@ from torq_conformance.checks import resources
 from torq_conformance.generation import features
 from torq_conformance.generation.features import queues
 from torq_conformance.model.profile import LEAST, Profile, rules_for
-from torq_conformance.model.program import Flood
 from torq_conformance.model.requirements import DOMAIN_NAMES, requirements, settings
 from torq_conformance.model.rules import UNIX_SOCKET_BYTES
+from torq_conformance.model.steps import Flood
 from torq_conformance.model.timing import DEFAULT
 from torq_engine.operations.configuration import RelayConfig
 

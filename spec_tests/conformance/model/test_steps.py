@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from spec_tests.conformance.program_strategies import programs
 from torq_conformance.generation.cells import TALLIES, features_of
 from torq_conformance.model import steps
-from torq_conformance.model.program import Finish, Program, Write
-from torq_conformance.model.steps import ClientStep, Place, ProgramStep, Step
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import ClientStep, Finish, Place, ProgramStep, Step, Write
 
 PACKAGE = Path(steps.__file__).parents[1]
 KINDS: tuple[type[ProgramStep], ...] = get_args(Step)

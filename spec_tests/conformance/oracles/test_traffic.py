@@ -5,7 +5,7 @@ import pytest
 from spec_tests.conformance.histories import Chronicle
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.model.findings import Finding
-from torq_conformance.model.program import Frame, Tlv
+from torq_conformance.model.frames import Frame, Tlv
 from torq_conformance.model.wire import FENCE_MARK
 from torq_conformance.oracles import traffic as o
 

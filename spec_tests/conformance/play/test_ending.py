@@ -10,7 +10,9 @@ import pytest
 from spec_tests.conformance.judged_relays import found, played, relay, specimen
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.judging.scenarios import SCENARIOS
-from torq_conformance.model.program import Connect, Flood, Frame, Program, Tlv, Write
+from torq_conformance.model.frames import Frame, Tlv
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import Connect, Flood, Write
 from torq_conformance.model.timing import DEFAULT
 from torq_conformance.play.executor import Executor
 

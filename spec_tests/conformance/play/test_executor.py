@@ -15,21 +15,10 @@ from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.errors import CutShortError, TargetError
 from torq_conformance.generation.features import garbage_split_at_every_byte
 from torq_conformance.judging.scenarios import SCENARIOS
+from torq_conformance.model.frames import Frame, Raw, Tlv
 from torq_conformance.model.legality import fates_of
-from torq_conformance.model.program import (
-    Close,
-    Connect,
-    Finish,
-    Frame,
-    Freeze,
-    HalfClose,
-    Idle,
-    Program,
-    Raw,
-    Sync,
-    Tlv,
-    Write,
-)
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import Close, Connect, Finish, Freeze, HalfClose, Idle, Sync, Write
 from torq_conformance.model.timing import DEFAULT, Timing
 from torq_conformance.play.address import Address
 from torq_conformance.play.executor import Executor

@@ -12,24 +12,22 @@ from spec_tests.conformance.judged_relays import found, judged, plan_for, played
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.generation.minimise import simpler_programs
 from torq_conformance.judging.verdict import Verdict
+from torq_conformance.model.frames import Frame, Tlv, encode_frame
 from torq_conformance.model.history import Received, Stalled
-from torq_conformance.model.program import (
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import (
     Buffer,
     Connect,
     Flood,
-    Frame,
     Freeze,
     Kill,
-    Program,
     Resume,
     Sip,
     Stall,
     Step,
     Sync,
     Thaw,
-    Tlv,
     Write,
-    encode_frame,
 )
 from torq_conformance.oracles import isolation as i
 from torq_conformance.oracles import traffic as o

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spec_tests.conformance.program_strategies import rules_of
+from torq_conformance.model.frames import Frame, Tlv, encode_frame, fence_frame
 from torq_conformance.model.history import Peer
-from torq_conformance.model.program import Frame, Tlv, Write, encode_frame, fence_frame
 from torq_conformance.model.rules import Rules
+from torq_conformance.model.steps import Write
 from torq_conformance.model.timing import DEFAULT
 from torq_conformance.play.recorder import Recorder
 from torq_conformance.play.state import WITNESS, Link, Patience, State

@@ -81,7 +81,9 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     sys.path.insert(0, str(archive))
     try:
         module = import_module("torq_conformance.model.program")
-        vars(module)["Rules"] = import_module("torq_conformance.model.rules").Rules
+        for beside in ("frames", "steps", "rules"):
+            names = vars(import_module(f"torq_conformance.model.{beside}"))
+            vars(module).update({name: value for name, value in names.items() if not name.startswith("_")})
         vars(module)["replace"] = import_module("msgspec").structs.replace
     finally:
         sys.path.remove(str(archive))

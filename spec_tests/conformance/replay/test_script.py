@@ -18,28 +18,26 @@ from torq_conformance.errors import UsageError
 from torq_conformance.judging.replaying import Case
 from torq_conformance.judging.runner import replay
 from torq_conformance.judging.scenarios import SCENARIOS
+from torq_conformance.model.frames import Frame, Raw, Tlv
 from torq_conformance.model.profile import load_profile
-from torq_conformance.model.program import (
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import (
     Act,
     Buffer,
     Close,
     Connect,
     Finish,
     Flood,
-    Frame,
     Freeze,
     HalfClose,
     Idle,
     Kill,
-    Program,
-    Raw,
     Resume,
     Sip,
     Stall,
     Step,
     Sync,
     Thaw,
-    Tlv,
     Write,
 )
 from torq_conformance.play.address import Address

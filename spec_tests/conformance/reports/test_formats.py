@@ -19,8 +19,9 @@ from spec_tests.conformance import shown_runs
 from torq_conformance.errors import UsageError
 from torq_conformance.judging.verdict import Result, Verdict
 from torq_conformance.model.profile import load_profile
-from torq_conformance.model.program import Act, Connect, Program, Write
+from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
+from torq_conformance.model.steps import Act, Connect, Write
 from torq_conformance.replay.schema import SCHEMAS, schema
 from torq_conformance.reports.build import Ending, Entry, build, failure_id
 from torq_conformance.reports.html import page

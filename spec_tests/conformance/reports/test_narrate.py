@@ -9,21 +9,12 @@ from spec_tests.conformance.histories import Chronicle
 from spec_tests.conformance.program_strategies import programs
 from torq_conformance.judging.verdict import Counterexample, Verdict
 from torq_conformance.model.findings import Finding, Kind
+from torq_conformance.model.frames import Frame, connection_name, encode_frame
 from torq_conformance.model.history import History, Sent
 from torq_conformance.model.legality import Defect, Fate, Reason
 from torq_conformance.model.profile import load_profile, rules_for
-from torq_conformance.model.program import (
-    Act,
-    Close,
-    Connect,
-    Frame,
-    Kill,
-    Program,
-    Step,
-    Write,
-    connection_name,
-    encode_frame,
-)
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import Act, Close, Connect, Kill, Step, Write
 from torq_conformance.oracles import wordings as w
 from torq_conformance.oracles.traffic import lost, reordered_within_sender, replayed
 from torq_conformance.reports.narrate import (

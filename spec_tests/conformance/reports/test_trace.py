@@ -10,10 +10,12 @@ from spec_tests.conformance import shown_runs
 from spec_tests.conformance.program_strategies import programs
 from torq_conformance.judging.verdict import Counterexample
 from torq_conformance.model.findings import Finding
+from torq_conformance.model.frames import encode_frame
 from torq_conformance.model.history import History, Peer, Received, Sent
 from torq_conformance.model.legality import Fate
 from torq_conformance.model.profile import load_profile, rules_for
-from torq_conformance.model.program import Close, Connect, Finish, Program, Write, encode_frame
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import Close, Connect, Finish, Write
 from torq_conformance.oracles.traffic import torn
 from torq_conformance.reports.ascii import draw
 from torq_conformance.reports.diagram import RELAY, Diagram

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from ...model.program import Close, Connect, Finish, Frame, Freeze, HalfClose, Idle, Sync, Thaw, Write
+from ...model.frames import Frame
+from ...model.steps import Close, Connect, Finish, Freeze, HalfClose, Idle, Sync, Thaw, Write
 from ..machine import MAX_CONNECTIONS, PICK, SHAPE, ProgramMachine, Shape
 
 STOP = st.integers(1, 120)

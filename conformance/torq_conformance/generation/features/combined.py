@@ -10,24 +10,10 @@ import socket
 from contextlib import suppress
 from functools import cache
 
-from ...model.program import (
-    Close,
-    Connect,
-    Finish,
-    Flood,
-    Frame,
-    Freeze,
-    HalfClose,
-    Program,
-    Raw,
-    Resume,
-    Stall,
-    Step,
-    Sync,
-    Thaw,
-    Write,
-)
+from ...model.frames import Frame, Raw
+from ...model.program import Program
 from ...model.rules import Rules
+from ...model.steps import Close, Connect, Finish, Flood, Freeze, HalfClose, Resume, Stall, Step, Sync, Thaw, Write
 from .tables import ABOVE_A_READ_BYTES, own, sized
 
 SHORT_WRITE_BYTES = 600_000

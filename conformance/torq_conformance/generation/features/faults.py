@@ -8,7 +8,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from ...model.program import Connect, Flood, Frame, Freeze, Kill, Resume, Sip, Stall, Sync, Thaw, Tlv, Write
+from ...model.frames import Frame, Tlv
+from ...model.steps import Connect, Flood, Freeze, Kill, Resume, Sip, Stall, Sync, Thaw, Write
 from ..machine import MAX_CONNECTIONS, PICK, ProgramMachine
 
 MAX_OVERFLOWS = 2

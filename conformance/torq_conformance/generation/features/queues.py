@@ -8,8 +8,10 @@ Facts:
 
 from __future__ import annotations
 
-from ...model.program import Connect, Flood, Frame, Idle, Program, Resume, Stall, Step, Sync
+from ...model.frames import Frame
+from ...model.program import Program
 from ...model.rules import Rules
+from ...model.steps import Connect, Flood, Idle, Resume, Stall, Step, Sync
 from .tables import own, sized
 
 FRAMES_READ_FIRST = 2_400

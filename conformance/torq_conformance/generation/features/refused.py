@@ -11,9 +11,10 @@ from hypothesis.stateful import rule
 from torq_protocol.constants import CHECKSUM_OFFSET, HEADER_SIZE, MAGIC_BYTES
 
 from ...model import wire
+from ...model.frames import Frame, Item, Raw, Tlv, encode_frame
 from ...model.legality import FIXED_SIZES
-from ...model.program import Frame, Item, Raw, Tlv, Write, encode_frame
 from ...model.rules import Rules
+from ...model.steps import Write
 from ..machine import MAX_CONNECTIONS, PICK, SHAPE, SIZES, SMALL_SIZES, ProgramMachine, Shape
 
 FOREIGN_TYPES = (1, 10, 19, 20, 30, 39, 40, 60, 79, 80, 119, 120, 199, 200, 254)

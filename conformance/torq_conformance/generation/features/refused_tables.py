@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from ...model.frames import Frame, Item, Raw, Tlv
 from ...model.legality import FIXED_SIZES, free_type
-from ...model.program import Connect, Finish, Flood, Frame, Item, Program, Raw, Step, Tlv, Write
+from ...model.program import Program
 from ...model.rules import Rules
+from ...model.steps import Connect, Finish, Flood, Step, Write
 from ...model.wire import tlv
 from .refused import FOREIGN_TYPES, garbage, oversize_claims
 from .tables import ABOVE_A_READ_BYTES, FRAMES_PER_WRITE, TLV_COUNTS, empty_tlvs, own, programs_of, sized

@@ -11,23 +11,11 @@ from itertools import product
 
 import msgspec
 
+from ...model.frames import Frame, Tlv, encode_frame
 from ...model.legality import free_type
-from ...model.program import (
-    Buffer,
-    Connect,
-    Finish,
-    Flood,
-    Frame,
-    Freeze,
-    Idle,
-    Program,
-    Step,
-    Thaw,
-    Tlv,
-    Write,
-    encode_frame,
-)
+from ...model.program import Program
 from ...model.rules import Rules
+from ...model.steps import Buffer, Connect, Finish, Flood, Freeze, Idle, Step, Thaw, Write
 from ...model.wire import tlv
 from ..machine import sized_frame
 

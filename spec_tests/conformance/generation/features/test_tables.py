@@ -15,10 +15,12 @@ from torq_conformance.generation import features as f
 from torq_conformance.generation.features.tables import PROGRAM_BYTES, SEQUENCES
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.model import wire
+from torq_conformance.model.frames import Raw
 from torq_conformance.model.legality import Fate, fates_of
-from torq_conformance.model.program import Connect, Idle, Program, Raw, Write
+from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
 from torq_conformance.model.rules import Rules
+from torq_conformance.model.steps import Connect, Idle, Write
 from torq_conformance.play.executor import Executor
 from torq_conformance.play.target import SpawnedTarget
 from torq_conformance.specimens import mutants
