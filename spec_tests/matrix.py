@@ -14,11 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median_high
 
 import msgspec
 
@@ -226,16 +228,16 @@ def _judge_specimens(folder: Path, arguments: argparse.Namespace) -> tuple[Speci
 
 
 def specimen(rate: Rate) -> Specimen:
-    """What is kept of all runs of one specimen."""
+    """What is kept of all runs of one specimen: medians, and what found it, the most frequent first."""
     runs = [_portable(run) for run in rate.outcomes]
     return Specimen(
         name=rate.name,
         domain=rate.domain,
         right=rate.good,
         runs=len(runs),
-        programs=rate.programs,
-        seconds=round(rate.seconds, 1),
-        killed_by=tuple(rate.killed_by),
+        programs=median_high(run.programs for run in runs),
+        seconds=round(median_high(run.seconds for run in runs), 1),
+        killed_by=tuple(name for name, _ in Counter(run.killed_by for run in runs if run.killed_by).most_common()),
         seen=runs[0].error or runs[0].failed.get(runs[0].killed_by, ""),
         missed=tuple(run for run in runs if not run.as_it_should),
     )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from statistics import median_high
-
 import msgspec
 
 from .selftest_cases import DEFAULT_BUDGET
@@ -49,21 +46,6 @@ class Rate(msgspec.Struct, frozen=True):
         return self.rightly == len(self.outcomes)
 
     @property
-    def killed_by(self) -> list[str]:
-        """The requirements that found it, the most frequent first."""
-        return [name for name, _ in Counter(each.killed_by for each in self.outcomes if each.killed_by).most_common()]
-
-    @property
-    def programs(self) -> int:
-        """How many programs it took, the median of its runs."""
-        return median_high(outcome.programs for outcome in self.outcomes)
-
-    @property
-    def seconds(self) -> float:
-        """How long it took, the median of its runs."""
-        return median_high(outcome.seconds for outcome in self.outcomes)
-
-    @property
     def missed(self) -> list[Outcome]:
         """The outcomes that are not as they should be."""
         return [outcome for outcome in self.outcomes if not outcome.as_it_should]
@@ -78,11 +60,6 @@ class Selftest(msgspec.Struct, frozen=True):
     seconds: float
     outcomes: tuple[Outcome, ...]
     time_budget: float = DEFAULT_BUDGET
-
-    @property
-    def repeat(self) -> int:
-        """How many times each relay was judged, at most."""
-        return max((len(rate.outcomes) for rate in self.rates), default=0)
 
     @property
     def rates(self) -> list[Rate]:

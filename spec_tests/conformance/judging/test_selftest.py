@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from spec_tests.matrix import specimen
 from torq_conformance.errors import UsageError
 from torq_conformance.judging.selftest import judge_case
 from torq_conformance.judging.selftest_cases import (
@@ -71,9 +72,10 @@ def test_a_relay_that_is_judged_again_gets_another_seed_and_is_told_by_its_rate(
     ]
     done = Selftest(3, 60, 1, 3.0, tuple(outcomes))
     (rate,) = done.survivors
-    assert (rate.rightly, rate.always, rate.killed_by, rate.programs, rate.seconds) == (2, False, ["FWD-6"], 10, 1.0)
+    kept = specimen(rate)
+    assert (rate.rightly, rate.always, kept.killed_by, kept.programs, kept.seconds) == (2, False, ("FWD-6",), 10, 1.0)
     assert [each.seed for each in rate.missed] == [4]
-    assert (done.killed, done.repeat, done.trusted, done.false_alarms) == (0, 3, False, [])
+    assert (done.killed, len(rate.outcomes), done.trusted, done.false_alarms) == (0, 3, False, [])
 
 
 def test_the_profile_follows_the_arguments() -> None:
