@@ -57,29 +57,6 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return not self.target.startswith(("unix:", "tcp:"))
 
 
-def save(counterexample: Counterexample, *, profile: Profile, seed: int, target: str, folder: Path) -> Path:
-    """Write a counterexample to ``folder``, under the name of its requirement. Raises UsageError if that fails."""
-    record = Record(
-        requirement=counterexample.requirement,
-        profile=profile,
-        program=counterexample.program,
-        findings=tuple(map(Contradiction.of, counterexample.findings)),
-        failures=counterexample.failures,
-        runs=counterexample.runs,
-        seed=seed,
-        target=target,
-        served_before=counterexample.served_before,
-    )
-    path = path_of(counterexample.requirement, counterexample.program.domain, profile, folder)
-    files.replace(path, files.json_text(record), advice="choose another folder with --failures")
-    return path
-
-
-def path_of(requirement: str, domain: str, profile: Profile, folder: Path) -> Path:
-    """Where the counterexample of a requirement is kept."""
-    return folder / f"{requirement}-{domain}-{re.sub(r'[^a-z0-9]+', '-', profile.name.lower())}.json"
-
-
 def folder_name(target: str) -> str:
     """A name for the counterexamples of a target, so that those of two relays never replace each other.
 
@@ -99,18 +76,33 @@ class FailureKeeper(Observer):
         self._folder = folder / folder_name(target)
 
     def failed(self, counterexample: Counterexample) -> None:
-        self._save(counterexample)
+        self.save(counterexample)
 
     def finished(self, result: Result) -> None:
         if result.counterexample is not None:
-            self._save(result.counterexample)
+            self.save(result.counterexample)
 
-    def _save(self, counterexample: Counterexample) -> None:
-        save(counterexample, profile=self._plan.profile, seed=self._plan.seed, target=self._target, folder=self._folder)
+    def save(self, counterexample: Counterexample) -> Path:
+        """Write a counterexample to the file of its requirement. Raises UsageError if that fails."""
+        record = Record(
+            requirement=counterexample.requirement,
+            profile=self._plan.profile,
+            program=counterexample.program,
+            findings=tuple(map(Contradiction.of, counterexample.findings)),
+            failures=counterexample.failures,
+            runs=counterexample.runs,
+            seed=self._plan.seed,
+            target=self._target,
+            served_before=counterexample.served_before,
+        )
+        path = self.path(counterexample.requirement)
+        files.replace(path, files.json_text(record), advice="choose another folder with --failures")
+        return path
 
     def path(self, requirement: str) -> Path:
         """The file of a requirement's counterexample."""
-        return path_of(requirement, self._plan.domain, self._plan.profile, self._folder)
+        profile = re.sub(r"[^a-z0-9]+", "-", self._plan.profile.name.lower())
+        return self._folder / f"{requirement}-{self._plan.domain}-{profile}.json"
 
 
 def runs_that_prove_a_fix(record: Record) -> int:

@@ -1,5 +1,6 @@
 """Help that says what to type next, and bad input that ends in one clear line and exit code 2."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from spec_tests.conformance import shown_runs
 from spec_tests.conformance.commands.running import run_command
 from torq_conformance.cli import command_names
 from torq_conformance.errors import UsageError
-from torq_conformance.model.profile import LEAST
+from torq_conformance.judging.verdict import Counterexample
+from torq_conformance.model.profile import LEAST, Profile
 from torq_conformance.model.requirements import requirements
-from torq_conformance.replay.record import Record, load, runs_that_prove_a_fix, save
+from torq_conformance.replay.record import FailureKeeper, Record, load, runs_that_prove_a_fix
 
 EXEC = ("--exec", "torq-specimen correct --socket {socket}", "--domain", "signal")
 
@@ -135,9 +137,14 @@ def record(failures: int = 20, runs: int = 20) -> Record:
     return Record("FWD-1", shown_runs.plan().profile, shown.program, (), failures, runs, 1, "a relay")
 
 
+def saved(shown: Counterexample, target: str, folder: Path, profile: Profile | None = None) -> Path:
+    plan = shown_runs.plan()
+    return FailureKeeper(dataclasses.replace(plan, profile=profile or plan.profile), target, folder).save(shown)
+
+
 def test_a_counterexample_keeps_what_was_seen_and_one_without_facts_is_read(tmp_path: Path) -> None:
     shown = shown_runs.lost_frame()
-    path = save(shown, profile=shown_runs.plan().profile, seed=1, target="a relay", folder=tmp_path)
+    path = saved(shown, "a relay", tmp_path)
     (kept,) = load(path).findings
     assert (kept.kind, kept.facts["frame"], kept.facts["receiver"]) == ("lost", "A0", "B")
     stored = json.loads(path.read_text())
@@ -202,7 +209,7 @@ def test_replay_of_a_fixed_check_names_the_command_that_judges_it_again(
     requirement: str, given: tuple[str, ...], where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown = shown_runs.failed_check(requirement)
-    path = save(shown, profile=record().profile, seed=1, target="their_relay {socket}", folder=tmp_path)
+    path = saved(shown, "their_relay {socket}", tmp_path)
     said = run_command(capsys, "replay", str(path), *given)
     assert (said.code, said.out) == (2, "")
     assert f"{requirement} was found broken by a fixed check" in said.err
@@ -213,7 +220,7 @@ def test_replay_of_a_fixed_check_asks_for_the_profile_that_it_was_judged_by(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     profile = msgspec.structs.replace(record().profile, name="my relay", queue_frames=5)
-    path = save(shown_runs.failed_check(), profile=profile, seed=1, target="theirs {socket}", folder=tmp_path)
+    path = saved(shown_runs.failed_check(), "theirs {socket}", tmp_path, profile)
     said = run_command(capsys, "replay", str(path))
     assert said.code == 2
     assert "--profile 'my relay.toml' --section LIFE-1 (with the file of the profile 'my relay'" in said.err
@@ -222,7 +229,7 @@ def test_replay_of_a_fixed_check_asks_for_the_profile_that_it_was_judged_by(
 def test_replay_asks_which_relay_is_meant_instead_of_judging_another(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = save(shown_runs.lost_frame(), profile=record().profile, seed=1, target="their relay", folder=tmp_path)
+    path = saved(shown_runs.lost_frame(), "their relay", tmp_path)
     shown = run_command(capsys, "replay", str(path))
     assert shown.code == 2
     assert "say which relay" in shown.err
