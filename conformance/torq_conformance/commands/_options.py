@@ -9,39 +9,48 @@ from typing import TypeVar
 
 import click
 
+from ..errors import UsageError
 from ..model.requirements import DOMAIN_NAMES
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
+Value = TypeVar("Value")
 
 
-class Duration(click.ParamType[float]):
-    """Seconds, written ``90``, ``60s``, ``5m`` or ``1h``."""
+class Parsed(click.ParamType[Value]):
+    """The value of an option that a function reads from its text; the function raises UsageError for a wrong one."""
 
-    name = "duration"
+    def __init__(self, name: str, parse: Callable[[str], Value]) -> None:
+        self.name = name
+        self._parse = parse
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
+    def convert(self, value: str | Value, param: click.Parameter | None, ctx: click.Context | None) -> Value:
+        if not isinstance(value, str):
             return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", str(value).strip())
-        if match is None or float(match[1]) <= 0:
-            self.fail(f"{value!r} is no duration; write 90, 60s, 5m or 1h", param, ctx)
-        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
+        try:
+            return self._parse(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
 
 
-class Workers(click.ParamType[int]):
-    """How many processes judge at once: a number from 1, or ``auto``, which is 0 here."""
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text.strip())
+    if match is None or float(match[1]) <= 0:
+        raise UsageError(f"{text!r} is no duration; write 90, 60s, 5m or 1h")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
 
-    name = "workers"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        text = str(value).strip()
-        if text == "auto":
-            return 0
-        if not text.isdigit() or int(text) < 1:
-            self.fail(f"{text!r} is no number of workers; write auto, or a number from 1", param, ctx)
-        return int(text)
+def _processes(text: str) -> int:
+    if text.strip() == "auto":
+        return 0
+    if not text.strip().isdigit() or int(text) < 1:
+        raise UsageError(f"{text.strip()!r} is no number of workers; write auto, or a number from 1")
+    return int(text)
+
+
+DURATION = Parsed("duration", _seconds)
+"""Seconds, written ``90``, ``60s``, ``5m`` or ``1h``."""
+WORKERS = Parsed("workers", _processes)
+"""How many processes judge at once: a number from 1, or ``auto``, which is 0 here."""
 
 
 def target_options(command: Decorated) -> Decorated:
@@ -83,7 +92,7 @@ def search_options(*, examples: int, programs: str, budget: str, time: str) -> C
                 default=lambda: random.randrange(10**6),
                 help="Seed of the programs.  [default: a random one, shown]",
             ),
-            click.option("--time-budget", type=Duration(), default=budget, show_default=True, help=time),
+            click.option("--time-budget", type=DURATION, default=budget, show_default=True, help=time),
             click.option(
                 "--max-examples",
                 type=click.IntRange(1),

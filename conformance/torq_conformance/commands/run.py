@@ -26,14 +26,8 @@ from ..replay.record import FailureKeeper
 from ..reports.build import Setting
 from ..reports.model import Report
 from ..reports.terminal import TerminalObserver, console, show_first_screen, show_last_screen
-from ..reports.writer import FORMATS, Destination, DestinationType, ReportWriter, now
-from ._options import (
-    Duration,
-    Workers,
-    search_options,
-    split_names,
-    target_options,
-)
+from ..reports.writer import FORMATS, Destination, ReportWriter, now
+from ._options import DURATION, WORKERS, Parsed, search_options, split_names, target_options
 from ._run_extras import ExtraOptions, RunExtras
 
 
@@ -83,14 +77,14 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
 )
 @click.option(
     "--confirm-budget",
-    type=Duration(),
+    type=DURATION,
     default=f"{CONFIRM_SECONDS:g}s",
     show_default=True,
     help="Time for playing each failure again, to learn how often it shows.",
 )
 @click.option(
     "--shrink-budget",
-    type=Duration(),
+    type=DURATION,
     default=f"{SHRINK_SECONDS:g}s",
     show_default=True,
     help="Time for making each failing program smaller.",
@@ -105,7 +99,7 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
 @click.option(
     "--report",
     "reports",
-    type=DestinationType(),
+    type=Parsed("report", Destination.parse),
     multiple=True,
     metavar="FORMAT:FILE",
     help=f"Write a report as the run goes; FORMAT is {', '.join(FORMATS)}. Repeatable.  [default: none]",
@@ -119,7 +113,7 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
 @click.option("--update-expected", is_flag=True, help="Rewrite the file of --expected from this (whole) run.")
 @click.option(
     "--workers",
-    type=Workers(),
+    type=WORKERS,
     default="auto",
     show_default=True,
     metavar="N|auto",

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import click
-
 from .. import files
 from ..errors import UsageError
 from ..judging.expected import Problem
@@ -55,20 +53,6 @@ class Destination:
         if path.exists() and not path.is_file():  # such as a device, which the report would take the place of
             raise UsageError(f"cannot write the report {self.path}: it is no regular file; give the path of one")
         files.replace(path, FORMATS[self.format](report), what=f"the report {self.path}")
-
-
-class DestinationType(click.ParamType[Destination]):
-    """The value of ``--report``."""
-
-    name = "report"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Destination:
-        if isinstance(value, Destination):
-            return value
-        try:
-            return Destination.parse(str(value))
-        except UsageError as error:
-            self.fail(str(error), param, ctx)
 
 
 class ReportWriter(Observer):

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from spec_tests.conformance.judged_relays import plan_for, relay, specimen
-from torq_conformance.commands._options import Workers
+from torq_conformance.commands._options import WORKERS
 from torq_conformance.commands._run_extras import workers_for
 from torq_conformance.errors import ConformanceError, UsageError
 from torq_conformance.judging.parallel import Shard, judge_in_workers, merge, shard_of
@@ -186,5 +186,5 @@ def test_fixed_checks_are_judged_first_and_then_what_takes_longest() -> None:
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", ""])
 def test_a_wrong_number_of_workers_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="write auto, or a number from 1"):
-        Workers().convert(text, None, None)
-    assert (Workers().convert("auto", None, None), Workers().convert("3", None, None)) == (0, 3)
+        WORKERS.convert(text, None, None)
+    assert (WORKERS.convert("auto", None, None), WORKERS.convert("3", None, None)) == (0, 3)
