@@ -85,6 +85,11 @@ class Report(msgspec.Struct, frozen=True):
     version: int = JSON_VERSION
 
 
+Entries = list[tuple[Entry, FoundDifference | None]]
+"""Every difference with its programs; those in how the relays start and stop have none."""
+STYLES = {"SAME": "green", "DIFFERENT": "bold red", "CUT SHORT": "yellow"}
+
+
 @click.command("diff")
 @click.option("--exec-a", metavar="'CMD {socket}'", help="Start relay A with this command: the one B is held against.")
 @click.option("--exec-b", metavar="'CMD {socket}'", help="Start relay B with this command.")
@@ -148,9 +153,10 @@ class _Diff:
             self._first_screen()
             domain = domain_named(self._domain)
             differential = Differential(Arm(a, domain), Arm(copy, domain), Arm(b, domain), domain, self._level)
-            effort = Effort(options.max_examples, options.time_budget, self._options.seed)
+            effort = Effort(options.max_examples, options.time_budget, options.seed)
             results = differential.run(effort, self._tell)
-        entries = [*self._program_entries(results), *self._life_cycle_entries()]
+        entries: Entries = [(_entry_of(found), found) for result in results for found in result.found]
+        entries += [(entry, None) for entry in self._life_cycle_entries()]
         return self._last_screen(results, entries)
 
     def _first_screen(self) -> None:
@@ -174,40 +180,14 @@ class _Diff:
         self._out.print()
 
     def _tell(self, result: TopicResult) -> None:
-        line = Text()
-        found = len(result.found)
-        programs = counted(result.programs, "program")
-        if result.cut_short:
-            line.append(f"{'CUT SHORT':<12}", style="yellow")
-        elif found:
-            line.append(f"{'DIFFERENT':<12}", style="bold red")
-        else:
-            line.append(f"{'SAME':<12}", style="green")
-        line.append(f"{result.topic.name:<28}", style="bold")
-        line.append(f"{programs}; {', '.join(each.id for each in result.found) or 'no new difference'}")
+        word = "CUT SHORT" if result.cut_short else "DIFFERENT" if result.found else "SAME"
+        differences = ", ".join(each.id for each in result.found) or "no new difference"
+        line = _row(word, result.topic.name, f"{counted(result.programs, 'program')}; {differences}")
         if result.noise:
             line.append(f"; relay A differs from its copy in {result.noise} of {result.calibrated}", style="yellow")
         say(self._out, line)
 
-    def _program_entries(self, results: list[TopicResult]) -> list[tuple[Entry, FoundDifference | None]]:
-        entries: list[tuple[Entry, FoundDifference | None]] = []
-        for found in (each for result in results for each in result.found):
-            where = f"{found.difference.place}: " if found.difference.place else ""
-            entry = Entry(
-                id=found.id,
-                text=found.text,
-                in_a=f"{where}{found.difference.in_a}",
-                in_b=f"{where}{found.difference.in_b}",
-                status="",
-                program=found.program,
-                differs_in_b=found.in_b,
-                differs_in_copy_of_a=found.in_copy,
-                runs=found.runs,
-            )
-            entries.append((entry, found))
-        return entries
-
-    def _life_cycle_entries(self) -> list[tuple[Entry, FoundDifference | None]]:
+    def _life_cycle_entries(self) -> list[Entry]:
         """How the two start and stop, where both are started by a command with a socket path in it."""
         options = self._options
         default = f"{self._domain}_relay --socket {{socket}}"
@@ -218,19 +198,18 @@ class _Diff:
         if self._level is not Level.EXACT or not all(each and "{socket}" in each for each in commands):
             return []
         a, b = (str(each) for each in commands)
-        entries: list[tuple[Entry, FoundDifference | None]] = []
+        entries = []
         for subject, difference in life_cycle_differences(*(observe(each, self._domain) for each in (a, a, b))):
             name = f"{difference.signature.effect}:{slug(subject)}"
             text = sentence(difference.signature.effect, subject)
-            entries.append((Entry(name, text, difference.in_a, difference.in_b, ""), None))
-        verdict = _counted(len(entries)) if entries else "no difference"
-        style, word = ("bold red", "DIFFERENT") if entries else ("green", "SAME")
-        self._out.print(Text.assemble((f"{word:<12}", style), (f"{'start and stop':<28}", "bold"), verdict))
+            entries.append(Entry(name, text, difference.in_a, difference.in_b, ""))
+        found = _counted(len(entries)) if entries else "no difference"
+        say(self._out, _row("DIFFERENT" if entries else "SAME", "start and stop", found))
         return entries
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
-    def _last_screen(self, results: list[TopicResult], entries: list[tuple[Entry, FoundDifference | None]]) -> int:
+    def _last_screen(self, results: list[TopicResult], entries: Entries) -> int:
         outcome = sort_out([entry.id for entry, _ in entries], self._accepted, self._level)
         judged = []
         for entry, found in entries:
@@ -313,6 +292,25 @@ class _Diff:
             stale=[each.id for each in outcome.stale],
         )
         files.write(path, files.json_text(report))
+
+
+def _entry_of(found: FoundDifference) -> Entry:
+    where = f"{found.difference.place}: " if found.difference.place else ""
+    return Entry(
+        id=found.id,
+        text=found.text,
+        in_a=f"{where}{found.difference.in_a}",
+        in_b=f"{where}{found.difference.in_b}",
+        status="",
+        program=found.program,
+        differs_in_b=found.in_b,
+        differs_in_copy_of_a=found.in_copy,
+        runs=found.runs,
+    )
+
+
+def _row(word: str, topic: str, said: str) -> Text:
+    return Text.assemble((f"{word:<12}", STYLES[word]), (f"{topic:<28}", "bold"), said)
 
 
 def _counted(number: int, kind: str = "") -> str:
