@@ -48,11 +48,17 @@ def _bound(rules: Rules) -> dict[str, int]:
     return {"queue_frames": rules.queue_frames, "queue_bytes": rules.queue_bytes}
 
 
-def _during(peer: Peer, stall: Stalled, history: History) -> Iterator[Sent]:
-    """Frames that had to be queued for a connection during one of its stalls."""
+def _of_others(peer: Peer, history: History) -> Iterator[Sent]:
+    """Frames of the other connections that the relay had to take and to forward."""
     for sent in history.sent:
-        in_time = sent.begun >= stall.begun and not (stall.ended and sent.begun > stall.ended)
-        if in_time and sent.fate is Fate.FORWARD and sent.certain and sent.conn != peer.conn:
+        if sent.fate is Fate.FORWARD and sent.certain and sent.conn != peer.conn:
+            yield sent
+
+
+def _during(peer: Peer, stall: Stalled, history: History) -> Iterator[Sent]:
+    """Those of them that had to be queued for a connection during one of its stalls."""
+    for sent in _of_others(peer, history):
+        if sent.begun >= stall.begun and not (stall.ended and sent.begun > stall.ended):
             yield sent
 
 
@@ -169,13 +175,10 @@ def not_resumed(history: History, rules: Rules) -> Iterator[Finding]:
         return
     for peer, stall in _overflows(history, rules):
         if peer.open and not peer.torn and stall.ended:
-            later = [
-                sent for sent in history.sent if sent.begun > stall.ended and sent.certain and sent.conn != peer.conn
-            ]
-            later = [sent for sent in later if sent.fate is Fate.FORWARD]
             got = {received.number for received in peer.received}
-            missing = [sent for sent in later if sent.number not in got]
-            if later and missing:
-                yield w.LOST_AFTER_A_STALL(frame=missing[0], receiver=peer)
+            later = (sent for sent in _of_others(peer, history) if sent.begun > stall.ended)
+            missing = next((sent for sent in later if sent.number not in got), None)
+            if missing is not None:
+                yield w.LOST_AFTER_A_STALL(frame=missing, receiver=peer)
             elif not got.intersection(sent.number for sent in _during(peer, stall, history)):
                 yield w.NOTHING_AFTER_A_STALL(receiver=peer)

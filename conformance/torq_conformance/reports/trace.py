@@ -188,12 +188,7 @@ def _receipts(history: History, frames: set[int], peers: set[int]) -> Iterator[T
             continue
         for received in peer.received:
             if received.number is None:
-                event = Event(
-                    "receive",
-                    f"{_bytes(received.data)} nobody sent",
-                    peer.name,
-                    marked=True,
-                )
+                event = _strange(peer, f"{_bytes(received.data)} nobody sent")
             else:
                 marked = received.number in frames and (not peers or peer.conn in peers)
                 event = Event("receive", str(by_number[received.number]), peer.name, marked=marked)
@@ -204,22 +199,14 @@ def _receipts(history: History, frames: set[int], peers: set[int]) -> Iterator[T
 def _ends(peer: Peer) -> Iterator[Timed]:
     last = max((received.tick for received in peer.received), default=0)
     if peer.torn or peer.rest:
-        yield (
-            max(last, peer.rest_at) + 0.1,
-            1,
-            Event(
-                "receive",
-                f"{_bytes(peer.rest)}, no whole frame",
-                peer.name,
-                marked=True,
-            ),
-        )
+        yield max(last, peer.rest_at) + 0.1, 1, _strange(peer, f"{_bytes(peer.rest)}, no whole frame")
     if peer.closed and not peer.left:
-        yield (
-            max(peer.closed_at + 0.5, last + 0.2),
-            2,
-            Event("receive", f"closed ({peer.closed})", peer.name, marked=True),
-        )
+        yield max(peer.closed_at + 0.5, last + 0.2), 2, _strange(peer, f"closed ({peer.closed})")
+
+
+def _strange(peer: Peer, label: str) -> Event:
+    """What a client got that no right relay would have sent."""
+    return Event("receive", label, peer.name, marked=True)
 
 
 def _bytes(data: bytes) -> str:
@@ -274,14 +261,6 @@ def _abridged(events: list[Event]) -> Iterator[Event]:
             break
         if 0 <= place < len(events):
             kept.add(place)
-    skipped = 0
-    for place, event in enumerate(events):
-        if place in kept:
-            if skipped:
-                yield Event("note", f"... {counted(skipped, 'more event')} ...")
-                skipped = 0
-            yield event
-        else:
-            skipped += 1
-    if skipped:
-        yield Event("note", f"... {counted(skipped, 'more event')} ...")
+    for shown, run in groupby(enumerate(events), key=lambda each: each[0] in kept):
+        part = [event for _, event in run]
+        yield from part if shown else [Event("note", f"... {counted(len(part), 'more event')} ...")]
