@@ -13,7 +13,7 @@ BUILD_INPUTS += $(addprefix protocol/torq_protocol/,constants.py compiled_number
 unexport PYTHONDONTWRITEBYTECODE
 
 # Sources that are compiled: an edited one must be compiled again, or its old compiled form would still be running.
-COMPILED := $(shell sed -n 's/^ *"\([a-z_]*\/torq_[a-z_]*\/[a-z_]*\.py\)",$$/\1/p' setup.py)
+COMPILED := $(shell sed -n 's/^ *"\(.*: "\)\{0,1\}\([a-z_]*\/torq_[a-z_]*\/[a-z_]*\.\(py\|c\)\)",$$/\2/p' setup.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo test lint types docs-check unit unit-measured unit-others coverage format generate \

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from compiled_docstrings import write_documented_copies
@@ -21,9 +22,10 @@ SOURCES = {
     ".".join(path.relative_to(ROOT / "protocol").with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted((ROOT / "protocol").rglob("*.py"))
 } | {f"torq_engine.{name}": ROOT / f"engine/torq_engine/{name}.py" for name in hub_forms.COMPILED_MODULES}
-TWINS = {f"torq_protocol.{name}": f"torq_protocol_interpreted.{name}" for name in COMPILED_MODULES} | {
-    f"torq_engine.{name}": f"{hub_forms._TWIN}.{name}" for name in hub_forms.COMPILED_MODULES
-}
+TWINS = {
+    f"torq_protocol.{name}": f"torq_protocol_interpreted.{name}" for name in COMPILED_MODULES if name[0] != "_"
+} | {f"torq_engine.{name}": f"{hub_forms._TWIN}.{name}" for name in hub_forms.COMPILED_MODULES}
+PORT_CALLS = ("receive", "send_all", "send", "unread")
 Named = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -48,6 +50,27 @@ def test_every_docstring_of_the_source_is_that_of_the_running_object(module_name
     assert {name: inspect.getdoc(found) for _, found, name in written} == {
         name: ast.get_docstring(node) for node, _, name in written
     }
+
+
+@pytest.mark.parametrize(
+    ("in_c", "in_python"),
+    [
+        ("torq_protocol._scanner.FrameScanner", "torq_protocol.framing.FrameScanner"),
+        ("torq_protocol._scanner.FrameScanner.scan", "torq_protocol.framing.FrameScanner.scan"),
+        ("torq_protocol._scanner.Scan", "torq_protocol.framing.Scan"),
+        ("torq_protocol._scanner.skip_frames", "torq_protocol.framing.skip_frames"),
+        *(
+            (f"torq_engine._sockets.{name}", f"torq_engine.port.Port.{name}")
+            for name in ("receive", "send_all", "send", "unread")
+        ),
+    ],
+)
+def test_what_is_written_in_c_tells_what_its_fallback_tells(in_c: str, in_python: str) -> None:
+    try:
+        told = inspect.getdoc(resolve_name(in_c))
+    except ImportError:
+        pytest.skip("no C compiler was there: the fallback runs")
+    assert told == inspect.getdoc(resolve_name(in_python))
 
 
 def test_every_public_class_and_function_tells_what_it_is_for() -> None:

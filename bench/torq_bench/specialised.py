@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable
 
 from torq_protocol.constants import RelayDomain
-from torq_protocol.framing import FrameScanner
 from torq_protocol.policy import FramePolicy
+from torq_protocol.scanner import FrameScanner
 
 _MOST_CHUNKS = 10_000
 

@@ -1,9 +1,14 @@
-"""The queue of one receiver: the rest of a torn frame, then whole frames. Compiled with the hub.
+"""What waits for receivers: one log of bytes for all of them, and for each the stretches of it that it still lacks.
+
+Compiled with the hub.
 
 Facts:
-- the rest of a frame already partly sent stands apart from the queue of whole frames: no overflow drops it (ISO-4);
-- receivers share chunks: the relay keeps one copy of the bytes however many receivers wait for them;
-- the queue holds chunks of many frames, so it finds frames again by their headers when it tears or cuts a chunk.
+- the read buffer is used again, so what a receiver did not take is copied once, behind what was copied before; however
+  many receivers wait for it and however small the reads were, a queued frame costs its bytes and little more (RES-4);
+- a segment of the log is given back when nobody waits for a byte of it; the one being filled starts anew then, so that
+  a short wait never leaves the cache;
+- the rest of a frame already partly sent stands apart from the whole frames: it cannot be dropped (ISO-4);
+- a stretch holds many frames, so frames are found again by their headers when a stretch is torn or cut.
 """
 
 from __future__ import annotations
@@ -11,212 +16,240 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from librt.strings import read_i32_le
 from mypy_extensions import i64, mypyc_attr
 
 from torq_protocol.constants import HEADER_SIZE
+from torq_protocol.scanner import skip_frames
 
-_ALL_ONES: Final = 0xFFFFFFFF
 _MOST_PARTS: Final = 256
 MOST_BYTES: Final = 262_144
+"""Bytes that one send is given, or little more."""
+SEGMENT_BYTES: Final = 65_536
 
 
 @mypyc_attr(native_class=True)
-class Chunk:
-    """Accepted frames kept for receivers: one copy of the bytes however many ``holders`` there are."""
+class Segment:
+    """A part of the log: ``filled`` bytes of ``data`` are in use, ``holders`` stretches lie in it."""
 
-    def __init__(self, data: bytes, frames: int, number: int) -> None:
-        self.data = data
-        self.frames: i64 = frames
+    def __init__(self, number: int, size: int) -> None:
         self.number: i64 = number
+        self.data = bytearray(size)
+        self.filled: i64 = 0
         self.holders: i64 = 0
 
 
 @mypyc_attr(native_class=True)
 class Storage:
-    """Counts the bytes of all chunks for which a receiver waits."""
+    """The log: ``bytes`` counts what is kept for anybody, shared bytes once (ISO-2)."""
 
-    def __init__(self) -> None:
-        self.chunks: i64 = 0
+    def __init__(self, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._segment_bytes: i64 = segment_bytes
+        self._number: i64 = 0
+        self._open: Segment | None = None
         self.bytes: i64 = 0
 
-    def keep(self, data: bytes, frames: int) -> Chunk:
-        """Make a chunk, for which no receiver waits yet."""
-        self.chunks += 1
-        return Chunk(data, frames, self.chunks)
+    def keep(self, data: bytes | bytearray, start: i64, stop: i64) -> Segment:
+        """Copy ``data[start:stop]`` behind what was kept before; it ends where the segment is filled to."""
+        size: i64 = stop - start
+        segment = self._open
+        if segment is not None and segment.holders == 0:
+            segment.filled = 0
+        if segment is None or len(segment.data) - segment.filled < size:
+            self._number += 1
+            segment = Segment(self._number, max(size, self._segment_bytes))
+            self._open = segment
+        behind: i64 = segment.filled + size
+        memoryview(segment.data)[segment.filled : behind] = memoryview(data)[start:stop]
+        segment.filled = behind
+        if segment.holders > 0:
+            self.bytes += size
+        return segment
 
-    def hold(self, chunk: Chunk) -> None:
-        """Count a receiver that begins to wait for a chunk."""
-        chunk.holders += 1
-        if chunk.holders == 1:
-            self.bytes += len(chunk.data)
+    def hold(self, segment: Segment) -> None:
+        """One more stretch lies in a segment."""
+        segment.holders += 1
+        if segment.holders == 1:
+            self.bytes += segment.filled
 
-    def release(self, chunk: Chunk) -> None:
-        """Count a receiver that no longer waits for a chunk."""
-        chunk.holders -= 1
-        if chunk.holders == 0:
-            self.bytes -= len(chunk.data)
+    def release(self, segment: Segment) -> None:
+        """A stretch of it is gone."""
+        segment.holders -= 1
+        if segment.holders == 0:
+            self.bytes -= segment.filled
+
+
+@mypyc_attr(native_class=True)
+class Stretch:
+    """``frames`` whole frames, or the rest of one, at ``start`` to ``stop`` of a segment."""
+
+    def __init__(self, segment: Segment, start: int, stop: int, frames: int) -> None:
+        self.segment = segment
+        self.start: i64 = start
+        self.stop: i64 = stop
+        self.frames: i64 = frames
 
 
 @mypyc_attr(native_class=True)
 class Backlog:
-    """The frames that wait for one receiver, in order: plain data.
+    """What waits for one receiver, in order: plain data.
 
-    ``remainder`` is the rest of a frame partly sent. ``queue`` holds whole frames; of its first chunk, the first
-    ``head_frames`` frames, up to offset ``head_at``, are gone. ``frames`` and ``bytes`` count remainder and queue.
+    ``remainder`` is the rest of the frame partly sent, ``queue`` whole frames. ``frames`` and ``bytes`` count both.
     """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self.remainder: memoryview | None = None
-        self.queue: deque[Chunk] = deque()
-        self.head_at: i64 = 0
-        self.head_frames: i64 = 0
+        self.remainder: Stretch | None = None
+        self.queue: deque[Stretch] = deque()
         self.frames: i64 = 0
         self.bytes: i64 = 0
 
-    def push(self, chunk: Chunk) -> None:
-        """Append a chunk."""
-        self.queue.append(chunk)
-        self.frames += chunk.frames
-        self.bytes += len(chunk.data)
-        self._storage.hold(chunk)
+    def push(self, segment: Segment, start: i64, stop: i64, frames: i64) -> None:
+        """Put whole frames of a segment behind what waits; what lies behind the last stretch lengthens it."""
+        self.frames += frames
+        self.bytes += stop - start
+        if self.queue:
+            last = self.queue[-1]
+            if last.segment is segment and last.stop == start:
+                last.stop = stop
+                last.frames += frames
+                return
+        self.queue.append(Stretch(segment, start, stop, frames))
+        self._storage.hold(segment)
 
-    def gather(self) -> tuple[list[bytes | memoryview], int]:
-        """The oldest bytes as buffers for one send, and their size in bytes."""
-        parts: list[bytes | memoryview] = []
+    def gather(self) -> tuple[list[memoryview], int]:
+        """The front of what waits, as buffers for one send, and their size in bytes."""
+        parts: list[memoryview] = []
         size: i64 = 0
         remainder = self.remainder
         if remainder is not None:
-            parts.append(remainder)
-            size = len(remainder)
-        at: i64 = self.head_at
-        for chunk in self.queue:
+            parts.append(memoryview(remainder.segment.data)[remainder.start : remainder.stop])
+            size = remainder.stop - remainder.start
+        for stretch in self.queue:
             if len(parts) >= _MOST_PARTS or size >= MOST_BYTES:
                 break
-            parts.append(memoryview(chunk.data)[at:] if at > 0 else chunk.data)
-            size += len(chunk.data) - at
-            at = 0
+            parts.append(memoryview(stretch.segment.data)[stretch.start : stretch.stop])
+            size += stretch.stop - stretch.start
         return parts, size
 
     def advance(self, taken: i64) -> i64:
-        """Remove ``taken`` bytes from the front; returns the number of frames that are now wholly sent."""
+        """``taken`` bytes left from the front; returns how many frames are now wholly gone."""
         self.bytes -= taken
         gone: i64 = 0
         remainder = self.remainder
         if remainder is not None:
-            rest: i64 = len(remainder)
+            rest: i64 = remainder.stop - remainder.start
             if taken < rest:
-                self.remainder = remainder[taken:]
+                remainder.start += taken
                 return 0
             taken -= rest
-            self.remainder = None
+            self._forget_remainder()
             gone = 1
         while taken > 0:
-            chunk = self.queue[0]
-            left: i64 = len(chunk.data) - self.head_at
-            if taken >= left:
-                gone += chunk.frames - self.head_frames
+            stretch = self.queue[0]
+            size: i64 = stretch.stop - stretch.start
+            if taken >= size:
+                gone += stretch.frames
                 self._pop_head()
-                taken -= left
+                taken -= size
             else:
-                gone += self._tear(chunk, self.head_at + taken)
+                gone += self._tear(stretch, stretch.start + taken)
                 taken = 0
         self.frames -= gone
         return gone
 
     def drop_oldest(self, most_frames: i64, most_bytes: i64) -> i64:
-        """Drop whole frames from the front until the bounds hold; returns the number of frames."""
+        """Drop whole frames from the front until the bounds hold; returns how many."""
         dropped: i64 = 0
         while self.queue:
             frames: i64 = self.frames - most_frames
             size: i64 = self.bytes - most_bytes
             if frames <= 0 and size <= 0:
                 break
-            chunk = self.queue[0]
-            if frames >= chunk.frames - self.head_frames or size >= len(chunk.data) - self.head_at:
+            stretch = self.queue[0]
+            if frames >= stretch.frames or size >= stretch.stop - stretch.start:
                 dropped += self.drop_head()
             else:
-                dropped += self._cut(chunk, frames, size)
+                dropped += self._cut(stretch, frames, size)
         return dropped
 
     def drop_head(self) -> i64:
-        """Drop the rest of the oldest chunk; returns its number of frames."""
-        chunk = self.queue[0]
-        frames: i64 = chunk.frames - self.head_frames
+        """Drop the oldest stretch; returns how many frames that was."""
+        stretch = self.queue[0]
+        frames: i64 = stretch.frames
         self.frames -= frames
-        self.bytes -= len(chunk.data) - self.head_at
+        self.bytes -= stretch.stop - stretch.start
         self._pop_head()
         return frames
 
-    def drop_newest(self, chunk: Chunk) -> i64:
-        """Drop a chunk just pushed, but for a frame of it already partly sent; returns the number of frames."""
-        if not self.queue or self.queue[-1] is not chunk:
+    def drop_newest(self, size: i64, frames: i64) -> i64:
+        """Take back frames just pushed, but for what of them is sent or partly sent; returns how many."""
+        if not self.queue:
             return 0
-        if len(self.queue) == 1:
-            return self.drop_head()
-        self.queue.pop()
-        self.frames -= chunk.frames
-        self.bytes -= len(chunk.data)
-        self._storage.release(chunk)
-        return chunk.frames
+        last = self.queue[-1]
+        if size < last.stop - last.start:
+            last.stop -= size
+            last.frames -= frames
+        else:
+            frames = last.frames
+            size = last.stop - last.start
+            self.queue.pop()
+            self._storage.release(last.segment)
+        self.frames -= frames
+        self.bytes -= size
+        return frames
+
+    def drop_whole(self) -> i64:
+        """Drop all whole frames: only the rest of one partly sent stays; returns how many."""
+        dropped: i64 = 0
+        while self.queue:
+            dropped += self.drop_head()
+        return dropped
 
     def discard(self) -> i64:
-        """Drop everything, the torn frame included; returns the number of frames."""
+        """Drop everything, the torn frame included; returns how many frames."""
         frames: i64 = self.frames
-        for chunk in self.queue:
-            self._storage.release(chunk)
-        self.queue.clear()
-        self.remainder = None
-        self.head_at = 0
-        self.head_frames = 0
+        self.drop_whole()
+        if self.remainder is not None:
+            self._forget_remainder()
         self.frames = 0
         self.bytes = 0
         return frames
 
-    def _tear(self, chunk: Chunk, stop: i64) -> i64:
-        """Remove the first chunk up to ``stop``; returns the number of whole frames in that part."""
-        position: i64 = self.head_at
-        frames: i64 = 0
-        end: i64 = position + frame_size(chunk.data, position)
-        while end <= stop:
-            position = end
-            frames += 1
-            if position == stop:
-                break
-            end = position + frame_size(chunk.data, position)
-        self.head_frames += frames
-        self.head_at = position
-        if position < stop:
-            self.remainder = memoryview(chunk.data)[stop:end]
-            self.head_frames += 1
-            self.head_at = end
-            if end == len(chunk.data):
-                self._pop_head()
+    def _tear(self, stretch: Stretch, stop: i64) -> i64:
+        """The first stretch was taken up to ``stop``; returns how many whole frames that was."""
+        segment = stretch.segment
+        frames, behind = skip_frames(segment.data, stretch.start, 0, stop - stretch.start)
+        stretch.start = behind
+        stretch.frames -= frames
+        if behind > stop:
+            self.remainder = Stretch(segment, stop, behind, 1)
+            self._storage.hold(segment)
+            frames -= 1
+        if behind == stretch.stop:
+            self._pop_head()
         return frames
 
-    def _cut(self, chunk: Chunk, frames: i64, size: i64) -> i64:
-        """Drop at least so many frames and so many bytes of the first chunk; returns the number of frames."""
-        dropped: i64 = 0
-        while frames > dropped or size > 0:
-            one = frame_size(chunk.data, self.head_at)
-            self.head_at += one
-            self.bytes -= one
-            size -= one
-            dropped += 1
-        self.head_frames += dropped
+    def _cut(self, stretch: Stretch, frames: i64, size: i64) -> i64:
+        """Drop single frames of the first stretch: at least so many, of so many bytes; returns how many."""
+        dropped, behind = skip_frames(stretch.segment.data, stretch.start, frames, size)
+        self.bytes -= behind - stretch.start
         self.frames -= dropped
-        if self.head_at == len(chunk.data):
+        stretch.start = behind
+        stretch.frames -= dropped
+        if behind == stretch.stop:
             self._pop_head()
         return dropped
 
     def _pop_head(self) -> None:
-        chunk = self.queue.popleft()
-        self.head_at = 0
-        self.head_frames = 0
-        self._storage.release(chunk)
+        self._storage.release(self.queue.popleft().segment)
+
+    def _forget_remainder(self) -> None:
+        remainder = self.remainder
+        assert remainder is not None
+        self._storage.release(remainder.segment)
+        self.remainder = None
 
 
-def frame_size(data: bytes, position: i64) -> i64:
+def frame_size(data: bytes | bytearray, position: int) -> int:
     """Bytes of the accepted frame that starts at an offset."""
-    return HEADER_SIZE + (i64(read_i32_le(data, position + 24)) & _ALL_ONES)
+    return HEADER_SIZE + int.from_bytes(data[position + 24 : position + 28], "little")

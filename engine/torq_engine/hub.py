@@ -1,31 +1,34 @@
-"""The hub forwards frames: it decides which receiver gets which bytes, in which order, and what it drops. No I/O.
+"""The hub: who gets which bytes, in which order, and what is dropped when they do not take them. No loop, no sockets.
 
-The server hands it the bytes that a connection sent and, for each connection, an outlet that takes bytes. mypyc
-compiles it where there is a C compiler.
+It takes its bytes from a port and gives them to it, by descriptor (port.py). Compiled by mypyc where a C compiler is
+there.
 
 Facts:
-- one hub, one thread: the hub offers each read to all receivers before the next read, so that all receivers see one
-  order (ORD-1, ORD-2, ORD-3), and a connection gets only bytes read after it joined (FWD-5);
-- the hub sends bytes straight from the read. It keeps only the bytes that a receiver does not take, in one copy for all
-  receivers;
-- past its bounds a queue obeys the overflow policy. A connection never seen to read only ever loses its oldest frames:
-  the hub neither disconnects nor awaits publishers that never read (ISO-7). A connection is seen to read when its full
-  outlet takes bytes again, or when it has taken more than twice what the outlet can hold.
+- one hub, one thread: it scans each read and hands it to all receivers before the next, so all of them see one order
+  (ORD-1, ORD-2, ORD-3), and a connection gets only what was read after it joined (FWD-5);
+- a read is scanned and sent where it lies in the read buffer; only what a receiver does not take is copied, once for
+  all of them;
+- a receiver is *ready* while its socket takes everything; one that does not take everything is *blocked* until its
+  socket has room again, and no call is wasted on it meanwhile;
+- whether a client reads is what its socket shows (ISO-8): the bytes that it has not read became fewer. A client that
+  read nothing within ``first_read_grace`` of joining counts as one that only sends: nothing is kept for it (ISO-7).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+import array
+from collections.abc import Callable
+from typing import Final
 
 from mypy_extensions import i64, mypyc_attr
 
 from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES
-from torq_protocol.framing import FrameScanner, Scan
 from torq_protocol.header import MessageHeader
+from torq_protocol.scanner import FrameScanner, Scan
 
 from .accounting import DROP_REASONS, REFUSED_BY_LOGIC, CloseReason, DropReason, Totals
-from .backlog import MOST_BYTES, Backlog, Chunk, Storage, frame_size
+from .backlog import MOST_BYTES, Backlog, Segment, Storage, frame_size
+from .port import Port
 from .settings import HubSettings, OnFramingError, Overflow
 
 _QUEUE_FULL: Final = int(DropReason.QUEUE_FULL)
@@ -33,38 +36,39 @@ _NEVER_READ: Final = int(DropReason.NEVER_READ)
 _OWN_ECHO: Final = int(DropReason.OWN_ECHO)
 _TOTAL_FULL: Final = int(DropReason.TOTAL_FULL)
 _CLOSED: Final = int(DropReason.CLOSED)
-
-
-class Outlet(Protocol):
-    """Takes the bytes for a connection: a non-blocking socket, or its stand-in in tests.
-
-    Both methods return the number of bytes taken. They raise BlockingIOError when there is no room, and OSError when
-    the peer will never take them.
-    """
-
-    def send(self, data: bytes | memoryview, /) -> int: ...
-    def sendmsg(self, buffers: Sequence[bytes | memoryview], /) -> int: ...
+_NO_BOUND: Final = 1 << 62
+_LAGGING_BYTES: Final = 1 << 20
+_LOOK_EVERY: Final = 64
+_MOST_WAITS: Final = 4
+"""How often the relay waits for a receiver that takes nothing: a busy machine may keep it from running so long."""
 
 
 @mypyc_attr(native_class=True)
 class Connection:
-    """The hub's state of one connection: plain data, but for its outlet.
+    """All that the hub knows of one connection: plain data.
 
-    ``joined_at`` is a moment of the hub's clock. ``partial`` holds the incomplete frame that ends the bytes read so
-    far, ``needed`` is the size it will have, ``backlog`` holds what waits for the outlet.
+    ``joined_at`` is a moment of the port's clock. ``partial`` holds the incomplete frame that ends the bytes read so
+    far, ``needed`` is the size it will have, ``backlog`` holds what waits for the socket. ``reading`` says that the
+    client was seen to read, ``only_sends`` that it was given up as a reader; ``blocked`` that its socket is full.
     """
 
-    def __init__(self, number: int, outlet: Outlet, outlet_bytes: int, storage: Storage, joined_at: float) -> None:
+    def __init__(self, number: int, descriptor: int, storage: Storage, joined_at: float) -> None:
         self.id: int = number
-        self.outlet = outlet
-        self.send: Callable[[bytes | memoryview], int] = outlet.send
-        self.outlet_bytes: i64 = outlet_bytes
+        self.descriptor: int = descriptor
         self.joined_at: float = joined_at
         self.partial: bytearray | None = None
         self.needed: i64 = 0
         self.partial_since: float = 0.0
         self.backlog = Backlog(storage)
-        self.seen_reading: bool = False
+        self.place: i64 = -1
+        self.blocked: bool = False
+        self.reading: bool = False
+        self.only_sends: bool = False
+        self.keeps_up: bool = True
+        self.unread_mark: i64 = 0
+        self.sent_mark: i64 = 0
+        self.waits: i64 = 0
+        self.passed_over: i64 = 0
         self.stalled_since: float = 0.0
         self.input_open: bool = True
         self.output_open: bool = True
@@ -76,31 +80,38 @@ class Connection:
         self.sent_bytes: i64 = 0
         self.dropped_frames: list[int] = [0] * DROP_REASONS
 
-    def reads(self) -> bool:
-        """Whether the client was seen to read what it was sent (ISO-7)."""
-        return self.seen_reading or self.sent_bytes > 2 * self.outlet_bytes
-
 
 @mypyc_attr(native_class=True)
 class Hub:
-    """Forwards frames between connections, which it keeps in join order.
+    """Connections in join order, and what passes between them.
 
-    After any call, the server takes its work from three lists: ``backlogged`` (connections that began to have a
-    queue: call :meth:`drain` when their outlet has room), ``closing`` (connections that have ended, their
-    ``close_reason`` set) and ``stalled`` (receivers that hold up everyone under backpressure, by id).
+    After any call, the server takes its work from these: ``backlogged`` (connections that were blocked: call
+    :meth:`drain` when their socket has room), ``closing`` (connections that have ended, their ``close_reason`` set),
+    ``stalled`` (receivers that hold up everyone under backpressure, by id) and ``lagging`` (receivers that kept up
+    until now and have much before them, by id).
     """
 
     def __init__(
         self,
+        port: Port,
         scanner: FrameScanner,
         settings: HubSettings,
-        clock: Callable[[], float],
         should_forward: Callable[[MessageHeader], bool] | None = None,
     ) -> None:
+        self._receive: Callable[[int, bytearray, int], int] = port.receive
+        self._send_all: Callable[[array.array[int], bytes | bytearray, int, int, int], list[tuple[int, int]] | None]
+        self._send_all = port.send_all
+        self._send = port.send
+        self._unread: Callable[[int], int] = port.unread
+        self._clock: Callable[[], float] = port.clock
         self._scanner = scanner
-        self._clock = clock
         self._should_forward = should_forward
         self._receivers: dict[int, Connection] = {}
+        self._changed: bool = False
+        self._ready: list[Connection] = []
+        self._descriptors = array.array("i")
+        self._unproven: list[Connection] = []
+        self._blocked: list[Connection] = []
         self._failed: list[tuple[Connection, CloseReason]] = []
         self._storage = Storage()
         self._past = Totals()
@@ -109,41 +120,82 @@ class Hub:
         self.backlogged: list[Connection] = []
         self.closing: list[Connection] = []
         self.stalled: dict[int, Connection] = {}
-        self.tap: Callable[[Connection, bytes, Scan], None] | None = None
-        """Called with every scan before its frames are forwarded, when set (SEC-3)."""
+        self.lagging: dict[int, Connection] = {}
+        self.tap: Callable[[Connection, bytes | bytearray, Scan], None] | None = None
+        """Called with every scan before its frames are forwarded, when set; the bytes hold during the call (SEC-3)."""
         self.configure(settings)
 
     def configure(self, settings: HubSettings) -> None:
         """Take new settings from the next read on; a queue past a new bound is brought back when it next grows."""
         self._echo: bool = settings.echo
         self._overflow: Overflow = settings.overflow
-        self._queue_frames: i64 = settings.queue_frames
+        self._queue_frames: i64 = settings.queue_frames or _NO_BOUND
         self._queue_bytes: i64 = settings.queue_bytes
         self._total_bytes: i64 = settings.total_queue_bytes
+        self._lagging_bytes: i64 = min(_LAGGING_BYTES, settings.queue_bytes // 2)
+        self._grace: float = settings.first_read_grace
         self._resync: bool = settings.on_framing_error is OnFramingError.RESYNC
+        self._read_bytes: i64 = settings.read_bytes
+        self._buffer = bytearray(settings.read_bytes)
         if self._overflow is not Overflow.BACKPRESSURE:
             self.stalled.clear()
 
-    def join(self, outlet: Outlet, outlet_bytes: int) -> Connection:
-        """Serve a connection from now on (FWD-5); ``outlet_bytes`` is how much its outlet can hold unread."""
-        connection = Connection(self.next_id, outlet, outlet_bytes, self._storage, self._clock())
+    def join(self, descriptor: int) -> Connection:
+        """Serve a connection from now on (FWD-5)."""
+        connection = Connection(self.next_id, descriptor, self._storage, self._clock())
         self.next_id += 1
         self.connections[connection.id] = connection
         self._receivers[connection.id] = connection
+        self._changed = True
         self._past.joined += 1
         return connection
 
+    def read(self, sender: Connection) -> bool:
+        """One read of what a client sent, one scan, one fan-out; False at the end of its stream.
+
+        Raises BlockingIOError when there is nothing to read, OSError when the connection is broken.
+        """
+        buffer = self._buffer
+        partial = sender.partial
+        start: i64 = 0
+        if partial is not None:
+            start = len(partial)
+            if sender.needed > self._read_bytes // 2:  # it is collected where it is, not moved with every read
+                return self._read_behind(sender, partial)
+            buffer[:start] = partial
+        got: i64 = self._receive(sender.descriptor, buffer, start)
+        if got == 0:
+            return False
+        sender.received_bytes += got
+        self._take(sender, buffer, start + got)
+        return True
+
     def receive(self, sender: Connection, data: bytes) -> None:
-        """Forward the whole frames in bytes that a connection sent, and keep the rest for its next bytes (FRAME-1)."""
+        """Take bytes that a connection sent: its whole frames go to all receivers, the rest waits (FRAME-1)."""
         sender.received_bytes += len(data)
-        if sender.partial is not None:
-            sender.partial += data
-            if sender.needed > HEADER_SIZE and len(sender.partial) < sender.needed:
-                return
-            data = bytes(sender.partial)
+        if sender.partial is None:
+            self._take(sender, data, len(data))
+        else:
+            self._extend(sender, sender.partial, data)
+
+    def _read_behind(self, sender: Connection, partial: bytearray) -> bool:
+        got: i64 = self._receive(sender.descriptor, self._buffer, 0)
+        if got == 0:
+            return False
+        sender.received_bytes += got
+        self._extend(sender, partial, memoryview(self._buffer)[:got])
+        return True
+
+    def _extend(self, sender: Connection, partial: bytearray, data: bytes | memoryview) -> None:
+        partial += data
+        if sender.needed <= HEADER_SIZE or len(partial) >= sender.needed:
+            self._take(sender, partial, len(partial))
+
+    def _take(self, sender: Connection, data: bytes | bytearray, stop: i64) -> None:
+        """Scan ``data[:stop]``, the incomplete frame of the last read in front, and forward what is whole."""
         start: i64 = 0
         while True:
-            scan = self._scanner.scan(data, start)
+            scan = self._scanner.scan(data, start, stop)
             if self.tap is not None:
                 self.tap(sender, data, scan)
             self._deliver(sender, data, scan)
@@ -154,37 +206,46 @@ class Hub:
             if not self._resync:
                 self.disconnect(sender, CloseReason.FRAMING_ERROR)
                 return
-            start = _next_magic(data, scan.consumed + 1)
+            start = _next_magic(data, scan.consumed + 1, stop)
             self._past.skipped_bytes += start - scan.consumed
-        left: i64 = len(data) - scan.consumed
-        if left == 0:
+        consumed: i64 = scan.consumed
+        if consumed == stop:
             sender.partial = None
         else:
-            if sender.partial is None or scan.consumed > 0:
+            if sender.partial is None or consumed > 0:
                 sender.partial_since = self._clock()
-            sender.partial = bytearray(memoryview(data)[scan.consumed :])
+            sender.partial = bytearray(memoryview(data)[consumed:stop])
             sender.needed = scan.needed
         if self._storage.bytes > self._total_bytes:
             self._shed()
 
     def drain(self, connection: Connection) -> bool:
-        """Send a connection as much of its queue as its outlet takes; True when nothing is left."""
+        """Send what waits for a connection, as much as its socket takes; True when nothing is left."""
+        if not connection.blocked:
+            return True
         budget: i64 = MOST_BYTES
         while connection.backlog.frames > 0 and budget > 0:
             parts, size = connection.backlog.gather()
             try:
-                taken: i64 = connection.send(parts[0]) if len(parts) == 1 else connection.outlet.sendmsg(parts)
+                taken: i64 = self._send(connection.descriptor, parts)
             except BlockingIOError:
                 return False
             except OSError:
                 self.end_output(connection)
                 return True
-            connection.seen_reading = True  # its outlet was full, and took bytes again
+            connection.reading = True  # its socket was full, and took bytes again
             self._advance(connection, taken)
             if taken < size:
                 return False
             budget -= taken
-        return connection.backlog.frames == 0
+        if connection.backlog.frames > 0:
+            return False
+        connection.reading = True
+        connection.only_sends = False
+        connection.blocked = False
+        connection.keeps_up = True
+        self._changed = True
+        return True
 
     def end_input(self, connection: Connection) -> None:
         """The client sends no more; it goes on receiving (CONN-7). Its incomplete frame is forgotten (FRAME-4)."""
@@ -196,8 +257,7 @@ class Hub:
     def end_output(self, connection: Connection) -> None:
         """The client receives no more; what it has sent is still read to its end (CONN-6)."""
         connection.output_open = False
-        self._discard_queue(connection)
-        self._receivers.pop(connection.id, None)
+        self._forget_receiver(connection)
         if not connection.input_open:
             self.disconnect(connection, CloseReason.PEER_LEFT)
 
@@ -205,8 +265,7 @@ class Hub:
         """End a connection at once; its queue is dropped and counted. Doing it twice does nothing."""
         if self.connections.pop(connection.id, None) is None:
             return
-        self._receivers.pop(connection.id, None)
-        self._discard_queue(connection)
+        self._forget_receiver(connection)
         connection.partial = None
         connection.input_open = False
         connection.output_open = False
@@ -217,7 +276,7 @@ class Hub:
         self.closing.append(connection)
 
     def refuse(self, reason: CloseReason) -> None:
-        """Count a connection that the server did not admit (CONN-5, SEC-2)."""
+        """Count a connection that was not let in (CONN-5, SEC-2)."""
         self._past.closed[reason] += 1
 
     def partial_since_before(self, moment: float) -> list[Connection]:
@@ -228,8 +287,25 @@ class Hub:
         """Receivers that have held up the others since before a moment of the clock (ISO-3)."""
         return [c for c in self.stalled.values() if c.stalled_since <= moment]
 
+    def begin_waiting(self) -> None:
+        """The server lets those that lag catch up: remember how far each is."""
+        for connection in self.lagging.values():
+            connection.sent_mark = connection.sent_bytes
+
+    def end_waiting(self) -> float:
+        """Give up on those that took nothing for some times (ISO-1); how full the fullest queue is, from 0 to 1."""
+        fullest: i64 = 0
+        for connection in list(self.lagging.values()):
+            connection.waits = 0 if connection.sent_bytes > connection.sent_mark else connection.waits + 1
+            if connection.waits == _MOST_WAITS:
+                connection.keeps_up = False
+                del self.lagging[connection.id]
+            elif connection.backlog.bytes > fullest:
+                fullest = connection.backlog.bytes
+        return int(fullest) / int(self._queue_bytes)
+
     def receiver_count(self, sender: Connection) -> int:
-        """The number of connections to which the hub would offer a sender's frame now."""
+        """How many connections a frame of a sender is offered to now."""
         own = 0 if self._echo or sender.id not in self._receivers else 1
         return len(self._receivers) - own
 
@@ -254,85 +330,97 @@ class Hub:
             _add(totals, connection)
         return totals
 
-    def _deliver(self, sender: Connection, data: bytes, scan: Scan) -> None:
-        refused: i64 = len(scan.refused)
-        for _, _, kind in scan.refused:
-            self._past.refused_frames[kind] += 1
+    def _deliver(self, sender: Connection, data: bytes | bytearray, scan: Scan) -> None:
+        frames: i64 = scan.frames
         runs = scan.runs
-        frames: i64 = 0
-        for _, _, count in runs:
-            frames += count
+        refused: i64 = len(scan.refused)
         sender.received_frames += frames + refused
+        if refused:
+            for _, _, kind in scan.refused:
+                self._past.refused_frames[kind] += 1
         if self._should_forward is not None:
-            runs = self._filtered(data, runs)
-            kept: i64 = 0
-            for _, _, count in runs:
-                kept += count
+            runs, kept = self._filtered(data, runs)
             self._past.refused_frames[REFUSED_BY_LOGIC] += frames - kept
             refused += frames - kept
             frames = kept
         sender.refused_frames += refused
         if frames == 0:
             return
-        if len(runs) > 1:  # foreign frames between ours: one send all the same, and no bytes kept but ours
+        if len(runs) == 1:
+            start, stop, _ = runs[0]
+            self._fan_out(sender, data, start, stop, frames)
+        else:  # foreign frames between ours: one send all the same
             view = memoryview(data)
-            self._fan_out(sender, b"".join([view[start:stop] for start, stop, _ in runs]), frames)
-            return
-        start, stop, _ = runs[0]
-        if stop - start == len(data):
-            self._fan_out(sender, data, frames)
-        else:
-            self._fan_out(sender, memoryview(data)[start:stop], frames)
+            joined = b"".join([view[start:stop] for start, stop, _ in runs])
+            self._fan_out(sender, joined, 0, len(joined), frames)
 
-    def _filtered(self, data: bytes, runs: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-        """The runs without the frames that the logic does not forward."""
+    def _filtered(
+        self, data: bytes | bytearray, runs: list[tuple[int, int, int]]
+    ) -> tuple[list[tuple[int, int, int]], int]:
+        """The runs without the frames that the logic does not forward, and how many frames they have."""
         should_forward = self._should_forward
         assert should_forward is not None
         kept: list[tuple[int, int, int]] = []
+        total = 0
         for start, stop, _ in runs:
             position: i64 = start
             run_start: i64 = start
             frames: i64 = 0
             while position < stop:
                 size = frame_size(data, position)
-                if should_forward(MessageHeader.from_bytes(data[position : position + HEADER_SIZE])):
+                if should_forward(MessageHeader.from_bytes(bytes(data[position : position + HEADER_SIZE]))):
                     frames += 1
                 else:
                     if frames:
                         kept.append((run_start, position, frames))
+                        total += frames
                     frames = 0
                     run_start = position + size
                 position += size
             if frames:
                 kept.append((run_start, position, frames))
-        return kept
+                total += frames
+        return kept, total
 
-    def _fan_out(self, sender: Connection, outgoing: bytes | memoryview, frames: i64) -> None:
-        """Offer accepted frames to every receiver: straight to its outlet when nothing waits before them."""
-        size: i64 = len(outgoing)
-        shared: Chunk | None = None
-        offered: i64 = 0
-        for receiver in self._receivers.values():
+    def _fan_out(self, sender: Connection, data: bytes | bytearray, start: i64, stop: i64, frames: i64) -> None:
+        """Send accepted frames to every receiver that is ready, and keep them for those that are blocked."""
+        if self._changed:
+            self._sort_receivers()
+        if self._unproven:
+            self._prove_readers()
+        size: i64 = stop - start
+        skipped: i64 = -1 if self._echo else sender.place
+        short = self._send_all(self._descriptors, data, start, stop, skipped)
+        for receiver in self._ready:
+            receiver.delivered_frames += frames
+            receiver.sent_bytes += size
+        offered: i64 = frames * len(self._ready)
+        if skipped >= 0:
+            sender.delivered_frames -= frames
+            sender.sent_bytes -= size
+            offered -= frames
+        segment: Segment | None = None
+        if short is not None:
+            for place, taken in short:
+                receiver = self._ready[place]
+                receiver.delivered_frames -= frames
+                receiver.sent_bytes -= size
+                if taken < 0:
+                    receiver.dropped_frames[_CLOSED] += frames
+                    self._failed.append((receiver, CloseReason.PEER_LEFT))
+                else:
+                    self._block(receiver)
+                    segment = segment or self._storage.keep(data, start, stop)
+                    self._enqueue(receiver, segment, size, frames, taken, receiver is sender)
+        for receiver in self._blocked:
             if receiver is sender and not self._echo:
                 continue
             offered += frames
-            taken: i64 = 0
-            if receiver.backlog.frames == 0:
-                try:
-                    taken = receiver.send(outgoing)
-                except BlockingIOError:
-                    taken = 0
-                except OSError:
-                    receiver.dropped_frames[_CLOSED] += frames
-                    self._failed.append((receiver, CloseReason.PEER_LEFT))
-                    continue
-                if taken == size:
-                    receiver.delivered_frames += frames
-                    receiver.sent_bytes += size
-                    continue
-            if shared is None:
-                shared = self._storage.keep(bytes(outgoing), frames)
-            self._enqueue(receiver, shared, taken, receiver is sender)
+            if not receiver.reading and self._is_given_up(receiver):
+                receiver.dropped_frames[_NEVER_READ] += frames
+            else:
+                segment = segment or self._storage.keep(data, start, stop)
+                self._enqueue(receiver, segment, size, frames, 0, receiver is sender)
         self._past.offered_frames += offered
         while self._failed:
             failed, reason = self._failed.pop()
@@ -341,48 +429,104 @@ class Hub:
             else:
                 self.disconnect(failed, reason)
 
-    def _enqueue(self, receiver: Connection, chunk: Chunk, taken: i64, own: bool) -> None:
-        """Queue the bytes that a receiver's outlet did not take, within the bounds of its queue."""
+    def _sort_receivers(self) -> None:
+        """Part the receivers into those that are ready and those that are blocked, each in join order."""
+        self._changed = False
+        self._ready = [c for c in self._receivers.values() if not c.blocked]
+        self._blocked = [c for c in self._receivers.values() if c.blocked]
+        self._unproven = [c for c in self._ready if not c.reading]
+        self._descriptors = array.array("i", [c.descriptor for c in self._ready])
+        for place, receiver in enumerate(self._ready):
+            receiver.place = place
+        for receiver in self._blocked:
+            receiver.place = -1
+
+    def _prove_readers(self) -> None:
+        """Look at the receivers that were not seen to read yet; those that were are not looked at again."""
+        proven = False
+        for receiver in self._unproven:
+            if receiver.sent_bytes > 0 and self._is_reading(receiver):
+                proven = True
+        if proven:
+            self._unproven = [c for c in self._unproven if not c.reading]
+
+    def _is_reading(self, receiver: Connection) -> bool:
+        """Whether the client was seen to read: its socket holds less than when it was last looked at, or nothing."""
+        try:
+            unread: i64 = self._unread(receiver.descriptor)
+        except OSError:  # its next send says what is wrong
+            return receiver.reading
+        if unread < receiver.unread_mark or (unread == 0 and receiver.sent_bytes > 0):
+            receiver.reading = True
+            receiver.only_sends = False
+        receiver.unread_mark = unread
+        return receiver.reading
+
+    def _is_given_up(self, receiver: Connection) -> bool:
+        """Whether a blocked client that was never seen to read only sends (ISO-7): its grace is over (ISO-8)."""
+        if receiver.only_sends:
+            receiver.passed_over += 1
+            return receiver.passed_over % _LOOK_EVERY != 0 or not self._is_reading(receiver)
+        if self._clock() < receiver.joined_at + self._grace or self._is_reading(receiver):
+            return False
+        receiver.only_sends = True
+        receiver.dropped_frames[_NEVER_READ] += receiver.backlog.drop_whole()
+        return True
+
+    def _block(self, receiver: Connection) -> None:
+        receiver.blocked = True
+        self._changed = True
+        self.backlogged.append(receiver)
+        if not receiver.reading:
+            self._is_reading(receiver)
+
+    def _enqueue(self, receiver: Connection, segment: Segment, size: i64, frames: i64, taken: i64, own: bool) -> None:
+        """Keep what a receiver's socket did not take, within the bounds of its queue."""
         backlog = receiver.backlog
-        if backlog.frames == 0:
-            self.backlogged.append(receiver)
-        backlog.push(chunk)
+        backlog.push(segment, segment.filled - size, segment.filled, frames)
         if taken > 0:
             self._advance(receiver, taken)
         if backlog.frames > self._queue_frames or backlog.bytes > self._queue_bytes:
-            self._overflowing(receiver, chunk, own)
+            self._overflowing(receiver, size, frames, own)
+        if receiver.keeps_up and receiver.reading and backlog.bytes > self._lagging_bytes:
+            self.lagging[receiver.id] = receiver
 
-    def _overflowing(self, receiver: Connection, chunk: Chunk, own: bool) -> None:
-        reads = receiver.reads()
+    def _overflowing(self, receiver: Connection, size: i64, frames: i64, own: bool) -> None:
+        reads = receiver.reading or self._is_reading(receiver)
         if self._overflow is Overflow.DROP_OLDEST or not reads:
             reason = _QUEUE_FULL if reads else _NEVER_READ
             receiver.dropped_frames[reason] += receiver.backlog.drop_oldest(self._queue_frames, self._queue_bytes)
         elif self._overflow is Overflow.DISCONNECT:
             self._failed.append((receiver, CloseReason.SLOW_CONSUMER))
         elif own:
-            receiver.dropped_frames[_OWN_ECHO] += receiver.backlog.drop_newest(chunk)
+            receiver.dropped_frames[_OWN_ECHO] += receiver.backlog.drop_newest(size, frames)
         elif receiver.id not in self.stalled:
             receiver.stalled_since = self._clock()
             self.stalled[receiver.id] = receiver
 
     def _advance(self, connection: Connection, taken: i64) -> None:
-        """Count bytes that the outlet took from the front of the queue."""
+        """The socket took bytes from the front of what waited."""
         connection.sent_bytes += taken
         connection.delivered_frames += connection.backlog.advance(taken)
         if connection.id in self.stalled and self._is_half_empty(connection):
             del self.stalled[connection.id]
+        if connection.id in self.lagging and connection.backlog.bytes * 2 <= self._lagging_bytes:
+            del self.lagging[connection.id]
+        if not connection.keeps_up and connection.sent_bytes - connection.sent_mark > self._lagging_bytes:
+            connection.keeps_up = True
+            connection.waits = 0
 
     def _shed(self) -> None:
-        """Bring all queues together below their bound: at the cost of the receivers that lag most."""
+        """All queues together hold too much: those that lag most lose their oldest frames, or are disconnected."""
         while self._storage.bytes > self._total_bytes:
             waiting = [c for c in self._receivers.values() if c.backlog.queue]
             if not waiting:
                 return
-            oldest = min([c.backlog.queue[0].number for c in waiting])
+            oldest = min([c.backlog.queue[0].segment.number for c in waiting])
             for connection in waiting:
-                if connection.backlog.queue[0].number != oldest:
+                if connection.backlog.queue[0].segment.number != oldest:
                     continue
-                if self._overflow is not Overflow.DROP_OLDEST and connection.reads():
+                if self._overflow is not Overflow.DROP_OLDEST and connection.reading:
                     self.disconnect(connection, CloseReason.SLOW_CONSUMER)
                 else:
                     connection.dropped_frames[_TOTAL_FULL] += connection.backlog.drop_head()
@@ -392,22 +536,26 @@ class Hub:
             return False
         return connection.backlog.bytes * 2 <= self._queue_bytes
 
-    def _discard_queue(self, connection: Connection) -> None:
+    def _forget_receiver(self, connection: Connection) -> None:
+        if self._receivers.pop(connection.id, None) is not None:
+            self._changed = True
+        connection.place = -1
         connection.dropped_frames[_CLOSED] += connection.backlog.discard()
         self.stalled.pop(connection.id, None)
+        self.lagging.pop(connection.id, None)
 
 
-def _next_magic(data: bytes, position: i64) -> i64:
-    """The first offset from ``position`` on where a frame may start; a part of a magic at the end may start one."""
-    found: i64 = data.find(MAGIC_BYTES, position)
+def _next_magic(data: bytes | bytearray, position: i64, stop: i64) -> i64:
+    """Where the next frame may start, at or behind an offset; as much of a magic as ends the data may begin one."""
+    found: i64 = data.find(MAGIC_BYTES, position, stop)
     if found >= 0:
         return found
     length: i64 = 3
     while length > 0:
-        if len(data) - length >= position and data.endswith(MAGIC_BYTES[:length]):
-            return len(data) - length
+        if stop - length >= position and data[stop - length : stop] == MAGIC_BYTES[:length]:
+            return stop - length
         length -= 1
-    return len(data)
+    return stop
 
 
 def _add(totals: Totals, connection: Connection) -> None:

@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 from .accounting import CloseReason
 from .hub import Connection
-
-_CREDENTIALS = struct.Struct("3i")
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The process at the other end of a socket, as of its connect(): process, user and group ids."""
-
-    pid: int
-    uid: int
-    gid: int
-
-    @classmethod
-    def of(cls, sock: socket.socket) -> Peer:
-        """The peer of a connected Unix socket (SO_PEERCRED)."""
-        return cls(*_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)))
+from .port import Peer
 
 
 class Observer:

@@ -2,6 +2,8 @@
 
 Facts:
 - the server registers one reader callback per connection; a turn reads at most ``read_bytes`` of it (fairness);
+- while a receiver that kept up until now lags, the server puts reading off: at most 2 ms at a time, and at most half
+  of the time unless the receiver's queue is nearly full; it does not wait for one that takes nothing meanwhile (ISO-1);
 - no transports: unsent bytes stay in the hub, which counts them, drops whole frames only and can hand them over;
 - a half-closed client stays readable for ever, so the server removes its reader (CONN-7). A client that left with
   unread bytes of ours raises an error condition: then uvloop stops watching the socket, though bytes of the client are
@@ -14,23 +16,23 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import resource
 import select
-import socket
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from torq_protocol.framing import FrameScanner
 from torq_protocol.header import MessageHeader
 from torq_protocol.policy import FramePolicy
+from torq_protocol.scanner import FrameScanner
 
 from .accounting import CloseReason
 from .endpoint import Endpoint
 from .hub import Connection, Hub
-from .observer import Observer, Peer
+from .observer import Observer
+from .port import Peer, Port, production_port
 from .settings import ListenSettings, ServerSettings
 
 _ACCEPTS_PER_TURN = 64
@@ -41,16 +43,15 @@ _FINAL_READS = 64
 _UNREAD_DRAIN = 1.0
 _SWEEP = 10.0
 _SHORTEST_SWEEP = 0.005
+_CATCH_UP = 0.002
 
 
 @dataclass(slots=True)
 class _Client:
-    """A connection's socket and how it is registered with the loop."""
+    """A connection's descriptor and how it is registered with the loop."""
 
     connection: Connection
-    sock: socket.socket
     descriptor: int
-    recv: Callable[[int], bytes]
     peer: Peer
     reading: bool = False
     hung_up: bool = False
@@ -66,15 +67,21 @@ class Server:
         listen: ListenSettings,
         observer: Observer,
         should_forward: Callable[[MessageHeader], bool] | None = None,
+        port: Port | None = None,
     ) -> None:
         self.observer = observer
-        self.hub = Hub(FrameScanner(policy), settings, time.monotonic, should_forward)
+        self._port = port or production_port()
+        self._clock = self._port.clock
+        self.hub = Hub(self._port, FrameScanner(policy), settings, should_forward)
         self.turn_timer: Callable[[float], None] | None = None
         """Called with the seconds that each read took from its arrival to its fan-out, when set."""
         self._loop = asyncio.get_running_loop()
         self._endpoints: list[Endpoint] = []
         self._clients: dict[int, _Client] = {}
         self._paused: dict[int, _Client] = {}
+        self._reads_until = 0.0
+        self._polls_until = 0.0
+        self._polling = False
         self._hangups = select.epoll()
         self._loop.add_reader(self._hangups.fileno(), self._hung_up)
         self._by_descriptor: dict[int, _Client] = {}
@@ -90,7 +97,7 @@ class Server:
         self.settings = settings
         self.listen = listen
         self.hub.configure(settings)
-        self._read_bytes = settings.read_bytes
+        self._busy_poll = settings.busy_poll
         self.max_connections = settings.max_connections or _descriptor_limit()
         if "partial" in self._timers:
             self._timers.pop("partial").cancel()
@@ -111,6 +118,9 @@ class Server:
         self._accept_last()
         self.stop_accepting()
         self.observer.draining()
+        self._reads_until = float("inf")  # nobody is waited for any more before what was sent is read
+        if "catch up" in self._timers:
+            self._end_catching_up()
         self._read_last()
         limits = (self.settings.drain_timeout, min(_UNREAD_DRAIN, self.settings.drain_timeout))
         started = self._loop.time()
@@ -182,8 +192,7 @@ class Server:
     def _acceptable(self, endpoint: Endpoint) -> None:
         for _ in range(_ACCEPTS_PER_TURN):
             try:
-                sock, _ = endpoint.listener.accept()
-                self._admit(sock)
+                self._admit(*self._port.accept(endpoint.listener, self.settings.send_buffer_bytes))
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -201,28 +210,27 @@ class Server:
                 if self.accepting:
                     self._acceptable(endpoint)
 
-    def _admit(self, sock: socket.socket) -> None:
-        peer = Peer.of(sock)
+    def _admit(self, descriptor: int, peer: Peer) -> None:
         if not self.listen.admits(peer.uid, peer.gid):
-            self._refuse(sock, CloseReason.NOT_ALLOWED, peer)
+            self._refuse(descriptor, CloseReason.NOT_ALLOWED, peer)
             return
         if len(self._clients) >= self.max_connections:
-            self._refuse(sock, CloseReason.MAX_CONNECTIONS, peer)
+            self._refuse(descriptor, CloseReason.MAX_CONNECTIONS, peer)
             return
-        sock.setblocking(False)
-        if self.settings.send_buffer_bytes:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.settings.send_buffer_bytes)
-        room = sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
-        self._hangups.register(sock.fileno(), 0)  # the last that may fail
-        connection = self.hub.join(sock, room)
-        client = _Client(connection, sock, sock.fileno(), sock.recv, peer)
+        try:
+            self._hangups.register(descriptor, 0)
+        except OSError:
+            self._port.close(descriptor)
+            raise
+        connection = self.hub.join(descriptor)
+        client = _Client(connection, descriptor, peer)
         self._clients[connection.id] = client
         self._by_descriptor[client.descriptor] = client
         self._start_reading(client)
         self.observer.admitted(connection, peer)
 
-    def _refuse(self, sock: socket.socket, reason: CloseReason, peer: Peer) -> None:
-        sock.close()
+    def _refuse(self, descriptor: int, reason: CloseReason, peer: Peer) -> None:
+        self._port.close(descriptor)
         self.hub.refuse(reason)
         self.observer.refused(reason, peer)
 
@@ -245,20 +253,19 @@ class Server:
     def _readable(self, client: _Client) -> None:
         """Read a client once: one read, one scan, one fan-out."""
         hub = self.hub
-        if hub.stalled and not self._may_read(client):
+        if (hub.stalled and not self._may_read(client)) or (hub.lagging and self._is_put_off()):
             self._stop_reading(client)
             self._paused[client.connection.id] = client
             return
         try:
-            data = client.recv(self._read_bytes)
-            if not data:
-                self._input_ended(client)
-            elif self.turn_timer is None:
-                hub.receive(client.connection, data)
+            if self.turn_timer is None:
+                more = hub.read(client.connection)
             else:
-                arrived = time.perf_counter()
-                hub.receive(client.connection, data)
-                self.turn_timer(time.perf_counter() - arrived)
+                arrived = self._clock()
+                more = hub.read(client.connection)
+                self.turn_timer(self._clock() - arrived)
+            if not more:
+                self._input_ended(client)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -268,6 +275,33 @@ class Server:
             hub.disconnect(client.connection, CloseReason.INTERNAL)
         if hub.backlogged or hub.closing or hub.stalled:
             self._settle()
+        if self._busy_poll:
+            self._polls_until = self._clock() + self._busy_poll
+            if not self._polling:
+                self._polling = True
+                self._loop.call_soon(self._poll)
+
+    def _poll(self) -> None:
+        """Keep the loop from sleeping for a while, and let others have the core that want it."""
+        self._polling = self._clock() < self._polls_until
+        if self._polling:
+            os.sched_yield()
+            self._loop.call_soon(self._poll)
+
+    def _is_put_off(self) -> bool:
+        """Whether nobody is read now, for a receiver that kept up until now catches up."""
+        if "catch up" in self._timers:
+            return True
+        if self._clock() < self._reads_until:
+            return False
+        self.hub.begin_waiting()
+        self._timers["catch up"] = self._loop.call_later(_CATCH_UP, self._end_catching_up)
+        return True
+
+    def _end_catching_up(self) -> None:
+        self._timers.pop("catch up").cancel()
+        self._reads_until = max(self._reads_until, self._clock() + _CATCH_UP * (1.0 - self.hub.end_waiting()))
+        self._resume_paused()
 
     def _writable(self, client: _Client) -> None:
         try:
@@ -279,7 +313,9 @@ class Server:
             self.hub.disconnect(client.connection, CloseReason.INTERNAL)
         if self.hub.closing:
             self._settle()
-        if self._paused:
+        if "catch up" in self._timers and not self.hub.lagging:
+            self._end_catching_up()
+        elif self._paused:
             self._resume_paused()
 
     def _may_read(self, client: _Client) -> bool:
@@ -288,7 +324,7 @@ class Server:
         return len(stalled) == 1 and client.connection.id in stalled
 
     def _resume_paused(self) -> None:
-        if self.hub.stalled:
+        if self.hub.stalled or "catch up" in self._timers:
             return
         paused, self._paused = self._paused, {}
         for client in paused.values():
@@ -316,7 +352,7 @@ class Server:
         del self._by_descriptor[client.descriptor]
         with suppress(FileNotFoundError):  # a paused client that hung up is not registered
             self._hangups.unregister(client.descriptor)
-        client.sock.close()
+        self._port.close(client.descriptor)
         self._drained.set()
         self.observer.closed(client.connection, client.peer)
 
@@ -346,7 +382,7 @@ class Server:
 
     def _every_partial_sweep(self) -> None:
         timeout = self.settings.partial_frame_timeout or float("inf")
-        for connection in self.hub.partial_since_before(time.monotonic() - timeout):
+        for connection in self.hub.partial_since_before(self._clock() - timeout):
             self.hub.disconnect(connection, CloseReason.PARTIAL_FRAME_TIMEOUT)
         self._settle()
         self._timers["partial"] = self._loop.call_later(
@@ -362,7 +398,7 @@ class Server:
 
     def _end_stalls(self) -> None:
         del self._timers["stall"]
-        for connection in self.hub.stalled_since_before(time.monotonic() - self.settings.stall_timeout):
+        for connection in self.hub.stalled_since_before(self._clock() - self.settings.stall_timeout):
             self.hub.disconnect(connection, CloseReason.SLOW_CONSUMER)
         self._settle()
 
@@ -385,7 +421,7 @@ class Server:
     def _waiting(self, elapsed: float, limits: tuple[float, float]) -> bool:
         """Whether to wait for a connection's queue; a connection never seen to read gets less time."""
         for client in self._clients.values():
-            if client.connection.backlog.frames and elapsed < limits[0 if client.connection.reads() else 1]:
+            if client.connection.backlog.frames and elapsed < limits[0 if client.connection.reading else 1]:
                 return True
         return False
 

@@ -3,7 +3,8 @@
 Facts:
 - the fields are keys of the configuration too: :class:`~torq_engine.operations.configuration.RelayConfig` derives from
   :class:`ServerSettings` and adds the keys of operation, so the engine works by the configuration itself;
-- ``drop_oldest`` with 10 000 frames is what the original relays did, so it is the default everywhere (ISO-2, ISO-3);
+- ``drop_oldest`` is what the original relays did, so it is the default everywhere (ISO-3); the bounds are in bytes, and
+  no smaller than what the originals kept (ISO-2);
 - limits hold before trust: the relay allocates nothing that a header merely claims (VAL-6);
 - annotations are evaluated here once, not kept as texts: msgspec would compile each three times at every start.
 """
@@ -37,6 +38,13 @@ class OnFramingError(StrEnum):
 
     CLOSE = "close"
     RESYNC = "resync"
+
+
+class ZeroChecksum(StrEnum):
+    """What a relay that verifies checksums does with a frame whose field is 0, "not computed" (D9, VAL-1)."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"
 
 
 class Section(StrEnum):
@@ -96,14 +104,25 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Overflow, setting(Section.QUEUES, "What happens past the bound of a receiver's queue (ISO-3)", reloads=True)
     ] = Overflow.DROP_OLDEST
     queue_frames: Annotated[
-        int, _count(Section.QUEUES, "Bound of what waits for one receiver (ISO-2)", "frames", 1)
-    ] = 10_000
+        int, _count(Section.QUEUES, "Bound of what waits for one receiver; 0: none in frames (ISO-2)", "frames", 0)
+    ] = 0
     queue_bytes: Annotated[int, _count(Section.QUEUES, "Bound of what waits for one receiver (ISO-2)", "bytes", 1)] = (
-        64 * 1024 * 1024
+        256 * 1024 * 1024
     )
     total_queue_bytes: Annotated[
         int, _count(Section.QUEUES, "Bound of what is held for all, shared bytes once", "bytes", 1)
-    ] = 512 * 1024 * 1024
+    ] = 1024 * 1024 * 1024
+    first_read_grace: Annotated[
+        float,
+        _seconds(
+            Section.QUEUES,
+            "How long a new client may take to begin to read before it counts as only sending (ISO-8)",
+        ),
+    ] = 10.0
+    read_bytes: Annotated[
+        int,
+        _count(Section.QUEUES, "Most that one connection brings in per turn of the loop", "bytes", 1, 67_108_864),
+    ] = 65_536
 
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(type(self)):
@@ -117,8 +136,7 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class ServerSettings(HubSettings, frozen=True, kw_only=True):
     """How the server moves bytes, the hub's settings included. Raises :class:`SettingsError`.
 
-    ``read_bytes`` is more than a socket's buffer holds by default, so that a read ends where a write ended and cuts few
-    frames.
+    ``read_bytes`` is what stays in the processor's cache from its read to its last send.
     """
 
     max_connections: Annotated[
@@ -138,9 +156,18 @@ class ServerSettings(HubSettings, frozen=True, kw_only=True):
     stall_timeout: Annotated[
         float, _seconds(Section.QUEUES, "How long backpressure waits for one receiver (ISO-3)")
     ] = 0.25
-    read_bytes: Annotated[
-        int, _count(Section.QUEUES, "Most that one connection brings in per turn of the loop", "bytes", 1, 67_108_864)
-    ] = 262_144
+    busy_poll: Annotated[
+        float,
+        setting(
+            Section.QUEUES,
+            "How long the relay looks for more before it sleeps: less latency for processor time; 0: it sleeps at once",
+            "s",
+            reloads=True,
+            metavar="SECONDS",
+            ge=0,
+            le=0.01,
+        ),
+    ] = 0.0
     send_buffer_bytes: Annotated[
         int, _count(Section.QUEUES, "SO_SNDBUF of new connections; 0: the system's", "bytes", 0, MOST_C_INT)
     ] = 0

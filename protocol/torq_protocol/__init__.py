@@ -61,7 +61,6 @@ if TYPE_CHECKING:
         UnknownSourceError,
     )
     from .fixed_point import decimal_of, units_of
-    from .framing import FrameScanner, Scan
     from .header import MessageHeader
     from .instrument import InstrumentId, symbol_to_u64, u64_to_symbol
     from .message import Message, encode_message, encode_raw_message, parse_frame, parse_message
@@ -101,6 +100,7 @@ if TYPE_CHECKING:
     )
     from .policy import FramePolicy, ValidationLevel
     from .registry import REGISTRY, SizeRule, Status, TlvType
+    from .scanner import FrameScanner, Scan
     from .sequence import Arrival, Gap, Observation, SequenceTracker
     from .tlv import Tlv, encode_extended_tlv, encode_tlv, iter_tlvs, join_values, split_value
 
@@ -123,7 +123,7 @@ _MODULES = {
         "TruncatedTlvHeaderError TypeOutOfRangeError UnknownSourceError"
     ),
     "fixed_point": "decimal_of units_of",
-    "framing": "FrameScanner Scan",
+    "scanner": "FrameScanner Scan",
     "header": "MessageHeader",
     "instrument": "InstrumentId symbol_to_u64 u64_to_symbol",
     "message": "Message encode_message encode_raw_message parse_frame parse_message",

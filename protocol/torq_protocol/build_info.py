@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-COMPILED_MODULES = ("batch_kernel", "checksum", "decoder", "framing", "header", "message", "tlv")
+COMPILED_MODULES = ("_scanner", "batch_kernel", "checksum", "decoder", "header", "message", "tlv")
 """The modules of this package that are compiled where a C compiler is there."""
 _TWIN = f"{__package__}_interpreted"
 
@@ -50,7 +50,10 @@ def build_info() -> BuildInfo:
 
 
 def _is_compiled(name: str) -> bool:
-    file = import_module(f"{__package__}.{name}").__file__
+    try:
+        file = import_module(f"{__package__}.{name}").__file__
+    except ImportError:  # a module in C that was not built: its fallback has another name
+        return False
     return file is not None and not file.endswith(".py")
 
 
@@ -80,4 +83,6 @@ class _SourceFinder:
                 fullname, place / "__init__.py", submodule_search_locations=[str(place)]
             )
         source = place.with_suffix(".py")
-        return util.spec_from_file_location(fullname, source) if source.is_file() else None
+        if not source.is_file():  # a module in C: its fallback is taken
+            raise ModuleNotFoundError(f"{fullname} has no interpreted form", name=fullname)
+        return util.spec_from_file_location(fullname, source)

@@ -36,14 +36,15 @@ class Scan:
 
     ``runs`` holds (start, stop, frames) of adjacent accepted frames, byte offsets into the scanned chunk;
     ``refused`` holds (start, stop, kind) with the :class:`~torq_protocol.ErrorKind` number of each refused frame;
-    ``consumed`` is the offset behind the last whole frame; ``needed`` the bytes that the incomplete frame at
-    ``consumed`` will have in all, 0 if none was begun (32 while its header is incomplete); ``fault`` the kind of the
-    framing error at ``consumed`` (bad magic or oversize), 0 if there is none.
+    ``frames`` counts the accepted ones; ``consumed`` is the offset behind the last whole frame; ``needed`` the bytes
+    that the incomplete frame at ``consumed`` will have in all, 0 if none was begun (32 while its header is incomplete);
+    ``fault`` the kind of the framing error at ``consumed`` (bad magic or oversize), 0 if there is none.
     """
 
     def __init__(self) -> None:
         self.runs: list[tuple[int, int, int]] = []
         self.refused: list[tuple[int, int, int]] = []
+        self.frames: int = 0
         self.consumed: int = 0
         self.needed: int = 0
         self.fault: int = 0
@@ -57,16 +58,22 @@ class FrameScanner:
         self._domain: i64 = policy.domain
         self._limit: i64 = policy.max_message_size
         self._checksum: bool = policy.verify_checksum
+        self._zero_accepted: bool = policy.accept_zero_checksum
         self._strict: bool = policy.strict
         self._walk: bool = policy.walks_tlvs
         self._types: bytes = policy.type_table
         self._sizes: bytes = policy.size_table
-        self._sources: bytes = bytes([number in policy.known_sources for number in range(256)])
+        self._sources: bytes = policy.source_table
 
-    def scan(self, data: bytes, start: int = 0) -> Scan:
-        """Cut ``data`` from offset ``start`` on into frames; never raises, whatever the bytes."""
+    def scan(self, data: bytes | bytearray, start: int = 0, stop: int = -1) -> Scan:
+        """Cut ``data[start:stop]`` into frames, all of it where no stop is given; never raises, whatever the bytes.
+
+        Offsets in the result count from the beginning of ``data``.
+        """
+        return self._scan(data if isinstance(data, bytes) else bytes(data), start, len(data) if stop < 0 else stop)
+
+    def _scan(self, data: bytes, start: i64, size: i64) -> Scan:
         result = Scan()
-        size: i64 = len(data)
         limit: i64 = self._limit
         domain: i64 = self._domain
         plain: bool = not (self._checksum or self._walk or self._strict)
@@ -102,12 +109,14 @@ class FrameScanner:
             else:
                 if run_frames:
                     result.runs.append((run_start, position, run_frames))
+                    result.frames += run_frames
                     run_frames = 0
                 run_start = position + total
                 result.refused.append((position, run_start, kind))
             position += total
         if run_frames:
             result.runs.append((run_start, position, run_frames))
+            result.frames += run_frames
         result.consumed = position
         return result
 
@@ -118,14 +127,25 @@ class FrameScanner:
                 return BAD_VERSION
             if self._sources[i64(data[position + SOURCE_OFFSET])] == 0:
                 return UNKNOWN_SOURCE
-        if (
-            self._checksum
-            and frame_crc(data, position, total) != i64(read_i32_le(data, position + CHECKSUM_OFFSET)) & U32_MAX
-        ):
-            return BAD_CHECKSUM
+        if self._checksum:
+            checksum: i64 = i64(read_i32_le(data, position + CHECKSUM_OFFSET)) & U32_MAX
+            if not (checksum == 0 and self._zero_accepted) and frame_crc(data, position, total) != checksum:
+                return BAD_CHECKSUM
         if self._walk:
             return tlv_fault(data, position + HEADER_SIZE, position + total, self._types, self._sizes) & 255
         return 0
+
+
+def skip_frames(data: bytes | bytearray, start: int, frames: int, size: int) -> tuple[int, int]:
+    """Pass over whole frames from ``start`` on, at least so many, of at least so many bytes in all.
+
+    (how many, the offset behind them); ends at the end of ``data`` too.
+    """
+    at, skipped, goal = start, 0, start + size
+    while (skipped < frames or at < goal) and len(data) - at >= HEADER_SIZE:
+        at += HEADER_SIZE + int.from_bytes(data[at + 24 : at + 28], "little")
+        skipped += 1
+    return skipped, at
 
 
 def _may_start_a_frame(data: bytes, position: i64, left: i64) -> bool:

@@ -29,14 +29,16 @@ class FramePolicy:
     """Which frames are accepted.
 
     ``domain`` is the header byte that is served (DOM-1). ``types`` is the accepted range of TLV types, None for all
-    of them, which also leaves the payload unread (DOM-2, DOM-3). ``verify_checksum`` is VAL-1 and VAL-2.
-    ``check_tlvs`` demands a well-formed payload (VAL-3); ``strict`` adds version, source and fixed sizes (VAL-4).
-    ``max_message_size`` is in bytes, header included (D10).
+    of them, which also leaves the payload unread (DOM-2, DOM-3). ``verify_checksum`` is VAL-1 and VAL-2; with
+    ``accept_zero_checksum`` a field of 0 means "not computed" and passes (D9). ``check_tlvs`` demands a well-formed
+    payload (VAL-3); ``strict`` adds version, source and fixed sizes (VAL-4). ``max_message_size`` is in bytes, header
+    included (D10).
     """
 
     domain: int
     types: range | None = None
     verify_checksum: bool = False
+    accept_zero_checksum: bool = False
     check_tlvs: bool = False
     strict: bool = False
     max_message_size: int = MAX_MESSAGE_SIZE
@@ -71,6 +73,11 @@ class FramePolicy:
             return b""
         sizes = dict(self.fixed_sizes)
         return b"".join([sizes.get(number, -1).to_bytes(4, "little", signed=True) for number in range(256)])
+
+    @property
+    def source_table(self) -> bytes:
+        """256 bytes, 0 for a source that is unknown (D11)."""
+        return bytes(number in self.known_sources for number in range(256))
 
     @classmethod
     def for_domain(cls, domain: RelayDomain, level: ValidationLevel) -> FramePolicy:

@@ -21,8 +21,8 @@ from torq_bench.relays import RelayError, spawned_relay
 from torq_bench.results import Figure, read_results
 from torq_bench.traffic import make_frame
 from torq_protocol.constants import RelayDomain
-from torq_protocol.framing import FrameScanner
 from torq_protocol.policy import FramePolicy, ValidationLevel
+from torq_protocol.scanner import FrameScanner
 
 KEPT_FRAMES = 9000
 """Less than any queue's bound: a relay loses none of them, however busy the machine is."""

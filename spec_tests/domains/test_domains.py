@@ -97,8 +97,16 @@ async def test_val_1_wrong_checksum_reaches_nobody(logic: RelayLogic) -> None:
     assert await served(logic, [*flipped, good]) == [good]
 
 
+@pytest.mark.parametrize("logic", [SignalLogic(), ExecutionLogic()], ids=lambda logic: logic.name)
+async def test_val_1_a_checksum_that_was_not_computed_passes_but_for_execution(logic: RelayLogic) -> None:
+    good = frame(domain=logic.domain)
+    uncomputed = good[:28] + bytes(4)
+    expected = [good] if logic.name == "execution" else [uncomputed, good]
+    assert await served(logic, [uncomputed, good]) == expected
+
+
 async def test_val_2_market_data_does_not_verify_checksums() -> None:
-    wrong = frame(b"\x04\x00")[:28] + bytes(4) + b"\x04\x00"
+    wrong = frame(b"\x04\x00")[:28] + b"\x01\x02\x03\x04" + b"\x04\x00"
     assert await served(MarketDataLogic(), [wrong]) == [wrong]
     assert await served(MarketDataLogic(), [wrong], ValidationLevel.RELIABILITY) == []
 

@@ -17,6 +17,7 @@ class ModelSettings:
     total_queue_bytes: int
     resync: bool
     odd_only: bool
+    grace: float
     domain: int = 1
     limit: int = 256
 
@@ -30,7 +31,13 @@ class ModelConnection:
     stream: bytes = b""
     torn: bytes = b""
     queue: list[tuple[int, bytes]] = field(default_factory=list)
-    seen: bool = False
+    torn_segment: int = 0
+    joined_at: float = 0.0
+    blocked: bool = False
+    reading: bool = False
+    only_sends: bool = False
+    mark: int = 0
+    passed_over: int = 0
     input_open: bool = True
     output_open: bool = True
     broken: bool = False
@@ -45,8 +52,13 @@ class ModelConnection:
         if frames:
             self.dropped[reason] = self.dropped.get(reason, 0) + frames
 
-    def reads(self) -> bool:
-        return self.seen or len(self.stream) > 2 * self.room
+    def look(self) -> bool:
+        """What the socket shows: the client has read when it holds less than before, or nothing."""
+        if self.unread < self.mark or (self.unread == 0 and self.stream):
+            self.reading = True
+            self.only_sends = False
+        self.mark = self.unread
+        return self.reading
 
     def queued_frames(self) -> int:
         return len(self.queue) + bool(self.torn)
@@ -68,24 +80,27 @@ class ModelConnection:
             self.torn = self.take(self.torn)
             self.delivered += not self.torn
         while self.queue and not self.torn and self.unread < self.room:
-            _, frame = self.queue.pop(0)
+            self.torn_segment, frame = self.queue.pop(0)
             self.torn = self.take(frame)
             self.delivered += not self.torn
         return len(self.stream) > before
 
 
+SEGMENT_BYTES = 65_536
+
+
 class ModelHub:
     def __init__(self, settings: ModelSettings) -> None:
         self.settings = settings
+        self.now = 0.0
         self.connections: dict[int, ModelConnection] = {}
         self.gone: list[ModelConnection] = []
-        self.chunk_sizes: dict[int, int] = {}
-        self.chunks = 0
+        self.segments: list[list[int]] = [[0, 0]]
         self.stalled: set[int] = set()
         self.skipped = 0
 
     def join(self, number: int, room: int) -> None:
-        self.connections[number] = ModelConnection(number, room)
+        self.connections[number] = ModelConnection(number, room, joined_at=self.now)
 
     def receive(self, number: int, data: bytes) -> None:
         sender = self.connections[number]
@@ -129,81 +144,143 @@ class ModelHub:
         return batch, stream, False
 
     def _offer(self, sender: ModelConnection, batch: list[bytes]) -> None:
-        self.chunks += 1
-        self.chunk_sizes[self.chunks] = len(b"".join(batch))
-        failed = []
-        for receiver in list(self.connections.values()):
-            if not receiver.output_open or (receiver is sender and not self.settings.echo):
-                continue
+        receivers = [c for c in self.connections.values() if c.output_open and (self.settings.echo or c is not sender)]
+        ready = [c for c in self.connections.values() if c.output_open and not c.blocked]
+        blocked = [c for c in receivers if c.blocked]
+        for receiver in ready:
+            if not receiver.reading and receiver.stream:
+                receiver.look()
+        self.kept = 0
+        failed: list[tuple[ModelConnection, str]] = []
+        short = []
+        for receiver in receivers:
             receiver.offered += len(batch)
-            waiting = receiver.queued_frames()
-            if not waiting and receiver.broken:
+            if receiver.blocked:
+                continue
+            if receiver.broken:
                 receiver.drop("CLOSED", len(batch))
                 failed.append((receiver, "PEER_LEFT"))
                 continue
-            receiver.queue += [(self.chunks, frame) for frame in batch]
-            if not waiting:
-                receiver.flush()
-            if self._over(receiver) and not self._settled(receiver, own=receiver is sender):
-                failed.append((receiver, "SLOW_CONSUMER"))
-        for receiver, reason in failed:
+            receiver.queue += [(-1, frame) for frame in batch]
+            receiver.flush()
+            if receiver.queued_frames():
+                short.append(receiver)
+        for receiver in short:
+            segment = self._keep(batch)
+            receiver.queue = [(segment, frame) for _, frame in receiver.queue]
+            receiver.torn_segment = segment
+            receiver.blocked = True
+            if not receiver.reading:
+                receiver.look()
+            self._bound(receiver, batch, receiver is sender, failed)
+        for receiver in blocked:
+            if not receiver.reading and self._given_up(receiver):
+                receiver.drop("NEVER_READ", len(batch))
+                continue
+            segment = self._keep(batch)
+            receiver.queue += [(segment, frame) for frame in batch]
+            self._bound(receiver, batch, receiver is sender, failed)
+        for receiver, reason in reversed(failed):
             if reason == "PEER_LEFT":
                 self.end_output(receiver.number)
             else:
                 self.disconnect(receiver.number, reason)
 
-    def _over(self, receiver: ModelConnection) -> bool:
-        settings = self.settings
-        return receiver.queued_frames() > settings.queue_frames or receiver.queued_bytes() > settings.queue_bytes
+    def _keep(self, batch: list[bytes]) -> int:
+        """The segment of the log that the batch is copied to, once."""
+        if not self.kept:
+            size = len(b"".join(batch))
+            room, filled = self.segments[-1]
+            if not self._holders(len(self.segments) - 1):
+                filled = 0
+            if room - filled < size:
+                self.segments.append([max(size, SEGMENT_BYTES), size])
+            else:
+                self.segments[-1][1] = filled + size
+            self.kept = len(self.segments) - 1
+        return self.kept
 
-    def _settled(self, receiver: ModelConnection, own: bool) -> bool:
-        """Apply the overflow policy; False when the receiver must go."""
-        policy = self.settings.overflow
-        if not receiver.reads() or policy == "drop_oldest":
-            reason = "QUEUE_FULL" if receiver.reads() else "NEVER_READ"
-            while receiver.queue and self._over(receiver):
-                receiver.queue.pop(0)
-                receiver.drop(reason, 1)
-            return True
-        if policy == "disconnect":
+    def _holders(self, segment: int) -> bool:
+        return any(
+            (c.torn and c.torn_segment == segment) or any(number == segment for number, _ in c.queue)
+            for c in self.connections.values()
+        )
+
+    def _given_up(self, receiver: ModelConnection) -> bool:
+        if receiver.only_sends:
+            receiver.passed_over += 1
+            return bool(receiver.passed_over % 64) or not receiver.look()
+        if self.now < receiver.joined_at + self.settings.grace or receiver.look():
             return False
-        if own:
-            kept = [entry for entry in receiver.queue if entry[0] != self.chunks]
-            receiver.drop("OWN_ECHO", len(receiver.queue) - len(kept))
-            receiver.queue = kept
-        else:
-            self.stalled.add(receiver.number)
+        receiver.only_sends = True
+        receiver.drop("NEVER_READ", len(receiver.queue))
+        receiver.queue = []
         return True
 
+    def _bound(
+        self, receiver: ModelConnection, batch: list[bytes], own: bool, failed: list[tuple[ModelConnection, str]]
+    ) -> None:
+        """Apply the overflow policy to a receiver whose queue is past its bound."""
+        if not self._over(receiver):
+            return
+        policy = self.settings.overflow
+        reads = receiver.reading or receiver.look()
+        if not reads or policy == "drop_oldest":
+            while receiver.queue and self._over(receiver):
+                receiver.queue.pop(0)
+                receiver.drop("QUEUE_FULL" if reads else "NEVER_READ", 1)
+        elif policy == "disconnect":
+            failed.append((receiver, "SLOW_CONSUMER"))
+        elif own:
+            taken_back = min(len(batch), len(receiver.queue))
+            receiver.drop("OWN_ECHO", taken_back)
+            del receiver.queue[len(receiver.queue) - taken_back :]
+        else:
+            self.stalled.add(receiver.number)
+
+    def _over(self, receiver: ModelConnection) -> bool:
+        settings = self.settings
+        if settings.queue_frames and receiver.queued_frames() > settings.queue_frames:
+            return True
+        return receiver.queued_bytes() > settings.queue_bytes
+
     def held(self) -> int:
-        waiting = {number for c in self.connections.values() for number, _ in c.queue}
-        return sum(self.chunk_sizes[number] for number in waiting)
+        return sum(filled for number, (_, filled) in enumerate(self.segments) if self._holders(number))
 
     def _shed(self) -> None:
         while self.held() > self.settings.total_queue_bytes:
-            oldest = min(c.queue[0][0] for c in self.connections.values() if c.queue)
-            for connection in list(self.connections.values()):
-                if not connection.queue or connection.queue[0][0] != oldest:
+            waiting = [c for c in self.connections.values() if c.queue]
+            if not waiting:
+                return
+            oldest = min(c.queue[0][0] for c in waiting)
+            for connection in waiting:
+                if connection.queue[0][0] != oldest:
                     continue
-                if self.settings.overflow != "drop_oldest" and connection.reads():
+                if self.settings.overflow != "drop_oldest" and connection.reading:
                     self.disconnect(connection.number, "SLOW_CONSUMER")
                     continue
                 kept = [entry for entry in connection.queue if entry[0] != oldest]
                 connection.drop("TOTAL_FULL", len(connection.queue) - len(kept))
                 connection.queue = kept
 
-    def drain(self, number: int) -> None:
+    def drain(self, number: int) -> bool:
         connection = self.connections[number]
-        if not connection.queued_frames():
-            return
-        if connection.broken:
-            self.end_output(number)
-            return
-        if connection.flush():
-            connection.seen = True
-            half_frames = connection.queued_frames() * 2 <= self.settings.queue_frames
-            if half_frames and connection.queued_bytes() * 2 <= self.settings.queue_bytes:
-                self.stalled.discard(number)
+        if not connection.blocked:
+            return True
+        if connection.queued_frames():
+            if connection.broken:
+                self.end_output(number)
+                return True
+            if connection.flush():
+                connection.reading = True
+                half_frames = connection.queued_frames() * 2 <= (self.settings.queue_frames or 1 << 60)
+                if half_frames and connection.queued_bytes() * 2 <= self.settings.queue_bytes:
+                    self.stalled.discard(number)
+            if connection.queued_frames():
+                return False
+        connection.reading = True
+        connection.only_sends = connection.blocked = False
+        return True
 
     def end_input(self, number: int) -> None:
         connection = self.connections[number]

@@ -15,9 +15,10 @@ from torq_domains.signal import SignalLogic
 from torq_engine.accounting import CloseReason
 from torq_engine.endpoint import Endpoint
 from torq_engine.hub import Connection
-from torq_engine.observer import Observer, Peer
+from torq_engine.observer import Observer
 from torq_engine.operations.configuration import RelayConfig
 from torq_engine.operations.resolving import listen_settings
+from torq_engine.port import Peer
 from torq_engine.server import Server
 from torq_engine.settings import HubSettings, ListenSettings, Overflow, ServerSettings, SettingsError
 
@@ -123,7 +124,7 @@ async def test_val_6_an_error_of_our_own_ends_that_connection_only() -> None:
     async with serving(observer=recorder) as relay:
         witness, unlucky = await relay.join(), await relay.join()
 
-        def broken(connection: Connection, data: bytes, scan: object) -> None:
+        def broken(connection: Connection, data: bytes | bytearray, scan: object) -> None:
             if connection.id == 2:
                 raise RuntimeError
 
@@ -164,7 +165,7 @@ async def test_res_2_checklist_15_hundreds_of_half_frames_hold_no_more_than_was_
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("queue_frames", 0),
+        ("queue_frames", -1),
         ("queue_bytes", 0),
         ("total_queue_bytes", 0),
         ("read_bytes", 0),

@@ -2,6 +2,7 @@
 
 import sys
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,7 @@ def test_iso_3_whole_frames_are_dropped_from_the_front_and_no_more(
 ) -> None:
     storage = form.Storage()
     waiting = form.Backlog(storage)
-    chunk = storage.keep(FRAME * 4, 4)
-    waiting.push(chunk)
+    push(storage, waiting, 4)
     assert waiting.drop_oldest(most_frames, most_bytes) == dropped
     assert (waiting.frames, waiting.bytes) == (4 - dropped, 40 * (4 - dropped))
     assert b"".join(waiting.gather()[0]) == FRAME * (4 - dropped)
@@ -31,20 +31,64 @@ def test_iso_3_whole_frames_are_dropped_from_the_front_and_no_more(
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_one_send_gathers_no_more_parts_than_the_kernel_takes(form: ModuleType) -> None:
-    storage = form.Storage()
+    storage = form.Storage(len(FRAME))
     waiting = form.Backlog(storage)
     for _ in range(300):
-        waiting.push(storage.keep(FRAME, 1))
+        push(storage, waiting, 1)
     parts, size = waiting.gather()
     assert (len(parts), size) == (256, 256 * len(FRAME))
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_iso_3_what_does_not_wait_any_more_is_not_taken_back(form: ModuleType) -> None:
+def test_iso_2_frames_of_many_small_reads_are_one_stretch_of_the_log(form: ModuleType) -> None:
     storage = form.Storage()
     waiting = form.Backlog(storage)
-    gone, kept = storage.keep(FRAME, 1), storage.keep(FRAME, 1)
-    assert waiting.drop_newest(gone) == 0
-    waiting.push(kept)
-    assert waiting.drop_newest(gone) == 0
-    assert (waiting.frames, waiting.bytes) == (1, len(FRAME))
+    for _ in range(1000):
+        push(storage, waiting, 1)
+    assert (waiting.frames, waiting.bytes, len(waiting.queue)) == (1000, 40_000, 1)
+    assert b"".join(waiting.gather()[0]) == FRAME * 1000
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_iso_2_a_segment_that_nobody_waits_for_is_filled_anew(form: ModuleType) -> None:
+    storage = form.Storage()
+    waiting, other = form.Backlog(storage), form.Backlog(storage)
+    segment = push(storage, waiting, 3)
+    other.push(segment, 0, 120, 3)
+    assert waiting.advance(120) == 3
+    assert storage.bytes == 120
+    assert other.discard() == 3
+    assert storage.bytes == 0
+    assert push(storage, waiting, 1) is segment
+    assert (storage.bytes, segment.filled) == (40, 40)
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("sent", [0, 30, 50, 110])
+def test_iso_3_frames_just_pushed_are_taken_back_but_for_what_is_sent_of_them(form: ModuleType, sent: int) -> None:
+    storage = form.Storage()
+    waiting = form.Backlog(storage)
+    push(storage, waiting, 3)
+    gone = waiting.advance(sent) if sent else 0
+    torn = 1 if sent % 40 else 0
+    assert waiting.drop_newest(120, 3) == 3 - gone - torn
+    assert (waiting.frames, waiting.bytes) == (torn, -sent % 40)
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_iso_3_what_waited_before_is_kept_when_frames_are_taken_back(form: ModuleType) -> None:
+    storage = form.Storage()
+    waiting = form.Backlog(storage)
+    assert waiting.drop_newest(40, 1) == 0
+    push(storage, waiting, 2)
+    push(storage, waiting, 1)
+    assert waiting.drop_newest(40, 1) == 1
+    assert (waiting.frames, waiting.bytes) == (2, 80)
+
+
+def push(storage: Any, waiting: Any, frames: int) -> Any:
+    """Keep so many frames and put them behind what waits; their segment."""
+    data = FRAME * frames
+    segment = storage.keep(data, 0, len(data))
+    waiting.push(segment, segment.filled - len(data), segment.filled, frames)
+    return segment

@@ -7,23 +7,24 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from torq_engine.accounting import CloseReason, DropReason
 from torq_engine.hub import Connection, Hub
 from torq_engine.settings import HubSettings, OnFramingError, Overflow
-from torq_protocol.framing import FrameScanner
 from torq_protocol.policy import FramePolicy
+from torq_protocol.scanner import FrameScanner
 
 from .frames import MAGIC, frame
 from .hub_forms import HUBS
 from .hub_model import ModelConnection, ModelHub, ModelSettings
-from .outlets import BufferedOutlet
+from .outlets import BufferedOutlet, OutletPort
 
 SETTINGS = st.builds(
     ModelSettings,
     echo=st.booleans(),
     overflow=st.sampled_from(["drop_oldest", "disconnect", "backpressure"]),
-    queue_frames=st.integers(1, 12),
+    queue_frames=st.integers(0, 12),
     queue_bytes=st.sampled_from([40, 100, 400, 10_000]),
     total_queue_bytes=st.sampled_from([100, 600, 100_000]),
     resync=st.booleans(),
     odd_only=st.booleans(),
+    grace=st.sampled_from([0.0, 2.0, 1e6]),
 )
 PIECES = st.one_of(
     st.builds(lambda size, sequence: frame(bytes(size), sequence=sequence), st.integers(0, 40), st.integers(0, 255)),
@@ -51,6 +52,7 @@ def hub_settings(chosen: ModelSettings) -> HubSettings:
         queue_bytes=chosen.queue_bytes,
         total_queue_bytes=chosen.total_queue_bytes,
         on_framing_error=OnFramingError.RESYNC if chosen.resync else OnFramingError.CLOSE,
+        first_read_grace=chosen.grace,
     )
 
 
@@ -62,10 +64,11 @@ class HubMachine(RuleBasedStateMachine):
     @initialize(chosen=SETTINGS)
     def start(self, chosen: ModelSettings) -> None:
         self.model = ModelHub(chosen)
+        self.port = OutletPort(lambda: self.model.now)
         self.hub = self.form(
+            self.port,
             FrameScanner(FramePolicy(1, max_message_size=chosen.limit)),
             hub_settings(chosen),
-            lambda: 0.0,
             (lambda header: header.sequence % 2 == 1) if chosen.odd_only else None,
         )
         self.outlets: dict[int, BufferedOutlet] = {}
@@ -79,7 +82,7 @@ class HubMachine(RuleBasedStateMachine):
         if len(self.outlets) >= 6:
             return
         outlet = BufferedOutlet(room)
-        connection = self.hub.join(outlet, room)
+        connection = self.hub.join(self.port.open(outlet))
         self.outlets[connection.id] = outlet
         self.joined[connection.id] = connection
         self.model.join(connection.id, room)
@@ -106,9 +109,12 @@ class HubMachine(RuleBasedStateMachine):
         model = self.model.connections[number]
         model.unread -= min(count, model.unread)
         self.outlets[number].read(count)
-        empty = self.hub.drain(self.joined[number])
-        self.model.drain(number)
-        assert empty == (model.queued_frames() == 0)
+        assert self.hub.drain(self.joined[number]) == self.model.drain(number)
+
+    @rule(seconds=st.sampled_from([1.0, 3.0]))
+    def wait(self, seconds: float) -> None:
+        """Time passes: a client that did not begin to read is given up (ISO-8)."""
+        self.model.now += seconds
 
     @rule(pick=st.integers(0, 5))
     def shut_down_sending(self, pick: int) -> None:
@@ -176,6 +182,11 @@ class HubMachine(RuleBasedStateMachine):
         assert real.received_frames == expected.received
         assert real.refused_frames == expected.refused
         assert bytes(real.partial or b"") == (expected.buffer if not expected.reason else b"")
+        assert (real.blocked, real.reading, real.only_sends) == (
+            expected.blocked,
+            expected.reading,
+            expected.only_sends,
+        )
         assert {r.name: n for r, n in zip(DropReason, real.dropped_frames, strict=True) if n} == expected.dropped
         assert (real.close_reason.name if real.close_reason is not None else "") == expected.reason
 

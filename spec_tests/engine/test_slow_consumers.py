@@ -33,7 +33,7 @@ async def make_reading(relay: Relay, sender: Client, reader: Client, witness: Cl
     """Let a client be seen to read: more than its buffer holds goes through it (ISO-7)."""
     connection = relay.server.hub.connections[2]
     sequence = 1 << 40
-    while not connection.reads():
+    while not connection.reading:
         sequence += 1
         await sender.send(frame(bytes(1000), sequence=sequence))
         await reader.frames(1)
@@ -124,7 +124,7 @@ async def test_iso_3_backpressure_does_not_deadlock_a_client_that_sends_before_i
         both = await relay.join()
         connection = relay.server.hub.connections[1]
         sequence = 1 << 40
-        while not connection.reads():
+        while not connection.reading:
             sequence += 1
             await both.send(frame(bytes(1000), sequence=sequence))
             await both.frames(1)
@@ -202,3 +202,77 @@ async def test_iso_3_backpressure_frames_of_a_client_that_left_while_paused_stil
         assert await reading == seen
         await sending
         await relay.connected(3)
+
+
+@pytest.mark.parametrize("overflow", list(Overflow))
+async def test_iso_2_3_a_consumer_that_has_read_one_frame_and_pauses_loses_nothing(overflow: Overflow) -> None:
+    async with serving(hub=HubSettings(echo=False, overflow=overflow)) as relay:
+        sender, paused, witness = await relay.join(), await relay.join(), await relay.join()
+        await pump(sender, witness, 0, 10_000)
+        assert numbers(await paused.frames(10_000)) == list(range(10_000))
+        assert sum(relay.server.hub.totals().dropped_frames) == 0
+
+
+@pytest.mark.parametrize("overflow", list(Overflow))
+async def test_iso_7_a_client_that_begins_to_read_within_its_grace_loses_nothing(overflow: Overflow) -> None:
+    hub = HubSettings(echo=False, overflow=overflow, first_read_grace=1e6)
+    async with serving(hub=hub, send_buffer_bytes=TINY_BUFFER) as relay:
+        sender, late, witness = await relay.connect(), await relay.connect(), await relay.connect()
+        await relay.connected(3)
+        await pump(sender, witness, 0, 3000)
+        assert numbers(await late.frames(3000)) == list(range(3000))
+        assert sum(relay.server.hub.totals().dropped_frames) == 0
+
+
+async def test_iso_7_nothing_is_kept_for_a_client_that_only_sends_once_its_grace_is_over() -> None:
+    hub = HubSettings(first_read_grace=0.0)
+    async with serving(hub=hub, send_buffer_bytes=TINY_BUFFER) as relay:
+        publisher, witness = await relay.connect(), await relay.connect()
+        await relay.connected(2)
+        connection = relay.server.hub.connections[1]
+        await pump(publisher, witness, 0, 3000)
+        assert connection.only_sends
+        assert connection.backlog.bytes < 72
+        assert connection.dropped_frames[DropReason.NEVER_READ] > 0
+        fence = relay.fence()
+        reading = asyncio.create_task(publisher.until(fence))  # it reads after all: it is a consumer from now on
+        await happened(lambda: connection.reading)
+        await witness.send(fence)
+        assert (await reading)[-1] == fence
+        assert not connection.only_sends
+
+
+async def test_iso_1_a_receiver_that_kept_up_until_now_is_let_catch_up() -> None:
+    async with serving(hub=HubSettings(echo=False, queue_bytes=1 << 20)) as relay:
+        sender, slow, witness = await relay.join(), await relay.join(), await relay.join()
+        await make_reading(relay, sender, slow, witness)
+        sent = [frame(bytes(60_000), sequence=n) for n in range(400)]
+        sending = asyncio.create_task(sender.send(b"".join(sent)))
+        reading = asyncio.create_task(witness.frames(len(sent)))
+        await happened(lambda: bool(relay.server.hub.lagging))
+        assert await slow.frames(len(sent)) == sent
+        assert await reading == sent
+        await sending
+        assert sum(relay.server.hub.totals().dropped_frames) == 0
+
+
+async def test_iso_1_a_receiver_that_takes_nothing_is_soon_waited_for_no_more() -> None:
+    async with serving(hub=HubSettings(echo=False)) as relay:
+        sender, stuck, witness = await relay.join(), await relay.join(), await relay.join()
+        await make_reading(relay, sender, stuck, witness)
+        connection = relay.server.hub.connections[2]
+        sent = 0
+        while connection.keeps_up:
+            await pump(sender, witness, sent, 100, size=60_000)
+            sent += 100
+        assert relay.server.hub.lagging == {}
+        await pump(sender, witness, sent, 100, size=60_000)
+        assert numbers(await stuck.frames(sent + 100)) == list(range(sent + 100))
+
+
+async def test_busy_poll_looks_for_more_for_a_while_and_then_sleeps() -> None:
+    async with serving(busy_poll=0.01) as relay:
+        client = await relay.join()
+        await client.send(frame())
+        assert await client.frames(1) == [frame()]
+        await happened(lambda: not relay.server._polling)

@@ -13,10 +13,10 @@ from torq_protocol import constants
 from torq_protocol.batch import HEADER_DTYPE
 from torq_protocol.constants import HEADER_SIZE, RelayDomain
 from torq_protocol.errors import ErrorKind, FieldValueError, ProtocolError, TlvSizeError
-from torq_protocol.framing import FrameScanner
 from torq_protocol.instrument_arrays import INSTRUMENT_DTYPE
 from torq_protocol.policy import FramePolicy, ValidationLevel
 from torq_protocol.registry import REGISTRY
+from torq_protocol.scanner import FrameScanner
 from torq_protocol.schema import (
     PAYLOADS,
     RECORDS,

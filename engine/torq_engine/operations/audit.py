@@ -21,12 +21,13 @@ from pathlib import Path
 from struct import Struct
 
 from torq_protocol.constants import HEADER_SIZE
-from torq_protocol.framing import Scan
 from torq_protocol.header import MessageHeader
+from torq_protocol.scanner import Scan
 
 from ..accounting import REFUSAL_LABELS, REFUSED_BY_LOGIC, CloseReason
 from ..hub import Connection, Hub
-from ..observer import Observer, Peer
+from ..observer import Observer
+from ..port import Peer
 from .audit_chain import (
     FORMAT,
     FRAME_FIELDS,
@@ -306,7 +307,7 @@ class AuditObserver(Observer):
         }
         self.log.event("closed", {"connection": connection.id, "reason": connection.close_reason.label, **counters})
 
-    def _tap(self, sender: Connection, data: bytes, scan: Scan) -> None:
+    def _tap(self, sender: Connection, data: bytes | bytearray, scan: Scan) -> None:
         if not scan.runs and not scan.refused:
             return
         assert self._hub is not None
@@ -315,7 +316,9 @@ class AuditObserver(Observer):
         self.log.frames(sender.id, self._users[sender.id], receivers, entries)
 
 
-def frame_entries(data: bytes, scan: Scan, should_forward: Callable[[MessageHeader], bool] | None) -> list[str]:
+def frame_entries(
+    data: bytes | bytearray, scan: Scan, should_forward: Callable[[MessageHeader], bool] | None
+) -> list[str]:
     """The frames of a scan in their order, each as JSON: ``[source,sequence,payload_size,checksum]`` and, if it was
     refused, why."""
     unpack = _FRAME.unpack_from
@@ -334,7 +337,7 @@ def frame_entries(data: bytes, scan: Scan, should_forward: Callable[[MessageHead
             source, sequence, size, checksum = unpack(data, start)
             verdict = verdicts.get(start)
             if verdict is None and should_forward is not None:
-                forwarded = should_forward(MessageHeader.from_bytes(data[start : start + HEADER_SIZE]))
+                forwarded = should_forward(MessageHeader.from_bytes(bytes(data[start : start + HEADER_SIZE])))
                 verdict = None if forwarded else REFUSAL_LABELS[REFUSED_BY_LOGIC]
             reason = f',"{verdict}"' if verdict else ""
             entries.append(f"[{source},{sequence},{size},{checksum}{reason}]")

@@ -26,6 +26,7 @@ from ..settings import (
     SOCKET_MODE,
     Section,
     ServerSettings,
+    ZeroChecksum,
     setting,
 )
 
@@ -145,6 +146,14 @@ class RelayConfig(ServerSettings, frozen=True, kw_only=True):
     verify_checksum: Annotated[
         bool | None,
         setting(Section.FRAMES, "Check checksums whatever the level", absent="as the level says (VAL-1, VAL-2)"),
+    ] = None
+    zero_checksum: Annotated[
+        ZeroChecksum | None,
+        setting(
+            Section.FRAMES,
+            "A checksum field of 0, which says that none was computed, where checksums are verified (VAL-1)",
+            absent="accept, for execution refuse",
+        ),
     ] = None
     max_message_size: Annotated[
         int,

@@ -15,7 +15,7 @@ import anyio
 import msgspec
 from anyio.abc import SocketAttribute, SocketStream
 
-from ..observer import Peer
+from ..port import Peer
 from .logs import LEVELS
 from .service import Service
 

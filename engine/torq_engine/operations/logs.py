@@ -22,7 +22,8 @@ from typing import Protocol
 
 from ..accounting import CloseReason, DropReason
 from ..hub import Connection
-from ..observer import Observer, Peer
+from ..observer import Observer
+from ..port import Peer
 from .configuration import ConfigError, LogLevel, RelayConfig
 
 LEVELS: dict[LogLevel, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}

@@ -12,7 +12,7 @@ from pathlib import Path
 from torq_protocol.policy import FramePolicy
 
 from ..logic import RelayLogic
-from ..settings import ListenSettings
+from ..settings import ListenSettings, ZeroChecksum
 from .configuration import ConfigError, RelayConfig, shown
 
 ANYONE = "*"
@@ -26,6 +26,7 @@ def domain_defaults(logic: RelayLogic) -> dict[str, str]:
         "socket": logic.socket_path,
         "aliases": ", ".join(logic.alias_paths),
         "level": logic.level.value,
+        "zero_checksum": (ZeroChecksum.ACCEPT if logic.accepts_zero_checksum else ZeroChecksum.REFUSE).value,
         "audit": str(logic.audited).lower(),
         "allow_uids": str(os.geteuid()) if logic.own_user_only else ANYONE,
     }
@@ -36,6 +37,8 @@ def frame_policy(config: RelayConfig, logic: RelayLogic) -> FramePolicy:
     policy = logic.policy(config.level or logic.level).with_max_message_size(config.max_message_size)
     if config.verify_checksum is not None:
         policy = replace(policy, verify_checksum=config.verify_checksum)
+    if config.zero_checksum is not None:
+        policy = replace(policy, accept_zero_checksum=config.zero_checksum is ZeroChecksum.ACCEPT)
     return policy
 
 

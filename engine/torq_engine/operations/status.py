@@ -6,7 +6,7 @@ import msgspec
 
 from ..accounting import REFUSAL_LABELS, CloseReason, DropReason, Totals
 from ..hub import Connection
-from ..observer import Peer
+from ..port import Peer
 
 
 class ConnectionStatus(msgspec.Struct, frozen=True):
@@ -95,6 +95,6 @@ def connection_status(connection: Connection, peer: Peer, now: float) -> Connect
         queued_frames=connection.backlog.frames,
         queued_bytes=connection.backlog.bytes,
         dropped=counted(drops(connection.dropped_frames)),
-        reads=connection.reads(),
+        reads=connection.reading,
         sends=connection.input_open,
     )

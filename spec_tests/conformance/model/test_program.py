@@ -14,8 +14,8 @@ from torq_conformance.model.legality import Fate, fate_of
 from torq_conformance.model.program import Program
 from torq_conformance.model.steps import Close, Connect, Kill, Resume, Stall, Step, Write
 from torq_protocol.constants import RelayDomain
-from torq_protocol.framing import FrameScanner
 from torq_protocol.policy import FramePolicy, ValidationLevel
+from torq_protocol.scanner import FrameScanner
 
 FEW = settings(max_examples=60, deadline=None)
 LEVELS = {

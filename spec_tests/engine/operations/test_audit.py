@@ -16,8 +16,8 @@ from torq_engine.operations.audit import AuditLog, frame_entries
 from torq_engine.operations.audit_chain import AuditError, seal_path
 from torq_engine.operations.configuration import ConfigError, RelayConfig
 from torq_engine.operations.resolving import audit_directory, audit_key
-from torq_protocol.framing import FrameScanner
 from torq_protocol.policy import FramePolicy
+from torq_protocol.scanner import FrameScanner
 
 from ..daemons import daemon, receive, run
 from ..frames import EXECUTION, frame, tlv

@@ -33,6 +33,7 @@ OTHER_VALUES: dict[str, object] = {
     "echo": False,
     "level": "security",
     "verify_checksum": True,
+    "zero_checksum": "refuse",
     "max_message_size": 4096,
     "on_framing_error": "resync",
     "partial_frame_timeout": 1.5,
@@ -40,7 +41,9 @@ OTHER_VALUES: dict[str, object] = {
     "queue_frames": 11,
     "queue_bytes": 12,
     "total_queue_bytes": 13,
+    "first_read_grace": 3.0,
     "stall_timeout": 0.5,
+    "busy_poll": 0.00005,
     "read_bytes": 14,
     "send_buffer_bytes": 15,
     "loop": "asyncio",
@@ -112,7 +115,7 @@ def test_each_source_wins_over_the_one_before(chosen: dict[str, int]) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(text)
         file.flush()
-        expected = next((chosen[source] for source in reversed(order) if source in chosen), 10_000)
+        expected = next((chosen[source] for source in reversed(order) if source in chosen), 0)
         assert load(SIGNAL, file.name, environment, flags).queue_frames == expected
         assert load(SIGNAL, "", {**environment, "TORQ_CONFIG": file.name}, flags).queue_frames == expected
 
@@ -126,12 +129,12 @@ def test_each_source_wins_over_the_one_before(chosen: dict[str, int]) -> None:
             "[signals]: no such table; did you mean signal?; use market_data, signal",
         ),
         ("[execution]\nfoo = 1", "execution.foo: no such key"),
-        ("[execution]\nqueue_frames = 0", "execution.queue_frames: 0 is not allowed"),
-        ("queue_frames = 0", "queue_frames: 0 is not allowed; use a whole number from 1 to 1,000,000,000,000 (frames)"),
+        ("[execution]\nqueue_bytes = 0", "execution.queue_bytes: 0 is not allowed"),
+        ("queue_bytes = 0", "queue_bytes: 0 is not allowed; use a whole number from 1 to 1,000,000,000,000 (bytes)"),
         ("queue_frames = '7'", "queue_frames: '7' is not allowed; use a whole number"),
         ("queue_frames = true", "queue_frames: True is not allowed"),
         ("max_message_size = 31", "use a whole number from 32 to 16,777,216 (bytes)"),
-        ("queue_frames = 1000000000001", "use a whole number from 1 to 1,000,000,000,000 (frames)"),
+        ("queue_frames = 1000000000001", "use a whole number from 0 to 1,000,000,000,000 (frames)"),
         (f"queue_frames = {'9' * 5000}", "not TOML: Exceeds the limit"),
         ("listen_backlog = 99999999999", "use a whole number from 1 to 2,147,483,647 (connections)"),
         ("read_bytes = 99999999999", "use a whole number from 1 to 67,108,864 (bytes)"),
@@ -190,11 +193,11 @@ def test_faults_of_other_sources_name_them(tmp_path: Path) -> None:
 
 def test_a_fault_has_fields_so_that_no_text_is_read_back(tmp_path: Path) -> None:
     file = tmp_path / "relay.toml"
-    file.write_text("[signal]\nqueue_frames = 0\n", encoding="utf-8")
+    file.write_text("[signal]\nqueue_frames = -1\n", encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load(SIGNAL, str(file), {}, {})
     fault = caught.value
-    assert (fault.key, fault.got, fault.place) == ("queue_frames", 0, Place(str(file), "signal.queue_frames"))
+    assert (fault.key, fault.got, fault.place) == ("queue_frames", -1, Place(str(file), "signal.queue_frames"))
     assert str(fault) == f"{file}: signal.queue_frames: {fault.problem}; {fault.expected}"
     with pytest.raises(ConfigError) as caught:
         load(SIGNAL, "", {"TORQ_ALLOW_UIDS": "no such user"}, {})

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from torq_engine.accounting import CloseReason
-from torq_engine.observer import Peer
 from torq_engine.operations.configuration import ConfigError, RelayConfig
 from torq_engine.operations.logs import EventLog, LogObserver, open_log
+from torq_engine.port import Peer
 
 from ..frames import frame
 from ..relays import happened
@@ -168,7 +168,7 @@ def test_what_libraries_log_becomes_an_event(log: EventLog, tmp_path: Path) -> N
 
 async def test_observer_tells_of_every_event_of_a_server(log: EventLog, tmp_path: Path) -> None:
     async with operating() as running:
-        connection = running.service.server.hub.join(Nowhere(), 1)
+        connection = running.service.server.hub.join(-1)
         connection.close_reason = CloseReason.SLOW_CONSUMER
         connection.dropped_frames[0] = 4
         observer = LogObserver(log, "build", "loop")

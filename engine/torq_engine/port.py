@@ -1,0 +1,160 @@
+"""The port: every socket and clock call of the data path. The production port is the kernel; a simulation has its own.
+
+Facts:
+- descriptors are non-blocking sockets; nothing here waits;
+- in C where a compiler is there (``_sockets.c``), in Python otherwise: the same calls with the same results;
+- what a Unix socket's peer has not read is what the kernel charges us for (SIOCOUTQ): it falls as the peer reads, which
+  tells a client that reads from one that only sends (ISO-8).
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import fcntl
+import os
+import socket
+import struct
+import termios
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+_CREDENTIALS = struct.Struct("3i")
+Buffer: TypeAlias = bytes | bytearray | memoryview
+Descriptors: TypeAlias = "array.array[int]"
+"""Descriptors as an array of C ints (type code ``i``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The process at the other end of a socket, as of its connect(): process, user and group ids."""
+
+    pid: int
+    uid: int
+    gid: int
+
+    @classmethod
+    def of(cls, sock: socket.socket) -> Peer:
+        """The peer of a connected Unix socket (SO_PEERCRED)."""
+        return cls(*_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)))
+
+
+class Port(Protocol):
+    """What the data path asks of the outside."""
+
+    def accept(self, listener: socket.socket, send_buffer_bytes: int, /) -> tuple[int, Peer]:
+        """Take the next connection: its descriptor and its peer; ``send_buffer_bytes`` 0 keeps the system's buffer.
+
+        Raises BlockingIOError when there is none, OSError when it cannot be taken.
+        """
+        ...
+
+    def close(self, descriptor: int, /) -> None:
+        """Close a connection."""
+        ...
+
+    def receive(self, descriptor: int, buffer: bytearray, start: int, /) -> int:
+        """Read into a buffer from an offset on; how many bytes came, 0 at the end of the stream.
+
+        Raises BlockingIOError when there is nothing, OSError when the connection is broken.
+        """
+        ...
+
+    def send_all(
+        self, descriptors: Descriptors, data: Buffer, start: int, stop: int, skipped: int, /
+    ) -> list[tuple[int, int]] | None:
+        """Send ``data[start:stop]`` to each of an array of descriptors but the one at index ``skipped`` (-1: to all).
+
+        None when all took everything; else (index, bytes taken, or minus the error's number) of those that did not.
+        """
+        ...
+
+    def send(self, descriptor: int, parts: Sequence[Buffer], /) -> int:
+        """Send buffers with one call, at most 256 of them; how many bytes were taken.
+
+        Raises BlockingIOError when there is no room, OSError when nobody will ever take them.
+        """
+        ...
+
+    def unread(self, descriptor: int, /) -> int:
+        """Bytes of kernel memory that the peer has not read yet: they fall as it reads."""
+        ...
+
+    def clock(self) -> float:
+        """Seconds of a clock that never goes back."""
+        ...
+
+
+class PythonPort:
+    """The kernel, called from Python."""
+
+    def accept(self, listener: socket.socket, send_buffer_bytes: int, /) -> tuple[int, Peer]:
+        sock, _ = listener.accept()
+        with sock:
+            peer = Peer.of(sock)
+            sock.setblocking(False)
+            if send_buffer_bytes:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
+            return sock.detach(), peer
+
+    def close(self, descriptor: int, /) -> None:
+        os.close(descriptor)
+
+    def receive(self, descriptor: int, buffer: bytearray, start: int, /) -> int:
+        if not 0 <= start < len(buffer):
+            raise ValueError(f"offset {start} leaves no room in {len(buffer)} bytes")
+        return os.readv(descriptor, [memoryview(buffer)[start:]])
+
+    def send_all(
+        self, descriptors: Descriptors, data: Buffer, start: int, stop: int, skipped: int, /
+    ) -> list[tuple[int, int]] | None:
+        if not 0 <= start <= stop <= len(data):
+            raise ValueError(f"offsets {start} to {stop} do not lie in {len(data)} bytes")
+        view = memoryview(data)[start:stop]
+        short: list[tuple[int, int]] = []
+        for index, descriptor in enumerate(descriptors):
+            if index == skipped:
+                continue
+            try:
+                sent = os.write(descriptor, view)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError as error:
+                sent = -(error.errno or errno.EIO)
+            if sent != len(view):
+                short.append((index, sent))
+        return short or None
+
+    def send(self, descriptor: int, parts: Sequence[Buffer], /) -> int:
+        return os.writev(descriptor, parts[:256])
+
+    def unread(self, descriptor: int, /) -> int:
+        size = array.array("i", [0])
+        fcntl.ioctl(descriptor, termios.TIOCOUTQ, size)
+        return size[0]
+
+    def clock(self) -> float:
+        return time.monotonic()
+
+
+class CompiledPort(PythonPort):
+    """The kernel, called from C: the functions of ``_sockets.c`` in the place of the methods."""
+
+    def __init__(self) -> None:
+        from . import _sockets
+
+        self.receive = _sockets.receive  # type: ignore[method-assign]  # the same calls without a Python frame
+        self.send_all = _sockets.send_all  # type: ignore[method-assign]
+        self.send = _sockets.send  # type: ignore[method-assign]
+        self.unread = _sockets.unread  # type: ignore[method-assign]
+        self.clock = time.monotonic  # type: ignore[method-assign]
+
+
+def production_port() -> Port:
+    """The kernel: called from C where a compiler was there, else from Python."""
+    try:
+        return CompiledPort()
+    except ImportError:
+        return PythonPort()

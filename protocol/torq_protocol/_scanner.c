@@ -1,0 +1,332 @@
+/* The framing kernel in C: the rules of framing.py for the same callers, which framing.py serves without a compiler.
+ *
+ * Facts:
+ * - no Python object is made for a frame: adjacent accepted frames are one run, and only refused frames are listed;
+ * - any contiguous buffer is scanned where it lies, so a read buffer is used again and nothing is copied;
+ * - the checksum is zlib's CRC-32, sixteen bytes a step with a table for each ("slicing by 16"): for frames of some
+ *   hundred bytes a call of zlib costs more than the sum;
+ * - a scan never raises for what the bytes hold (VAL-6). Loads are little-endian by construction.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+#include <structmember.h>
+
+enum { HEADER = 32, CHECKSUM_AT = 28, EXTENDED_MARKER = 255, STANDARD_TLV = 2, EXTENDED_TLV = 5 };
+
+/* Numbers of torq_protocol.errors.ErrorKind; a test holds them together. */
+enum {
+    BAD_MAGIC = 2, OVERSIZE = 3, BAD_DOMAIN = 4, BAD_VERSION = 7, UNKNOWN_SOURCE = 8, BAD_CHECKSUM = 9,
+    TRUNCATED_TLV_HEADER = 10, TRUNCATED_TLV = 11, BAD_RESERVED_BYTE = 12, BAD_EXTENDED_TYPE = 13,
+    TYPE_OUT_OF_RANGE = 14, BAD_TLV_SIZE = 15
+};
+
+static const unsigned char MAGIC[4] = {0xEF, 0xBE, 0xAD, 0xDE};
+static uint32_t tables[16][256];
+
+static inline uint32_t load32(const unsigned char *at) {
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static void make_tables(void) {
+    for (uint32_t number = 0; number < 256; number++) {
+        uint32_t value = number;
+        for (int bit = 0; bit < 8; bit++) value = (value >> 1) ^ (value & 1 ? 0xEDB88320u : 0);
+        tables[0][number] = value;
+    }
+    for (int table = 1; table < 16; table++)
+        for (int number = 0; number < 256; number++)
+            tables[table][number] = (tables[table - 1][number] >> 8) ^ tables[0][tables[table - 1][number] & 255];
+}
+
+static inline uint32_t four(uint32_t word, int table) {
+    return tables[table][word & 255] ^ tables[table - 1][word >> 8 & 255] ^ tables[table - 2][word >> 16 & 255]
+         ^ tables[table - 3][word >> 24];
+}
+
+/* Goes on from `rest`, which is the complement of a CRC. */
+static uint32_t crc(const unsigned char *at, const unsigned char *stop, uint32_t rest) {
+    while (stop - at >= 16) {
+        rest = four(load32(at) ^ rest, 15) ^ four(load32(at + 4), 11) ^ four(load32(at + 8), 7) ^ four(load32(at + 12), 3);
+        at += 16;
+    }
+    if (stop - at >= 8) {
+        rest = four(load32(at) ^ rest, 7) ^ four(load32(at + 4), 3);
+        at += 8;
+    }
+    if (stop - at >= 4) {
+        rest = four(load32(at) ^ rest, 3);
+        at += 4;
+    }
+    while (at < stop) rest = rest >> 8 ^ tables[0][(rest ^ *at++) & 255];
+    return rest;
+}
+
+static inline uint32_t frame_crc(const unsigned char *frame, int64_t size) {
+    return ~crc(frame + HEADER, frame + size, crc(frame, frame + CHECKSUM_AT, 0xFFFFFFFFu));
+}
+
+/* --- Scan: what one scan found ----------------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *runs;
+    PyObject *refused;
+    Py_ssize_t consumed;
+    Py_ssize_t needed;
+    Py_ssize_t frames;
+    int fault;
+} Scan;
+
+static void Scan_dealloc(Scan *self) {
+    Py_XDECREF(self->runs);
+    Py_XDECREF(self->refused);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMemberDef Scan_members[] = {
+    {"runs", T_OBJECT_EX, offsetof(Scan, runs), READONLY, NULL},
+    {"refused", T_OBJECT_EX, offsetof(Scan, refused), READONLY, NULL},
+    {"consumed", T_PYSSIZET, offsetof(Scan, consumed), READONLY, NULL},
+    {"needed", T_PYSSIZET, offsetof(Scan, needed), READONLY, NULL},
+    {"frames", T_PYSSIZET, offsetof(Scan, frames), READONLY, NULL},
+    {"fault", T_INT, offsetof(Scan, fault), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyTypeObject ScanType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "torq_protocol._scanner.Scan",
+    .tp_basicsize = sizeof(Scan),
+    .tp_dealloc = (destructor)Scan_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "What one scan found.\n"
+     "\n"
+     "``runs`` holds (start, stop, frames) of adjacent accepted frames, byte offsets into the scanned chunk;\n"
+     "``refused`` holds (start, stop, kind) with the :class:`~torq_protocol.ErrorKind` number of each refused frame;\n"
+     "``frames`` counts the accepted ones; ``consumed`` is the offset behind the last whole frame; ``needed`` the bytes\n"
+     "that the incomplete frame at ``consumed`` will have in all, 0 if none was begun (32 while its header is incomplete);\n"
+     "``fault`` the kind of the framing error at ``consumed`` (bad magic or oversize), 0 if there is none.",
+    .tp_members = Scan_members,
+};
+
+static int append(PyObject *list, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t number) {
+    PyObject *entry = Py_BuildValue("(nnn)", start, stop, number);
+    if (!entry) return -1;
+    int failed = PyList_Append(list, entry);
+    Py_DECREF(entry);
+    return failed;
+}
+
+/* --- FrameScanner ------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    PyObject_HEAD
+    int64_t limit;
+    unsigned char domain;
+    char checksum, zero_accepted, strict, walk, any_type, any_size, plain;
+    unsigned char types[256];
+    unsigned char sources[256];
+    int32_t sizes[256];
+} FrameScanner;
+
+/* The first fault of the TLVs from `at` to `stop`, 0 for none. */
+static int tlv_fault(const FrameScanner *self, const unsigned char *at, const unsigned char *stop) {
+    while (at < stop) {
+        int64_t left = stop - at;
+        if (left < STANDARD_TLV) return TRUNCATED_TLV_HEADER;
+        unsigned type = at[0];
+        int64_t length = at[1], header = STANDARD_TLV;
+        if (type == EXTENDED_MARKER) {
+            if (left < EXTENDED_TLV) return TRUNCATED_TLV_HEADER;
+            if (length) return BAD_RESERVED_BYTE;
+            type = at[2];
+            if (type == 0 || type == EXTENDED_MARKER) return BAD_EXTENDED_TYPE;
+            length = at[3] | at[4] << 8;
+            header = EXTENDED_TLV;
+        }
+        if (length > left - header) return TRUNCATED_TLV;
+        if (!self->any_type && !self->types[type]) return TYPE_OUT_OF_RANGE;
+        if (!self->any_size && self->sizes[type] >= 0 && self->sizes[type] != length) return BAD_TLV_SIZE;
+        at += header + length;
+    }
+    return 0;
+}
+
+/* The first fault of a whole frame of the right domain, 0 for none. */
+static int judge(const FrameScanner *self, const unsigned char *frame, int64_t size) {
+    if (self->strict) {
+        if (frame[5] != 1) return BAD_VERSION;
+        if (!self->sources[frame[6]]) return UNKNOWN_SOURCE;
+    }
+    if (self->checksum) {
+        uint32_t field = load32(frame + CHECKSUM_AT);
+        if (!(field == 0 && self->zero_accepted) && frame_crc(frame, size) != field) return BAD_CHECKSUM;
+    }
+    return self->walk ? tlv_fault(self, frame + HEADER, frame + size) : 0;
+}
+
+static int fill(FrameScanner *self, const unsigned char *data, Py_ssize_t start, Py_ssize_t stop, Scan *scan) {
+    Py_ssize_t at = start, run = start, frames = 0;
+    while (at < stop) {
+        int64_t left = stop - at;
+        if (left < HEADER) {
+            if (memcmp(data + at, MAGIC, left < 4 ? left : 4)) scan->fault = BAD_MAGIC;
+            else scan->needed = HEADER;
+            break;
+        }
+        if (memcmp(data + at, MAGIC, 4)) { scan->fault = BAD_MAGIC; break; }
+        int64_t total = HEADER + (int64_t)load32(data + at + 24);
+        if (total > self->limit) { scan->fault = OVERSIZE; break; }
+        if (total > left) { scan->needed = (Py_ssize_t)total; break; }
+        int kind = data[at + 4] != self->domain ? BAD_DOMAIN : self->plain ? 0 : judge(self, data + at, total);
+        if (kind) {
+            if (frames && append(scan->runs, run, at, frames)) return -1;
+            scan->frames += frames;
+            frames = 0;
+            run = at + (Py_ssize_t)total;
+            if (append(scan->refused, at, run, kind)) return -1;
+        } else {
+            frames++;
+        }
+        at += (Py_ssize_t)total;
+    }
+    if (frames && append(scan->runs, run, at, frames)) return -1;
+    scan->frames += frames;
+    scan->consumed = at;
+    return 0;
+}
+
+static PyObject *FrameScanner_scan(FrameScanner *self, PyObject *const *words, Py_ssize_t count) {
+    if (count < 1 || count > 3) {
+        PyErr_SetString(PyExc_TypeError, "scan takes data, and offsets of its start and stop");
+        return NULL;
+    }
+    Py_buffer view;
+    if (PyObject_GetBuffer(words[0], &view, PyBUF_SIMPLE)) return NULL;
+    Py_ssize_t start = count > 1 ? PyLong_AsSsize_t(words[1]) : 0;
+    Py_ssize_t stop = count > 2 ? PyLong_AsSsize_t(words[2]) : -1;
+    Scan *scan = NULL;
+    if (PyErr_Occurred()) goto done;
+    if (stop < 0) stop = view.len;
+    if (start < 0 || stop > view.len || start > stop) {
+        PyErr_Format(PyExc_ValueError, "offsets %zd to %zd do not lie in %zd bytes", start, stop, view.len);
+        goto done;
+    }
+    scan = PyObject_New(Scan, &ScanType);
+    if (!scan) goto done;
+    scan->consumed = scan->needed = scan->frames = 0;
+    scan->fault = 0;
+    scan->runs = PyList_New(0);
+    scan->refused = PyList_New(0);
+    if (!scan->runs || !scan->refused || fill(self, view.buf, start, stop, scan)) Py_CLEAR(scan);
+done:
+    PyBuffer_Release(&view);
+    return (PyObject *)scan;
+}
+
+/* A bytes attribute of the policy, which must have `size` bytes, or none where it may be absent. */
+static int table_of(PyObject *policy, const char *name, void *table, Py_ssize_t size, char *absent) {
+    PyObject *value = PyObject_GetAttrString(policy, name);
+    if (!value) return -1;
+    int wrong = !PyBytes_Check(value) || (PyBytes_GET_SIZE(value) != size && !(absent && PyBytes_GET_SIZE(value) == 0));
+    if (wrong) PyErr_Format(PyExc_TypeError, "FramePolicy.%s is no table of %zd bytes", name, size);
+    else if (PyBytes_GET_SIZE(value)) memcpy(table, PyBytes_AS_STRING(value), size);
+    if (!wrong && absent) *absent = PyBytes_GET_SIZE(value) == 0;
+    Py_DECREF(value);
+    return wrong ? -1 : 0;
+}
+
+static int number_of(PyObject *policy, const char *name, int64_t *number) {
+    PyObject *value = PyObject_GetAttrString(policy, name);
+    if (!value) return -1;
+    *number = PyLong_AsLongLong(value);
+    Py_DECREF(value);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static int FrameScanner_init(FrameScanner *self, PyObject *words, PyObject *keywords) {
+    static char *names[] = {"policy", NULL};
+    PyObject *policy;
+    int64_t domain, checksum, zero, strict, walk;
+    unsigned char sizes[1024];
+    if (!PyArg_ParseTupleAndKeywords(words, keywords, "O:FrameScanner", names, &policy)) return -1;
+    if (number_of(policy, "domain", &domain) || number_of(policy, "max_message_size", &self->limit)
+        || number_of(policy, "verify_checksum", &checksum) || number_of(policy, "accept_zero_checksum", &zero)
+        || number_of(policy, "strict", &strict) || number_of(policy, "walks_tlvs", &walk)
+        || table_of(policy, "type_table", self->types, 256, &self->any_type)
+        || table_of(policy, "size_table", sizes, 1024, &self->any_size)
+        || table_of(policy, "source_table", self->sources, 256, NULL))
+        return -1;
+    self->domain = (unsigned char)domain;
+    self->checksum = checksum != 0;
+    self->zero_accepted = zero != 0;
+    self->strict = strict != 0;
+    self->walk = walk != 0;
+    self->plain = !(self->checksum || self->walk || self->strict);
+    for (int type = 0; type < 256; type++) self->sizes[type] = self->any_size ? -1 : (int32_t)load32(sizes + 4 * type);
+    return 0;
+}
+
+static PyMethodDef FrameScanner_methods[] = {
+    {"scan", (PyCFunction)(void (*)(void))FrameScanner_scan, METH_FASTCALL,
+     "scan($self, data, start=0, stop=-1, /)\n--\n\n"
+     "Cut ``data[start:stop]`` into frames, all of it where no stop is given; never raises, whatever the bytes.\n"
+     "\n"
+     "Offsets in the result count from the beginning of ``data``."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject FrameScannerType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "torq_protocol._scanner.FrameScanner",
+    .tp_basicsize = sizeof(FrameScanner),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "FrameScanner(policy)\n--\n\n"
+     "Cuts chunks into frames and judges each by a :class:`~torq_protocol.FramePolicy`. Holds no state of a stream.",
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)FrameScanner_init,
+    .tp_methods = FrameScanner_methods,
+};
+
+static PyObject *skip_frames(PyObject *self, PyObject *const *words, Py_ssize_t count) {
+    (void)self;
+    if (count != 4) return PyErr_Format(PyExc_TypeError, "skip_frames takes 4 arguments, got %zd", count);
+    Py_ssize_t numbers[3];
+    for (int word = 0; word < 3; word++) {
+        numbers[word] = PyLong_AsSsize_t(words[word + 1]);
+        if (numbers[word] == -1 && PyErr_Occurred()) return NULL;
+    }
+    Py_buffer view;
+    if (PyObject_GetBuffer(words[0], &view, PyBUF_SIMPLE)) return NULL;
+    const unsigned char *data = view.buf;
+    Py_ssize_t at = numbers[0], skipped = 0, goal = at + numbers[2];
+    while ((skipped < numbers[1] || at < goal) && at >= 0 && view.len - at >= HEADER) {
+        at += HEADER + (Py_ssize_t)load32(data + at + 24);
+        skipped++;
+    }
+    PyBuffer_Release(&view);
+    return Py_BuildValue("(nn)", skipped, at);
+}
+
+static PyMethodDef functions[] = {
+    {"skip_frames", (PyCFunction)(void (*)(void))skip_frames, METH_FASTCALL,
+     "skip_frames(data, start, frames, size, /)\n--\n\n"
+     "Pass over whole frames from ``start`` on, at least so many, of at least so many bytes in all.\n"
+     "\n"
+     "(how many, the offset behind them); ends at the end of ``data`` too."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, .m_name = "_scanner", .m_doc = "The framing kernel in C; torq_protocol.framing without.", .m_size = -1,
+    .m_methods = functions,
+};
+
+PyMODINIT_FUNC PyInit__scanner(void) {
+    make_tables();
+    PyObject *self = PyModule_Create(&module);
+    if (!self || PyModule_AddType(self, &ScanType) || PyModule_AddType(self, &FrameScannerType)) return NULL;
+    return self;
+}
