@@ -7,7 +7,7 @@ meta:
   endian: le
 doc: |
   Messages back to back (D15): a header of 32 bytes, then payload_size bytes of TLVs. A payload whose size is not that
-  of its type is left as bytes. Checksums are not verified here.
+  of its type is left as bytes. Checksums are not verified here; one of 0 was not computed (D9).
 seq:
   - id: messages
     type: message
@@ -115,7 +115,7 @@ types:
         doc: 'bytes after the header, all TLV headers included'
       - id: checksum
         type: u4
-        doc: 'CRC-32 of bytes 0 to 27 and 32 to the end'
+        doc: 'CRC-32 of bytes 0 to 27 and 32 to the end; 0: not computed'
   trade:
     seq:
       - id: asset_id

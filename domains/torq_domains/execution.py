@@ -17,7 +17,6 @@ class ExecutionLogic(RelayLogic):
     domain = RelayDomain.EXECUTION
     socket_path = SOCKET_PATHS[RelayDomain.EXECUTION]
     level = ValidationLevel.SECURITY
-    accepts_zero_checksum = False
     own_user_only = True
     audited = True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from torq_protocol.constants import RelayDomain
 from torq_protocol.header import MessageHeader
@@ -27,8 +26,6 @@ class RelayLogic:
     """Further paths at which the same relay answers."""
     level: ValidationLevel
     """The validation level unless configured."""
-    accepts_zero_checksum: bool = True
-    """Whether a checksum field of 0 passes as "not computed" unless configured (VAL-1, D9)."""
     own_user_only: bool = False
     """Whether only the relay's own user may connect unless configured (SEC-2)."""
     audited: bool = False
@@ -36,7 +33,7 @@ class RelayLogic:
 
     def policy(self, level: ValidationLevel) -> FramePolicy:
         """The frames that the relay accepts at a validation level: the domain's own TLV types (DOM-2)."""
-        return replace(FramePolicy.for_domain(self.domain, level), accept_zero_checksum=self.accepts_zero_checksum)
+        return FramePolicy.for_domain(self.domain, level)
 
     def should_forward(self, header: MessageHeader) -> bool:
         """Whether the relay forwards an accepted frame. Override it for a rule that a policy cannot express."""

@@ -89,7 +89,10 @@ class MessageBatch:
 
     def errors(self) -> list[ProtocolError]:
         """The exceptions of ``faults``, as :func:`parse_message` would raise them, ``stream_offset`` set."""
-        return [_error(self.data[start : start + size], int(start)) for start, size, _, _ in self.faults.tolist()]
+        return [
+            _error(self.data[start : start + size], start, kind == ErrorKind.BAD_CHECKSUM)
+            for start, size, _, kind in self.faults.tolist()
+        ]
 
     def rows_of(self, tlv_type: int, size: int | None = None) -> npt.NDArray[np.intp]:
         """The rows of ``tlvs`` of a type, and of a value size in bytes if one is given."""
@@ -106,12 +109,19 @@ class MessageBatch:
         return gather(self.data, self.tlvs["offset"][self.rows_of(tlv_type, dtype.itemsize)], dtype)
 
 
-def parse_batch(data: bytes, *, verify_checksum: bool = True, max_message_size: int = MAX_MESSAGE_SIZE) -> MessageBatch:
+def parse_batch(
+    data: bytes,
+    *,
+    verify_checksum: bool = True,
+    accept_zero_checksum: bool = True,
+    max_message_size: int = MAX_MESSAGE_SIZE,
+) -> MessageBatch:
     """Parse the messages that stand back to back in a buffer, each judged as by :func:`parse_message`.
 
-    Raises nothing: messages that are refused are in ``faults``.
+    ``headers["checksum"] == 0`` tells the messages whose checksum was not computed (D9). Raises nothing: messages that
+    are refused are in ``faults``.
     """
-    tables = index_messages(data, verify_checksum, max_message_size)
+    tables = index_messages(data, verify_checksum, accept_zero_checksum, max_message_size)
     return MessageBatch(
         data=data,
         starts=np.frombuffer(tables.starts, "<i8"),
@@ -182,9 +192,14 @@ def build_batch(
     return run.tobytes()
 
 
-def _error(message: bytes, start: int) -> ProtocolError:
+def _error(message: bytes, start: int, of_the_checksum: bool) -> ProtocolError:
     try:
-        parse_message(message, max_message_size=len(message))
+        parse_message(
+            message,
+            verify_checksum=of_the_checksum,
+            accept_zero_checksum=False,
+            max_message_size=len(message),
+        )
     except ProtocolError as error:
         error.stream_offset = start + error.offset
         return error

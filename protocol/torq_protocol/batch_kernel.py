@@ -52,7 +52,7 @@ class MessageTables:
         self.fault: int = 0
 
 
-def index_messages(data: bytes, verify_checksum: bool, limit: i64) -> MessageTables:
+def index_messages(data: bytes, verify_checksum: bool, accept_zero_checksum: bool, limit: i64) -> MessageTables:
     """Find the messages of a buffer, and their TLVs, up to its end, an incomplete message or a framing fault."""
     starts = BytesWriter()
     headers = BytesWriter()
@@ -76,7 +76,7 @@ def index_messages(data: bytes, verify_checksum: bool, limit: i64) -> MessageTab
             break
         if total > left:
             break
-        fault = _message_fault(data, position, total, verify_checksum)
+        fault = _message_fault(data, position, total, verify_checksum, accept_zero_checksum)
         if fault != 0:
             _write_fault(faults, data, position, total, fault)
         else:
@@ -96,16 +96,15 @@ def index_messages(data: bytes, verify_checksum: bool, limit: i64) -> MessageTab
     return tables
 
 
-def _message_fault(data: bytes, position: i64, total: i64, verify_checksum: bool) -> i64:
+def _message_fault(data: bytes, position: i64, total: i64, verify_checksum: bool, zero_passes: bool) -> i64:
     """The first fault of a whole message of right size: 0, or its kind plus 256 times the stream offset of its TLV."""
     domain: i64 = data[position + DOMAIN_OFFSET]
     if domain == 0 or domain > LAST_DOMAIN:
         return BAD_DOMAIN
-    if (
-        verify_checksum
-        and frame_crc(data, position, total) != i64(read_i32_le(data, position + CHECKSUM_OFFSET)) & U32_MAX
-    ):
-        return BAD_CHECKSUM
+    if verify_checksum:
+        checksum: i64 = i64(read_i32_le(data, position + CHECKSUM_OFFSET)) & U32_MAX
+        if not (checksum == 0 and zero_passes) and frame_crc(data, position, total) != checksum:
+            return BAD_CHECKSUM
     return tlv_fault(data, position + HEADER_SIZE, position + total, b"", b"")
 
 

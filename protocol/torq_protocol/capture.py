@@ -123,9 +123,22 @@ class Capture(Mapping[int, Records]):
         return table
 
 
-def read_capture(data: bytes, *, verify_checksum: bool = True, max_message_size: int = MAX_MESSAGE_SIZE) -> Capture:
-    """The tables of the messages that stand back to back in ``data``; raises nothing, see ``batch.faults``."""
-    return Capture(parse_batch(data, verify_checksum=verify_checksum, max_message_size=max_message_size))
+def read_capture(
+    data: bytes,
+    *,
+    verify_checksum: bool = True,
+    accept_zero_checksum: bool = True,
+    max_message_size: int = MAX_MESSAGE_SIZE,
+) -> Capture:
+    """The tables of the messages that :func:`parse_batch` finds in ``data``; raises nothing, see ``batch.faults``."""
+    return Capture(
+        parse_batch(
+            data,
+            verify_checksum=verify_checksum,
+            accept_zero_checksum=accept_zero_checksum,
+            max_message_size=max_message_size,
+        )
+    )
 
 
 def _flat(records: Records, prefix: str = "") -> Iterator[tuple[str, npt.NDArray[Any] | list[Any]]]:

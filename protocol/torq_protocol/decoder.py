@@ -47,9 +47,9 @@ class Refusal:
 class FrameDecoder:
     """Messages out of a stream: ``for message in decoder.feed(received): ...``.
 
-    Without a ``policy`` frames are judged as by :func:`parse_message`, with the checksum if ``verify_checksum``; with
-    one as by :func:`parse_frame`, and ``verify_checksum`` and ``max_message_size`` are the policy's. ``on_refused`` is
-    called with each fault that is not raised.
+    Without a ``policy`` frames are judged as by :func:`parse_message` with the arguments of the same names; with one as
+    by :func:`parse_frame`, and those arguments are the policy's. ``on_refused`` is called with each fault that is not
+    raised.
     """
 
     def __init__(
@@ -57,12 +57,14 @@ class FrameDecoder:
         policy: FramePolicy | None = None,
         *,
         verify_checksum: bool = True,
+        accept_zero_checksum: bool = True,
         max_message_size: int = MAX_MESSAGE_SIZE,
         on_fault: OnFault = OnFault.RAISE,
         on_refused: Callable[[Refusal], None] | None = None,
     ) -> None:
         self._policy = policy
         self._verify_checksum = verify_checksum
+        self._accept_zero_checksum = accept_zero_checksum
         self._limit = max_message_size if policy is None else policy.max_message_size
         self._on_fault = on_fault
         self._on_refused = on_refused
@@ -124,7 +126,12 @@ class FrameDecoder:
         try:
             if self._policy is not None:
                 return parse_frame(frame, self._policy)
-            return parse_message(frame, verify_checksum=self._verify_checksum, max_message_size=self._limit)
+            return parse_message(
+                frame,
+                verify_checksum=self._verify_checksum,
+                accept_zero_checksum=self._accept_zero_checksum,
+                max_message_size=self._limit,
+            )
         except ProtocolError as error:
             error.stream_offset = start + error.offset
             if self._on_fault is OnFault.RAISE:

@@ -30,7 +30,7 @@ class ErrorKind(IntEnum):
     UNKNOWN_SOURCE = 8
     """The source byte is not in the registry (D11)."""
     BAD_CHECKSUM = 9
-    """The checksum field is not the CRC-32 of the rest (D9)."""
+    """The checksum field is not the CRC-32 of the rest; 0 is let pass as "not computed" unless refused (D9)."""
     TRUNCATED_TLV_HEADER = 10
     """The payload ends inside a TLV header, a lone trailing byte included (D7)."""
     TRUNCATED_TLV = 11

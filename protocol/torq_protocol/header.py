@@ -146,6 +146,11 @@ class MessageHeader:
         """The checksum field as it stands, right or wrong (D9)."""
         return self._checksum
 
+    @property
+    def has_checksum(self) -> bool:
+        """Whether a checksum was computed; a field of 0 says that none was (D9)."""
+        return self._checksum != 0
+
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview) -> MessageHeader:
         """The header in the first 32 bytes; what follows is not looked at.

@@ -2,8 +2,8 @@
 
 Facts:
 - a parser reports one fault, the first in this order: fewer than 32 bytes; magic; a size above the limit (D10);
-  domain (D4); fewer or more bytes than announced; checksum (D9); TLVs from front to back (D7), in each its header,
-  then its length;
+  domain (D4); fewer or more bytes than announced; checksum (D9), where 0 passes as not computed unless refused; TLVs
+  from front to back (D7), in each its header, then its length;
 - a parser that follows a :class:`FramePolicy` looks for the policy's domain, and adds version and source behind the
   sizes and type range and fixed sizes to the TLVs, in the places where the framing kernel does;
 - the offset of an error is the byte that is wrong; where bytes of header or payload are missing it is the end of what
@@ -129,14 +129,16 @@ def parse_message(
     data: bytes | bytearray | memoryview,
     *,
     verify_checksum: bool = True,
+    accept_zero_checksum: bool = True,
     check_tlvs: bool = True,
     max_message_size: i64 = MAX_MESSAGE_SIZE,
 ) -> Message:
     """Parse exactly one message (D2 to D10).
 
-    ``verify_checksum`` off accepts any checksum, as market data relays do (VAL-2); ``check_tlvs`` off puts the check
-    of the TLVs off until they are asked for. Raises the :class:`ProtocolError` of the first fault, in the order of
-    this module's facts, and nothing else.
+    ``verify_checksum`` off accepts any checksum, as market data relays do (VAL-2). A field of 0 says "not computed" and
+    passes, which ``header.has_checksum`` tells, unless ``accept_zero_checksum`` is off: then it must be right like any
+    other value (D9). ``check_tlvs`` off puts the check of the TLVs off until they are asked for. Raises the
+    :class:`ProtocolError` of the first fault, in the order of this module's facts, and nothing else.
     """
     raw = data if isinstance(data, bytes) else bytes(data)
     size: i64 = len(raw)
@@ -149,9 +151,9 @@ def parse_message(
     if i64(read_i32_le(raw, PAYLOAD_SIZE_OFFSET)) & U32_MAX != size - HEADER_SIZE:
         raise _size_error(raw)
     if verify_checksum:
-        computed: i64 = frame_crc(raw, 0, size)
-        if computed != i64(read_i32_le(raw, CHECKSUM_OFFSET)) & U32_MAX:
-            raise _checksum_error(raw, computed)
+        checksum_fault = _checksum_fault(raw, size, accept_zero_checksum)
+        if checksum_fault is not None:
+            raise checksum_fault
     if check_tlvs:
         found: i64 = tlv_fault(raw, HEADER_SIZE, size, b"", b"")
         if found:
@@ -193,9 +195,9 @@ def parse_frame(data: bytes | bytearray | memoryview, policy: FramePolicy) -> Me
             got=raw[SOURCE_OFFSET],
         )
     if policy.verify_checksum:
-        computed = frame_crc(raw, 0, size)
-        if computed != i64(read_i32_le(raw, CHECKSUM_OFFSET)) & U32_MAX:
-            raise _checksum_error(raw, computed)
+        checksum_fault = _checksum_fault(raw, size, policy.accept_zero_checksum)
+        if checksum_fault is not None:
+            raise checksum_fault
     if policy.walks_tlvs:
         sizes = policy.size_table
         found = tlv_fault(raw, HEADER_SIZE, size, policy.type_table, sizes)
@@ -237,8 +239,13 @@ def _size_error(data: bytes) -> ProtocolError:
     )  # fmt: skip
 
 
-def _checksum_error(data: bytes, computed: i64) -> BadChecksumError:
-    stored = i64(read_i32_le(data, CHECKSUM_OFFSET)) & U32_MAX
+def _checksum_fault(data: bytes, size: i64, zero_passes: bool) -> BadChecksumError | None:
+    stored: i64 = i64(read_i32_le(data, CHECKSUM_OFFSET)) & U32_MAX
+    if stored == 0 and zero_passes:
+        return None
+    computed: i64 = frame_crc(data, 0, size)
+    if computed == stored:
+        return None
     return BadChecksumError(
         f"checksum 0x{stored:08x} in the header, the bytes have 0x{computed:08x}",
         offset=CHECKSUM_OFFSET, expected=int(computed), got=int(stored),

@@ -29,16 +29,16 @@ class FramePolicy:
     """Which frames are accepted.
 
     ``domain`` is the header byte that is served (DOM-1). ``types`` is the accepted range of TLV types, None for all
-    of them, which also leaves the payload unread (DOM-2, DOM-3). ``verify_checksum`` is VAL-1 and VAL-2; with
-    ``accept_zero_checksum`` a field of 0 means "not computed" and passes (D9). ``check_tlvs`` demands a well-formed
-    payload (VAL-3); ``strict`` adds version, source and fixed sizes (VAL-4). ``max_message_size`` is in bytes, header
-    included (D10).
+    of them, which also leaves the payload unread (DOM-2, DOM-3). ``verify_checksum`` is VAL-1 and VAL-2; a field of 0
+    means "not computed" and passes then too, unless ``accept_zero_checksum`` is off and it is judged like any other
+    (D9). ``check_tlvs`` demands a well-formed payload (VAL-3); ``strict`` adds version, source and fixed sizes (VAL-4).
+    ``max_message_size`` is in bytes, header included (D10).
     """
 
     domain: int
     types: range | None = None
     verify_checksum: bool = False
-    accept_zero_checksum: bool = False
+    accept_zero_checksum: bool = True
     check_tlvs: bool = False
     strict: bool = False
     max_message_size: int = MAX_MESSAGE_SIZE
@@ -81,13 +81,18 @@ class FramePolicy:
 
     @classmethod
     def for_domain(cls, domain: RelayDomain, level: ValidationLevel) -> FramePolicy:
-        """The policy of a domain at a level: its own types are accepted unless the level is performance."""
+        """The policy of a domain at a level: its own types are accepted unless the level is performance.
+
+        Only execution refuses a checksum that was not computed: the original's signals have none (VAL-1).
+        """
+        accept_zero_checksum = domain is not RelayDomain.EXECUTION
         if level is ValidationLevel.PERFORMANCE:
-            return cls(domain)
+            return cls(domain, accept_zero_checksum=accept_zero_checksum)
         return cls(
             domain,
             types=domain.type_range,
             verify_checksum=True,
+            accept_zero_checksum=accept_zero_checksum,
             check_tlvs=True,
             strict=level is ValidationLevel.SECURITY,
         )

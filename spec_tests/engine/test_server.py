@@ -290,7 +290,7 @@ async def test_val_1_3_bad_checksum_or_tlvs_reach_nobody_and_the_connection_stay
     async with serving(policy) as relay:
         sender, receiver = await relay.join(), await relay.join()
         good = frame(tlv(20, b"abc") + tlv(39), domain=2)
-        bad_checksum = good[:28] + struct.pack("<I", 0) + good[32:]
+        bad_checksum = good[:28] + struct.pack("<I", 1) + good[32:]
         bad_tlv = frame(tlv(20, b"abc")[:-1], domain=2)
         foreign_type = frame(tlv(40), domain=2)
         fence = relay.fence(domain=2)

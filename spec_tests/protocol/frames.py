@@ -66,6 +66,21 @@ frames = st.builds(
 """Frames with right magic, size and checksum; other header fields and payloads may be wrong."""
 
 
+def uncomputed(frame: bytes) -> bytes:
+    """The same frame with 0 in its checksum field, which says that none was computed (D9)."""
+    return frame[:28] + bytes(4) + frame[32:]
+
+
+RIGHT_ZEROS = tuple(
+    build_message(build_tlv(tlv_type, bytes.fromhex(value)), relay_domain=domain)
+    for domain, tlv_type, value in ((1, 5, "2d8fa23f"), (2, 28, "cdcbf556"), (3, 60, "f8496c24"))
+)
+"""Frames whose right checksum is 0, by their last four bytes."""
+
+zero_checksums = frames.map(uncomputed) | st.sampled_from(RIGHT_ZEROS)
+"""Frames whose checksum field is 0: right by chance, or not computed."""
+
+
 @st.composite
 def damaged(draw: st.DrawFn, source: st.SearchStrategy[bytes] = frames) -> bytes:
     """A frame after up to three byte changes, a cut or an addition."""
@@ -85,15 +100,17 @@ any_bytes = (
     st.binary(max_size=80)
     | st.binary(max_size=60).map(lambda tail: b"\xef\xbe\xad\xde\x01\x01\x01\x00" + tail)
     | damaged()
+    | damaged(zero_checksums)
     | frames
 )
 """Anything that can arrive."""
 
 policies = st.builds(
-    lambda domain, level, limit, types: FramePolicy(
+    lambda domain, level, limit, types, accept_zero_checksum: FramePolicy(
         domain,
         types=types and domain.type_range,
         verify_checksum=level is not ValidationLevel.PERFORMANCE,
+        accept_zero_checksum=accept_zero_checksum,
         check_tlvs=level is not ValidationLevel.PERFORMANCE,
         strict=level is ValidationLevel.SECURITY,
         max_message_size=limit,
@@ -102,4 +119,5 @@ policies = st.builds(
     st.sampled_from(ValidationLevel),
     st.sampled_from([1_048_576, 1_048_576, 100]),
     st.sampled_from([True, None]),
+    st.booleans(),
 )

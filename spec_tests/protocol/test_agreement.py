@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from types import ModuleType
 
 import pytest
 
 import torq_protocol
+from spec_tests.protocol.frames import RIGHT_ZEROS, uncomputed
 from torq_protocol import ErrorKind, FramePolicy, RelayDomain, ValidationLevel, schema
+from torq_protocol.framing import FrameScanner
 from torq_protocol.schema import build_message, build_tlv
 
 GOOD_TLV = build_tlv(4, b"x")
-STRICT = FramePolicy.for_domain(RelayDomain.MARKET_DATA, ValidationLevel.SECURITY)
+STRICT = replace(FramePolicy.for_domain(RelayDomain.MARKET_DATA, ValidationLevel.SECURITY), accept_zero_checksum=False)
 SMALL = STRICT.with_max_message_size(40)
 
 FAULTS = [
@@ -114,10 +119,11 @@ def test_parser_without_a_policy_and_batch_name_the_same_fault(
     wire: ModuleType, kind: ErrorKind, offset: int, frame: bytes, policy: FramePolicy
 ) -> None:
     expected = [(offset, kind)] if kind not in OF_THE_POLICY else other_faults(frame)
-    batch = wire.batch.parse_batch(frame, max_message_size=policy.max_message_size)
+    judged = {"accept_zero_checksum": False, "max_message_size": policy.max_message_size}
+    batch = wire.batch.parse_batch(frame, **judged)
     seen = []
     try:
-        assert wire.parse_message(frame, max_message_size=policy.max_message_size).to_bytes() == frame
+        assert wire.parse_message(frame, **judged).to_bytes() == frame
     except wire.ProtocolError as error:
         seen.append((error.offset, error.kind))
     assert seen == expected
@@ -137,6 +143,53 @@ def other_faults(frame: bytes) -> list[tuple[int, ErrorKind]]:
     """What else is wrong with a frame of :data:`FAULTS` whose fault only a policy sees: nothing, or its checksum."""
     right = torq_protocol.message_checksum(frame) == int.from_bytes(frame[28:32], "little")
     return [] if right else [(28, ErrorKind.BAD_CHECKSUM)]
+
+
+WELL_FORMED = build_message(GOOD_TLV)
+ZEROS = [
+    pytest.param(uncomputed(WELL_FORMED), True, None, id="accepted"),
+    pytest.param(uncomputed(WELL_FORMED), False, ErrorKind.BAD_CHECKSUM, id="refused"),
+    pytest.param(RIGHT_ZEROS[0], True, None, id="right-accepted"),
+    pytest.param(RIGHT_ZEROS[0], False, None, id="right-refused"),
+    pytest.param(uncomputed(build_message(GOOD_TLV + b"\x01")), True, ErrorKind.TRUNCATED_TLV_HEADER, id="malformed"),
+    pytest.param(build_message(GOOD_TLV, checksum=1), True, ErrorKind.BAD_CHECKSUM, id="not-0"),
+]
+
+
+@pytest.mark.parametrize(("frame", "zero", "kind"), ZEROS)
+def test_val_1_d9_all_that_verify_agree_on_a_checksum_of_0(
+    wire: ModuleType, frame: bytes, zero: bool, kind: ErrorKind | None
+) -> None:
+    policy = replace(STRICT, accept_zero_checksum=zero)
+    decoders = wire.FrameDecoder(policy), wire.FrameDecoder(accept_zero_checksum=zero)
+    judges: list[Callable[[], object]] = [
+        lambda: schema.parse_message(frame, policy),
+        lambda: schema.parse_message(frame, accept_zero_checksum=zero),
+        lambda: wire.parse_frame(frame, policy),
+        lambda: wire.parse_message(frame, accept_zero_checksum=zero),
+        *(partial(decode_all, decoder, frame) for decoder in decoders),
+    ]
+    for judge in judges:
+        try:
+            judge()
+            seen = None
+        except (torq_protocol.ProtocolError, wire.ProtocolError) as error:
+            seen = error.kind
+        assert seen == kind
+    for scanner in (wire.FrameScanner(policy), FrameScanner(policy)):
+        scan = scanner.scan(frame)
+        assert [refused[2] for refused in scan.refused] == ([] if kind is None else [kind])
+        assert scan.frames == (kind is None)
+    faults = wire.batch.parse_batch(frame, accept_zero_checksum=zero).faults
+    assert faults["kind"].tolist() == ([] if kind is None else [kind])
+
+
+def test_d9_a_header_says_whether_its_checksum_was_computed(wire: ModuleType) -> None:
+    assert wire.parse_message(WELL_FORMED).header.has_checksum
+    assert not wire.parse_message(uncomputed(WELL_FORMED)).header.has_checksum
+    for frame in RIGHT_ZEROS:
+        assert wire.message_checksum(frame) == 0, "nobody can tell a right 0 from one that was not computed"
+        assert not wire.parse_message(frame).header.has_checksum
 
 
 @pytest.mark.parametrize("cut", range(1, 5))

@@ -16,23 +16,25 @@ import torq_protocol
 from spec_tests.protocol.frames import any_bytes, frames, u8, u64
 from torq_protocol import ErrorKind, FieldValueError, OversizeError, TlvSizeError, encode_message, schema
 from torq_protocol.batch import TLV_DTYPE, Numbers, build_batch, parse_batch
+from torq_protocol.capture import read_capture
 
 streams = st.lists(frames | any_bytes, max_size=5).map(b"".join)
 GOOD = encode_message(1, 2, [(1, bytes(range(40)))], sequence=1, timestamp=2)
 
 
-def fault_of(wire: ModuleType, frame: bytes) -> tuple[int, int] | None:
+def fault_of(wire: ModuleType, frame: bytes, **judged: bool) -> tuple[int, int] | None:
     try:
-        wire.parse_message(frame)
+        wire.parse_message(frame, **judged)
     except wire.ProtocolError as error:
         return int(error.kind), error.offset
     return None
 
 
 @settings(max_examples=250, deadline=None)
-@given(data=streams)
-def test_batch_equals_the_parser_on_any_bytes(wire: ModuleType, data: bytes) -> None:
-    batch = wire.batch.parse_batch(data)
+@given(data=streams, verify=st.booleans(), zero=st.booleans())
+def test_batch_equals_the_parser_on_any_bytes(wire: ModuleType, data: bytes, verify: bool, zero: bool) -> None:
+    judged = {"verify_checksum": verify, "accept_zero_checksum": zero}
+    batch = wire.batch.parse_batch(data, **judged)
     position, messages, faults = 0, [], []
     framing_fault = None
     while len(data) - position >= 32:
@@ -44,9 +46,9 @@ def test_batch_equals_the_parser_on_any_bytes(wire: ModuleType, data: bytes) -> 
         if position + size > len(data):
             break
         frame = data[position : position + size]
-        fault = fault_of(wire, frame)
+        fault = fault_of(wire, frame, **judged)
         if fault is None:
-            messages.append((position, wire.parse_message(frame)))
+            messages.append((position, wire.parse_message(frame, **judged)))
         else:
             faults.append((position, size, fault[1], fault[0]))
         position += size
@@ -143,11 +145,16 @@ def test_structured_values_go_in_and_come_out() -> None:
     assert batch.headers["sequence"].tolist() == [5, 6, 7]
 
 
-def test_d9_a_run_without_checksums_has_zeros_and_is_read_unverified() -> None:
+def test_d9_a_run_without_checksums_has_zeros_and_is_read_unless_they_are_refused() -> None:
     data = build_batch(1, 2, [(1, np.zeros((4, 40), np.uint8))], sequence=1, timestamp=0, checksums=False)
-    assert len(parse_batch(data)) == 0
-    assert parse_batch(data).faults["kind"].tolist() == [ErrorKind.BAD_CHECKSUM] * 4
-    assert parse_batch(data, verify_checksum=False).headers["checksum"].tolist() == [0] * 4
+    assert parse_batch(data).headers["checksum"].tolist() == [0] * 4
+    assert len(read_capture(data)[1]) == 4
+    refusing = parse_batch(data, accept_zero_checksum=False)
+    assert refusing.faults["kind"].tolist() == [ErrorKind.BAD_CHECKSUM] * 4
+    assert [error.offset for error in refusing.errors()] == [28] * 4
+    assert len(read_capture(data, accept_zero_checksum=False).batch) == 0
+    unverified = parse_batch(data, verify_checksum=False, accept_zero_checksum=False)
+    assert unverified.headers["checksum"].tolist() == [0] * 4
 
 
 def test_d10_a_framing_fault_ends_the_run() -> None:

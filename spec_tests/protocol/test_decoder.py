@@ -60,7 +60,12 @@ def events(wire: ModuleType, decoder: FrameDecoder, chunks: Sequence[bytes], see
 
 
 def decode(
-    wire: ModuleType, data: bytes, cuts: list[int], on_fault: OnFault, policy: FramePolicy | None
+    wire: ModuleType,
+    data: bytes,
+    cuts: list[int],
+    on_fault: OnFault,
+    policy: FramePolicy | None,
+    **judged: bool,
 ) -> list[Event]:
     seen: list[Event] = []
 
@@ -70,7 +75,7 @@ def decode(
 
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     chunks = [data[start:stop] for start, stop in pairwise(places)]
-    decoder = wire.FrameDecoder(policy, on_fault=wire.OnFault[on_fault.name], on_refused=refused)
+    decoder = wire.FrameDecoder(policy, on_fault=wire.OnFault[on_fault.name], on_refused=refused, **judged)
     return events(wire, decoder, chunks, seen)
 
 
@@ -90,13 +95,14 @@ def test_frame_1_2_what_comes_out_does_not_depend_on_the_cuts(
 
 
 @settings(max_examples=200, deadline=None)
-@given(data=streams, policy=st.none() | policies)
+@given(data=streams, policy=st.none() | policies, verify=st.booleans(), zero=st.booleans())
 def test_every_message_and_fault_stands_where_the_parser_says(
-    wire: ModuleType, data: bytes, policy: FramePolicy | None
+    wire: ModuleType, data: bytes, policy: FramePolicy | None, verify: bool, zero: bool
 ) -> None:
+    judged = {"verify_checksum": verify, "accept_zero_checksum": zero}
     limit = 1_048_576 if policy is None else policy.max_message_size
     position = 0
-    for name, place, content in decode(wire, data, [], OnFault.RAISE, policy):
+    for name, place, content in decode(wire, data, [], OnFault.RAISE, policy, **judged):
         rest = data[position:]
         size = 32 + int.from_bytes(rest[24:28], "little")
         whole = len(rest) >= 32 and rest[:4] == GOOD[:4] and size <= min(limit, len(rest))
@@ -107,7 +113,7 @@ def test_every_message_and_fault_stands_where_the_parser_says(
             assert place == position
             continue
         with pytest.raises(ProtocolError) as refused:
-            _ = parse_message(frame) if policy is None else parse_frame(frame, policy)
+            _ = parse_message(frame, **judged) if policy is None else parse_frame(frame, policy)
         if len(rest) < 32 and name == "bad-magic":
             assert place == position
         else:

@@ -53,10 +53,11 @@ def as_schema(message: torq_protocol.Message, *, with_tlvs: bool = True) -> Sche
 
 
 @settings(max_examples=250, deadline=None)
-@given(data=any_bytes)
-def test_parser_equals_schema_on_any_bytes(wire: ModuleType, data: bytes) -> None:
-    expected = outcome(lambda: schema.parse_message(data), torq_protocol.ProtocolError)
-    assert outcome(lambda: as_schema(wire.parse_message(data)), wire.ProtocolError) == expected
+@given(data=any_bytes, zero=st.booleans())
+def test_parser_equals_schema_on_any_bytes(wire: ModuleType, data: bytes, zero: bool) -> None:
+    expected = outcome(lambda: schema.parse_message(data, accept_zero_checksum=zero), torq_protocol.ProtocolError)
+    got = outcome(lambda: as_schema(wire.parse_message(data, accept_zero_checksum=zero)), wire.ProtocolError)
+    assert got == expected
 
 
 @settings(max_examples=250, deadline=None)

@@ -142,7 +142,8 @@ DAMAGES = [
     (build_message(relay_domain=5), ErrorKind.BAD_DOMAIN, 4),
     (build_message(payload_size=1, checksum=1), ErrorKind.TRUNCATED_PAYLOAD, 32),
     (build_message(GOOD_TLV, payload_size=2), ErrorKind.TRAILING_BYTES, 34),
-    (build_message(b"\x01", checksum=0), ErrorKind.BAD_CHECKSUM, 28),
+    (build_message(b"\x01", checksum=1), ErrorKind.BAD_CHECKSUM, 28),
+    (build_message(b"\x01", checksum=0), ErrorKind.TRUNCATED_TLV_HEADER, 32),
     (build_message(GOOD_TLV + b"\x01"), ErrorKind.TRUNCATED_TLV_HEADER, 35),
     (build_message(GOOD_TLV + b"\xff\x01\x01\x00"), ErrorKind.TRUNCATED_TLV_HEADER, 35),
     (build_message(GOOD_TLV + b"\xff\x01\xff\x09\x00"), ErrorKind.BAD_RESERVED_BYTE, 36),
@@ -177,6 +178,7 @@ tlv_runs = st.lists(
     domain=st.integers(0, 5),
     version=st.integers(0, 2),
     source=st.integers(0, 90),
+    zero=st.booleans(),
     flip=st.none() | st.integers(0, 31),
     served=st.sampled_from(list(RelayDomain)),
     level=st.sampled_from(list(ValidationLevel)),
@@ -186,11 +188,14 @@ def test_schema_with_a_policy_judges_as_the_framing_kernel(
     domain: int,
     version: int,
     source: int,
+    zero: bool,
     flip: int | None,
     served: RelayDomain,
     level: ValidationLevel,
 ) -> None:
     frame = bytearray(build_message(payload, relay_domain=domain, version=version, source=source))
+    if zero:
+        frame[28:32] = bytes(4)
     if flip is not None:
         frame[flip] ^= 1
     policy = FramePolicy.for_domain(served, level)

@@ -22,11 +22,12 @@ _MOST_ID = 2**32 - 2
 
 def domain_defaults(logic: RelayLogic) -> dict[str, str]:
     """What a domain puts in the place of an unset or empty key, by the key's name, as a flag would say it."""
+    policy = logic.policy(logic.level)
     return {
         "socket": logic.socket_path,
         "aliases": ", ".join(logic.alias_paths),
         "level": logic.level.value,
-        "zero_checksum": (ZeroChecksum.ACCEPT if logic.accepts_zero_checksum else ZeroChecksum.REFUSE).value,
+        "zero_checksum": (ZeroChecksum.ACCEPT if policy.accept_zero_checksum else ZeroChecksum.REFUSE).value,
         "audit": str(logic.audited).lower(),
         "allow_uids": str(os.geteuid()) if logic.own_user_only else ANYONE,
     }

@@ -69,11 +69,16 @@ class Session:
         policy = None
         if self.domain is not None:
             policy = FramePolicy(
-                self.domain, verify_checksum=verify, check_tlvs=True, max_message_size=settings.max_message_size
+                self.domain,
+                verify_checksum=verify,
+                accept_zero_checksum=settings.accept_zero_checksum,
+                check_tlvs=True,
+                max_message_size=settings.max_message_size,
             )
         return FrameDecoder(
             policy,
             verify_checksum=verify,
+            accept_zero_checksum=settings.accept_zero_checksum,
             max_message_size=settings.max_message_size,
             on_fault=settings.on_fault,
             on_refused=on_refused,

@@ -55,7 +55,9 @@ class ClientSettings:
     max_message_size: int = MAX_MESSAGE_SIZE
     """The largest message to send or receive, in bytes, header included (D10)."""
     verify_checksum: bool | None = None
-    """Whether to verify checksums of what is received; None: unless the domain is market data (VAL-2, D9)."""
+    """Whether to verify checksums of what is received; None: unless the domain is market data (VAL-2)."""
+    accept_zero_checksum: bool = True
+    """Whether a received checksum of 0 passes where they are verified: it says that none was computed (D9)."""
     on_fault: OnFault = OnFault.SKIP
     """What to do about messages that are wrong; the framing of the stream is whole. SKIP tells it as an event, RAISE
     raises it out of the receiving call, RESYNC also finds the next message behind bytes that start none."""

@@ -4,7 +4,7 @@
 local torq = Proto("torq", "Torq Protocol V2")
 local torq_tcp = Proto("torq_tcp", "Torq Protocol V2 over TCP")
 
-torq.prefs.verify = Pref.bool("Verify checksums", true, "Market data senders may leave the checksum 0 (D9)")
+torq.prefs.verify = Pref.bool("Verify checksums", true, "A checksum of 0 was not computed and is never wrong (D9)")
 torq.prefs.max_size = Pref.uint("Maximum message size", MAX_MESSAGE_SIZE, "Bytes, header included (D10)")
 torq.prefs.user_dlt = Pref.uint("User DLT", 0, "Captures of Unix sockets: link type USER0 to USER15; 16 for none")
 torq_tcp.prefs.ports = Pref.range("TCP ports", tostring(DEFAULT_TCP_PORT), "Ports that carry the protocol", 65535)
@@ -167,6 +167,7 @@ local function add_field(tree, payload, field)
     if field.highest and (range:le_uint() < field.lowest or range:le_uint() > field.highest) then
       item:add_proto_expert_info(experts.bad_value, field.name .. " " .. range:le_uint())
     end
+    return item
   else
     local item = tree:add(field.proto, range)
     if field.marker and range:raw() ~= field.marker then
@@ -228,11 +229,15 @@ local function add_message(tvb, pinfo, tree)
   pinfo.cols.protocol = "Torq"
   local domain, source = tvb(4, 1):uint(), tvb(6, 1):uint()
   local item = tree:add(torq, tvb(), "Torq Protocol V2, sequence " .. tostring(tvb(8, 8):le_uint64()))
-  for _, field in ipairs(HEADER) do add_field(item, tvb, field) end
+  local stored = tvb(28, 4):le_uint()
+  for _, field in ipairs(HEADER) do
+    local shown = add_field(item, tvb, field)
+    if field.name == "checksum" and stored == 0 then shown:append_text(" (not computed)") end
+  end
   if domain < 1 or domain > 4 then item:add_proto_expert_info(experts.bad_domain) end
-  if torq.prefs.verify then
+  if torq.prefs.verify and stored ~= 0 then
     local computed = checksum_of(tvb():raw())
-    if computed ~= tvb(28, 4):le_uint() then
+    if computed ~= stored then
       item:add_proto_expert_info(experts.bad_checksum, string.format("the checksum is not 0x%08x", computed))
     end
   end

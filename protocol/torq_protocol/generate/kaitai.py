@@ -36,7 +36,7 @@ meta:
   endian: le
 doc: |
   Messages back to back (D15): a header of 32 bytes, then payload_size bytes of TLVs. A payload whose size is not that
-  of its type is left as bytes. Checksums are not verified here.
+  of its type is left as bytes. Checksums are not verified here; one of 0 was not computed (D9).
 seq:
   - id: messages
     type: message

@@ -3,7 +3,8 @@
 Facts:
 - ``parser`` vectors are refused by any parser that verifies checksums; ``relay`` vectors are well-formed messages that
   a relay of a domain and level refuses; ``payload`` vectors are well-formed messages whose payload is not;
-- a relay is the one that the specification describes: each domain at its own level;
+- a relay is the one that the specification describes: each domain at its own level, only execution refusing a checksum
+  of 0;
 - expected errors are asked from the schema, and a test asks every other reader of the project for the same.
 """
 
@@ -70,11 +71,6 @@ _ENVELOPES: Final = (
         build_message(_GOOD, sequence=1, checksum=checksum_of(_WHOLE) ^ 1),
     ),
     (
-        "checksum-zero",
-        "0 is an ordinary checksum and here a wrong one (D9).",
-        build_message(_GOOD, sequence=1, checksum=0),
-    ),
-    (
         "checksum-field-as-zeros",
         "Computed with zeros in place of the field instead of leaving it out (D9).",
         _checksum_over_zeros(bytearray(_WHOLE)),
@@ -121,6 +117,12 @@ _RELAYS: Final = (
         "A wrong checksum at the reliability level.",
         build_message(relay_domain=2, checksum=7),
         RelayDomain.SIGNAL,
+    ),
+    (
+        "relay-checksum-not-computed",
+        "A checksum of 0, which says that none was computed; this relay judges it like any other (D9, VAL-1).",
+        build_message(_FILL, relay_domain=3, checksum=0),
+        RelayDomain.EXECUTION,
     ),
     (
         "relay-type-19",
@@ -214,7 +216,8 @@ def _relay(name: str, about: str, frame: bytes, domain: RelayDomain) -> Json:
     policy = FramePolicy.for_domain(domain, level)
     vector = _expecting(name, about, frame, "relay", _error(frame, policy))
     assert isinstance(vector, dict)
-    return vector | {"relay": {"domain": int(domain), "level": level.value}}
+    zero_checksum = "accept" if policy.accept_zero_checksum else "refuse"
+    return vector | {"relay": {"domain": int(domain), "level": level.value, "zero_checksum": zero_checksum}}
 
 
 def _payload(name: str, about: str, number: int, value: bytes) -> Json:

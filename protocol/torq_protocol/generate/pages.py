@@ -52,7 +52,8 @@ def _envelope() -> str:
         "## Levels\n",
         "How much of a frame a relay looks at. Each level does what the one before does, and more. A frame that fails "
         "a check of the relay's level is forwarded to nobody; what a level does not check is forwarded as it is. "
-        "There is no relay of the system domain.\n",
+        "There is no relay of the system domain. Where checksums are verified, a field of 0 passes as not computed; "
+        "the execution relay judges it like any other, unless configured ([VAL-1](relay.md#val-validation)).\n",
         *_table(("level", "relay of", "checks"), _levels()),
         "## Checks, in order\n",
         "The first that fails names the error; its offset is the byte that is wrong. Where bytes are missing at the "
@@ -82,7 +83,12 @@ _CHECKS: Final = (
     ("nothing follows them", "`trailing-bytes`", "32 + `payload_size`", "parsers; a relay begins the next message"),
     ("the version is 1 (D3)", "`bad-version`", "5", "relays at security level"),
     ("the source is in the registry (D11)", "`unknown-source`", "6", "relays at security level"),
-    ("the checksum is right (D9)", "`bad-checksum`", "28", "parsers; relays from reliability level"),
+    (
+        "the checksum is right, or 0 where that passes as not computed (D9)",
+        "`bad-checksum`",
+        "28",
+        "parsers; relays from reliability level",
+    ),
     ("a TLV header is whole (D7)", "`truncated-tlv-header`", "TLV", "parsers; relays from reliability level"),
     ("the reserved byte of the extended form is 0 (D7)", "`bad-reserved-byte`", "TLV + 1", "as above"),
     ("the inner type is neither 0 nor 255 (D7)", "`bad-extended-type`", "TLV + 2", "as above"),

@@ -81,6 +81,10 @@ _MALFORMED: Final = _record(
             {
                 "domain": {"type": "integer", "minimum": 1, "maximum": 4},
                 "level": {"enum": ["performance", "reliability", "security"]},
+                "zero_checksum": {
+                    "enum": ["accept", "refuse"],
+                    "description": "whether a checksum field of 0 passes as not computed",
+                },
             }
         )
     },

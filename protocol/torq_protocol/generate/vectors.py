@@ -16,7 +16,7 @@ from zlib import crc32
 
 from ..constants import EXTENDED_MARKER, RelayDomain
 from ..instrument import InstrumentId, symbol_to_u64, u64_to_symbol
-from ..names import AssetType, Venue
+from ..names import AssetType, TlvTypeNumber, Venue
 from ..registry import REGISTRY, TlvType
 from ..schema import (
     PAYLOADS,
@@ -74,16 +74,19 @@ def _messages() -> Iterator[Json]:
 
 
 def _typed(tlv: TlvType) -> Iterator[Json]:
-    layout = PAYLOADS[tlv.number]
     for style, about in (
         ("ascending", "Each number's bytes count up from its offset plus one, as far as its rules allow."),
         ("lowest", "Every field as low as it may be, lists as short as they may be."),
         ("highest", "Every field as high as it may be, lists full."),
     ):
-        fields = example(layout, style)
-        assert isinstance(fields, dict)
-        payload = build_tlv(tlv.number, build_payload(tlv.number, fields))
+        payload = _example_tlv(tlv.number, style)
         yield _vector(f"{tlv.name}-{style}", f"{tlv.name}. {about}", payload, domain=_domain(tlv))
+
+
+def _example_tlv(number: int, style: str) -> bytes:
+    fields = example(PAYLOADS[number], style)
+    assert isinstance(fields, dict)
+    return build_tlv(number, build_payload(number, fields))
 
 
 def _raw(tlv: TlvType) -> Json:
@@ -119,6 +122,20 @@ def _forms() -> Iterator[Json]:
     yield _vector(
         "other-version", "A parser does not look at the version; relays at security level do.", b"", version=2
     )
+    signal = _example_tlv(TlvTypeNumber.ARBITRAGE_SIGNAL, "ascending")
+    yield _vector(
+        "checksum-not-computed",
+        "A checksum field of 0 says that none was computed, as in every ArbitrageSignal of the original (D9).",
+        signal,
+        domain=RelayDomain.SIGNAL,
+        rebuilt=signal,
+        checksum=0,
+    )
+    yield _vector(
+        "checksum-right-zero",
+        "The CRC-32 of these bytes is 0: right for whoever refuses a checksum that was not computed, too (D9).",
+        build_tlv(205, bytes.fromhex("c51668bc")),
+    )
 
 
 def _vector(
@@ -137,7 +154,8 @@ def _vector(
         "tlvs": [_tlv(tlv.tlv_type, tlv.value, extended=tlv.extended, offset=tlv.offset) for tlv in parsed.tlvs],
     }
     if rebuilt is not None:
-        vector["rebuilt"] = build_message(rebuilt, **fields).hex()
+        computed = {name: value for name, value in fields.items() if name != "checksum"}
+        vector["rebuilt"] = build_message(rebuilt, **computed).hex()
     return vector
 
 

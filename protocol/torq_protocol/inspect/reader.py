@@ -23,7 +23,7 @@ class Checksums(Enum):
     """Whose checksums are verified."""
 
     DOMAIN = "domain"
-    """All but those of market data, which many producers leave 0 (VAL-2, D9)."""
+    """All but those of market data (VAL-2). A field of 0, not computed, is no fault: nor is it for ``ALWAYS`` (D9)."""
     ALWAYS = "always"
     NEVER = "never"
 
@@ -174,7 +174,7 @@ class StreamReader:
         verified = self._checksums is Checksums.ALWAYS or (
             self._checksums is Checksums.DOMAIN and header.domain != RelayDomain.MARKET_DATA
         )
-        if verified and (right := message_checksum(message.to_bytes())) != header.checksum:
+        if verified and header.has_checksum and (right := message_checksum(message.to_bytes())) != header.checksum:
             text = f"checksum 0x{header.checksum:08x} in the header, the bytes have 0x{right:08x}"
             yield BadChecksumError(text, offset=28, expected=right, got=header.checksum)
 

@@ -94,12 +94,13 @@ class JsonView:
 
 def _message_json(item: Found) -> dict[str, Json]:
     data, header = item.message.to_bytes(), item.message.header
+    right = message_checksum(data) == header.checksum
     content: dict[str, Json] = {
         "size": len(data),
         "domain": domain_text(header.domain),
         "source": source_text(header.source),
         "time": time_text(header.timestamp),
-        "checksum_right": message_checksum(data) == header.checksum,
+        "checksum_right": right if right or header.has_checksum else None,
         "header": to_json(Header, dict(parse_header(data[:32]))),
         "tlvs": [_tlv_json(tlv) for tlv in item.message.tlvs],
     }
@@ -144,7 +145,9 @@ def _fault_json(error: ProtocolError) -> dict[str, Json]:
 def _details(item: Found) -> Iterator[str]:
     header = item.message.header
     right = message_checksum(item.message.to_bytes())
-    checksum = "right" if right == header.checksum else f"the bytes have 0x{right:08x}"
+    checksum = f"the bytes have 0x{right:08x}" if header.has_checksum else "not computed"
+    if right == header.checksum:
+        checksum = "right"
     yield (
         f"    header  domain {header.domain}, version {header.version}, source {header.source}, flags {header.flags},"
         f" timestamp {header.timestamp}, payload {header.payload_size} bytes,"

@@ -61,7 +61,7 @@ Header = "Header" / Struct(
     "sequence" / U64 * "message counter, per source",
     "timestamp" / TimestampNs * "creation time, ns since the Unix epoch",
     "payload_size" / U32 * "bytes after the header, all TLV headers included",
-    "checksum" / U32 * "CRC-32 of bytes 0 to 27 and 32 to the end",
+    "checksum" / U32 * "CRC-32 of bytes 0 to 27 and 32 to the end; 0: not computed",
 )
 
 StandardTlvHeader = "StandardTlvHeader" / Struct(
@@ -76,7 +76,8 @@ ExtendedTlvHeader = "ExtendedTlvHeader" / Struct(
     "tlv_length" / U16 * "payload bytes, this header not counted",
 )
 
-# Inside Tlv and Message the bytes are ctx._params.frame and the policy is ctx._params.policy.
+# Inside Tlv and Message the bytes are ctx._params.frame, the policy is ctx._params.policy, and without a policy
+# ctx._params.accept_zero_checksum says whether a checksum of 0 passes as not computed.
 
 
 def _left(ctx: Container) -> int:
@@ -183,9 +184,13 @@ Message = "Message" / Struct(
     ),
     Rule(
         BadChecksumError,
-        "the checksum is the CRC-32 of bytes 0 to 27 and 32 to the end",
+        "the checksum is the CRC-32 of bytes 0 to 27 and 32 to the end, or 0 where that may say: not computed",
         at=lambda _: CHECKSUM_OFFSET,
-        holds=lambda ctx: not _verifies(ctx._params.policy) or ctx.header.checksum == checksum_of(ctx._params.frame),
+        holds=lambda ctx: (
+            not _verifies(ctx._params.policy)
+            or (ctx.header.checksum == 0 and _zero_passes(ctx._params))
+            or ctx.header.checksum == checksum_of(ctx._params.frame)
+        ),
     ),
     "tlvs" / IfThenElse(lambda ctx: _walks(ctx._params.policy), UntilEnd(Tlv), Computed(())),
 )
@@ -212,16 +217,18 @@ class SchemaMessage(NamedTuple):
     tlvs: tuple[SchemaTlv, ...]
 
 
-def parse_message(frame: bytes, policy: FramePolicy | None = None) -> SchemaMessage:
+def parse_message(
+    frame: bytes, policy: FramePolicy | None = None, *, accept_zero_checksum: bool = True
+) -> SchemaMessage:
     """The parts of one whole message, or the error of the first rule that it breaks.
 
-    Without a policy the rules are the parser's: any domain 1 to 4, verified checksum, well-formed TLVs of any type
-    and size, up to ``MAX_MESSAGE_SIZE`` bytes. With one they are those of a relay that has this policy, which may
-    leave the payload unread (``tlvs`` is empty then).
+    Without a policy the rules are the parser's: any domain 1 to 4, verified checksum (0 passes as not computed if
+    ``accept_zero_checksum``), well-formed TLVs of any type and size, up to ``MAX_MESSAGE_SIZE`` bytes. With one they
+    are those of a relay that has this policy, which may leave the payload unread (``tlvs`` is empty then).
 
     :raises ProtocolError: of every kind but ``BAD_VALUE``
     """
-    return _plain(Message.parse(frame, frame=frame, policy=policy))
+    return _plain(Message.parse(frame, frame=frame, policy=policy, accept_zero_checksum=accept_zero_checksum))
 
 
 def parse_header(data: bytes) -> dict[str, int]:
@@ -282,6 +289,10 @@ def _strict(policy: FramePolicy | None) -> bool:
 
 def _verifies(policy: FramePolicy | None) -> bool:
     return policy is None or policy.verify_checksum
+
+
+def _zero_passes(params: Container) -> bool:
+    return bool((params if params.policy is None else params.policy).accept_zero_checksum)
 
 
 def _walks(policy: FramePolicy | None) -> bool:

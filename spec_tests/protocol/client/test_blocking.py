@@ -20,7 +20,15 @@ from spec_tests.protocol.client.fake_relays import (
     read_all,
     signal,
 )
-from torq_protocol import ErrorKind, OnFault, ProtocolError, RelayDomain, parse_message
+from torq_protocol import (
+    BadChecksumError,
+    ErrorKind,
+    OnFault,
+    ProtocolError,
+    RelayDomain,
+    encode_message,
+    parse_message,
+)
 from torq_protocol.client import (
     BlockingRelay,
     ClientSettings,
@@ -142,7 +150,7 @@ def test_messages_of_another_domain_are_refused() -> None:
 
 def test_val_2_checksums_of_market_data_are_not_verified_unless_wanted() -> None:
     frame = bytearray(signal(1))
-    frame[4], frame[28:32] = 1, b"\x00" * 4
+    frame[4], frame[28:32] = 1, b"\x01" * 4
     for verify, expected in ((None, 1), (True, 0)):
         wanted = replace(ONCE, verify_checksum=verify)
         with (
@@ -154,6 +162,33 @@ def test_val_2_checksums_of_market_data_are_not_verified_unless_wanted() -> None
             assert len(list(client)) == expected
 
 
+@pytest.mark.parametrize("domain", [None, *RelayDomain])
+def test_d9_a_checksum_that_was_not_computed_is_received_unless_refused(domain: RelayDomain | None) -> None:
+    frame = bytearray(signal(1))
+    frame[4], frame[28:32] = domain or 2, bytes(4)
+    for accept, expected in ((True, [False]), (False, [])):
+        wanted = replace(ONCE, verify_checksum=True, accept_zero_checksum=accept)
+        with fake_relay() as relay, pair(relay, settings=wanted, domain=domain) as (client, connection):
+            connection.sendall(frame)
+            connection.close()
+            assert [message.header.has_checksum for message in client] == expected
+
+
+@pytest.mark.parametrize(
+    ("domain", "refused"), [(None, False), (RelayDomain.SIGNAL, False), (RelayDomain.EXECUTION, True)]
+)
+def test_val_1_what_was_not_computed_is_sent_where_the_relay_of_the_domain_accepts_it(
+    domain: RelayDomain | None, refused: bool
+) -> None:
+    frame = encode_message(domain or 2, 20, [], sequence=1, timestamp=1, checksum=0)
+    with fake_relay() as relay, pair(relay, domain=domain) as (client, _):
+        if refused:
+            with pytest.raises(BadChecksumError):
+                client.send(frame)
+        else:
+            client.send(frame)
+
+
 def test_wrong_messages_are_refused_before_a_byte_is_sent() -> None:
     wrong_type = bytearray(signal(1))
     wrong_type[32] = 1
@@ -162,7 +197,7 @@ def test_wrong_messages_are_refused_before_a_byte_is_sent() -> None:
             signal(1)[:-1],
             signal(1) + b"x",
             b"",
-            signal(1)[:28] + bytes(4) + signal(1)[32:],
+            signal(1)[:28] + b"oops" + signal(1)[32:],
             bytes(wrong_type),
         ):
             with pytest.raises(ProtocolError):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from spec_tests.protocol.generate.captures import ETHERNET, USER0, tcp_segments, write_pcapng
+from torq_protocol import encode_message
 from torq_protocol.generate.dissector import DEFAULT_TCP_PORT
 from torq_protocol.names import TlvTypeNumber
 from torq_protocol.schema import PAYLOADS, Header
@@ -28,13 +29,17 @@ needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark
 
 def tshark(capture: Path, fields: Sequence[str]) -> list[list[str]]:
     """The values of fields by packet, several of one packet joined by commas."""
-    command = ["tshark", "-X", f"lua_script:{DOCS / 'wireshark' / 'torq.lua'}", "-r", str(capture), "-T", "fields"]
-    for field in fields:
-        command += ["-e", field]
+    options = [option for field in fields for option in ("-e", field)]
+    return [line.split("\t") for line in lines_of(capture, "-T", "fields", *options)]
+
+
+def lines_of(capture: Path, *options: str) -> list[str]:
+    """The lines that tshark writes about a capture."""
+    command = ["tshark", "-X", f"lua_script:{DOCS / 'wireshark' / 'torq.lua'}", "-r", str(capture), *options]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert "Lua" not in run.stderr, run.stderr
     assert run.returncode == 0, run.stderr
-    return [line.split("\t") for line in run.stdout.splitlines()]
+    return run.stdout.splitlines()
 
 
 def filters_of(number: int) -> dict[str, str]:
@@ -108,8 +113,18 @@ def test_every_error_that_a_capture_can_show_is_marked(tmp_path: Path) -> None:
             assert marked == {"truncated_header"}, "bytes behind a message begin the next one"
         elif vector["check"] == "relay" and vector["error"] not in ("bad-checksum", "bad-tlv-size"):
             assert marked == set(), "what only a relay refuses is no fault of the bytes"
+        elif vector["name"] == "relay-checksum-not-computed":
+            assert marked == set(), "what a relay may refuse is no fault of the bytes either"
         else:
             assert vector["error"].replace("-", "_") in marked, vector["name"]
+
+
+@needs_tshark
+def test_d9_a_checksum_that_was_not_computed_is_said_to_be_so(tmp_path: Path) -> None:
+    frames = [encode_message(2, 20, [], sequence=1, timestamp=1, checksum=checksum) for checksum in (None, 0, 1)]
+    write_pcapng(tmp_path / "zero.pcapng", USER0, frames)
+    said = [line for line in lines_of(tmp_path / "zero.pcapng", "-O", "torq") if line.strip().startswith("checksum: ")]
+    assert ["not computed" in line for line in said] == [False, True, False]
 
 
 @needs_tshark

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from spec_tests.protocol.field_values import fields_of, without_constants
 from torq_protocol import (
     REGISTRY,
+    BadChecksumError,
     ErrorKind,
     FramePolicy,
     FrameScanner,
@@ -127,8 +128,20 @@ def test_the_kernel_of_that_relay_refuses_with_the_kind(vector: dict[str, Any]) 
     domain, level = RelayDomain(vector["relay"]["domain"]), ValidationLevel(vector["relay"]["level"])
     assert level is DEFAULT_LEVELS[domain], "a vector is about a relay that the specification describes"
     policy = FramePolicy.for_domain(domain, level)
+    assert policy.accept_zero_checksum == (vector["relay"]["zero_checksum"] == "accept")
     refused = FrameScanner(policy).scan(frame).refused
     assert [(start, stop, ErrorKind(kind).label) for start, stop, kind in refused] == [(0, len(frame), vector["error"])]
+
+
+def test_d9_of_the_vectors_with_a_checksum_of_0_a_reader_may_refuse_the_one_that_was_not_computed() -> None:
+    zeros = {vector["name"]: bytes.fromhex(vector["hex"]) for vector in MESSAGES if not vector["header"]["checksum"]}
+    assert {name: message_checksum(frame) == 0 for name, frame in zeros.items()} == {
+        "checksum-not-computed": False,
+        "checksum-right-zero": True,
+    }
+    assert parse_message(zeros["checksum-right-zero"], accept_zero_checksum=False)
+    with pytest.raises(BadChecksumError):
+        parse_message(zeros["checksum-not-computed"], accept_zero_checksum=False)
 
 
 @pytest.mark.parametrize("vector", [vector for vector in MALFORMED if vector["check"] == "payload"], ids=named)

@@ -105,11 +105,18 @@ def test_a_stream_that_ends_inside_a_message_breaks_where_it_ends(size: int) -> 
 def test_val_2_checksums_are_verified_as_the_relay_of_the_domain_does(
     domain: int, checksums: Checksums, fails: bool
 ) -> None:
-    frame = encode_message(domain, 1, [], sequence=1, timestamp=1)
-    [item] = reader(checksums=checksums).feed(frame[:28] + bytes(4))
+    [item] = reader(checksums=checksums).feed(encode_message(domain, 1, [], sequence=1, timestamp=1, checksum=7))
     assert isinstance(item, Found)
     assert [fault.kind for fault in item.faults] == [ErrorKind.BAD_CHECKSUM] * fails
     assert [fault.stream_offset for fault in item.faults] == [28] * fails
+
+
+@pytest.mark.parametrize("domain", RelayDomain)
+def test_d9_a_checksum_that_was_not_computed_is_no_fault(domain: RelayDomain) -> None:
+    frame = encode_message(domain, 1, [], sequence=1, timestamp=1, checksum=0)
+    [item] = reader(checksums=Checksums.ALWAYS).feed(frame)
+    assert isinstance(item, Found)
+    assert item.faults == ()
 
 
 def test_a_wrong_value_is_told_with_its_place_in_the_stream() -> None:
