@@ -1,23 +1,28 @@
 """The three domains through their relays: DOM, VAL, SEC at the domain's own edges."""
 
 import asyncio
+import json
 import os
 import struct
+from contextlib import closing
 from zlib import crc32
 
 import pytest
 
 from spec_tests.engine.daemons import daemon, receive
-from spec_tests.engine.frames import EXECUTION, MARKET_DATA, SIGNAL, frame, tlv
-from spec_tests.engine.relays import serving
+from spec_tests.engine.frames import EXECUTION, MAGIC, MARKET_DATA, SIGNAL, frame, tlv
+from spec_tests.engine.relays import serving, short_directory
 from torq_domains.execution import ExecutionLogic
 from torq_domains.market_data import MarketDataLogic
 from torq_domains.signal import SignalLogic
 from torq_engine.logic import RelayLogic
+from torq_engine.operations.control_client import ControlClient
 from torq_protocol.policy import ValidationLevel
 
 LOGICS: list[RelayLogic] = [MarketDataLogic(), SignalLogic(), ExecutionLogic()]
 SIGNAL_TYPE, EXECUTION_TYPE = 28, 60
+GREETING = MAGIC + bytes((MARKET_DATA, 1, 2)) + bytes(25)
+"""What publishers of the original send first, on whichever relay: no TLVs, and no checksum computed (D9)."""
 
 
 async def served(logic: RelayLogic, sent: list[bytes], level: ValidationLevel | None = None) -> list[bytes]:
@@ -88,6 +93,50 @@ def test_dom_5_a_frame_of_one_relay_never_shows_up_on_another() -> None:
         assert receive(here, 64) == frame(domain=MARKET_DATA) + frame(domain=MARKET_DATA, sequence=2)
         there.sendall(frame(domain=SIGNAL, sequence=3))
         assert receive(there, 32) == frame(domain=SIGNAL, sequence=3)
+
+
+@pytest.mark.parametrize(("name", "domain"), [("signal", SIGNAL), ("execution", EXECUTION)])
+def test_dom_1_val_7_the_greeting_of_the_original_s_publishers_is_counted_and_disturbs_nobody(
+    name: str, domain: int
+) -> None:
+    with short_directory() as directory:
+        flags = ("--log-format", "json", "--log-level", "debug", "--control-socket", directory / "c")
+        with daemon(name, *flags, path=directory / "s") as relay:
+            receiver, *publishers = [relay.connect() for _ in range(21)]
+            for round_number in range(2):  # the connection stays, so its later frames are served too
+                sent = [frame(domain=domain, source=20, sequence=number) for number in range(20)]
+                for number, publisher in enumerate(publishers):
+                    publisher.sendall((b"" if round_number else GREETING) + sent[number])
+                    assert receive(receiver, 32) == sent[number]
+            with closing(ControlClient(str(directory / "c"))) as operator:
+                assert json.loads(operator.ask("status"))["refused"] == {"bad-domain": 20}
+            relay.signal()
+            assert relay.ends() == 0
+            logged = [json.loads(line) for line in relay.log().splitlines()]
+    assert {line["level"] for line in logged} == {"debug", "info"}
+    assert sum(line.get("refused", 0) for line in logged if line["event"] == "connection closed") == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "forwarded"),
+    [
+        ("signal", (), True),
+        ("signal", ("--zero-checksum", "refuse"), False),
+        ("execution", (), False),
+        ("execution", ("--zero-checksum", "accept"), True),
+    ],
+)
+def test_val_1_fwd_3_the_original_s_arbitrage_signal_comes_through_byte_for_byte_where_0_is_accepted(
+    name: str, flags: tuple[str, ...], forwarded: bool
+) -> None:
+    domain, payload = (SIGNAL, tlv(32, bytes(range(170)))) if name == "signal" else (EXECUTION, tlv(60, bytes(32)))
+    right = frame(payload, domain=domain, source=20)
+    uncomputed = right[:28] + bytes(4) + right[32:]
+    with daemon(name, *flags) as relay:
+        publisher, receiver = relay.connect(), relay.connect()
+        publisher.sendall(GREETING + uncomputed + right)
+        expected = uncomputed + right if forwarded else right
+        assert receive(receiver, len(expected)) == expected
 
 
 @pytest.mark.parametrize("logic", [SignalLogic(), ExecutionLogic()], ids=lambda logic: logic.name)
