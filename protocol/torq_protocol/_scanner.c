@@ -310,7 +310,133 @@ static PyObject *skip_frames(PyObject *self, PyObject *const *words, Py_ssize_t 
     return Py_BuildValue("(nn)", skipped, at);
 }
 
+/* --- frame_records ----------------------------------------------------------------------------------------------- */
+
+/* The most that a record takes, and its flags: the format is told in records.py. */
+enum { MOST_OF_RECORD = 22, SOURCE_CHANGED = 1, SIZE_CHANGED = 2, REFUSED = 4 };
+
+/* Where the next record goes, the offsets between which the next frame lies, and what it is told against. */
+typedef struct {
+    unsigned char *out;
+    Py_ssize_t from, limit;
+    uint64_t sequence;
+    uint32_t size;
+    unsigned char source;
+} Recorder;
+
+/* An entry (start, stop, number) of a scan's list; none where the list has ended. */
+static int entry_at(PyObject *list, Py_ssize_t index, Py_ssize_t entry[3]) {
+    if (index >= PyList_GET_SIZE(list)) return 0;
+    PyObject *tuple = PyList_GET_ITEM(list, index);
+    if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) != 3) {
+        PyErr_SetString(PyExc_TypeError, "runs and refused frames are tuples of three numbers");
+        return -1;
+    }
+    for (int word = 0; word < 3; word++) {
+        entry[word] = PyLong_AsSsize_t(PyTuple_GET_ITEM(tuple, word));
+        if (entry[word] == -1 && PyErr_Occurred()) return -1;
+    }
+    return 0;
+}
+
+static inline unsigned char *put_varint(unsigned char *out, uint64_t number) {
+    for (; number > 127; number >>= 7) *out++ = (unsigned char)(number | 128);
+    *out++ = (unsigned char)number;
+    return out;
+}
+
+static void record_frame(Recorder *to, const unsigned char *frame, int refused) {
+    unsigned char *out = to->out + 1, flags = refused ? REFUSED : 0;
+    uint64_t sequence = load32(frame + 8) | (uint64_t)load32(frame + 12) << 32, step = sequence - to->sequence;
+    uint32_t size = load32(frame + 24);
+    if (frame[6] != to->source) {
+        flags |= SOURCE_CHANGED;
+        *out++ = to->source = frame[6];
+    }
+    out = put_varint(out, step >> 63 ? ~(step << 1) : step << 1);
+    to->sequence = sequence;
+    if (size != to->size) {
+        flags |= SIZE_CHANGED;
+        out = put_varint(out, to->size = size);
+    }
+    memcpy(out, frame + CHECKSUM_AT, 4);
+    out += 4;
+    if (refused) *out++ = (unsigned char)refused;
+    *to->out = flags;
+    to->out = out;
+}
+
+/* Records each frame from `at` to `stop`; -1 unless it is so many whole frames behind those before. */
+static int record_frames(
+    Recorder *to, const unsigned char *data, Py_ssize_t at, Py_ssize_t stop, Py_ssize_t frames, int refused
+) {
+    if (at < to->from || at > stop || stop > to->limit || frames < 0) return -1;
+    for (; frames > 0; frames--) {
+        if (stop - at < HEADER) return -1;
+        record_frame(to, data + at, refused);
+        int64_t total = HEADER + (int64_t)to->size;
+        if (total > stop - at) return -1;
+        at += (Py_ssize_t)total;
+    }
+    to->from = stop;
+    return at == stop ? 0 : -1;
+}
+
+/* Widens the limit to the end of a list: no frame in order lies behind it. */
+static int span(Recorder *to, PyObject *list) {
+    Py_ssize_t last[3] = {0, 0, 0};
+    if (PyList_GET_SIZE(list) && entry_at(list, PyList_GET_SIZE(list) - 1, last)) return -1;
+    if (last[1] > to->limit) to->limit = last[1];
+    return 0;
+}
+
+/* Records both lists in wire order; -1 with an error set unless they are those of the data. */
+static int record_all(Recorder *to, const unsigned char *data, PyObject *runs, PyObject *refused) {
+    Py_ssize_t run[3], foreign[3], next_run = 0, next_foreign = 0;
+    if (entry_at(runs, 0, run) || entry_at(refused, 0, foreign)) return -1;
+    while (next_run < PyList_GET_SIZE(runs) || next_foreign < PyList_GET_SIZE(refused)) {
+        int wrong, none_foreign = next_foreign == PyList_GET_SIZE(refused);
+        if (none_foreign || (next_run < PyList_GET_SIZE(runs) && run[0] <= foreign[0])) {
+            wrong = record_frames(to, data, run[0], run[1], run[2], 0);
+            if (entry_at(runs, ++next_run, run)) return -1;
+        } else {
+            wrong = foreign[2] < 1 || foreign[2] > 255
+                 || record_frames(to, data, foreign[0], foreign[1], 1, (int)foreign[2]);
+            if (entry_at(refused, ++next_foreign, foreign)) return -1;
+        }
+        if (wrong) {
+            PyErr_SetString(PyExc_ValueError, "the runs and refused frames are not those of these bytes");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static PyObject *frame_records(PyObject *self, PyObject *const *words, Py_ssize_t count) {
+    (void)self;
+    if (count != 3 || !PyList_Check(words[1]) || !PyList_Check(words[2]))
+        return PyErr_Format(PyExc_TypeError, "frame_records takes data and the lists of a scan: runs, refused");
+    Py_buffer view;
+    if (PyObject_GetBuffer(words[0], &view, PyBUF_SIMPLE)) return NULL;
+    Recorder to = {.from = 0, .limit = 0};
+    PyObject *records = NULL;
+    if (!span(&to, words[1]) && !span(&to, words[2])) {
+        if (to.limit > view.len) to.limit = view.len;
+        records = PyBytes_FromStringAndSize(NULL, to.limit / HEADER * MOST_OF_RECORD);
+    }
+    if (records) {
+        to.out = (unsigned char *)PyBytes_AS_STRING(records);
+        if (record_all(&to, view.buf, words[1], words[2])) Py_CLEAR(records);
+        else _PyBytes_Resize(&records, to.out - (unsigned char *)PyBytes_AS_STRING(records));
+    }
+    PyBuffer_Release(&view);
+    return records;
+}
+
 static PyMethodDef functions[] = {
+    {"frame_records", (PyCFunction)(void (*)(void))frame_records, METH_FASTCALL,
+     "frame_records(data, runs, refused, /)\n--\n\n"
+     "The records of all frames of a scan, in wire order. Raises ValueError for lists that are not those of the data."},
     {"skip_frames", (PyCFunction)(void (*)(void))skip_frames, METH_FASTCALL,
      "skip_frames(data, start, frames, size, /)\n--\n\n"
      "Pass over whole frames from ``start`` on, at least so many, of at least so many bytes in all.\n"

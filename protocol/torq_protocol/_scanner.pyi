@@ -19,3 +19,9 @@ class FrameScanner:
     def scan(self, data: bytes | bytearray | memoryview, start: int = 0, stop: int = -1, /) -> Scan: ...
 
 def skip_frames(data: bytes | bytearray | memoryview, start: int, frames: int, size: int, /) -> tuple[int, int]: ...
+def frame_records(
+    data: bytes | bytearray | memoryview,
+    runs: list[tuple[int, int, int]],
+    refused: list[tuple[int, int, int]],
+    /,
+) -> bytes: ...

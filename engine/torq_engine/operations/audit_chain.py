@@ -4,12 +4,15 @@ Facts:
 - a record is one JSON object on one line; its last member is ``hash``, SHA-256 (HMAC with a key) of the hash before it
   and of the line up to that member, so an edit, a cut, an insertion or another order breaks the chain (SEC-3);
 - a file's first record says which hash it follows; the first file follows 64 zeros;
+- one record holds all frames of one read. Format 2 has them as base64 of what torq_protocol/records.py tells; in
+  format 1 each was a JSON list. The chain is the same, so a log of both is one chain;
 - a chain cannot show that its end is missing: the *seal* beside it says where the end was. Records after the seal
   are those of a relay that still runs, or that was killed after it last sealed.
 """
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import hmac
 import json
@@ -18,15 +21,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torq_protocol.records import recorded_frames
+
+from ..accounting import REFUSAL_LABELS
 from ..errors import RelayError
 
-FORMAT = 1
+FORMAT = 2
 GENESIS = "0" * 64
+"""What the first record of all follows."""
 DAMAGED = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 """The errors of reading a line that another program wrote."""
-"""What the first record of all follows."""
-FRAME_FIELDS = ["source", "sequence", "payload_size", "checksum", "refused"]
-"""What the numbers of a frame mean; the last stands only with a refused one."""
+FRAME_FIELDS = ("source", "sequence", "payload_size", "checksum", "refused")
+"""What the numbers of a frame mean, in both formats."""
 _END = re.compile(rb'^(\{.*),"hash":"([0-9a-f]{64})"\}\n$', re.DOTALL)
 _NUMBER = re.compile(r"^(.+)-(\d{8})\.jsonl$")
 
@@ -65,11 +71,30 @@ def chained(previous: str, body: bytes, key: bytes) -> str:
     return hmac.digest(key, message, "sha256").hex() if key else hashlib.sha256(message).hexdigest()
 
 
-def line_of(previous: str, body: str, key: bytes) -> tuple[bytes, str]:
+def line_of(previous: str, body: bytes, key: bytes) -> tuple[bytes, str]:
     """A record's line and its hash; ``body`` is JSON without its closing brace."""
-    data = body.encode()
-    found = chained(previous, data, key)
-    return b'%b,"hash":"%b"}\n' % (data, found.encode()), found
+    found = chained(previous, body, key)
+    return b'%b,"hash":"%b"}\n' % (body, found.encode()), found
+
+
+def packed_frames(records: bytes) -> bytes:
+    """The JSON value of a record's ``frames``, of what :func:`~torq_protocol.records.frame_records` made."""
+    return b'"%b"' % binascii.b2a_base64(records, newline=False)
+
+
+def unpacked_frames(value: object) -> Iterator[tuple[object, ...]]:
+    """The values of each frame in a record's ``frames``, as in :data:`FRAME_FIELDS`; the last only of refused ones.
+
+    Takes the values of both formats; raises one of :data:`DAMAGED` for any other.
+    """
+    if isinstance(value, str):
+        for frame in recorded_frames(binascii.a2b_base64(value, strict_mode=True)):
+            kind = frame.refused
+            yield (*frame[:-1], REFUSAL_LABELS.get(kind, str(kind))) if kind else frame[:-1]
+    elif isinstance(value, list) and all(isinstance(frame, list) for frame in value):
+        yield from map(tuple, value)
+    else:
+        raise TypeError("no frames")
 
 
 def follows(previous: str, line: bytes, key: bytes) -> str | None:
@@ -101,7 +126,7 @@ def seal_path(file: Path) -> Path:
 def seal_line(seal: Seal, key: bytes) -> bytes:
     """A seal as its file's content, of one length: a record that follows the last one."""
     body = f'{{"file":"{seal.file}","size":{seal.size:20},"records":{seal.records:20},"last":"{seal.hash}"'
-    return line_of(seal.hash, body, key)[0]
+    return line_of(seal.hash, body.encode(), key)[0]
 
 
 def read_seal(path: Path, key: bytes) -> Seal:
@@ -140,7 +165,7 @@ def verify(files: list[Path], seal: Seal | None, key: bytes = b"", *, partial: b
     sealed = False
     for path in files:
         finding.files += 1
-        stated, first_number = _stated_start(path)
+        stated, first_number, _ = stated_start(path)
         if stated != previous and not (partial and finding.files == 1):
             finding.problems.append(_gap(path, stated, finding))
         previous, offset, at_seal = _verify_file(path, stated, first_number, seal, key, finding)
@@ -176,14 +201,14 @@ def _verify_file(
     return previous, offset, sealed
 
 
-def _stated_start(path: Path) -> tuple[str, int]:
-    """The hash that a file says it follows, and the number of its first record."""
+def stated_start(path: Path) -> tuple[str, int, int]:
+    """The hash that a file says it follows, the number of its first record, and its format."""
     first = next(lines(path), b"")
     try:
         record = json.loads(first)
-        return str(record["previous"]), int(record["n"])
+        return str(record["previous"]), int(record["n"]), int(record["format"])
     except DAMAGED:
-        return "", 0
+        return "", 0, 0
 
 
 def _gap(path: Path, stated: str, finding: Finding) -> str:

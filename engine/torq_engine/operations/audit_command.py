@@ -12,6 +12,7 @@ from pathlib import Path
 from .arguments import Parser, add_version
 from .audit_chain import (
     DAMAGED,
+    FRAME_FIELDS,
     AuditError,
     Finding,
     Seal,
@@ -20,6 +21,7 @@ from .audit_chain import (
     lines,
     read_seal,
     seal_path,
+    unpacked_frames,
     verify,
 )
 from .terminal import complain, told_in_one_line
@@ -82,41 +84,50 @@ def _verify(parser: Parser, options: argparse.Namespace) -> int:
     if options.key_file and not key:
         parser.error(f"{options.key_file}: the key is empty")
     code = 0
-    for files in _logs(parser, options.paths):
+    for seal_file, files in _logs(parser, options.paths).items():
         try:
-            seal = _seal(files, options.seal, key, options.partial)
+            seal = _seal(options.seal or seal_file, key, options.partial)
             finding = verify(files, seal, key, partial=options.partial)
         except AuditError as error:
             complain(f"{_NAME}: {error}")
             code = max(code, 2 if isinstance(error, UnreadableError) else 1)
             continue
-        _tell(files, finding)
+        _tell(seal_file.parent, finding)
         code = max(code, 1 if finding.problems else 0)
     return code
 
 
 def _show_logs(parser: Parser, options: argparse.Namespace) -> int:
-    for files in _logs(parser, options.paths):
+    for files in _logs(parser, options.paths).values():
         for path in files:
             for line in lines(path):
-                _show(_record(path, line), options.refused)
+                try:
+                    _show(line, options.refused)
+                except DAMAGED:
+                    complain(f"{_NAME}: {path}: not an audit record: {line[:40]!r}; see {_NAME} verify")
+                    return 2
     return 0
 
 
-def _logs(parser: Parser, paths: list[Path]) -> list[list[Path]]:
-    """The files of each log among paths, in order; ends the command when there is none."""
+def _logs(parser: Parser, paths: list[Path]) -> dict[Path, list[Path]]:
+    """The seal of each log among paths, and its files in order; ends the command when there is none.
+
+    Of a seal alone in a directory the files are missing.
+    """
     logs: dict[Path, set[Path]] = {}
     for path in paths:
         files = list(path.glob("*.jsonl")) if path.is_dir() else [path]
-        if not files:
+        seals = [seal for seal in path.glob("*.seal") if seal.is_file() and seal.stat().st_size]
+        if not files and not seals:
             parser.error(f"{path}: no audit files (*.jsonl) there")
+        for seal in seals:
+            logs.setdefault(seal, set())
         for file in files:
             logs.setdefault(seal_path(file), set()).add(file)
-    return [sorted(files, key=file_number) for files in logs.values()]
+    return {seal: sorted(logs[seal], key=file_number) for seal in sorted(logs)}
 
 
-def _seal(files: list[Path], given: Path | None, key: bytes, partial: bool) -> Seal | None:
-    path = given or seal_path(files[0])
+def _seal(path: Path, key: bytes, partial: bool) -> Seal | None:
     if not path.exists():
         if partial:
             return None
@@ -124,39 +135,27 @@ def _seal(files: list[Path], given: Path | None, key: bytes, partial: bool) -> S
     return read_seal(path, key)
 
 
-def _tell(files: list[Path], finding: Finding) -> None:
+def _tell(directory: Path, finding: Finding) -> None:
     for problem in finding.problems:
         print(f"TAMPERED {problem}")
     for note in finding.notes:
         print(f"note     {note}")
     verdict = "NOT WHOLE" if finding.problems else "whole"
-    print(f"{files[0].parent}: {verdict}, {finding.records:,} records, {finding.files} file(s)")
+    print(f"{directory}: {verdict}, {finding.records:,} records, {finding.files} file(s)")
 
 
-def _record(path: Path, line: bytes) -> dict[str, object]:
-    try:
-        record = json.loads(line)
-    except DAMAGED:
-        record = None
-    if not isinstance(record, dict) or "event" not in record or not _are_frames(record.get("frames", [])):
-        complain(f"{_NAME}: {path}: not an audit record: {line[:40]!r}; see {_NAME} verify")
-        sys.exit(2)
-    return record
-
-
-def _are_frames(frames: object) -> bool:
-    return isinstance(frames, list) and all(isinstance(frame, list) for frame in frames)
-
-
-def _show(record: dict[str, object], refused: bool) -> None:
-    frames = record.pop("frames", None)
+def _show(line: bytes, refused: bool) -> None:
+    """Print a record, one line for each of its frames; raises one of DAMAGED for a line that is no record."""
+    record = json.loads(line)
+    event = record["event"]
     record.pop("hash", None)
-    if not isinstance(frames, list):
-        if not refused or record["event"] == "refused":
+    if "frames" not in record:
+        if not refused or event == "refused":
             print(json.dumps(record))
         return
-    for frame in frames:
-        if refused and len(frame) == 4:
-            continue
-        names = ("source", "sequence", "payload_size", "checksum", "refused")
-        print(json.dumps({**record, "event": "frame", **dict(zip(names, frame, strict=False))}))
+    frames = unpacked_frames(record.pop("frames"))
+    start = json.dumps({**record, "event": "frame"})[:-1]
+    for values in frames:
+        if not refused or len(values) == len(FRAME_FIELDS):
+            members = json.dumps(dict(zip(FRAME_FIELDS, values, strict=False)))
+            print(f"{start}, {members[1:]}")

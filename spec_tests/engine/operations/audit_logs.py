@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from torq_engine.operations.audit import AuditLog
 from torq_engine.operations.audit_chain import AuditError, Finding, file_number, read_seal, seal_path, verify
 from torq_engine.operations.configuration import RelayConfig
+from torq_protocol.errors import ErrorKind
+from torq_protocol.scanner import frame_records
+
+from ..frames import frame
+
+FORMAT_1 = Path(__file__).with_name("audit_format_1")
+"""``log``: a log of three files that torq 0.1.0 wrote; ``shown.txt``: what its ``torq-audit show`` printed of it."""
 
 
 def logs(directory: Path) -> list[Path]:
@@ -31,6 +39,14 @@ def write(directory: Path, frames: int, *, key: bytes = b"", file_bytes: int = 4
     """A log of several files."""
     log = AuditLog(directory, "execution", RelayConfig(audit_file_bytes=file_bytes, audit_fsync="never"), key)
     for number in range(frames):
-        log.frames(1, 1000, 2, [f"[1,{number},10,99]", f'[1,{number},10,98,"bad-checksum"]'])
+        good, bad = frame(sequence=number), frame(bytes(10), sequence=number)
+        end = len(good) + len(bad)
+        records = frame_records(good + bad, [(0, len(good), 1)], [(len(good), end, ErrorKind.BAD_CHECKSUM)])
+        log.frames(1, 1000, 2, records)
         log.flush()
     log.close()
+
+
+def copy_of_format_1(directory: Path) -> Path:
+    """A log in the format of torq 0.1.0, to be changed."""
+    return shutil.copytree(FORMAT_1 / "log", directory)

@@ -9,20 +9,25 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from torq_domains.execution import ExecutionLogic
 from torq_domains.market_data import MarketDataLogic
-from torq_engine.operations.audit import AuditLog, frame_entries
-from torq_engine.operations.audit_chain import AuditError, seal_path
+from torq_engine.accounting import REFUSED_BY_LOGIC
+from torq_engine.operations.audit import AuditLog, judged_by_logic
+from torq_engine.operations.audit_chain import FORMAT, AuditError, packed_frames, seal_path, unpacked_frames
 from torq_engine.operations.configuration import ConfigError, RelayConfig
 from torq_engine.operations.resolving import audit_directory, audit_key
+from torq_protocol.errors import ErrorKind
 from torq_protocol.policy import FramePolicy
-from torq_protocol.scanner import FrameScanner
+from torq_protocol.records import recorded_frames
+from torq_protocol.scanner import FrameScanner, frame_records
 
 from ..daemons import daemon, receive, run
 from ..frames import EXECUTION, frame, tlv
 from ..relays import happened
-from .audit_logs import check, logs, records, write
+from .audit_logs import check, copy_of_format_1, logs, records, write
 from .services import operating
 
 
@@ -31,21 +36,28 @@ def test_sec_3_a_record_says_sequence_size_checksum_and_verdict_of_each_frame_in
     good, bad = frame(domain=EXECUTION, sequence=(1 << 64) - 1), bytearray(frame(domain=EXECUTION, sequence=8))
     bad[28] ^= 1
     data = good + bytes(bad) + good + frame(tlv(1), domain=EXECUTION, sequence=9)
-    entries = [
-        json.loads(text) for text in frame_entries(data, FrameScanner(logic.policy(logic.level)).scan(data), None)
-    ]
+    scan = FrameScanner(logic.policy(logic.level)).scan(data)
+    found = list(unpacked_frames(json.loads(packed_frames(frame_records(data, scan.runs, scan.refused)))))
     checksum = int.from_bytes(good[28:32], "little")
-    assert entries[0] == entries[2] == [1, (1 << 64) - 1, 0, checksum]
-    assert entries[1] == [1, 8, 0, int.from_bytes(bad[28:32], "little"), "bad-checksum"]
-    assert entries[3][1:3] == [9, 2]
-    assert entries[3][4] == "type-out-of-range"
+    assert found[0] == found[2] == (1, (1 << 64) - 1, 0, checksum)
+    assert found[1] == (1, 8, 0, int.from_bytes(bad[28:32], "little"), "bad-checksum")
+    assert found[3][1:3] == (9, 2)
+    assert found[3][4] == "type-out-of-range"
 
 
-def test_sec_3_what_a_logic_refuses_is_recorded_as_refused() -> None:
-    data = frame(sequence=1) + frame(sequence=2)
-    entries = frame_entries(data, FrameScanner(FramePolicy(1)).scan(data), lambda header: header.sequence != 2)
-    assert [len(json.loads(entry)) for entry in entries] == [4, 5]
-    assert json.loads(entries[1])[4] == "refused-by-logic"
+@given(
+    parts=st.lists(st.tuples(st.sampled_from([1, 2]), st.integers(0, 5), st.integers(0, 40)), min_size=1),
+    divisor=st.integers(1, 4),
+)
+def test_sec_3_what_a_logic_refuses_is_recorded_as_refused(parts: list[tuple[int, int, int]], divisor: int) -> None:
+    data = b"".join(frame(bytes(size), domain=domain, sequence=sequence) for domain, sequence, size in parts)
+    scan = FrameScanner(FramePolicy(1)).scan(data)
+    records = frame_records(data, *judged_by_logic(data, scan, lambda header: header.sequence % divisor != 0))
+    refused = {True: REFUSED_BY_LOGIC, False: 0}
+    assert [(found.sequence, found.payload_size, found.refused) for found in recorded_frames(records)] == [
+        (sequence, size, refused[sequence % divisor == 0] if domain == 1 else ErrorKind.BAD_DOMAIN)
+        for domain, sequence, size in parts
+    ]
 
 
 @pytest.mark.parametrize("fsync", ["never", "interval", "always"])
@@ -67,7 +79,7 @@ async def test_sec_3_execution_records_connections_frames_and_ends_by_default(fs
         assert [record["event"] for record in found][:5] == ["file", "started", "joined", "joined", "frames"]
         assert found[4]["receivers"] == 1
         assert found[4]["uid"] == os.geteuid()
-        assert [entry[1] for entry in found[4]["frames"]] == [5, 6]  # type: ignore[attr-defined]  # JSON
+        assert [frame[1] for frame in unpacked_frames(found[4]["frames"])] == [5, 6]
         assert "closed" in [record["event"] for record in found]
         assert check(directory).problems == []
 
@@ -212,6 +224,54 @@ def test_sec_3_files_are_ours_alone_and_rotated_on_request(tmp_path: Path) -> No
     assert [file.name for file in logs(tmp_path / "new")] == ["execution-00000001.jsonl", "execution-00000002.jsonl"]
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()} == {0o600}
     assert check(tmp_path / "new").problems == []
+
+
+def test_sec_3_a_log_of_format_1_goes_on_in_the_next_file_and_is_one_chain(tmp_path: Path) -> None:
+    directory = copy_of_format_1(tmp_path / "log")
+    before = {file.name: file.read_bytes() for file in logs(directory)}
+    write(directory, 3)
+    write(directory, 3)
+    assert check(directory).problems == []
+    assert {file.name: file.read_bytes() for file in logs(directory)[: len(before)]} == before
+    starts = [record["format"] for record in records(directory) if record["event"] == "file"]
+    assert starts == [1] * len(before) + [FORMAT]
+    assert [record["n"] for record in records(directory)] == list(range(1, len(records(directory)) + 1))
+
+
+def test_sec_3_a_torn_line_of_format_1_is_cut_off(tmp_path: Path) -> None:
+    directory = copy_of_format_1(tmp_path / "log")
+    last = logs(directory)[-1]
+    whole = last.read_bytes()
+    last.write_bytes(whole + b'{"n":39,"time_ns":1,"event":"frames","fra')
+    write(directory, 1)
+    assert check(directory).problems == []
+    assert last.read_bytes() == whole
+    assert [record.get("torn_bytes") for record in records(directory) if record["event"] == "started"][-1] == 41
+
+
+def test_sec_3_a_directory_that_was_moved_away_takes_the_log_with_it(tmp_path: Path) -> None:
+    """What is recorded meanwhile stands beside the seal, wherever the directory is now."""
+    log = AuditLog(tmp_path / "log", "execution", RelayConfig())
+    (tmp_path / "log").rename(tmp_path / "moved")
+    log.next_file()
+    (tmp_path / "moved").rename(tmp_path / "log")
+    log.event("joined", {"connection": 1})
+    log.close()
+    write(tmp_path / "log", 1)
+    assert check(tmp_path / "log").problems == []
+    assert [record["connection"] for record in records(tmp_path / "log") if record["event"] == "joined"] == [1]
+
+
+def test_sec_3_when_no_file_can_be_begun_the_log_goes_on_in_the_present_one(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, "execution", RelayConfig())
+    obstacle = tmp_path / "execution-00000002.jsonl"
+    obstacle.symlink_to("elsewhere")
+    with pytest.raises(OSError, match=obstacle.name):
+        log.next_file()
+    obstacle.unlink()
+    log.close()
+    write(tmp_path, 1)
+    assert check(tmp_path).problems == []
 
 
 def test_sec_3_a_disk_that_is_full_at_the_start_is_one_line(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """No change of an audit log goes unseen (SEC-3)."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -7,14 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .audit_logs import check, write
+from .audit_logs import FORMAT_1, check, write
 
 
-@pytest.fixture(scope="module")
-def sample() -> list[tuple[str, bytes]]:
-    """Names and contents of a log of three files and its seal."""
+@pytest.fixture(scope="module", params=["new", "format 1", "both"])
+def sample(request: pytest.FixtureRequest) -> list[tuple[str, bytes]]:
+    """Names and contents of a log of three files or more and its seal, in a format or begun in the one before."""
     with tempfile.TemporaryDirectory() as name:
-        write(Path(name), 40)
+        if request.param != "new":
+            shutil.copytree(FORMAT_1 / "log", name, dirs_exist_ok=True)
+        if request.param != "format 1":
+            write(Path(name), 40)
         found = sorted((path.name, path.read_bytes()) for path in Path(name).iterdir())
         assert [name for name, _ in found][:3] == [f"execution-0000000{number}.jsonl" for number in (1, 2, 3)]
         assert check(Path(name)).problems == []

@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from torq_engine.accounting import REFUSAL_LABELS
+from torq_engine.operations.audit import AuditLog
 from torq_engine.operations.audit_chain import seal_path
 from torq_engine.operations.audit_command import main
+from torq_engine.operations.configuration import RelayConfig
+from torq_protocol.scanner import frame_records
+from torq_protocol.schema import build_message
 
-from .audit_logs import logs, write
+from ..frames import frame
+from .audit_logs import FORMAT_1, copy_of_format_1, logs, write
 from .invoked import Invoked, invoke
 
 
@@ -29,7 +35,7 @@ def test_sec_3_command_verifies_with_exit_codes_0_1_and_2(tmp_path: Path) -> Non
     assert (wrong_key.exit_code, "the seal was changed, or sealed with another key" in wrong_key.output) == (1, True)
     shutil.copytree(log, copy)
     middle = logs(copy)[1]
-    middle.write_bytes(middle.read_bytes().replace(b"bad-checksum", b"bad-checksam", 1))
+    middle.write_bytes(middle.read_bytes().replace(b'"frames":"A', b'"frames":"B', 1))
     edited = command("verify", copy, "--key-file", key)
     assert edited.exit_code == 1
     assert f"TAMPERED {middle}: line " in edited.output
@@ -57,15 +63,82 @@ def test_sec_3_command_shows_one_line_a_frame(tmp_path: Path) -> None:
     write(tmp_path, 2)
     shown = [json.loads(line) for line in command("show", tmp_path).output.splitlines()]
     assert [line["event"] for line in shown] == ["file", "started", "frame", "frame", "frame", "frame", "stopped"]
-    assert (shown[2]["sequence"], shown[2]["checksum"], shown[2]["receivers"]) == (0, 99, 2)
+    checksum = int.from_bytes(frame()[28:32], "little")
+    assert (shown[2]["sequence"], shown[2]["checksum"], shown[2]["receivers"]) == (0, checksum, 2)
     refused = [json.loads(line) for line in command("show", "--refused", tmp_path).output.splitlines()]
     assert [line["refused"] for line in refused] == ["bad-checksum", "bad-checksum"]
 
 
+def test_sec_3_command_shows_both_formats_alike(tmp_path: Path) -> None:
+    directory = copy_of_format_1(tmp_path / "log")
+    shown = (FORMAT_1 / "shown.txt").read_text("utf-8")
+    assert command("show", directory).output == shown
+    assert command("verify", directory).output == f"{directory}: whole, 38 records, 3 file(s)\n"
+    refused = [line for line in shown.splitlines() if '"refused": "' in line or '"event": "refused"' in line]
+    assert command("show", "--refused", directory).output.splitlines() == refused
+    again = AuditLog(tmp_path / "again", "execution", RelayConfig())
+    for line in (line for file in logs(directory) for line in file.read_bytes().splitlines()):
+        record = json.loads(line)
+        if record["event"] == "frames":
+            again.frames(1, 1000, 2, records_of(record["frames"]))
+    again.close()
+    frames = [told_of_frame(line) for line in shown.splitlines() if '"event": "frame"' in line]
+    lines = command("show", tmp_path / "again").output.splitlines()
+    assert [told_of_frame(line) for line in lines if '"event": "frame"' in line] == frames
+
+
+def records_of(frames: list[tuple[int, int, int, int] | tuple[int, int, int, int, str]]) -> bytes:
+    """Records of frames with the values of format 1."""
+    kinds = {label: kind for kind, label in REFUSAL_LABELS.items()}
+    data, runs, refused = b"", [], []
+    for values in frames:
+        source, sequence, size, checksum = values[:4]
+        start = len(data)
+        data += build_message(bytes(size), source=source, sequence=sequence, checksum=checksum)
+        if len(values) == 5:
+            refused.append((start, len(data), kinds[values[4]]))
+        else:
+            runs.append((start, len(data), 1))
+    return frame_records(data, runs, refused)
+
+
+def told_of_frame(line: str) -> str:
+    """A line of `show` without the number and the time of its record."""
+    return line[line.index('"event"') :]
+
+
+def test_sec_3_command_names_the_log_whose_files_are_gone(tmp_path: Path) -> None:
+    """Another relay's log in the same directory does not hide it."""
+    write(tmp_path, 3)
+    log = AuditLog(tmp_path, "signal", RelayConfig())
+    log.close()
+    assert command("verify", tmp_path).exit_code == 0
+    for file in tmp_path.glob("execution-*.jsonl"):
+        file.unlink()
+    both = command("verify", tmp_path)
+    assert both.exit_code == 1
+    assert "TAMPERED the end is missing: 6 records up to execution-00000001.jsonl were sealed" in both.output
+    assert ": whole, 3 records" in both.output
+    for file in tmp_path.glob("signal*"):
+        file.unlink()
+    assert command("verify", tmp_path).exit_code == 1
+    assert command("show", tmp_path).output == ""
+
+
 @pytest.mark.parametrize(
     "line",
-    [b"nonsense", b"[]", b'{"event":"frames","frames":[1]}', b'{"event":"frames","frames":1}', b"[" * 30_000, b"\xff"],
-    ids=["nonsense", "no object", "no frame", "no frames", "deep", "no text"],
+    [
+        b"nonsense",
+        b"[]",
+        b'{"event":"frames","frames":[1]}',
+        b'{"event":"frames","frames":1}',
+        b'{"event":"frames","frames":null}',
+        b'{"event":"frames","frames":"AAAA"}',
+        b'{"event":"frames","frames":"A*AA"}',
+        b"[" * 30_000,
+        b"\xff",
+    ],
+    ids=["nonsense", "no object", "no frame", "no frames", "null", "part of a frame", "no base64", "deep", "no text"],
 )
 def test_sec_3_command_says_which_line_is_no_record(line: bytes, tmp_path: Path) -> None:
     write(tmp_path, 2)
