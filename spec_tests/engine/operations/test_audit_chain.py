@@ -1,6 +1,9 @@
 """No change of an audit log goes unseen (SEC-3)."""
 
+import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .audit_logs import FORMAT_1, check, write
+from .audit_logs import FORMAT_1, check, logs, write
 
 
 @pytest.fixture(scope="module", params=["new", "format 1", "both"])
@@ -94,3 +97,20 @@ def test_sec_3_with_a_key_the_chain_cannot_be_made_again_without_it(tmp_path: Pa
     assert check(tmp_path, b"secret").problems == []
     assert check(tmp_path).problems
     assert check(tmp_path, b"other").problems
+
+
+def test_sec_3_the_verifier_that_the_guide_shows_checks_both_formats(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "operations.md").read_text("utf-8")
+    _, _, section = guide.partition("### The format of the log")
+    program = section.partition("```python\n")[2].partition("```")[0]
+    shutil.copytree(FORMAT_1 / "log", tmp_path / "log")
+    write(tmp_path / "log", 40)
+
+    def checked() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", program, *map(str, logs(tmp_path / "log"))]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert json.loads((tmp_path / "log" / "execution.seal").read_text("utf-8"))["last"] in checked().stdout
+    changed = logs(tmp_path / "log")[-1]
+    changed.write_bytes(changed.read_bytes().replace(b'"n":', b'"m":', 1))
+    assert f"AssertionError: {changed}" in checked().stderr
