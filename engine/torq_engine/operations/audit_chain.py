@@ -33,7 +33,7 @@ DAMAGED = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 """The errors of reading a line that another program wrote."""
 FRAME_FIELDS = ("source", "sequence", "payload_size", "checksum", "refused")
 """What the numbers of a frame mean, in both formats."""
-_END = re.compile(rb'^(\{.*),"hash":"([0-9a-f]{64})"\}\n$', re.DOTALL)
+_END = re.compile(rb'(\{.*),"hash":"([0-9a-f]{64})"\}\n', re.DOTALL)
 _NUMBER = re.compile(r"^(.+)-(\d{8})\.jsonl$")
 
 
@@ -99,7 +99,7 @@ def unpacked_frames(value: object) -> Iterator[tuple[object, ...]]:
 
 def follows(previous: str, line: bytes, key: bytes) -> str | None:
     """The hash of a line if it follows ``previous``; None if it does not."""
-    match = _END.match(line)
+    match = _END.fullmatch(line)
     if match is None:
         return None
     found = chained(previous, match[1], key)

@@ -57,6 +57,17 @@ def test_sec_3_any_cut_is_found(sample: list[tuple[str, bytes]], data: st.DataOb
 
 
 @settings(max_examples=100)
+@given(data=st.data(), inserted=st.binary(min_size=1, max_size=99) | st.sampled_from([b"\n", b" ", b"{}\n"]))
+def test_sec_3_any_insertion_is_found(sample: list[tuple[str, bytes]], data: st.DataObject, inserted: bytes) -> None:
+    files = dict(sample)
+    name = data.draw(st.sampled_from(sorted(files)))
+    at = data.draw(st.integers(0, len(files[name])) | st.just(len(files[name])))
+    problems = tampered(list((files | {name: files[name][:at] + inserted + files[name][at:]}).items()))
+    torn = name == sample[-2][0] and at == len(files[name]) and b"\n" not in inserted
+    assert bool(problems) is not torn
+
+
+@settings(max_examples=100)
 @given(data=st.data())
 def test_sec_3_whole_lines_cut_doubled_swapped_or_moved_are_found(
     sample: list[tuple[str, bytes]], data: st.DataObject
