@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal as signals
 import socket
 import subprocess
@@ -394,7 +395,8 @@ def test_a_relay_is_read_as_a_consumer_and_followed_over_its_restart() -> None:
             with daemon("market_data", "--log-level", "error", path=first.path):
                 assert "connected to" in command.stderr.readline()
                 producer.send(TRADE)
-                assert command.stdout.readline().startswith("connection 2:")
+                # A busy machine may lose a connection that the new relay had not accepted yet: the next one counts.
+                assert re.match(r"connection [2-9]:", command.stdout.readline())
                 assert command.process.wait(LIMIT) == 0
 
 
