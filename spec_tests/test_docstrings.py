@@ -25,7 +25,7 @@ SOURCES = {
 TWINS = {
     f"torq_protocol.{name}": f"torq_protocol_interpreted.{name}" for name in COMPILED_MODULES if name[0] != "_"
 } | {f"torq_engine.{name}": f"{hub_forms._TWIN}.{name}" for name in hub_forms.COMPILED_MODULES}
-PORT_CALLS = ("receive", "send_all", "send", "unread")
+PORT_CALLS = ("receive", "send_all", "turn", "send", "unread")
 Named = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 

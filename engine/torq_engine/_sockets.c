@@ -15,6 +15,10 @@
 
 enum { MOST_PARTS = 256 };
 
+typedef int (*scan_one_run)(PyObject *, const unsigned char *, Py_ssize_t, Py_ssize_t, Py_ssize_t *, Py_ssize_t *,
+                            Py_ssize_t *);
+static scan_one_run scan; /* of torq_protocol._scanner */
+
 static int number(PyObject *word, Py_ssize_t *value) {
     *value = PyLong_AsSsize_t(word);
     return *value == -1 && PyErr_Occurred() ? -1 : 0;
@@ -42,6 +46,27 @@ static PyObject *receive(PyObject *self, PyObject *const *words, Py_ssize_t coun
     return got < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyLong_FromSsize_t(got);
 }
 
+/* None when all took everything, else the list of those that did not; NULL with an exception set. */
+static PyObject *sent_to_all(const Py_buffer *descriptors, const char *data, Py_ssize_t size, Py_ssize_t skipped) {
+    PyObject *short_of = NULL;
+    const int *each = descriptors->buf;
+    for (Py_ssize_t index = 0; index < descriptors->len / (Py_ssize_t)sizeof(int); index++) {
+        if (index == skipped) continue;
+        ssize_t sent = send(each[index], data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent == size) continue;
+        if (sent < 0) sent = errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        PyObject *entry = Py_BuildValue("(nn)", index, (Py_ssize_t)sent);
+        if (!short_of) short_of = PyList_New(0);
+        int failed = !entry || !short_of || PyList_Append(short_of, entry);
+        Py_XDECREF(entry);
+        if (failed) {
+            Py_XDECREF(short_of);
+            return NULL;
+        }
+    }
+    return short_of ? short_of : Py_NewRef(Py_None);
+}
+
 static PyObject *send_all(PyObject *self, PyObject *const *words, Py_ssize_t count) {
     (void)self;
     Py_ssize_t start, stop, skipped;
@@ -55,26 +80,46 @@ static PyObject *send_all(PyObject *self, PyObject *const *words, Py_ssize_t cou
         return NULL;
     }
     PyObject *short_of = NULL;
-    int failed = start < 0 || stop > data.len || start > stop;
-    if (failed) PyErr_Format(PyExc_ValueError, "offsets %zd to %zd do not lie in %zd bytes", start, stop, data.len);
-    const int *each = descriptors.buf;
-    for (Py_ssize_t index = 0; !failed && index < descriptors.len / (Py_ssize_t)sizeof(int); index++) {
-        if (index == skipped) continue;
-        ssize_t sent = send(each[index], (const char *)data.buf + start, stop - start, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (sent == stop - start) continue;
-        if (sent < 0) sent = errno == EAGAIN || errno == EINTR ? 0 : -errno;
-        PyObject *entry = Py_BuildValue("(nn)", index, (Py_ssize_t)sent);
-        if (!short_of) short_of = PyList_New(0);
-        failed = !entry || !short_of || PyList_Append(short_of, entry);
-        Py_XDECREF(entry);
-    }
+    if (start < 0 || stop > data.len || start > stop)
+        PyErr_Format(PyExc_ValueError, "offsets %zd to %zd do not lie in %zd bytes", start, stop, data.len);
+    else
+        short_of = sent_to_all(&descriptors, (const char *)data.buf + start, stop - start, skipped);
     PyBuffer_Release(&data);
     PyBuffer_Release(&descriptors);
-    if (failed) {
-        Py_XDECREF(short_of);
+    return short_of;
+}
+
+static PyObject *turn(PyObject *self, PyObject *const *words, Py_ssize_t count) {
+    (void)self;
+    Py_ssize_t descriptor, start, skipped, frames = -1, consumed = 0, needed = 0;
+    Py_buffer view, descriptors;
+    if (arguments("turn", 6, count) || number(words[0], &descriptor) || number(words[2], &start)
+        || number(words[5], &skipped))
         return NULL;
+    if (PyObject_GetBuffer(words[1], &view, PyBUF_WRITABLE)) return NULL;
+    char *data = view.buf;
+    PyObject *short_of = NULL, *result = NULL;
+    if (start < 0 || start >= view.len) {
+        PyErr_Format(PyExc_ValueError, "offset %zd leaves no room in %zd bytes", start, view.len);
+        goto done;
     }
-    return short_of ? short_of : Py_NewRef(Py_None);
+    ssize_t got = recv((int)descriptor, data + start, view.len - start, MSG_DONTWAIT);
+    if (got < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        goto done;
+    }
+    if (got && scan(words[3], (unsigned char *)data, 0, start + got, &frames, &consumed, &needed) != 1) frames = -1;
+    if (frames > 0) {
+        if (PyObject_GetBuffer(words[4], &descriptors, PyBUF_SIMPLE)) goto done;
+        short_of = sent_to_all(&descriptors, data, consumed, skipped);
+        PyBuffer_Release(&descriptors);
+    } else {
+        short_of = Py_NewRef(Py_None);
+    }
+    if (short_of) result = Py_BuildValue("(nnnnN)", (Py_ssize_t)got, frames, consumed, needed, short_of);
+done:
+    PyBuffer_Release(&view);
+    return result;
 }
 
 static PyObject *send_parts(PyObject *self, PyObject *const *words, Py_ssize_t count) {
@@ -121,6 +166,11 @@ static PyMethodDef methods[] = {
      "Send ``data[start:stop]`` to each of an array of descriptors but the one at index ``skipped`` (-1: to all).\n"
      "\n"
      "None when all took everything; else (index, bytes taken, or minus the error's number) of those that did not."},
+    {"turn", (PyCFunction)(void (*)(void))turn, METH_FASTCALL,
+     "turn(descriptor, buffer, start, scanner, receivers, skipped, /)\n--\n\n"
+     "Read behind ``buffer[:start]``, scan what stands there now, and send it to all if it is one accepted run.\n"
+     "\n"
+     "Raises as :meth:`receive`."},
     {"send", (PyCFunction)(void (*)(void))send_parts, METH_FASTCALL,
      "send(descriptor, parts, /)\n--\n\n"
      "Send buffers with one call, at most 256 of them; how many bytes were taken.\n"
@@ -137,4 +187,7 @@ static struct PyModuleDef module = {
     .m_methods = methods,
 };
 
-PyMODINIT_FUNC PyInit__sockets(void) { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit__sockets(void) {
+    scan = (scan_one_run)PyCapsule_Import("torq_protocol._scanner.scan_one_run", 0);
+    return scan ? PyModule_Create(&module) : NULL;
+}

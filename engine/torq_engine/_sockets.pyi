@@ -1,10 +1,15 @@
 from collections.abc import Sequence
 
-from .port import Buffer, Descriptors
+from torq_protocol.scanner import FrameScanner
+
+from .port import Buffer, Descriptors, Turn
 
 def receive(descriptor: int, buffer: bytearray, start: int, /) -> int: ...
 def send_all(
     descriptors: Descriptors, data: Buffer, start: int, stop: int, skipped: int, /
 ) -> list[tuple[int, int]] | None: ...
+def turn(
+    descriptor: int, buffer: bytearray, start: int, scanner: FrameScanner, receivers: Descriptors, skipped: int, /
+) -> Turn: ...
 def send(descriptor: int, parts: Sequence[Buffer], /) -> int: ...
 def unread(descriptor: int, /) -> int: ...

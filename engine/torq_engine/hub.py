@@ -101,6 +101,10 @@ class Hub:
         self._receive: Callable[[int, bytearray, int], int] = port.receive
         self._send_all: Callable[[array.array[int], bytes | bytearray, int, int, int], list[tuple[int, int]] | None]
         self._send_all = port.send_all
+        self._turn: Callable[
+            [int, bytearray, int, FrameScanner, array.array[int], int],
+            tuple[int, int, int, int, list[tuple[int, int]] | None],
+        ] = port.turn
         self._send = port.send
         self._unread: Callable[[int], int] = port.unread
         self._clock: Callable[[], float] = port.clock
@@ -121,6 +125,8 @@ class Hub:
         self.closing: list[Connection] = []
         self.stalled: dict[int, Connection] = {}
         self.lagging: dict[int, Connection] = {}
+        self.unsettled: bool = False
+        """Whether one of these four has grown since the server last looked."""
         self.tap: Callable[[Connection, bytes | bytearray, Scan], None] | None = None
         """Called with every scan before its frames are forwarded, when set; the bytes hold during the call (SEC-3)."""
         self.configure(settings)
@@ -163,11 +169,34 @@ class Hub:
             if sender.needed > self._read_bytes // 2:  # it is collected where it is, not moved with every read
                 return self._read_behind(sender, partial)
             buffer[:start] = partial
-        got: i64 = self._receive(sender.descriptor, buffer, start)
+        if self.tap is not None or self._should_forward is not None:
+            return self._read_with_care(sender, start)
+        self._make_ready()
+        skipped: i64 = -1 if self._echo else sender.place
+        turn = self._turn(sender.descriptor, buffer, start, self._scanner, self._descriptors, skipped)
+        got: i64 = turn[0]
+        frames: i64 = turn[1]
         if got == 0:
             return False
         sender.received_bytes += got
-        self._take(sender, buffer, start + got)
+        if frames < 0:  # a frame is refused, or the bytes cannot be framed
+            self._take(sender, buffer, start + got)
+            return True
+        if frames > 0:
+            sender.received_frames += frames
+            self._account(sender, buffer, 0, turn[2], frames, skipped, turn[4])
+            if sender.close_reason is not None:
+                return True
+        self._keep_rest(sender, buffer, turn[2], start + got, turn[3])
+        return True
+
+    def _read_with_care(self, sender: Connection, start: i64) -> bool:
+        """The same where somebody looks at every scan, or at every frame."""
+        got: i64 = self._receive(sender.descriptor, self._buffer, start)
+        if got == 0:
+            return False
+        sender.received_bytes += got
+        self._take(sender, self._buffer, start + got)
         return True
 
     def receive(self, sender: Connection, data: bytes) -> None:
@@ -208,14 +237,17 @@ class Hub:
                 return
             start = _next_magic(data, scan.consumed + 1, stop)
             self._past.skipped_bytes += start - scan.consumed
-        consumed: i64 = scan.consumed
+        self._keep_rest(sender, data, scan.consumed, stop, scan.needed)
+
+    def _keep_rest(self, sender: Connection, data: bytes | bytearray, consumed: i64, stop: i64, needed: i64) -> None:
+        """Keep the incomplete frame at the end of a read for the next one, and all queues within their bound."""
         if consumed == stop:
             sender.partial = None
         else:
             if sender.partial is None or consumed > 0:
                 sender.partial_since = self._clock()
             sender.partial = bytearray(memoryview(data)[consumed:stop])
-            sender.needed = scan.needed
+            sender.needed = needed
         if self._storage.bytes > self._total_bytes:
             self._shed()
 
@@ -274,6 +306,7 @@ class Hub:
         past.closed[reason] += 1
         _add(past, connection)
         self.closing.append(connection)
+        self.unsettled = True
 
     def refuse(self, reason: CloseReason) -> None:
         """Count a connection that was not let in (CONN-5, SEC-2)."""
@@ -384,13 +417,30 @@ class Hub:
 
     def _fan_out(self, sender: Connection, data: bytes | bytearray, start: i64, stop: i64, frames: i64) -> None:
         """Send accepted frames to every receiver that is ready, and keep them for those that are blocked."""
+        self._make_ready()
+        skipped: i64 = -1 if self._echo else sender.place
+        short = self._send_all(self._descriptors, data, start, stop, skipped)
+        self._account(sender, data, start, stop, frames, skipped, short)
+
+    def _make_ready(self) -> None:
+        """Know who is ready for the next frames."""
         if self._changed:
             self._sort_receivers()
         if self._unproven:
             self._prove_readers()
+
+    def _account(
+        self,
+        sender: Connection,
+        data: bytes | bytearray,
+        start: i64,
+        stop: i64,
+        frames: i64,
+        skipped: i64,
+        short: list[tuple[int, int]] | None,
+    ) -> None:
+        """Count what the ready receivers took, and keep what others did not, or could not."""
         size: i64 = stop - start
-        skipped: i64 = -1 if self._echo else sender.place
-        short = self._send_all(self._descriptors, data, start, stop, skipped)
         for receiver in self._ready:
             receiver.delivered_frames += frames
             receiver.sent_bytes += size
@@ -477,6 +527,7 @@ class Hub:
         receiver.blocked = True
         self._changed = True
         self.backlogged.append(receiver)
+        self.unsettled = True
         if not receiver.reading:
             self._is_reading(receiver)
 
@@ -490,6 +541,7 @@ class Hub:
             self._overflowing(receiver, size, frames, own)
         if receiver.keeps_up and receiver.reading and backlog.bytes > self._lagging_bytes:
             self.lagging[receiver.id] = receiver
+            self.unsettled = True
 
     def _overflowing(self, receiver: Connection, size: i64, frames: i64, own: bool) -> None:
         reads = receiver.reading or self._is_reading(receiver)
@@ -503,6 +555,7 @@ class Hub:
         elif receiver.id not in self.stalled:
             receiver.stalled_since = self._clock()
             self.stalled[receiver.id] = receiver
+            self.unsettled = True
 
     def _advance(self, connection: Connection, taken: i64) -> None:
         """The socket took bytes from the front of what waited."""

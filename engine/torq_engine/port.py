@@ -21,10 +21,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from torq_protocol.scanner import FrameScanner
+
 _CREDENTIALS = struct.Struct("3i")
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Descriptors: TypeAlias = "array.array[int]"
 """Descriptors as an array of C ints (type code ``i``)."""
+
+
+Turn: TypeAlias = tuple[int, int, int, int, list[tuple[int, int]] | None]
+"""What a turn did: bytes read (0: the end of the stream), accepted frames, the offset behind them, the bytes that the
+incomplete frame there will have (0: none was begun), and what :meth:`Port.send_all` says. With -1 frames nothing was
+sent: the bytes are no single run, and the caller has to look at them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,22 @@ class Port(Protocol):
         """Send ``data[start:stop]`` to each of an array of descriptors but the one at index ``skipped`` (-1: to all).
 
         None when all took everything; else (index, bytes taken, or minus the error's number) of those that did not.
+        """
+        ...
+
+    def turn(
+        self,
+        descriptor: int,
+        buffer: bytearray,
+        start: int,
+        scanner: FrameScanner,
+        receivers: Descriptors,
+        skipped: int,
+        /,
+    ) -> Turn:
+        """Read behind ``buffer[:start]``, scan what stands there now, and send it to all if it is one accepted run.
+
+        Raises as :meth:`receive`.
         """
         ...
 
@@ -127,6 +151,18 @@ class PythonPort:
                 short.append((index, sent))
         return short or None
 
+    def turn(
+        self,
+        descriptor: int,
+        buffer: bytearray,
+        start: int,
+        scanner: FrameScanner,
+        receivers: Descriptors,
+        skipped: int,
+        /,
+    ) -> Turn:
+        return turn(self, descriptor, buffer, start, scanner, receivers, skipped)
+
     def send(self, descriptor: int, parts: Sequence[Buffer], /) -> int:
         return os.writev(descriptor, parts[:256])
 
@@ -139,6 +175,26 @@ class PythonPort:
         return time.monotonic()
 
 
+def turn(
+    port: Port,
+    descriptor: int,
+    buffer: bytearray,
+    start: int,
+    scanner: FrameScanner,
+    receivers: Descriptors,
+    skipped: int,
+) -> Turn:
+    """A turn by the port's other calls."""
+    got = port.receive(descriptor, buffer, start)
+    if got == 0:
+        return 0, -1, 0, 0, None
+    scan = scanner.scan(buffer, 0, start + got)
+    if scan.refused or scan.fault:
+        return got, -1, 0, 0, None
+    short = port.send_all(receivers, buffer, 0, scan.consumed, skipped) if scan.frames else None
+    return got, scan.frames, scan.consumed, scan.needed, short
+
+
 class CompiledPort(PythonPort):
     """The kernel, called from C: the functions of ``_sockets.c`` in the place of the methods."""
 
@@ -147,6 +203,7 @@ class CompiledPort(PythonPort):
 
         self.receive = _sockets.receive  # type: ignore[method-assign]  # the same calls without a Python frame
         self.send_all = _sockets.send_all  # type: ignore[method-assign]
+        self.turn = _sockets.turn  # type: ignore[method-assign]
         self.send = _sockets.send  # type: ignore[method-assign]
         self.unread = _sockets.unread  # type: ignore[method-assign]
         self.clock = time.monotonic  # type: ignore[method-assign]

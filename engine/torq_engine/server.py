@@ -82,6 +82,7 @@ class Server:
         self._reads_until = 0.0
         self._polls_until = 0.0
         self._polling = False
+        self._holds_up = False
         self._hangups = select.epoll()
         self._loop.add_reader(self._hangups.fileno(), self._hung_up)
         self._by_descriptor: dict[int, _Client] = {}
@@ -253,9 +254,7 @@ class Server:
     def _readable(self, client: _Client) -> None:
         """Read a client once: one read, one scan, one fan-out."""
         hub = self.hub
-        if (hub.stalled and not self._may_read(client)) or (hub.lagging and self._is_put_off()):
-            self._stop_reading(client)
-            self._paused[client.connection.id] = client
+        if self._holds_up and self._is_held_up(client):
             return
         try:
             if self.turn_timer is None:
@@ -273,7 +272,7 @@ class Server:
         except Exception:
             self.observer.failed(client.connection)
             hub.disconnect(client.connection, CloseReason.INTERNAL)
-        if hub.backlogged or hub.closing or hub.stalled:
+        if hub.unsettled:
             self._settle()
         if self._busy_poll:
             self._polls_until = self._clock() + self._busy_poll
@@ -287,6 +286,15 @@ class Server:
         if self._polling:
             os.sched_yield()
             self._loop.call_soon(self._poll)
+
+    def _is_held_up(self, client: _Client) -> bool:
+        """Whether a client is not read now, for the sake of receivers; it is read when they have caught up."""
+        hub = self.hub
+        if not (hub.stalled and not self._may_read(client)) and not (hub.lagging and self._is_put_off()):
+            return False
+        self._stop_reading(client)
+        self._paused[client.connection.id] = client
+        return True
 
     def _is_put_off(self) -> bool:
         """Whether nobody is read now, for a receiver that kept up until now catches up."""
@@ -311,7 +319,7 @@ class Server:
         except Exception:
             self.observer.failed(client.connection)
             self.hub.disconnect(client.connection, CloseReason.INTERNAL)
-        if self.hub.closing:
+        if self.hub.unsettled or self._holds_up:
             self._settle()
         if "catch up" in self._timers and not self.hub.lagging:
             self._end_catching_up()
@@ -334,6 +342,8 @@ class Server:
     def _settle(self) -> None:
         """Do the work that the hub has left: register writers, close ended connections, time stalls."""
         hub = self.hub
+        hub.unsettled = False
+        self._holds_up = bool(hub.stalled or hub.lagging)
         while hub.backlogged:
             connection = hub.backlogged.pop()
             if connection.output_open:

@@ -450,9 +450,43 @@ static struct PyModuleDef module = {
     .m_methods = functions,
 };
 
+/* For other modules in C: whether `data[start:stop]` is one run of accepted frames and perhaps the beginning of another.
+ *
+ * 1 and what Scan would say; 0 where more must be told (a refused frame, a framing error); -1 for another type of scanner.
+ */
+static int scan_one_run(PyObject *scanner, const unsigned char *data, Py_ssize_t start, Py_ssize_t stop,
+                        Py_ssize_t *frames, Py_ssize_t *consumed, Py_ssize_t *needed) {
+    if (!Py_IS_TYPE(scanner, &FrameScannerType)) return -1;
+    const FrameScanner *self = (const FrameScanner *)scanner;
+    Py_ssize_t at = start, count = 0;
+    *needed = 0;
+    while (at < stop) {
+        int64_t left = stop - at;
+        if (memcmp(data + at, MAGIC, left < 4 ? left : 4)) return 0;
+        if (left < HEADER) {
+            *needed = HEADER;
+            break;
+        }
+        int64_t total = HEADER + (int64_t)load32(data + at + 24);
+        if (total > self->limit) return 0;
+        if (total > left) {
+            *needed = (Py_ssize_t)total;
+            break;
+        }
+        if (data[at + 4] != self->domain || (!self->plain && judge(self, data + at, total))) return 0;
+        count++;
+        at += (Py_ssize_t)total;
+    }
+    *frames = count;
+    *consumed = at;
+    return 1;
+}
+
 PyMODINIT_FUNC PyInit__scanner(void) {
     make_tables();
     PyObject *self = PyModule_Create(&module);
     if (!self || PyModule_AddType(self, &ScanType) || PyModule_AddType(self, &FrameScannerType)) return NULL;
+    PyObject *capsule = PyCapsule_New((void *)scan_one_run, "torq_protocol._scanner.scan_one_run", NULL);
+    if (!capsule || PyModule_AddObject(self, "scan_one_run", capsule)) return NULL;
     return self;
 }

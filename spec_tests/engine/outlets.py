@@ -7,7 +7,8 @@ import errno
 import socket
 from collections.abc import Callable, Sequence
 
-from torq_engine.port import Buffer, Peer
+from torq_engine.port import Buffer, Descriptors, Peer, Turn, turn
+from torq_protocol.scanner import FrameScanner
 
 
 class BufferedOutlet:
@@ -73,6 +74,18 @@ class OutletPort:
                 if taken != stop - start:
                     short.append((index, taken))
         return short or None
+
+    def turn(
+        self,
+        descriptor: int,
+        buffer: bytearray,
+        start: int,
+        scanner: FrameScanner,
+        receivers: Descriptors,
+        skipped: int,
+        /,
+    ) -> Turn:
+        return turn(self, descriptor, buffer, start, scanner, receivers, skipped)
 
     def send(self, descriptor: int, parts: Sequence[Buffer], /) -> int:
         return self.outlets[descriptor].send(b"".join(parts))
