@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,28 @@ def test_conn_8_without_descriptors_the_daemon_serves_on_and_recovers() -> None:
         late = relay.connect()
         late.sendall(frame(sequence=7))
         assert receive(late, 32) == frame(sequence=7)
+
+
+def test_conn_8_without_descriptors_an_operator_waits_and_the_relay_serves_on() -> None:
+    with short_directory() as directory:
+        control = directory / "c"
+        limited = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (40, 40))
+        with daemon("market_data", "--control-socket", control, preexec_fn=limited) as relay:
+            first, second = relay.connect(), relay.connect()
+            crowd = [relay.connect() for _ in range(60)]
+            operator = socket.socket(socket.AF_UNIX)
+            relay.connections.append(operator)
+            operator.connect(str(control))
+            for sequence in range(3):
+                first.sendall(frame(sequence=sequence))
+                assert receive(second, 32) == frame(sequence=sequence)
+            for sock in crowd:
+                sock.close()
+            words = [Path(sys.executable).with_name("torq-relay"), "ctl", "--socket", control, "status", "--json"]
+            status = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, check=False)
+            assert (status.returncode, status.stderr) == (0, "")
+            relay.signal()
+            assert relay.ends() == 0
 
 
 def test_conn_1_signal_answers_on_its_alias_as_one_relay() -> None:

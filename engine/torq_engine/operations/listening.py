@@ -81,9 +81,11 @@ async def _serve(listener: SocketListener, answer: Answer, log: EventLog) -> Non
             await places.acquire()
             try:
                 stream = await listener.accept()
-            except OSError as error:
+            except (OSError, anyio.BrokenResourceError) as error:  # anyio tells of a lack of descriptors by the second
                 places.release()
-                log.warning("cannot accept an operator for now; trying again", error=error.strerror)
+                cause = error if isinstance(error, OSError) else error.__cause__
+                reason = cause.strerror if isinstance(cause, OSError) else str(error)
+                log.warning("cannot accept an operator for now; trying again", error=reason)
                 await anyio.sleep(_ACCEPT_PAUSE)
                 continue
             tasks.start_soon(_answer, stream, answer, places, log)
