@@ -174,6 +174,8 @@ def test_conn_8_without_descriptors_an_operator_waits_and_the_relay_serves_on() 
         limited = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (40, 40))
         with daemon("market_data", "--control-socket", control, preexec_fn=limited) as relay:
             first, second = relay.connect(), relay.connect()
+            first.sendall(frame())
+            assert receive(second, 32) == frame()  # the relay serves, its control socket too
             crowd = [relay.connect() for _ in range(60)]
             operator = socket.socket(socket.AF_UNIX)
             relay.connections.append(operator)
@@ -183,7 +185,7 @@ def test_conn_8_without_descriptors_an_operator_waits_and_the_relay_serves_on() 
                 assert receive(second, 32) == frame(sequence=sequence)
             for sock in crowd:
                 sock.close()
-            words = [Path(sys.executable).with_name("torq-relay"), "ctl", "--socket", control, "status", "--json"]
+            words = [sys.executable, "-m", "torq_domains.command", "ctl", "--socket", str(control), "status", "--json"]
             status = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, check=False)
             assert (status.returncode, status.stderr) == (0, "")
             relay.signal()
