@@ -2,6 +2,7 @@
 
 from hypothesis import strategies as st
 
+from torq_conformance.judging.selftest_cases import SMALL_BOUNDS, profile_of
 from torq_conformance.model.frames import Frame, Raw, Tlv
 from torq_conformance.model.profile import load_profile, rules_for
 from torq_conformance.model.program import Program
@@ -32,6 +33,11 @@ DOMAINS = ("market_data", "signal", "execution")
 
 def rules_of(domain: str, profile: str = "reference") -> Rules:
     return rules_for(load_profile(profile), domain)
+
+
+def small_rules_of(domain: str) -> Rules:
+    """The rules of a relay that was started with SMALL_BOUNDS."""
+    return rules_for(profile_of(SMALL_BOUNDS), domain)
 
 
 TLV_TYPES = st.one_of(st.integers(0, 254), st.sampled_from((0, 1, 19, 20, 39, 40, 46, 63, 79, 80, 119, 120, 200, 254)))

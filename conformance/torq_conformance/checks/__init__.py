@@ -12,10 +12,14 @@ from .connections import (
     spares_a_live_relay,
     starts_on_stale_or_missing_path,
 )
+from .exhaustion import survives_exhausted_descriptors
+from .idleness import queues_cheaply, rests
 from .life import drains
+from .pauses import loses_nothing_in_a_pause
 from .permissions import refuses_other_users
 from .resources import allocates_nothing_for_claims, bounds_its_memory, bounds_memory_per_connection, returns_resources
 from .separation import separates_domains
+from .starting import exactly_one_serves
 from .unfinished import ends_unfinished_frames
 
 __all__ = ["CHECKS", "EXTRA_CHECKS", "Bench", "Check", "UnsupportedCheckError"]
@@ -26,11 +30,16 @@ CHECKS: dict[str, Check] = {
     "CONN-4": serves_1000_clients,
     "CONN-5": refuses_above_its_limit,
     "CONN-8": returns_resources,
+    "CONN-10": survives_exhausted_descriptors,
+    "CONN-9": exactly_one_serves,
     "FRAME-5": ends_unfinished_frames,
     "DOM-5": separates_domains,
+    "ISO-8": loses_nothing_in_a_pause,
     "LIFE-1": drains,
     "RES-1": bounds_memory_per_connection,
     "RES-2": returns_resources,
+    "RES-3": rests,
+    "RES-4": queues_cheaply,
     "SEC-1": refuses_other_users,
 }
 """The check of each requirement that programs cannot judge, by its id."""

@@ -31,7 +31,7 @@ RESERVED_CONNECTIONS = 5
 def starts_on_stale_or_missing_path(bench: Bench) -> Iterator[Finding]:
     """A start over a stale socket file, and a start where the directory is missing (CONN-1)."""
     with bench.relay() as target:
-        _socket_path(target)
+        socket_path(target)
         bench.act("kill it with SIGKILL, so that its socket file stays, and start it again there; connect a client")
         try:
             target.revive()
@@ -47,7 +47,8 @@ def starts_on_stale_or_missing_path(bench: Bench) -> Iterator[Finding]:
             yield Finding(Kind.REFUSED, "a start that creates the directory of the socket", str(error))
 
 
-def _socket_path(target: SpawnedTarget) -> str:
+def socket_path(target: SpawnedTarget) -> str:
+    """The path of the relay's socket. Raises UnsupportedCheckError for a relay without one."""
     if not target.address.path:
         raise UnsupportedCheckError("needs a relay on a Unix socket ({socket})")
     return target.address.path
@@ -56,7 +57,7 @@ def _socket_path(target: SpawnedTarget) -> str:
 def spares_a_live_relay(bench: Bench) -> Iterator[Finding]:
     """A second relay on the path of a live relay (CONN-2)."""
     with bench.relay() as target:
-        path = _socket_path(target)
+        path = socket_path(target)
         seconds = bench.timing.prompt_seconds
         bench.act(f"connect a client; start the same command again, on the same path; watch it for {seconds:.0f} s")
         client = bench.joined(target, 1)[0]

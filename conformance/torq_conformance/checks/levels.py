@@ -57,6 +57,13 @@ def pid_of(target: SpawnedTarget) -> int:
     return target.pid
 
 
+def processor_seconds(pid: int) -> float:
+    """The processor time that a process has used, with all its threads, in seconds."""
+    with _while_it_runs():
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def settles(measure: Callable[[], int], goal: int, seconds: float) -> int:
     """The level of ``measure``: as soon as it is at most ``goal``, or else after some seconds."""
     deadline = time.monotonic() + seconds

@@ -76,7 +76,7 @@ def drains(bench: Bench) -> Iterator[Finding]:
 
 def _backlog(rules: Rules, size: int) -> int:
     """Frames of the backlog, each of ``size`` bytes: no more than the relay's queue for a consumer holds (ISO-2)."""
-    return max(1, min(BACKLOG_BYTES // size, rules.queue_frames, rules.queue_bytes // size))
+    return max(1, min(BACKLOG_BYTES // size, rules.most_frames, rules.most_bytes // size))
 
 
 def _whole_frames(client: Client, rules: Rules) -> set[bytes]:

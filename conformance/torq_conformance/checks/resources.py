@@ -43,7 +43,7 @@ def returns_resources(bench: Bench) -> Iterator[Finding]:
         pid = pid_of(target)
         stays = bench.joined(target, 1)[0]
         rounds, each = 3, 40
-        frames = max(1, min(MOST_FRAMES_PER_GUEST, bench.rules.queue_frames // 2, bench.rules.queue_bytes // 2_000))
+        frames = max(1, min(MOST_FRAMES_PER_GUEST, bench.rules.most_frames // 2, bench.rules.most_bytes // 2_000))
         bench.act(
             f"{rounds} times: {each} clients connect, send {frames} valid and {REFUSED_FRAMES} invalid frames, "
             "and leave: a fifth after reading all, a fifth after a half-close, a fifth after garbage, a fifth within a "
@@ -150,7 +150,7 @@ def _frees_large_buffers(bench: Bench) -> Iterator[Finding]:
 
 def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
     """Bytes of memory that the relay holds for a stalled consumer (ISO-2)."""
-    bound = bench.rules.queue_bytes
+    bound = bench.rules.most_bytes
     if bound > MOST_QUEUE_BYTES:
         bench.leave_out(
             f"memory held in a queue of {counted(bound, 'byte')}: the suite fills {MOST_QUEUE_BYTES} at most"
@@ -162,7 +162,7 @@ def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
         stalled, sender = bench.joined(target, 2)
         part = b"".join(bench.frame(60_000) for _ in range(3))
         count = (most + MEMORY_SLACK // 2) // len(part)
-        few = min(bench.rules.queue_frames * 9 // 10, MOST_SMALL_FRAMES) // SMALL_FRAMES_PER_WRITE
+        few = min(bench.rules.most_frames * 9 // 10, MOST_SMALL_FRAMES) // SMALL_FRAMES_PER_WRITE
         bench.act(
             f"a client does not read; another sends {counted(few * SMALL_FRAMES_PER_WRITE, 'small frame')}, then "
             f"{count * len(part) >> 20} MiB in frames of 60 kB, and reads"

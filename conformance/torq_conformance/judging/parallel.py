@@ -135,7 +135,7 @@ def _precedence(task: _Task) -> tuple[float, int]:
     or that have few steps: each step is a heavy one.
     """
     scenario = SCENARIOS.get(task.plan.requirements[0].id)
-    return (scenario.cost, -scenario.steps) if scenario else (math.inf, 0)
+    return (scenario.cost_under(task.plan.rules), -scenario.steps) if scenario else (math.inf, 0)
 
 
 def _end(pool: list[BaseProcess]) -> None:

@@ -93,6 +93,8 @@ def _unsupported(requirement: Requirement, plan: Plan, target: Target) -> str:
     spawned = SCENARIOS[requirement.id].spawned if requirement.id in SCENARIOS else requirement.id in CHECKS
     if spawned and not target.revivable:
         return "needs a relay that the suite starts itself, on a Unix socket (--exec 'CMD {socket}')"
+    if requirement.id in SCENARIOS and (unfit := SCENARIOS[requirement.id].unfit_for(plan.rules)):
+        return unfit
     return UNJUDGED.get(
         requirement.id, "figures are measured by the benchmarks" if requirement.level == "FIGURE" else ""
     )

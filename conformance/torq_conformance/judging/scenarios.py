@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ..counting import counted
 from ..generation import controls as c
 from ..generation import features as f
 from ..generation.machine import ProgramMachine
@@ -27,6 +28,10 @@ Need = Callable[[Program, History, Rules], bool]
 First = Callable[[Rules], tuple[Program, ...]]
 
 
+LITTLE = 28_000_000
+"""A queue that takes this to overflow, in bytes, makes programs dear."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """Programs for one requirement: ``features`` write them, ``oracles`` judge them, ``steps`` is their length.
@@ -34,8 +39,9 @@ class Scenario:
     ``needs`` says whether a run was about the requirement. A run that was not neither counts nor fails.
     ``control`` gives the same program without what the requirement is about: where that fails too, the failure belongs
     to another requirement, unless it is of one of the kinds ``own``. ``cost`` says how many programs of other
-    requirements one of these is worth; ``spawned`` that the suite must have started the relay itself. ``first`` gives
-    programs that every run begins with, because chance would seldom write them.
+    requirements one of these is worth where a queue holds little; with ``overflows`` it grows with what a queue holds.
+    ``spawned`` says that the suite must have started the relay itself. ``first`` gives programs that every run begins
+    with, because chance would seldom write them.
     """
 
     features: tuple[Feature, ...]
@@ -45,8 +51,21 @@ class Scenario:
     control: Control | None = None
     own: tuple[Kind, ...] = ()
     cost: int = 1
+    overflows: bool = False
     spawned: bool = False
     first: First | None = None
+
+    def cost_under(self, rules: Rules) -> int:
+        """How many programs of other requirements one of these is worth."""
+        dear = self.overflows and f.is_fillable(rules)
+        return self.cost * (1 + f.cost_of_overflow(rules) // LITTLE if dear else 1)
+
+    def unfit_for(self, rules: Rules) -> str:
+        """Why no program can be about the requirement under these rules; "" where one can."""
+        if self.needs is not exceeds_a_queue or f.is_fillable(rules):
+            return ""
+        held, filled = counted(rules.most_bytes, "byte"), counted(f.MOST_QUEUE_BYTES, "byte")
+        return f"the queue of a consumer holds {held}, and the suite fills {filled} at most"
 
     def exercised(self, program: Program, history: History, rules: Rules) -> bool:
         """Whether the run tested the requirement: frames were sent, somebody was served, and ``needs`` holds."""
@@ -129,7 +148,12 @@ def has_late_join(program: Program, _: History, __: Rules) -> bool:
 
 def exceeds_a_queue(program: Program, _: History, rules: Rules) -> bool:
     """While a client did not read, more was sent than its queue holds, whether or not the relay took it all."""
-    return any(count > rules.queue_frames or size > rules.queue_bytes for count, size in _sent_during_stalls(program))
+    return any(count > rules.most_frames or size > rules.most_bytes for count, size in _sent_during_stalls(program))
+
+
+def exceeds_a_queue_if_possible(program: Program, history: History, rules: Rules) -> bool:
+    """The same where the suite can fill a queue, else a backlog."""
+    return (exceeds_a_queue if f.is_fillable(rules) else builds_a_backlog)(program, history, rules)
 
 
 def builds_a_backlog(program: Program, _: History, rules: Rules) -> bool:
@@ -265,10 +289,22 @@ SCENARIOS: dict[str, Scenario] = {
         first=f.two_stalled_consumers,
     ),
     "ISO-2": Scenario(
-        (f.Stalls,), (i.unbounded,), steps=4, needs=exceeds_a_queue, cost=20, first=f.byte_bound_overflow
+        (f.Stalls,),
+        (i.unbounded,),
+        steps=4,
+        needs=exceeds_a_queue,
+        cost=20,
+        overflows=True,
+        first=f.byte_bound_overflow,
     ),
     "ISO-3": Scenario(
-        (f.Stalls,), (i.overflow_policy_broken,), steps=6, needs=exceeds_a_queue, cost=10, first=f.sustained_overflow
+        (f.Stalls,),
+        (i.overflow_policy_broken,),
+        steps=6,
+        needs=exceeds_a_queue,
+        cost=10,
+        overflows=True,
+        first=f.sustained_overflow,
     ),
     "ISO-4": Scenario(
         (f.Stalls,),
@@ -277,24 +313,26 @@ SCENARIOS: dict[str, Scenario] = {
         needs=exceeds_a_queue,
         control=c.without_stalls,
         cost=10,
+        overflows=True,
         first=f.repeated_overflow,
     ),
     "ISO-5": Scenario(
-        (f.Stalls,),
+        (f.Backlogs,),
         (o.lost, o.reordered_within_sender, o.reordered_between_receivers, i.not_resumed),
         steps=6,
         needs=builds_a_backlog,
         control=c.without_stalls,
         cost=10,
-        first=_all(f.backlog_delivery, f.frames_at_short_write_ends, f.queue_filled_to_bound),
+        first=_all(f.backlog_delivery, f.frames_at_short_write_ends, f.queue_filled_to_bound, f.single_overflow),
     ),
     "ISO-7": Scenario(
         (f.Traffic, f.SendOnlyClients),
         (o.lost, o.closed_unexpectedly),
         steps=6,
-        needs=exceeds_a_queue,
+        needs=exceeds_a_queue_if_possible,
         control=c.without_stalls,
         cost=10,
+        overflows=True,
     ),
     "LIFE-2": Scenario(
         (f.Traffic, f.Joins, f.Kills), (o.unserved, o.lost), steps=4, needs=has(Kill), cost=10, spawned=True
@@ -304,6 +342,7 @@ SCENARIOS: dict[str, Scenario] = {
 UNJUDGED: dict[str, str] = {
     "VAL-7": "counters are not visible from outside",
     "ISO-6": "counters are not visible from outside",
+    "LIFE-5": "not judged by this version: the suite starts every relay in one way",
     "SEC-2": "needs clients of several users",
     "SEC-3": "the log is not visible from outside",
     "LIFE-3": "the target offers no takeover to the suite yet",

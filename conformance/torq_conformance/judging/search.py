@@ -87,7 +87,7 @@ class Search:
             features=scenario.features,
             rules=self._rules,
             steps=scenario.steps,
-            count=math.ceil(self._plan.max_examples / scenario.cost),
+            count=math.ceil(self._plan.max_examples / scenario.cost_under(self._rules)),
             seed=self._plan.seed,
             first=(*self._plan.remembered.get(name, ()), *fixed, *tables),
         )

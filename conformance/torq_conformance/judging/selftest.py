@@ -40,7 +40,7 @@ def judge_case(case: Case) -> Outcome:
     results: list[Result] = []
     error = ""
     try:
-        with SpawnedTarget(" ".join((*words, *case.arguments))) as target:
+        with SpawnedTarget(" ".join((*words, *case.started_with))) as target:
             for name in names:
                 results += judge_all(_plan(case, name), target, _Attentive())
                 if case.mutant and _broken(results[-1]):
@@ -75,7 +75,7 @@ def _plan(case: Case, name: str) -> Plan:
     together = sum(each.level != "FIGURE" and each.binds(case.domain) for each in requirements().values())
     return Plan(
         domain=case.domain,
-        profile=profile_of(case.arguments),
+        profile=profile_of(case.started_with),
         requirements=[requirements()[name]],
         max_examples=case.effort.max_examples,
         seed=case.effort.seed,

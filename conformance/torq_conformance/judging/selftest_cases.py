@@ -26,8 +26,12 @@ DEFAULT_BUDGET = 300.0
 SHARE_OF_THE_RIGHT = 10
 """How many times fewer programs the right relay gets: every requirement judges it, a mutant only those it names."""
 GOOD = "correct"
+SMALL_BOUNDS = ("--queue-frames", "10000", "--queue-bytes", "67108864")
+"""Bounds of queues that are overflowed often: every mutant has them, and the right relay in all settings but one."""
 GOOD_ARGUMENTS: tuple[tuple[str, ...], ...] = (
     (),
+    SMALL_BOUNDS,
+    ("--zero-checksum", "refuse"),
     ("--no-echo",),
     ("--overflow", "disconnect"),
     ("--overflow", "backpressure"),
@@ -60,12 +64,21 @@ class Effort(msgspec.Struct, frozen=True):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One relay to judge: a mutant, or the relay known to be right (``mutant`` None)."""
+    """One relay to judge: a mutant, or the relay known to be right (``mutant`` None).
+
+    ``bounds`` are those of its queues unless its arguments say otherwise.
+    """
 
     domain: str
     arguments: tuple[str, ...]
     mutant: Mutant | None
     effort: Effort
+    bounds: tuple[str, ...] = ()
+
+    @property
+    def started_with(self) -> tuple[str, ...]:
+        """All options of the relay."""
+        return (*self.bounds, *self.arguments)
 
     @property
     def name(self) -> str:
@@ -100,7 +113,7 @@ def right_cases(effort: Effort, *, domain: str | None = None) -> Iterator[Case]:
     less = msgspec.structs.replace(effort, max_examples=max(1, effort.max_examples // SHARE_OF_THE_RIGHT))
     for arguments in GOOD_ARGUMENTS:
         for name in domains if not arguments else domains[:1]:
-            yield Case(name, arguments, None, less)
+            yield Case(name, arguments, None, less, () if not arguments else SMALL_BOUNDS)
 
 
 def mutant_cases(mutants: Iterable[Mutant], effort: Effort, *, domain: str | None = None) -> Iterator[Case]:
@@ -109,7 +122,7 @@ def mutant_cases(mutants: Iterable[Mutant], effort: Effort, *, domain: str | Non
         where = mutant.domains if domain is None else tuple(name for name in mutant.domains if name == domain)
         if where:
             name = "signal" if "signal" in where else where[0]
-            yield Case(name, mutant.arguments, mutant, effort)
+            yield Case(name, mutant.arguments, mutant, effort, SMALL_BOUNDS)
 
 
 def repeated(chosen: Iterable[Case], times: int) -> list[Case]:

@@ -173,11 +173,10 @@ def probe_filters(probe: Probe) -> None:
         probe,
         "checksum",
         "wrong checksums",
-        {
-            kind: msgspec.structs.replace(own, checksum=kind)
-            for kind in ("zero", "inverted", "off-by-one", "with-field")
-        },
+        {kind: msgspec.structs.replace(own, checksum=kind) for kind in ("inverted", "off-by-one", "with-field")},
     )
+    if probe.value("checksum", False):
+        _learn_zero_checksum(probe)
     kind = own.tlvs[0].type
     tails = {
         "a lone type byte": bytes((kind,)),
@@ -203,6 +202,14 @@ def probe_filters(probe: Probe) -> None:
             f"type {fixed} with a byte too many": Frame(rules.number, (Tlv(fixed, FIXED_SIZES[fixed] + 1),)),
         },
     )
+
+
+def _learn_zero_checksum(probe: Probe) -> None:
+    """What becomes of a frame whose checksum field says that none was computed, where checksums are verified (D9)."""
+    history = probe.play(Connect(0), Connect(1), Write(0, (msgspec.structs.replace(probe.own(), checksum="zero"),)))
+    accepted = _arrived(history, 0, 1)
+    came = "came out" if accepted else "did not come out"
+    probe.learn("zero_checksum", "accept" if accepted else "refuse", f"a frame whose checksum field is 0 {came}")
 
 
 def _learn_refusal(probe: Probe, key: str, what: str, frames: dict[str, Frame]) -> None:

@@ -4,6 +4,7 @@ Facts:
 - the header's domain decides first (DOM-1); a market data relay looks no further (DOM-3, VAL-2);
 - signal and execution look at checksum and at every TLV, the inner type of an extended one included (DOM-2, VAL-1,
   VAL-3); execution also at version, source and the sizes of fixed-size types (VAL-4);
+- a checksum field of 0 says that none was computed: it passes where the profile accepts that (D9, VAL-1);
 - a size above the limit cannot be stepped over (VAL-5);
 - sizes and sources are stated here once more, for the relay takes them from the registry: a test compares the two.
 """
@@ -112,7 +113,8 @@ def _refusal(frame: Frame, rules: Rules) -> Reason | None:
         return Reason(Defect.VERSION, frame.version, VERSION)
     if rules.strict and frame.source is not None and frame.source not in SOURCES:
         return Reason(Defect.UNKNOWN_SOURCE, frame.source)
-    if rules.checksum and frame.wrong_checksum:
+    not_computed = frame.checksum == "zero" and rules.zero_checksum == "accept"
+    if rules.checksum and frame.wrong_checksum and not not_computed:
         return Reason(Defect.WRONG_CHECKSUM, frame.wrong_checksum)
     return _payload_refusal(frame, rules)
 

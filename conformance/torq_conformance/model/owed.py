@@ -20,19 +20,26 @@ def must_arrive(sent: Sent, receiver: Peer, history: History, rules: Rules) -> b
         and not receiver.torn
         and receiver.joined is not None
         and receiver.joined <= sent.begun
-        and not _may_be_dropped(sent, receiver, rules)
+        and not _may_be_dropped(sent, receiver, history, rules)
         and ((rules.echo and not ended) or sender is not receiver)
     )
 
 
-def _may_be_dropped(sent: Sent, receiver: Peer, rules: Rules) -> bool:
-    """Whether the receiver did not read meanwhile, and more waited for it than its queue may hold (ISO-2)."""
+def _may_be_dropped(sent: Sent, receiver: Peer, history: History, rules: Rules) -> bool:
+    """Whether the receiver did not read meanwhile, and more waited for it, or for all, than may be held (ISO-2)."""
     return any(
-        sent.tick >= stall.begun and not (stall.ended and sent.begun > stall.ended) and may_overflow(stall, rules)
+        sent.tick >= stall.begun
+        and not (stall.ended and sent.begun > stall.ended)
+        and (may_overflow(stall, rules) or waiting(history) > rules.total_queue_bytes)
         for stall in receiver.stalls
     )
 
 
+def waiting(history: History) -> int:
+    """At most so many bytes waited for all together, counted once for each who did not read."""
+    return sum(stall.bytes for peer in history.peers.values() for stall in peer.stalls)
+
+
 def may_overflow(stall: Stalled, rules: Rules) -> bool:
     """Whether a queue may have been too small for what waited: whatever the sockets held waited in none."""
-    return stall.frames > rules.queue_frames or stall.bytes > rules.queue_bytes
+    return stall.frames > rules.most_frames or stall.bytes > rules.most_bytes

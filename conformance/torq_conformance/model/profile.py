@@ -17,7 +17,7 @@ from torq_protocol.constants import RelayDomain
 
 from ..errors import UsageError
 from .requirements import requirements
-from .rules import Domain, Rules, Settings
+from .rules import Domain, Rules, Settings, ZeroChecksum
 
 LEAST = {"max_message_size": 1_024, "max_connections": 8, "queue_frames": 16}
 """What a relay must have for the suite to judge it: its programs and fences need as much."""
@@ -33,6 +33,7 @@ class Profile(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     description: str = ""
     type_filter: bool | None = None
     checksum: bool | None = None
+    zero_checksum: ZeroChecksum | None = None
     check_tlvs: bool | None = None
     strict: bool | None = None
     partial_frame_timeout: float | None = None
@@ -60,6 +61,7 @@ def rules_for(profile: Profile, name: str) -> Rules:
     defaults = {
         "type_filter": looks_inside,
         "checksum": looks_inside,
+        "zero_checksum": "refuse" if domain == "execution" else "accept",
         "check_tlvs": looks_inside,
         "strict": domain == "execution",
     }
@@ -107,7 +109,8 @@ def judgeable(profile: Profile) -> Profile:
     """The profile itself. Raises UsageError where its limits leave no room for the suite's programs."""
     for setting, least in LEAST.items():
         value = getattr(profile, setting)
-        if value is not None and value < least:
+        bounded = value != 0 if setting == "queue_frames" else value is not None
+        if bounded and value < least:
             raise UsageError(
                 f"profile {profile.name}: {setting} = {value} leaves no room for the suite's programs; have the relay "
                 f"judged with {least} or more"

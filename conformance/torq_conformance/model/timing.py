@@ -114,6 +114,12 @@ class Timing:
     """Under a shorter one a busy machine could hold up a client that ends its frames in time."""
     partial_factor: float = 1.5
     """The clients of FRAME-5 write for so many times that timeout at least, so that it can end within."""
+    exhausted_seconds: float = 1.0
+    """The processor time of a relay without descriptors is measured over this time (CONN-10)."""
+    rest_seconds: float = 3.0
+    """The processor time of a relay with nothing to do is measured over this time (RES-3)."""
+    pause_seconds: float = 1.0
+    """A consumer that pauses reads again this time after all was sent (ISO-8)."""
     least_drain_seconds: float = 2.0
     """Under a shorter drain_timeout no backlog has to be delivered for certain (LIFE-1)."""
     most_drain_seconds: float = 10.0

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from itertools import accumulate
 from statistics import median
 
+from ..counting import counted
 from ..model.findings import Finding
 from ..model.frames import FENCE_BYTES
 from ..model.history import History, Peer, Sent, Stalled
 from ..model.legality import Fate
+from ..model.owed import waiting
 from ..model.rules import Rules
 from . import wordings as w
 
@@ -40,12 +42,13 @@ def overflowed(stall: Stalled, rules: Rules) -> bool:
     if not frames:
         return False
     in_sockets = rules.socket_bytes / (size / frames)
-    return frames > rules.queue_frames + in_sockets or size > rules.queue_bytes + rules.socket_bytes
+    return frames > rules.most_frames + in_sockets or size > rules.most_bytes + rules.socket_bytes
 
 
-def _bound(rules: Rules) -> dict[str, int]:
-    """How much the relay's queue for one consumer holds, as facts."""
-    return {"queue_frames": rules.queue_frames, "queue_bytes": rules.queue_bytes}
+def _bound(rules: Rules) -> dict[str, str]:
+    """How much the relay's queue for one consumer holds, as a fact."""
+    in_bytes = counted(rules.most_bytes, "byte")
+    return {"bound": f"{counted(rules.queue_frames, 'frame')} or {in_bytes}" if rules.queue_frames else in_bytes}
 
 
 def _of_others(peer: Peer, history: History) -> Iterator[Sent]:
@@ -117,7 +120,7 @@ def overflow_policy_broken(history: History, rules: Rules) -> Iterator[Finding]:
                 yield w.KEPT_PAST_ITS_BOUND(receiver=peer, **_bound(rules))
         elif peer.closed:
             yield w.CLOSED_PAST_ITS_BOUND(receiver=peer, how=peer.closed, **_bound(rules))
-        elif _only_frames(peer):
+        elif _only_frames(peer) and waiting(history) <= rules.total_queue_bytes:
             yield from _newest_dropped(peer, stall, history, rules)
 
 
@@ -127,9 +130,9 @@ def _newest_dropped(peer: Peer, stall: Stalled, history: History, rules: Rules) 
     came = held.keys() & {received.number for received in peer.received}
     fences = _fences_during(peer, stall, history)
     kept = _certainly_kept(held, fences, rules)
-    displaced = fences >= max(1, rules.queue_frames // 2)
+    displaced = fences >= max(1, rules.most_frames // 2)
     newest = held[max(held)] if held and not displaced else None
-    if newest is not None and newest.number not in came and len(newest.data) <= rules.queue_bytes // 4:
+    if newest is not None and newest.number not in came and len(newest.data) <= rules.most_bytes // 4:
         yield w.NEWEST_DROPPED(frame=newest, receiver=peer, sent=len(held), came=len(came), **_bound(rules))
     elif missing := kept - came:
         first, more = held[min(missing)], len(missing) - 1
@@ -161,10 +164,10 @@ def _certainly_kept(held: dict[int, Sent], fences: int, rules: Rules) -> set[int
 
     In the same queue wait fences, and a frame that is partly sent, as large as any.
     """
-    frames = rules.queue_frames // 2 - fences - 1
+    frames = rules.most_frames // 2 - fences - 1
     newest = sorted(held.values(), key=lambda sent: sent.number, reverse=True)[: max(0, frames)]
     largest = max((len(sent.data) for sent in held.values()), default=0)
-    most = rules.queue_bytes // 2 - fences * FENCE_BYTES - largest
+    most = rules.most_bytes // 2 - fences * FENCE_BYTES - largest
     filled = accumulate(len(sent.data) for sent in newest)
     return {sent.number for sent, size in zip(newest, filled, strict=True) if size <= most}
 

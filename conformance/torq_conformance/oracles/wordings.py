@@ -7,7 +7,7 @@ from ..model.findings import CLAUSE, Kind, Wording
 _BEHIND = "behind {whole:count whole frame} came {size:count byte that begins|bytes that begin} no frame"
 _LAST = "the last {size:count byte is|bytes are} an incomplete frame"
 _NOT_CUT = ": what comes can no longer be cut into frames"
-_BOUND = "{queue_frames:count frame} or {queue_bytes:count byte}"
+_BOUND = "{bound}"
 _REPLAY = "{expected} may come, yet {seen}"
 _TURNED = (
     "{frame} before {other} at {receiver}, because {sender} sent them so",

@@ -109,7 +109,7 @@ class Recorder:
     def _note_overload(self, link: Link) -> None:
         """Note whether more is under way to a client that reads than its queue holds: it may lose frames then."""
         frames, size, rules = link.awaited_frames, link.awaited_bytes, self._state.rules
-        if frames <= rules.queue_frames and size <= rules.queue_bytes:
+        if frames <= rules.most_frames and size <= rules.most_bytes:
             if link.overload is not None:
                 link.overload.ended, link.overload = self._state.tick, None
             return

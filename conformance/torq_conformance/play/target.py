@@ -263,6 +263,34 @@ class SpawnedTarget(Target):
             if second is not None:
                 _end(second, self.timing.stop_seconds)
 
+    def start_rivals(self, count: int, seconds: float, *, stale: bool) -> list[int | None]:
+        """Start several relays at once on the path of this one, which is ended; ``stale`` leaves its socket file there.
+
+        The exit status of each when all but one have ended, or after some seconds; None while it runs. The first that
+        runs is this target's relay from then on, the others are ended.
+        """
+        if stale:
+            self._kill()
+        else:
+            self.end()
+            Path(self.address.path).unlink(missing_ok=True)
+        self._process = None
+        rivals: list[subprocess.Popen[bytes]] = []
+        deadline = time.monotonic() + seconds
+        try:
+            with interruption.deferred():
+                rivals += (self._launch() for _ in range(count))
+            while (statuses := [_status(each) for each in rivals]).count(None) > 1 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self._process = next((each for each in rivals if _status(each) is None), None)
+        finally:
+            for rival in rivals:
+                if rival is not self._process:
+                    _end(rival, self.timing.stop_seconds)
+        if statuses.count(None) == 1:
+            self._wait_until_it_accepts()
+        return statuses
+
     def wait(self, seconds: float) -> int | None:
         """The exit status of the relay; None while it runs on for some seconds."""
         return 0 if self._process is None else _wait(self._process, seconds)

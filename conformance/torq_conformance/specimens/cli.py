@@ -106,7 +106,13 @@ def _add_settings(parser: argparse.ArgumentParser, default: Settings) -> None:
     choice("--on-framing-error", "on_framing_error", ("close", "resync"), "what follows bytes that are no frame")
     number("--max-connections", "max_connections", "connections served at once, within the descriptor limit")
     number("--max-message-size", "max_message_size", "bytes of the largest frame, header included")
-    number("--queue-frames", "queue_frames", "frames held for a slow consumer")
+    parser.add_argument(
+        "--zero-checksum",
+        choices=("accept", "refuse"),
+        default=default.zero_checksum,
+        help="what happens to a checksum field of 0 (default: accept, for execution refuse)",
+    )
+    number("--queue-frames", "queue_frames", "frames held for a slow consumer, 0: no bound")
     number("--queue-bytes", "queue_bytes", "bytes held for a slow consumer")
     number("--stall-timeout", "stall_s", "seconds backpressure may last before it disconnects")
     number("--partial-frame-timeout", "partial_frame_timeout_s", "seconds of an incomplete frame, 0: no end")

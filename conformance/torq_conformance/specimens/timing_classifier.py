@@ -11,7 +11,7 @@ import select
 import socket
 import time
 
-from torq_conformance.specimens.broadcast import READ_BYTES, Log, Subscriber
+from torq_conformance.specimens.broadcast import READ_BYTES, Log, Ring, Subscriber
 
 CLASSIFY_AFTER_S = 0.1
 
@@ -26,6 +26,7 @@ class TimingClassifier:
         self._undecided: dict[int, tuple[socket.socket, float]] = {}  # with the deadline, earliest first
         self._publishers: dict[int, socket.socket] = {}
         self._consumers: dict[int, Subscriber] = {}
+        self._ring = Ring()
 
     def serve(self) -> None:
         """Run until the process is killed."""
@@ -73,10 +74,11 @@ class TimingClassifier:
             del self._publishers[descriptor]
             sock.close()
             return
+        self._ring.append(chunk)
         for consumer in list(self._consumers):
-            self._consumers[consumer].ring.append(chunk)
             if not self._consumers[consumer].blocked:
                 self._write(consumer)
+        self._ring.keep_for(self._consumers.values())
 
     def _classify_silent_clients(self) -> None:
         now = time.monotonic()
@@ -85,7 +87,7 @@ class TimingClassifier:
                 return
             del self._undecided[descriptor]
             self._poll.unregister(descriptor)
-            self._consumers[descriptor] = Subscriber(sock)
+            self._consumers[descriptor] = Subscriber(sock, self._ring, self._log)
             self._log(f"client {descriptor} is a consumer")
 
     def _write(self, descriptor: int) -> None:

@@ -36,7 +36,26 @@ def kinds(requirement: str, *arguments: str, command: str = "") -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("requirement", ["CONN-1", "CONN-2", "CONN-4", "CONN-8", "DOM-5", "VAL-6", "LIFE-1", "SEC-1"])
+@pytest.mark.parametrize(
+    "requirement",
+    [
+        *(
+            "CONN-1",
+            "CONN-2",
+            "CONN-4",
+            "CONN-8",
+            "CONN-9",
+            "CONN-10",
+            "DOM-5",
+            "VAL-6",
+            "ISO-8",
+            "LIFE-1",
+            "RES-3",
+            "RES-4",
+        ),
+        "SEC-1",
+    ],
+)
 def test_the_reference_relay_passes(requirement: str) -> None:
     assert kinds(requirement, command="signal_relay --socket {socket}") == set()
 
@@ -137,6 +156,80 @@ def test_life_1_a_relay_that_drains_a_mebibyte_and_no_more_is_found(tmp_path: Pa
     relay = f"{sys.executable} {script} correct --socket {{socket}} --domain signal"
     assert kinds("LIFE-1", command=relay) == set()
     assert kinds("LIFE-1", command=f"{relay} --mutant forgets-a-mebibyte") == {"lost"}
+
+
+FAULTY = """
+from torq_conformance.specimens.cli import main
+from torq_conformance.specimens.correct.outbox import Outbox
+from torq_conformance.specimens.correct.relay import Relay
+from torq_conformance.specimens.mutants.table import mutant, replacing
+
+mutant("never-sleeps", "RES-3", "asks for events all the time")(
+    replacing(Relay.seconds_to_wait, lambda relay: 0.0)
+)
+mutant("room-for-readers", "ISO-8", "keeps little for a client that it has not yet seen to read")(
+    replacing(
+        Outbox.has_room,
+        lambda outbox, frame: Outbox.has_room(outbox, frame) and (outbox.reader_seen or outbox.bytes < 100_000),
+    )
+)
+
+@mutant("page-for-each-frame", "RES-4", "keeps each frame that waits in a page of its own")
+class PageForEachFrame(Outbox):
+    def put(self, frame):
+        super().put(frame)
+        self.pages = getattr(self, "pages", [])
+        self.pages.append(bytearray(b"1") * 4000)
+
+mutant("few-frames", "ISO-8", "keeps 1000 frames for a consumer")(
+    replacing(Outbox.has_room, lambda outbox, frame: Outbox.has_room(outbox, frame) and len(outbox.frames) < 1000)
+)
+
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("requirement", "fault", "kind"),
+    [
+        ("RES-3", "never-sleeps", "costly"),
+        ("RES-4", "page-for-each-frame", "costly"),
+        ("ISO-8", "room-for-readers", "lost"),
+        ("ISO-8", "few-frames", "lost"),
+        ("ISO-8", "few-frames --overflow disconnect", "closed"),
+    ],
+)
+def test_res_3_4_iso_8_a_wasteful_or_forgetful_relay_is_found(
+    tmp_path: Path, requirement: str, fault: str, kind: str
+) -> None:
+    script = tmp_path / "faulty.py"
+    script.write_text(FAULTY, "utf-8")
+    relay = f"{sys.executable} {script} correct --socket {{socket}} --domain signal"
+    assert kind in kinds(requirement, command=f"{relay} --mutant {fault}")
+
+
+@pytest.mark.parametrize("requirement", ["CONN-9", "CONN-10", "ISO-8", "RES-3", "RES-4"])
+def test_the_right_specimen_passes_too(requirement: str) -> None:
+    assert kinds(requirement) == set()
+
+
+def test_conn_10_a_relay_that_spins_without_descriptors_is_found() -> None:
+    assert kinds("CONN-10", command=specimen("legacy-market-data", "signal")) == {"costly"}
+
+
+def test_conn_9_relays_that_take_the_path_from_each_other_are_found() -> None:
+    assert kinds("CONN-9", command=specimen("legacy-market-data", "signal")) == {"stolen"}
+
+
+def test_iso_8_a_queue_that_holds_little_is_filled_within_its_bounds() -> None:
+    for policy in ("drop_oldest", "disconnect", "backpressure"):
+        profile = msgspec.structs.replace(
+            REFERENCE, queue_frames=50, queue_bytes=100_000, overflow=policy, first_read_grace=1.0
+        )
+        command = specimen("correct", "signal", f"--queue-frames 50 --queue-bytes 100000 --overflow {policy}")
+        with Bench(command, profile, rules_for(profile, "signal")) as bench:
+            assert list(CHECKS["ISO-8"](bench)) == []
+        assert bench.left_out == ["who begins to read late: first_read_grace is 1 s"]
 
 
 @pytest.mark.parametrize(("frames", "size"), [(50, 67_108_864), (10_000, 100_000)])

@@ -12,7 +12,10 @@ from torq_conformance.model.profile import Profile, rules_for
 from torq_conformance.model.program import Program
 from torq_conformance.model.steps import Connect, Finish, Write
 
-STRICTEST = rules_for(Profile(name="test", type_filter=True, checksum=True, check_tlvs=True, strict=True), "signal")
+STRICTEST = rules_for(
+    Profile(name="test", type_filter=True, checksum=True, zero_checksum="refuse", check_tlvs=True, strict=True),
+    "signal",
+)
 COMPARISON = Comparison(STRICTEST)
 CONNECTIONS = 3
 SENT = [(number, number % CONNECTIONS) for number in range(9)]

@@ -5,7 +5,7 @@ import functools
 import msgspec
 import pytest
 
-from spec_tests.conformance.program_strategies import DOMAINS, rules_of
+from spec_tests.conformance.program_strategies import DOMAINS, rules_of, small_rules_of
 from torq_conformance.generation import machine
 from torq_conformance.generation.search import Writer
 from torq_conformance.judging.scenarios import SCENARIOS
@@ -14,16 +14,21 @@ from torq_conformance.model.history import History, Sent
 from torq_conformance.model.legality import Fate, fate_of
 from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
+from torq_conformance.model.rules import Rules
 from torq_conformance.model.steps import Close, Connect, Finish, Flood, HalfClose, Resume, Stall, Write
 
 
 @functools.cache
 def written_for(requirement: str, domain: str, count: int = 10) -> tuple[Program, ...]:
     """Programs as a run of the suite would generate them, from a fixed seed."""
+    return written_under(rules_of(domain), requirement, count)
+
+
+def written_under(rules: Rules, requirement: str, count: int = 10) -> tuple[Program, ...]:
+    """The same under other rules than the reference's."""
     written: list[Program] = []
     scenario = SCENARIOS[requirement]
-    writer = Writer("any", scenario.features, rules_of(domain), scenario.steps, count, seed=7)
-    writer.until_shown(written.append)
+    Writer("any", scenario.features, rules, scenario.steps, count, seed=7).until_shown(written.append)
     return tuple(written)
 
 
@@ -119,8 +124,8 @@ def test_every_program_exercises_its_requirement(requirement: str, domain: str) 
 
 @pytest.mark.parametrize("requirement", [name for name in SCENARIOS if name.startswith("ISO")])
 def test_every_program_about_slow_consumers_overflows_a_queue(requirement: str) -> None:
-    rules = rules_of("signal")
-    for program in written_for(requirement, "signal"):
+    rules = small_rules_of("signal")
+    for program in written_under(rules, requirement):
         silent, waiting = set[int](), dict[int, int]()
         for step in program.steps:
             if isinstance(step, Stall) or (isinstance(step, Connect) and not step.reads):
@@ -129,7 +134,24 @@ def test_every_program_about_slow_consumers_overflows_a_queue(requirement: str) 
                 silent.discard(step.conn)
             elif isinstance(step, Flood):
                 waiting.update({conn: waiting.get(conn, 0) + step.count for conn in silent})
-        assert max(waiting.values()) > rules.queue_frames
+        assert max(waiting.values()) > rules.most_frames
+
+
+@pytest.mark.parametrize("requirement", ["ISO-2", "ISO-3", "ISO-4", "ISO-7"])
+def test_a_queue_that_holds_much_is_overflowed_once_and_of_large_frames(requirement: str) -> None:
+    rules = rules_of("signal")
+    for program in written_under(rules, requirement, 5):
+        floods = [(step.frame.size, step.count) for step in program.steps if isinstance(step, Flood)]
+        beyond = [count for size, count in floods if size * count > rules.queue_bytes]
+        assert len(beyond) == 1
+        assert sum(size * count for size, count in floods) < 1.1 * rules.queue_bytes
+        assert sum(count for _, count in floods) < 10_000
+
+
+def test_iso_1_5_no_program_of_chance_overflows_a_queue_that_holds_much() -> None:
+    rules = rules_of("signal")
+    for program in (*written_under(rules, "ISO-1", 5), *written_under(rules, "ISO-5", 5)):
+        assert sum(step.weight.bytes for step in program.steps) < rules.queue_bytes // 4
 
 
 def test_every_program_sends_something() -> None:

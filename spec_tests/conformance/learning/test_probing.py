@@ -70,6 +70,34 @@ def test_iso_3_what_follows_overflow_is_learned(overflow: str) -> None:
         probe_max_connections(probe)
     assert probe.value("overflow", "") == overflow
     assert probe.value("max_connections", 0) == 20
+    assert 400 <= int(probe.value("queue_frames", 0)) <= 510 or overflow != "drop_oldest"
+
+
+def test_iso_2_a_bound_in_bytes_is_learned_as_one() -> None:
+    with relay(specimen("correct", "signal", "--queue-bytes", "300000")) as target:
+        probe = probe_basics(target, "signal")
+        probe_overflow(probe)
+    assert probe.value("queue_frames", 0) == 0
+    assert 200_000 <= int(probe.value("queue_bytes", 0)) <= 300_000
+
+
+def test_iso_2_a_bound_above_what_is_sent_is_named_by_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torq_conformance.learning.limits.LARGE_FRAMES", 400)
+    with relay(specimen("correct", "signal")) as target:
+        probe = probe_basics(target, "signal")
+        probe_overflow(probe)
+    assert not probe.value("overflow", "")
+    (bound,) = [each for each in probe.learned if each.key == "queue_bytes"]
+    assert bound.value == 400 * probe.own(60_000).size
+    assert bound.shown_by.startswith("more than 22 MiB held for a consumer")
+
+
+@pytest.mark.parametrize("answer", ["accept", "refuse"])
+def test_val_1_what_becomes_of_a_checksum_of_0_is_learned(answer: str) -> None:
+    with relay(specimen("correct", "signal", "--zero-checksum", answer)) as target:
+        probe = probe_all(target, "signal")
+    assert probe.value("checksum", False) is True
+    assert probe.value("zero_checksum", "") == answer
 
 
 def test_the_command_writes_a_profile_that_loads(tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ def test_frame_3_pieces_of_two_senders_in_one_frame_are_mixed() -> None:
     [
         Frame(1, (Tlv(30, 8),)),
         Frame(2, (Tlv(40, 8),)),
-        Frame(2, (Tlv(30, 8),), checksum="zero"),
+        Frame(2, (Tlv(30, 8),), checksum="inverted"),
         Frame(2, (Tlv(30, 8),), tail="1e"),
     ],
     ids=["DOM-1", "DOM-2", "VAL-1", "VAL-3"],

@@ -13,7 +13,7 @@ from torq_conformance.oracles import wordings
 WORDINGS = {name: each for name, each in vars(wordings).items() if isinstance(each, Wording)}
 MADE = {"expected", "seen", "receivers", "more"}
 """Names in a template that no oracle gives: what a finding knows by itself, or whoever tells of several."""
-SPREAD = {"_bound": {"queue_frames", "queue_bytes"}}
+SPREAD = {"_bound": {"bound"}}
 """What a call spreads into the facts."""
 ABOUT = {"frame", "receiver"}
 """Facts that say what a finding is about, told or not."""

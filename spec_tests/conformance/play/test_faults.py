@@ -8,12 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spec_tests.conformance.histories import Chronicle
-from spec_tests.conformance.judged_relays import found, judged, plan_for, played, relay, specimen
-from spec_tests.conformance.program_strategies import rules_of
+from spec_tests.conformance.judged_relays import judged, plan_for, relay, specimen
+from spec_tests.conformance.program_strategies import rules_of, small_rules_of
 from torq_conformance.generation.minimise import simpler_programs
+from torq_conformance.judging.scenarios import SCENARIOS
+from torq_conformance.judging.selftest_cases import SMALL_BOUNDS
 from torq_conformance.judging.verdict import Verdict
+from torq_conformance.model.findings import Finding
 from torq_conformance.model.frames import Frame, Tlv, encode_frame
-from torq_conformance.model.history import Received, Stalled
+from torq_conformance.model.history import History, Received, Stalled
 from torq_conformance.model.program import Program
 from torq_conformance.model.steps import (
     Buffer,
@@ -31,6 +34,7 @@ from torq_conformance.model.steps import (
 )
 from torq_conformance.oracles import isolation as i
 from torq_conformance.oracles import traffic as o
+from torq_conformance.play.executor import Executor
 from torq_conformance.play.fences import ProgressTimeout
 from torq_conformance.play.recorder import encoded_flood
 from torq_conformance.play.target import SpawnedTarget
@@ -47,19 +51,33 @@ OVERFLOWING: tuple[Step, ...] = (
     Resume(1),
     Sync(),
 )
+RULES = small_rules_of("signal")
 SMALL_QUEUE = msgspec.structs.replace(rules_of("signal"), queue_frames=3)
+
+
+def bounded(*arguments: str) -> str:
+    """The command of the correct specimen, whose queues are small enough to overflow."""
+    return specimen("correct", "signal", *SMALL_BOUNDS, *arguments)
+
+
+def played(target: SpawnedTarget, *steps: Step) -> History:
+    return Executor(target, RULES).play(Program("signal", steps))
+
+
+def found(requirement: str, history: History) -> list[Finding]:
+    return SCENARIOS[requirement].judge(history, RULES)
 
 
 @pytest.fixture(scope="module")
 def correct() -> Iterator[SpawnedTarget]:
-    with relay(specimen("correct", "signal")) as target:
+    with relay(bounded()) as target:
         yield target
 
 
 def test_fwd_7_what_a_tiny_buffer_sends_is_read_in_pieces() -> None:
     large = Frame(2, (Tlv(30, 35_000, extended=True),) * 2)
     written: tuple[Step, ...] = (Connect(0), Connect(1), Write(0, (large,)))
-    with relay(specimen("correct", "signal", "--mutant", "many-reads-lose-large")) as target:
+    with relay(bounded("--mutant", "many-reads-lose-large")) as target:
         assert found("FWD-7", played(target, *written)) == []
         lost = found("FWD-7", played(target, *written[:2], Buffer(0, 1), written[2]))
     assert {finding.kind for finding in lost} == {"lost"}
@@ -92,7 +110,7 @@ def test_past_its_queue_a_stalled_reader_legally_lacks_the_oldest_frames(correct
     ],
 )
 def test_a_wrong_overflow_is_found(mutant: str, requirement: str, kind: str) -> None:
-    with relay(specimen("correct", "signal", "--mutant", mutant)) as target:
+    with relay(bounded("--mutant", mutant)) as target:
         history = played(target, *OVERFLOWING, Write(0, (SMALL,)))
     assert kind in {finding.kind for finding in found(requirement, history)}
 
@@ -119,7 +137,7 @@ def test_life_2_clients_of_a_killed_relay_come_back(correct: SpawnedTarget) -> N
 
 
 def test_life_2_a_relay_that_does_not_start_again_is_a_crash() -> None:
-    with relay(specimen("correct", "signal", "--mutant stale-socket-refused")) as target:
+    with relay(bounded("--mutant stale-socket-refused")) as target:
         result = judged(target, plan_for("LIFE-2", shrink_seconds=0.1))["LIFE-2"]
     assert result.verdict is Verdict.FAIL
 

@@ -212,7 +212,7 @@ def test_each_kind_of_finding_is_a_whole_sentence(finding: Finding, expected: st
 def test_iso_3_the_bound_of_the_queue_stands_beside_what_came() -> None:
     assert prose(shown_runs.newest_dropped()) == (
         "The suite expected the newest frame A4 kept for B, and the oldest dropped past the bound of its queue "
-        "(2 frames or 67 108 864 bytes), but A4 was dropped: of 5 frames that were sent while B did not read 2 "
+        "(2 frames or 268 435 456 bytes), but A4 was dropped: of 5 frames that were sent while B did not read 2 "
         "came, without the newest."
     )
 

@@ -12,6 +12,7 @@ import pytest
 
 from spec_tests.conformance.specimens.black_box_checks import CHECKS, Check, Subject
 from spec_tests.conformance.specimens.specimen_process import DOMAIN_NAMES, PATIENCE_S, Specimen, plain
+from torq_conformance.judging.selftest_cases import SMALL_BOUNDS
 from torq_conformance.model.requirements import requirements
 from torq_conformance.specimens import mutants
 from torq_conformance.specimens.mutants.table import TABLE, Mutant
@@ -93,7 +94,7 @@ def one_of_each_kind() -> list[Mutant]:
 
 def forwards_a_plain_frame(row: Mutant) -> bool:
     domain = row.domains[0]
-    arguments = ("correct", "--mutant", row.name, "--domain", domain, *row.arguments)
+    arguments = ("correct", "--mutant", row.name, "--domain", domain, *SMALL_BOUNDS, *row.arguments)
     with Specimen(*arguments, patience_s=MUTANT_PATIENCE_S if row.name in NO_TRIVIAL_FRAME else PATIENCE_S) as relay:
         try:
             relay.joined(1, plain(1, NUMBERS[domain]))

@@ -27,7 +27,7 @@ from .combined import (
     simultaneous_disconnects,
     two_stalled_consumers,
 )
-from .faults import Floods, Freezes, Kills, SendOnlyClients, Stalls, StallsAgainstBaseline
+from .faults import Backlogs, Floods, Freezes, Kills, SendOnlyClients, Stalls, StallsAgainstBaseline
 from .frames import (
     CoalescedFrames,
     ConcurrentWrites,
@@ -42,9 +42,13 @@ from .frames import (
     ZeroChecksums,
 )
 from .queues import (
+    MOST_QUEUE_BYTES,
     byte_bound_overflow,
+    cost_of_overflow,
+    is_fillable,
     queue_filled_to_bound,
     repeated_overflow,
+    single_overflow,
     stream_beyond_queue_bound,
     sustained_overflow,
 )
@@ -88,9 +92,11 @@ from .tables import (
 
 __all__ = [
     "MANY_KINDS",
+    "MOST_QUEUE_BYTES",
     "PICK",
     "SHAPE",
     "SMALL_SIZES",
+    "Backlogs",
     "BoundaryTypes",
     "CausalReplies",
     "CoalescedFrames",
@@ -131,6 +137,7 @@ __all__ = [
     "byte_bound_overflow",
     "bytes_without_magic",
     "concurrent_partial_frames",
+    "cost_of_overflow",
     "disconnects_during_partial_frames",
     "disconnects_with_frames_in_flight",
     "extended_reserved_values",
@@ -145,6 +152,7 @@ __all__ = [
     "header_only_last",
     "identical_frames",
     "idle_then_send",
+    "is_fillable",
     "join_after_backlogged_close",
     "join_after_backlogged_leave",
     "large_then_small_frames",
@@ -155,6 +163,7 @@ __all__ = [
     "repeated_overflow",
     "simultaneous_disconnects",
     "single_bit_checksum_errors",
+    "single_overflow",
     "split_at_every_byte",
     "stream_beyond_queue_bound",
     "strict_field_values",

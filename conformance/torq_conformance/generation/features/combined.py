@@ -66,7 +66,7 @@ def half_close_edges(rules: Rules) -> tuple[Program, ...]:
     large_at_once: tuple[Step, ...] = (*many, Freeze(), *waiting[:-1], HalfClose(0), Thaw())
     then: tuple[Step, ...] = (HalfClose(0), *(Write(1, (sized(rules, size + 40),)) for size in (8, 5_000, large, 8)))
     small = own(rules, 200)
-    flood = Flood(1, small, min(SMALL_BACKLOG_FRAMES, rules.queue_frames))
+    flood = Flood(1, small, min(SMALL_BACKLOG_FRAMES, rules.most_frames))
     unread = (Connect(2), HalfClose(0), Stall(0), Stall(2), flood, HalfClose(2), flood, Resume(0), Resume(2), Sync())
     within: tuple[Step, ...] = (Write(0, (small,), stop=20), HalfClose(0), Write(1, (small,)))
     played = (at_once, large_at_once, then, unread, within)

@@ -1,6 +1,8 @@
 """Features with stalled consumers, and with a relay whose process is frozen or killed.
 
-Facts: thousands of frames overflow a queue, so these programs flood; a flood waits for the consumers that read.
+Facts:
+- many frames overflow a queue, so these programs flood; a flood waits for the consumers that read;
+- where a queue holds very much, a program overflows it once at most, and a program that needs only a backlog does not.
 """
 
 from __future__ import annotations
@@ -11,9 +13,16 @@ from hypothesis.stateful import rule
 from ...model.frames import Frame, Tlv
 from ...model.steps import Connect, Flood, Freeze, Kill, Resume, Sip, Stall, Sync, Thaw, Write
 from ..machine import MAX_CONNECTIONS, PICK, ProgramMachine
+from .queues import cost_of_overflow, cost_of_sending, is_cheap_to_overflow, is_fillable, large_frame, overflowing
 
-MAX_OVERFLOWS = 2
-"""Floods of one program that each overflow a queue, at most."""
+MAX_OVERFLOWS = 3
+"""Floods of one program that each overflow a queue cheaply, at most."""
+EXTRA_COST = 24_000_000
+"""What a program may send besides one overflow, in bytes."""
+BACKLOG_FRAMES = 2_500
+"""Frames of a backlog where an overflow would cost too much."""
+BACKLOG_BYTES = 12_000_000
+"""Bytes that such a backlog ends with: more than the buffers of a TCP connection take, so that a relay must queue."""
 FLOOD_SIZES = (200, 1_400, 40)
 """Sizes in bytes of the values in floods: the first overflows a queue that counts frames with the fewest bytes."""
 BASELINE_FRAMES = 1_300
@@ -21,25 +30,39 @@ BASELINE_FRAMES = 1_300
 
 
 class Floods(ProgramMachine):
-    """Floods past the bound of a queue, of small frames."""
+    """Floods past the bound of a queue, of small frames unless that would be too many."""
 
-    flooded = 0
-
-    def overflow_frames(self, size: int) -> int:
-        """How many frames of a size overflow the queue of a stalled consumer for certain."""
-        return self.promise.queue_frames + self.promise.socket_bytes // size + 500
+    spent = 0
+    """What the floods of the program cost to send so far, in bytes."""
 
     def overflow(self, conn: int, size: int, *, beyond: int = 0) -> None:
-        """Overflow the queues of all stalled consumers; use larger frames where that would take too many small ones."""
-        if self.overflow_frames(size + 34) > 2 * self.promise.queue_frames + 5_000:
-            size = max(FLOOD_SIZES)
-        self.flood(conn, size=size, count=self.overflow_frames(size + 34) + beyond)
+        """Overflow the queues of all stalled consumers; leave a backlog where a program cannot fill a queue."""
+        if not is_fillable(self.promise):
+            self.leave_backlog(conn, size, beyond)
+            return
+        frame, count = overflowing(self.promise, self._padded(size))
+        self._flood(conn, frame, count + (beyond if is_cheap_to_overflow(self.promise) else 0))
+
+    def leave_backlog(self, conn: int, size: int, beyond: int) -> None:
+        """Send frames of the size, and then as many large ones as no socket takes."""
+        self.flood(conn, size=size, count=BACKLOG_FRAMES + beyond)
+        large = large_frame(self.promise)
+        self._flood(conn, large, BACKLOG_BYTES // large.size)
 
     def flood(self, conn: int, *, size: int, count: int) -> None:
-        """Append a flood, unless the program would grow too big."""
-        frame = Frame(self.promise.number, (Tlv(self.padding_type(), size),))
-        if self.flooded + count <= MAX_OVERFLOWS * self.overflow_frames(40):
-            self.flooded += count
+        """Append a flood of frames with one value of ``size`` bytes, unless the program would grow too big."""
+        self._flood(conn, self._padded(size), count)
+
+    def _padded(self, size: int) -> Frame:
+        return Frame(self.promise.number, (Tlv(self.padding_type(), size),))
+
+    def _flood(self, conn: int, frame: Frame, count: int) -> None:
+        rules = self.promise
+        most = EXTRA_COST + (cost_of_overflow(rules) if is_fillable(rules) else 0)
+        most = MAX_OVERFLOWS * most if is_cheap_to_overflow(rules) else most
+        cost = cost_of_sending(frame, count)
+        if self.spent + cost <= most:
+            self.spent += cost
             self.steps.append(Flood(conn, frame, count))
 
 
@@ -58,7 +81,7 @@ class Stalls(Floods):
 
     def flood_baseline(self) -> None:
         """One flood without a stalled consumer: the later floods are compared with it."""
-        if not self.flooded:
+        if not self.spent:
             self.flood(self.open[0], size=FLOOD_SIZES[0], count=BASELINE_FRAMES)
 
     @rule(pick=PICK)
@@ -77,8 +100,12 @@ class Stalls(Floods):
         if self.stalled and (conn := self.writer(pick)) is not None:
             if large:
                 self.flood(conn, size=60_000, count=8)
-            self.overflow(conn, size, beyond=beyond)
+            self.fill_queue(conn, size, beyond)
             self.overflowed = True
+
+    def fill_queue(self, conn: int, size: int, beyond: int) -> None:
+        """Overflow the queues of the stalled consumers."""
+        self.overflow(conn, size, beyond=beyond)
 
     @rule(pick=PICK, count=st.integers(1, 1_000))
     def flood_few_frames(self, pick: int, count: int) -> None:
@@ -109,7 +136,17 @@ class Stalls(Floods):
         super().ensure()
 
 
-class StallsAgainstBaseline(Stalls):
+class Backlogs(Stalls):
+    """Stalls for which a backlog is enough: they do not overflow a queue that holds very much."""
+
+    def fill_queue(self, conn: int, size: int, beyond: int) -> None:
+        if is_cheap_to_overflow(self.promise):
+            super().fill_queue(conn, size, beyond)
+        else:
+            self.leave_backlog(conn, size, beyond)
+
+
+class StallsAgainstBaseline(Backlogs):
     """Stalls, and a flood after them without a stalled consumer: delays are compared with before and after."""
 
     def ensure(self) -> None:
@@ -152,7 +189,7 @@ class SendOnlyClients(Floods):
     def ensure(self) -> None:
         if not self.send_only:
             self.join_without_reading()
-        if self.flooded < self.promise.queue_frames:
+        if not any(isinstance(step, Flood) and step.count > 1 for step in self.steps):
             self.flood_past_bound(self.random_pick(), self.random.random() < 0.5, FLOOD_SIZES[0])
         self.send_from_send_only_client(0)
         super().ensure()
@@ -167,10 +204,12 @@ class Freezes(ProgramMachine):
     def write_to_frozen_relay(self, picks: list[tuple[int, int]]) -> None:
         self.steps.append(Freeze())
         for pick, size in picks:
-            if (conn := self.writer(pick)) is not None:
+            if (conn := self.big_writer(pick)) is not None:
                 frame = Frame(self.promise.number, (Tlv(self.padding_type(), size),))
                 self.write(Write(conn, (frame,), settle=False))
         self.steps.append(Thaw())
+        if self.promise.granularity == "reads":  # what is left of them in a second read may mix with a later write
+            self.steps.append(Sync())
 
     def ensure(self) -> None:
         if self.lacks("freezes"):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from ...model.frames import Frame, Item, Tlv
-from ...model.steps import Buffer, Write
+from ...model.steps import Buffer, Freeze, Write
 from ..machine import KINDS, MAX_PROGRAM_BYTES, PICK, SHAPE, SIZES, SMALL_SIZES, ProgramMachine, Shape, sized_frame
 
 EDGE_CUTS = (4, 24, 28, 31, 32, 33, 34, 37, 300, 1040)
@@ -222,18 +222,28 @@ class LargeFrames(ProgramMachine):
 
 
 class SmallSendBuffers(ProgramMachine):
-    """Clients with the smallest send buffer of the kernel, or a little more: large frames arrive in pieces."""
+    """Clients with the smallest send buffer of the kernel, or a little more: large frames arrive in pieces.
+
+    Where the bytes of senders may mix, one client has it, in programs in which no other writes at the same time.
+    """
 
     cells = ("small send buffers",)
 
     @rule(pick=PICK, size=st.sampled_from(TINY_BUFFERS))
     def shrink_send_buffer(self, pick: int, size: int) -> None:
-        if (conn := self.big_writer(pick)) is not None:
+        if (conn := self.big_writer(pick)) is not None and not self.may_mix():
             self.steps.append(Buffer(conn, size))
 
+    def may_mix(self) -> bool:
+        """Whether the relay may legally put pieces of a frame between those of another client."""
+        return self.promise.granularity == "reads" and self.has(Freeze)
+
     def ensure(self) -> None:
-        if self.lacks("small send buffers"):  # for one of the two first clients, before it writes
-            self.steps.insert(2, Buffer(self.random.randrange(2), min(TINY_BUFFERS)))
+        if (
+            self.lacks("small send buffers") and not self.may_mix()
+        ):  # for one of the two first clients, before it writes
+            conn = self.random.randrange(2) if self.promise.granularity == "frames" else 0
+            self.steps.insert(2, Buffer(conn, min(TINY_BUFFERS)))
         super().ensure()
 
 

@@ -3,14 +3,16 @@
 Facts:
 - a consumer reads before it stalls, so that the relay has seen it read (ISO-7); where the relay may close a slow
   consumer, that consumer also reads after its socket was full, because relays notice reading in several ways;
-- a queue is bounded in frames and in bytes; below both bounds no frame may be missing.
+- a queue is bounded in frames and in bytes; below both bounds no frame may be missing;
+- large frames overflow a bound of many bytes, and few programs do: the suite keeps what it sent, and each byte passes
+  through several sockets.
 """
 
 from __future__ import annotations
 
 from ...model.frames import Frame
 from ...model.program import Program
-from ...model.rules import Rules
+from ...model.rules import MIB, Rules
 from ...model.steps import Connect, Flood, Idle, Resume, Stall, Step, Sync
 from .tables import own, sized
 
@@ -18,9 +20,17 @@ FRAMES_READ_FIRST = 2_400
 """Frames of 0.2 kB that a consumer reads before it stalls: more than twice what its socket holds."""
 FILLING_FRAME_BYTES = 60_000
 """Bytes of each frame that fills the socket of a consumer."""
-MOST_QUEUE_BYTES = 1 << 28
-"""Bytes of the largest queue that programs fill: the suite has to hold as many."""
-MOST_STREAM_BYTES = 1 << 26
+MOST_QUEUE_BYTES = 288 * MIB
+"""Bytes that overflow the largest queue that programs fill: the suite has to hold as many."""
+CHEAP_BYTES = 32 * MIB
+"""Bytes of a cheap overflow: a program may send it several times."""
+CHEAP_FRAMES = 25_000
+"""Frames of a cheap overflow."""
+FRAME_COST = 1_000
+"""Bytes that take as long to send as a frame takes besides its bytes."""
+LARGER_VALUE = 1_400
+"""Bytes of the value in frames that overflow a queue where smaller frames would be too many."""
+MOST_STREAM_BYTES = 64 * MIB
 """Bytes of the largest queue that gets a stream of twice its size: the suite keeps all that it sends."""
 MOST_QUEUE_FRAMES = 50_000
 """Frames of the largest queue that programs fill: more take too long."""
@@ -28,7 +38,42 @@ MOST_QUEUE_FRAMES = 50_000
 
 def _bytes_beyond(rules: Rules) -> int:
     """Bytes that overflow the queue of a stalled consumer for certain."""
-    return rules.queue_bytes + rules.socket_bytes
+    return rules.most_bytes + rules.socket_bytes
+
+
+def overflowing(rules: Rules, frame: Frame) -> tuple[Frame, int]:
+    """The frame, or a larger frame where that would be too many, and the count that overflows a queue for certain."""
+    frames = [each for each in (frame, own(rules, LARGER_VALUE)) if each.size <= rules.max_message_size]
+    candidates = [(each, _count_beyond(rules, each)) for each in (*frames, large_frame(rules))]
+    for each, count in candidates:
+        if count <= CHEAP_FRAMES and count * each.size <= CHEAP_BYTES:
+            return each, count
+    return min(candidates, key=lambda candidate: cost_of_sending(*candidate))
+
+
+def cost_of_sending(frame: Frame, count: int) -> int:
+    """What ``count`` frames cost to send, in bytes."""
+    return count * (FRAME_COST + frame.size)
+
+
+def cost_of_overflow(rules: Rules) -> int:
+    """What one overflow of a consumer's queue costs to send, in bytes."""
+    return cost_of_sending(*overflowing(rules, own(rules, 200)))
+
+
+def is_cheap_to_overflow(rules: Rules) -> bool:
+    """Whether a program may overflow a queue several times."""
+    return cost_of_overflow(rules) <= 2 * CHEAP_BYTES
+
+
+def is_fillable(rules: Rules) -> bool:
+    """Whether a program may overflow a queue at all."""
+    return is_cheap_to_overflow(rules) or _bytes_beyond(rules) <= MOST_QUEUE_BYTES
+
+
+def _count_beyond(rules: Rules, frame: Frame) -> int:
+    margin = 3 + min(500, 500_000 // frame.size)
+    return min(rules.most_frames + rules.socket_bytes // frame.size, _bytes_beyond(rules) // frame.size) + margin
 
 
 def _program(rules: Rules, *steps: Step) -> Program:
@@ -45,16 +90,16 @@ def _reading(rules: Rules) -> tuple[Step, ...]:
     return (twice, Stall(1), Flood(0, large, rules.socket_bytes // large.size + 2), Resume(1), Sync())
 
 
-def _large(rules: Rules) -> Frame:
+def large_frame(rules: Rules) -> Frame:
     """The largest frame of which a queue holds several."""
-    return sized(rules, max(64, min(rules.max_message_size, rules.queue_bytes // 8)))
+    return sized(rules, max(64, min(rules.max_message_size, rules.most_bytes // 8)))
 
 
 def byte_bound_overflow(rules: Rules) -> tuple[Program, ...]:
     """A few large frames overflow a queue in bytes (ISO-2, ISO-3)."""
-    large = _large(rules)
+    large = large_frame(rules)
     count = _bytes_beyond(rules) // large.size
-    if _bytes_beyond(rules) > MOST_QUEUE_BYTES or count > rules.queue_frames:
+    if _bytes_beyond(rules) > MOST_QUEUE_BYTES or count > rules.most_frames:
         return ()
     return (_program(rules, Flood(0, large, count + 3)),)
 
@@ -70,21 +115,26 @@ def sustained_overflow(rules: Rules) -> tuple[Program, ...]:
     )
 
 
+def single_overflow(rules: Rules) -> tuple[Program, ...]:
+    """The same for a queue that no random program overflows, because it holds too much (ISO-5)."""
+    return () if is_cheap_to_overflow(rules) else byte_bound_overflow(rules)
+
+
 def stream_beyond_queue_bound(rules: Rules) -> tuple[Program, ...]:
     """More bytes than a queue holds, for consumers that read: no frame may be missing (FWD-7).
 
     A socket takes large frames in parts: a byte count that drifts with each part ends in a queue that stays full.
     """
-    if rules.queue_bytes > MOST_STREAM_BYTES:
+    if rules.most_bytes > MOST_STREAM_BYTES:
         return ()
-    large = _large(rules)
-    flood = Flood(0, large, 2 * rules.queue_bytes // large.size)
+    large = large_frame(rules)
+    flood = Flood(0, large, 2 * rules.most_bytes // large.size)
     return (Program(rules.domain, (Connect(0), Connect(1), flood)),)
 
 
 def _below_the_bounds(rules: Rules, frame: Frame) -> Flood:
     """As many frames as stay below both bounds, with room for the suite's fences."""
-    return Flood(0, frame, max(1, min(rules.queue_frames * 8 // 10, rules.queue_bytes * 8 // 10 // frame.size)))
+    return Flood(0, frame, max(1, min(rules.most_frames * 8 // 10, rules.most_bytes * 8 // 10 // frame.size)))
 
 
 def queue_filled_to_bound(rules: Rules) -> tuple[Program, ...]:
@@ -92,23 +142,25 @@ def queue_filled_to_bound(rules: Rules) -> tuple[Program, ...]:
 
     A socket takes large frames in parts: a byte count that drifts with each part makes the second filling overflow.
     """
-    small, large = own(rules, 200), _large(rules)
-    programs = []
-    if rules.queue_frames <= MOST_QUEUE_FRAMES and rules.queue_bytes <= MOST_QUEUE_BYTES:
+    small, large = own(rules, 200), large_frame(rules)
+    programs: list[Program] = []
+    if rules.most_frames <= MOST_QUEUE_FRAMES and rules.most_bytes <= MOST_QUEUE_BYTES:
         nearly = _below_the_bounds(rules, small)
         programs.append(_program(rules, nearly))
         if rules.overflow == "drop_oldest":
-            beyond = Flood(0, small, rules.queue_frames * 3 // 2 + rules.socket_bytes // small.size + 500)
+            beyond = Flood(0, small, rules.most_frames * 3 // 2 + rules.socket_bytes // small.size + 500)
             programs.append(_program(rules, beyond, Resume(1), Sync(), Stall(1), nearly))
-    if rules.queue_bytes <= MOST_QUEUE_BYTES:
+    if rules.most_bytes <= MOST_QUEUE_BYTES:
         filled = _below_the_bounds(rules, large)
-        programs.append(_program(rules, filled, Resume(1), Sync(), Stall(1), filled))
+        again = (Resume(1), Sync(), Stall(1), filled) if rules.most_bytes <= MOST_STREAM_BYTES else ()
+        programs.append(_program(rules, filled, *again))
     return tuple(programs)
 
 
 def repeated_overflow(rules: Rules) -> tuple[Program, ...]:
     """A queue overflows while a large frame is partly sent, drains, and overflows again (ISO-4)."""
-    small, large = own(rules, 200), own(rules, 60_000)
-    count = rules.queue_frames + rules.socket_bytes // small.size + 500
-    round_: tuple[Step, ...] = (Stall(1), Flood(0, large, 8), Flood(0, small, count), Resume(1), Sync())
-    return (Program(rules.domain, (Connect(0), Connect(1), *round_, *round_)),)
+    if not is_fillable(rules):
+        return ()
+    beyond = Flood(0, *overflowing(rules, own(rules, 200)))
+    round_: tuple[Step, ...] = (Stall(1), Flood(0, own(rules, 60_000), 8), beyond, Resume(1), Sync())
+    return (Program(rules.domain, (Connect(0), Connect(1), *round_ * (2 if is_cheap_to_overflow(rules) else 1))),)

@@ -210,8 +210,8 @@ def split_at_every_byte(rules: Rules) -> tuple[Program, ...]:
 
 def reads_filled_exactly(rules: Rules) -> tuple[Program, ...]:
     """Last frames that end where a buffer is full; thousands of header-only frames in one write (FRAME-2)."""
-    many = Write(0, (Frame(rules.number),) * min(HEADERS, rules.queue_frames))
-    read = Write(0, (Frame(rules.number),) * min(HEADERS_OF_A_READ, rules.queue_frames), settle=False)
+    many = Write(0, (Frame(rules.number),) * min(HEADERS, rules.most_frames))
+    read = Write(0, (Frame(rules.number),) * min(HEADERS_OF_A_READ, rules.most_frames), settle=False)
     full = tuple(
         Program(
             rules.domain,

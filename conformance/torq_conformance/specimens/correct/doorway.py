@@ -1,12 +1,16 @@
 """The listening socket of the relay (CONN-1, CONN-2, SEC-1, and the last step of LIFE-1).
 
 Facts: only a refused connection proves a socket file stale; the socket is 0600 from its first moment, because
-bind obeys the umask; at the end the file is removed only if it is still the relay's own.
+bind obeys the umask; who looks, binds and listens holds a lock on the directory, so that of several started at once
+one serves (CONN-9); at the end the file is removed only if it is still the relay's own.
 """
 
+import contextlib
+import fcntl
 import os
 import socket
 import stat
+from collections.abc import Iterator
 
 BACKLOG = 4096
 
@@ -29,9 +33,11 @@ class Doorway:
     def open(self) -> socket.socket:
         """Listen, non-blocking. Raises StartRefusedError or OSError."""
         if self.path is not None:
-            self.prepare_directory(os.path.dirname(self.path))
-            self.clear(self.path)
-            listener = self.bind(self.path)
+            directory = os.path.dirname(self.path)
+            self.prepare_directory(directory)
+            with self.alone_in(directory):
+                self.clear(self.path)
+                listener = self.bind(self.path)
         else:
             assert self.tcp_address is not None
             listener = socket.create_server(self.tcp_address, backlog=BACKLOG)
@@ -46,6 +52,16 @@ class Doorway:
             raise StartRefusedError(
                 f"{directory} belongs to another user or is writable by others: use a directory of yours"
             )
+
+    @contextlib.contextmanager
+    def alone_in(self, directory: str) -> Iterator[None]:
+        """Wait until no other relay is about to listen in the directory, and keep them out meanwhile."""
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def clear(self, path: str) -> None:
         """Remove a stale socket file; refuse to touch a live relay's socket or any other file."""

@@ -1,7 +1,8 @@
 """Which whole frames a relay of a domain refuses, and why (DOM-1 to 4, VAL-1 to 4).
 
 Facts: market data looks at the header's domain only; signal also at checksum and every TLV; execution also at
-version, source and the sizes of fixed-size types. A header-only frame is well formed.
+version, source and the sizes of fixed-size types. Signal lets a checksum field of 0 pass, which says that none was
+computed (D9). A header-only frame is well formed.
 """
 
 import zlib
@@ -29,6 +30,7 @@ RULES = {
     "execution": Rules(domain=3, types=range(40, 80), checksum=True, strict=True),
 }
 
+ZERO_CHECKSUM = {"market_data": "accept", "signal": "accept", "execution": "refuse"}
 SOURCES = frozenset((1, 2, 3, 4, 5, 20, 21, 22, 23, 40, 41, 42, 60, 61, 62, 80, 81, 82))
 FIXED_SIZES = {40: 32, 41: 24, 42: 32, 43: 16, 44: 24, 45: 48, 60: 32, 63: 48, 66: 40, 69: 32, 71: 24}
 
@@ -51,12 +53,13 @@ class Judge:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.rules = RULES[settings.domain]
+        self.zero_accepted = (settings.zero_checksum or ZERO_CHECKSUM[settings.domain]) == "accept"
 
     def refusal(self, frame: bytes) -> str | None:
         """The reason why the frame reaches nobody, or None when it is forwarded."""
         if not self.domain_accepted(frame[4]):
             return "foreign domain"
-        if self.rules.checksum and not self.checksum_accepted(frame):
+        if self.rules.checksum and not (self.not_computed(frame) or self.checksum_accepted(frame)):
             return "wrong checksum"
         if self.rules.strict and not self.version_accepted(frame[5]):
             return "unknown version"
@@ -106,6 +109,10 @@ class Judge:
     def checksum_accepted(self, frame: bytes) -> bool:
         """Whether the checksum at 28 is the CRC-32 of all other bytes (VAL-1, D9)."""
         return int.from_bytes(frame[28:32], "little") == self.checksum(frame)
+
+    def not_computed(self, frame: bytes) -> bool:
+        """Whether the checksum field is 0, where that is accepted as "not computed" (VAL-1, D9)."""
+        return self.zero_accepted and frame[28:32] == bytes(4)
 
     def checksum(self, frame: bytes) -> int:
         """CRC-32 over bytes 0 to 27 and 32 to the end."""

@@ -37,7 +37,8 @@ class Outbox:
     def has_room(self, frame: bytes) -> bool:
         """Whether one more frame stays within both bounds; an empty outbox takes any frame."""
         return not self.frames or (
-            len(self.frames) < self.settings.queue_frames and self.bytes + len(frame) <= self.settings.queue_bytes
+            (not self.settings.queue_frames or len(self.frames) < self.settings.queue_frames)
+            and self.bytes + len(frame) <= self.settings.queue_bytes
         )
 
     def drop_oldest(self, frame: bytes) -> None:

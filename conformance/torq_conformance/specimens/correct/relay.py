@@ -8,11 +8,13 @@ Facts:
 - under backpressure nobody is read while a slow consumer is over its bound; it may exceed it by one read.
 """
 
+import errno
 import os
 import select
 import signal
 import socket
 import time
+from contextlib import suppress
 
 from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.framing import Framer, FramingError
@@ -54,6 +56,7 @@ class Relay:
         self.held: dict[Connection, float] = {}  # over its bound under backpressure, with its deadline
         self.unfinished: dict[Connection, float] = {}  # within a frame, with its deadline
         self.joined = 0
+        self.spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self.stopping = False
         self.poll = select.epoll()
         self.listener = doorway.open()
@@ -158,10 +161,12 @@ class Relay:
     # Connections
 
     def accept(self) -> None:
-        """Take the next client, or refuse it at the limit (CONN-5)."""
+        """Take the next client, or refuse it at the limit (CONN-5), or where no descriptor is left (CONN-10)."""
         try:
             sock, _ = self.listener.accept()
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self.refuse_without_descriptor()
             return
         if len(self.connections) >= self.settings.max_connections:
             self.refuse(sock)
@@ -174,6 +179,13 @@ class Relay:
         self.poll.register(sock, 0)
         self.watch(connection)
         self.opened(connection)
+
+    def refuse_without_descriptor(self) -> None:
+        """Lend the spare descriptor to a client and close it: else the client would wake the relay for ever."""
+        os.close(self.spare)
+        with suppress(OSError):
+            self.listener.accept()[0].close()
+        self.spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def refuse(self, sock: socket.socket) -> None:
         """One connection too many."""

@@ -12,8 +12,9 @@ class Settings(NamedTuple):
     max_message_size: int = 1_048_576  # header included (D10)
     on_framing_error: str = "close"  # or "resync"
     overflow: str = "drop_oldest"  # or "disconnect", "backpressure"
-    queue_frames: int = 10_000
-    queue_bytes: int = 67_108_864
+    queue_frames: int = 0  # 0: no bound in frames
+    queue_bytes: int = 268_435_456
+    zero_checksum: str = ""  # "accept" or "refuse" a checksum field of 0 (D9); "": what the domain does
     stall_s: float = 1.0  # how long backpressure may last before the slow consumer is disconnected
     partial_frame_timeout_s: float = 0.0  # how long an incomplete frame may stand; 0: for ever
     drain_timeout_s: float = 5.0

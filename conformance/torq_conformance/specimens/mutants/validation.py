@@ -15,10 +15,11 @@ RESYNC = "--on-framing-error resync"
 mutant("checksum-unverified", "VAL-1", "does not verify checksums", domains=VERIFYING)(
     replacing(Judge.checksum_accepted, lambda judge, frame: True)
 )
-mutant("checksum-0-accepted", "VAL-1", "takes a checksum of 0 for 'unset'", domains=VERIFYING)(
-    replacing(
-        Judge.checksum_accepted, lambda judge, frame: frame[28:32] == bytes(4) or Judge.checksum_accepted(judge, frame)
-    )
+mutant("checksum-0-accepted", "VAL-1", "takes a checksum of 0 for 'unset'", domains="execution")(
+    replacing(Judge.not_computed, lambda judge, frame: frame[28:32] == bytes(4))
+)
+mutant("checksum-0-refused", "VAL-1", "verifies a checksum field of 0 too", domains="signal")(
+    replacing(Judge.not_computed, lambda judge, frame: False)
 )
 mutant("checksum-skips-large", "VAL-1", "does not verify the checksum of frames above 1024 bytes", domains=VERIFYING)(
     replacing(Judge.checksum_accepted, lambda judge, frame: len(frame) > 1024 or Judge.checksum_accepted(judge, frame))
@@ -41,7 +42,7 @@ mutant("checksum-signed", "FWD-1", "refuses right checksums of 2^31 and above", 
         lambda judge, frame: int.from_bytes(frame[28:32], "little", signed=True) == judge.checksum(frame),
     )
 )
-mutant("checksum-right-0-refused", "FWD-1", "refuses a frame whose right checksum is 0", domains=VERIFYING)(
+mutant("checksum-right-0-refused", "FWD-1", "refuses a frame whose right checksum is 0", domains="execution")(
     replacing(
         Judge.checksum_accepted, lambda judge, frame: frame[28:32] != bytes(4) and Judge.checksum_accepted(judge, frame)
     )

@@ -10,17 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spec_tests.conformance.judged_relays import relay, specimen
-from spec_tests.conformance.program_strategies import DOMAINS, rules_of, sent_frames
+from spec_tests.conformance.program_strategies import DOMAINS, rules_of, sent_frames, small_rules_of
 from torq_conformance.generation import features as f
+from torq_conformance.generation.features.queues import is_cheap_to_overflow, overflowing
 from torq_conformance.generation.features.tables import PROGRAM_BYTES, SEQUENCES
 from torq_conformance.judging.scenarios import SCENARIOS
+from torq_conformance.judging.selftest_cases import SMALL_BOUNDS
 from torq_conformance.model import wire
-from torq_conformance.model.frames import Raw
+from torq_conformance.model.frames import Frame, Raw, Tlv
+from torq_conformance.model.history import Stalled
 from torq_conformance.model.legality import Fate, fates_of
 from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
 from torq_conformance.model.rules import Rules
 from torq_conformance.model.steps import Connect, Idle, Write
+from torq_conformance.oracles.isolation import overflowed
 from torq_conformance.play.executor import Executor
 from torq_conformance.play.target import SpawnedTarget
 from torq_conformance.specimens import mutants
@@ -50,14 +54,14 @@ def first(name: str, rules: Rules) -> tuple[Program, ...]:
 @pytest.fixture(scope="module")
 def right_relays() -> Iterator[dict[str, SpawnedTarget]]:
     with ExitStack() as stack:
-        yield {domain: stack.enter_context(relay(specimen("correct", domain))) for domain in DOMAINS}
+        yield {domain: stack.enter_context(relay(specimen("correct", domain, *SMALL_BOUNDS))) for domain in DOMAINS}
 
 
 @pytest.mark.parametrize("domain", ["market_data", "execution"])  # what looks at least, and at most, into frames
 @pytest.mark.parametrize("name", TABLES)
 def test_no_table_accuses_a_right_relay(right_relays: dict[str, SpawnedTarget], name: str, domain: str) -> None:
     if requirements()[name].binds(domain) and (domain == "execution" or name not in FILLING):
-        rules = rules_of(domain)
+        rules = small_rules_of(domain)
         executor = Executor(right_relays[domain], rules)
         for program in first(name, rules):
             history = executor.play(program)
@@ -67,18 +71,18 @@ def test_no_table_accuses_a_right_relay(right_relays: dict[str, SpawnedTarget], 
 
 @pytest.mark.parametrize(("mutant", "name"), BY_A_TABLE.items())
 def test_a_wrong_relay_that_chance_misses_is_found_by_a_table(mutant: str, name: str) -> None:
-    rules = rules_of("signal")
-    with relay(specimen("correct", "signal", "--mutant", mutant)) as target:
+    rules = small_rules_of("signal")
+    with relay(specimen("correct", "signal", "--mutant", mutant, *SMALL_BOUNDS)) as target:
         executor = Executor(target, rules)
         assert any(SCENARIOS[name].judge(executor.play(program), rules) for program in first(name, rules))
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name not in FILLING])
 def test_a_table_overflows_no_queue(name: str) -> None:
-    rules = rules_of("signal")
+    rules = small_rules_of("signal")
     for program in first(name, rules):
         sent = sent_frames(program)
-        assert len(sent) <= rules.queue_frames
+        assert len(sent) <= rules.most_frames
         assert sum(frame.size for frame in sent) <= PROGRAM_BYTES
 
 
@@ -184,15 +188,37 @@ def test_iso_3_a_queue_that_overflows_in_bytes_accuses_no_right_relay(policy: st
 
 
 def test_iso_3_who_closes_a_consumer_that_does_not_read_for_long_is_found_by_its_table() -> None:
-    rules = rules_of("signal")
-    with relay(specimen("correct", "signal", "--mutant", "stalled-for-long-closed")) as target:
+    rules = small_rules_of("signal")
+    with relay(specimen("correct", "signal", "--mutant", "stalled-for-long-closed", *SMALL_BOUNDS)) as target:
         (program,) = first("ISO-3", rules)
         findings = SCENARIOS["ISO-3"].judge(Executor(target, rules).play(program), rules)
     assert [finding.kind for finding in findings] == ["closed"]
 
 
-def test_iso_3_a_queue_that_is_too_large_to_fill_is_not_filled() -> None:
-    assert f.byte_bound_overflow(msgspec.structs.replace(rules_of("signal"), queue_bytes=1 << 40)) == ()
+def test_iso_2_3_4_a_queue_that_is_too_large_to_fill_is_not_filled() -> None:
+    rules = msgspec.structs.replace(rules_of("signal"), queue_bytes=1 << 40)  # all together: 1 GiB
+    assert f.byte_bound_overflow(rules) == f.repeated_overflow(rules) == ()
+    assert "the queue of a consumer holds 1 073 741 824 bytes" in SCENARIOS["ISO-2"].unfit_for(rules)
+    assert {name for name, scenario in SCENARIOS.items() if scenario.unfit_for(rules)} == {"ISO-2", "ISO-3", "ISO-4"}
+    assert not any(scenario.unfit_for(rules_of("signal")) for scenario in SCENARIOS.values())
+
+
+@given(
+    st.sampled_from((0, 16, 50, 10_000, 1_000_000)),
+    st.sampled_from((50_000, 2_000_000, 1 << 26, 1 << 28)),
+    st.sampled_from((1_024, 65_536, 1 << 20, 1 << 24)),
+    st.sampled_from((40, 200, 1_400)),
+)
+def test_iso_2_what_is_said_to_overflow_a_queue_does_so_for_certain(
+    frames: int, size: int, largest: int, value: int
+) -> None:
+    rules = msgspec.structs.replace(rules_of("signal"), queue_frames=frames, queue_bytes=size, max_message_size=largest)
+    frame, count = overflowing(rules, Frame(rules.number, (Tlv(20, value),)))
+    stall = Stalled(0, frames=count, bytes=count * frame.size)
+    stall.forwarded_frames, stall.forwarded_bytes = stall.frames, stall.bytes
+    assert overflowed(stall, rules)
+    assert frame.size <= largest
+    assert is_cheap_to_overflow(rules) or count * frame.size <= 2 * size + rules.socket_bytes
 
 
 def test_fwd_2_equal_frames_accuse_no_relay_that_gives_senders_nothing_back() -> None:

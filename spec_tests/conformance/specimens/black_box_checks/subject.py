@@ -17,6 +17,7 @@ from spec_tests.conformance.specimens.specimen_process import (
     Specimen,
     plain,
 )
+from torq_conformance.judging.selftest_cases import SMALL_BOUNDS
 
 MAX_SIZE = 1_048_576
 OWN_RANGES = {SIGNAL: range(20, 40), EXECUTION: range(40, 80)}
@@ -32,7 +33,7 @@ class Subject(NamedTuple):
 
     def start(self, *arguments: str, path: str | None = None) -> Specimen:
         name = DOMAIN_NAMES[self.domain]
-        command = ("correct", "--domain", name, *arguments, *self.arguments)
+        command = ("correct", "--domain", name, *SMALL_BOUNDS, *arguments, *self.arguments)
         return Specimen(*command, path=path, patience_s=self.patience_s)
 
     @property

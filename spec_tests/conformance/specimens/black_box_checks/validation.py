@@ -23,9 +23,16 @@ def wrong_checksums_reach_nobody(subject: Subject) -> None:
     bad = []
     for payload in (b"", *(tlv(TYPES[subject.domain], bytes(size)) for size in (12, 2000, 65_535)), huge(subject)):
         right = int.from_bytes(frame(3, payload, subject.domain)[28:32], "little")
-        wrongs = (0, right ^ 1, right ^ (1 << 12), right ^ (1 << 31))
+        zero = (0,) if subject.domain == EXECUTION else ()  # "not computed": refused there (D9)
+        wrongs = (*zero, right ^ 1, right ^ (1 << 12), right ^ (1 << 31))
         bad += [frame(3, payload, subject.domain, checksum=wrong) for wrong in wrongs]
     refused(subject, *bad)
+
+
+@check("VAL-1", domains=(SIGNAL,))
+def checksums_that_were_not_computed_are_forwarded(subject: Subject) -> None:
+    payloads = (b"", tlv(TYPES[subject.domain], bytes(12)), huge(subject))
+    accepted(subject, *(frame(3, payload, subject.domain, checksum=0) for payload in payloads))
 
 
 @check("VAL-2", domains=(MARKET_DATA,))
