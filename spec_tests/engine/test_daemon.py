@@ -16,7 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import torq_engine.daemon
 from torq_engine.operations.audit_chain import read_seal, verify
+from torq_engine.operations.configuration import ConfigError
 
 from .daemons import command, daemon, listening, receive, run
 from .frames import EXECUTION, MAGIC, MARKET_DATA, SIGNAL, frame
@@ -152,6 +154,19 @@ def test_conn_2_second_daemon_on_a_live_path_exits_1_with_one_line() -> None:
         client = relay.connect()
         client.sendall(frame(domain=SIGNAL))
         assert receive(client, 32) == frame(domain=SIGNAL)
+
+
+def test_a_limit_of_too_few_descriptors_is_told_before_anything_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (10, 10))
+    with pytest.raises(ConfigError, match=r"only 10 descriptors may be open .*; a relay needs \d+ or more"):
+        torq_engine.daemon._check_descriptors()
+
+
+def test_without_uvloop_auto_takes_asyncio_and_uvloop_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert torq_engine.daemon._loop_factory("auto") is None
+    with pytest.raises(ConfigError, match="uvloop is not installed; pip install uvloop, or use auto"):
+        torq_engine.daemon._loop_factory("uvloop")
 
 
 def test_conn_8_without_descriptors_the_daemon_serves_on_and_recovers() -> None:

@@ -68,6 +68,19 @@ def test_the_build_compiles_the_modules_that_exist_in_two_forms() -> None:
     assert groups["torq_engine.compiled"] == tuple(f"engine/torq_engine/{name}.py" for name in COMPILED_MODULES)
 
 
+@pytest.mark.parametrize("settings", [{}, {"on_framing_error": OnFramingError.RESYNC}], ids=["close", "resync"])
+def test_val_5_bytes_that_cannot_be_framed_end_the_connection_or_are_skipped(settings: dict[str, object]) -> None:
+    case = Case(2, **settings)
+    case.hub.receive(case.clients[0], frame(sequence=1) + b"garbage" + frame(sequence=2))
+    if settings:
+        assert case.clients[0].close_reason is None
+        assert case.outlets[1].stream == frame(sequence=1) + frame(sequence=2)
+        assert case.hub.totals().skipped_bytes == len(b"garbage")
+    else:
+        assert case.clients[0].close_reason is CloseReason.FRAMING_ERROR
+        assert case.outlets[1].stream == frame(sequence=1)
+
+
 def test_iso_3_backpressure_own_echo_is_dropped_alone_and_frames_of_others_kept() -> None:
     case = Case(2, queue_frames=4, overflow=Overflow.BACKPRESSURE)
     case.make_reading(1)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -204,6 +205,22 @@ async def test_iso_3_backpressure_frames_of_a_client_that_left_while_paused_stil
         await relay.connected(3)
 
 
+async def test_iso_3_senders_go_on_when_new_settings_end_backpressure() -> None:
+    hub = replace(SMALL, overflow=Overflow.BACKPRESSURE)
+    async with serving(hub=hub, send_buffer_bytes=TINY_BUFFER, stall_timeout=60.0) as relay:
+        sender, slow, witness = await relay.join(), await relay.join(), await relay.join()
+        await make_reading(relay, sender, slow, witness)
+        before = relay.server.hub.totals().received_frames
+        sending = asyncio.create_task(sender.send(b"".join(frame(bytes(40), sequence=n) for n in range(20_000))))
+        await happened(lambda: bool(relay.server.hub.stalled and relay.server._paused))
+        settings = msgspec.structs.replace(relay.server.settings, overflow=Overflow.DROP_OLDEST)
+        relay.server.configure(settings, relay.server.listen)
+        await sending
+        await happened(lambda: relay.server.hub.totals().received_frames == before + 20_000)
+        assert relay.server.hub.totals().dropped_frames[DropReason.QUEUE_FULL] > 0
+        await relay.connected(3)
+
+
 @pytest.mark.parametrize("overflow", list(Overflow))
 async def test_iso_2_3_a_consumer_that_has_read_one_frame_and_pauses_loses_nothing(overflow: Overflow) -> None:
     async with serving(hub=HubSettings(echo=False, overflow=overflow)) as relay:
@@ -246,13 +263,16 @@ async def test_iso_1_a_receiver_that_kept_up_until_now_is_let_catch_up() -> None
     async with serving(hub=HubSettings(echo=False, queue_bytes=1 << 20)) as relay:
         sender, slow, witness = await relay.join(), await relay.join(), await relay.join()
         await make_reading(relay, sender, slow, witness)
-        sent = [frame(bytes(60_000), sequence=n) for n in range(400)]
-        sending = asyncio.create_task(sender.send(b"".join(sent)))
-        reading = asyncio.create_task(witness.frames(len(sent)))
+        senders = [sender, await relay.join()]
+        sent = [[frame(bytes(60_000), source=source, sequence=n) for n in range(200)] for source in (1, 2)]
+        sending = [asyncio.create_task(one.send(b"".join(own))) for one, own in zip(senders, sent, strict=True)]
+        reading = [asyncio.create_task(one.frames(200)) for one in senders]  # each gets what the other sends
+        reading.append(asyncio.create_task(witness.frames(400)))
         await happened(lambda: bool(relay.server.hub.lagging))
-        assert await slow.frames(len(sent)) == sent
-        assert await reading == sent
-        await sending
+        seen = await slow.frames(400)
+        assert [[f for f in seen if f[6] == source] for source in (1, 2)] == sent
+        assert await reading[2] == seen
+        await asyncio.gather(*sending, *reading)
         assert sum(relay.server.hub.totals().dropped_frames) == 0
 
 

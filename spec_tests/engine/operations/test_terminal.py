@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from torq_engine.errors import RelayError
-from torq_engine.operations.terminal import told_in_one_line
+from torq_engine.operations.terminal import complain, told_in_one_line
 
 
 class FullDisk(io.StringIO):
@@ -37,6 +37,14 @@ def test_a_command_without_standard_output_does_its_work(monkeypatch: pytest.Mon
     with told_in_one_line("torq-relay"):
         done.append("its work")
     assert done == ["its work"]
+
+
+def test_without_standard_error_nothing_is_written_to_whatever_has_its_number(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    complain("what nobody asked for")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_what_the_terminal_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
