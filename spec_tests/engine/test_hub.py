@@ -81,6 +81,20 @@ def test_val_5_bytes_that_cannot_be_framed_end_the_connection_or_are_skipped(set
         assert case.outlets[1].stream == frame(sequence=1)
 
 
+def test_iso_8_a_socket_that_does_not_tell_what_is_unread_proves_no_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: OutletPort, descriptor: int, /) -> int:
+        raise OSError(f"nothing is known of {descriptor}")
+
+    monkeypatch.setattr(OutletPort, "unread", broken)
+    case = Case(2, echo=False)
+    case.send(0, 1, 2, 3)
+    was_reading = case.clients[1].reading
+    assert case.clients[1].backlog.frames == 1
+    case.read_all(1)
+    assert (was_reading, case.clients[1].reading) == (False, True)  # its full socket took bytes again
+    assert case.outlets[1].stream == b"".join(frame(sequence=n) for n in (1, 2, 3))
+
+
 def test_iso_3_backpressure_own_echo_is_dropped_alone_and_frames_of_others_kept() -> None:
     case = Case(2, queue_frames=4, overflow=Overflow.BACKPRESSURE)
     case.make_reading(1)

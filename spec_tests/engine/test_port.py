@@ -182,6 +182,8 @@ FRAMES = st.lists(
 @example(
     frames=[frame(bytes(300))], cuts=[40, 100, 200], read_bytes=200, echo=True, watched=False, odd_only=False, begun=50
 )
+@example(frames=[frame(domain=2), frame()], cuts=[], read_bytes=200, echo=True, watched=False, odd_only=False, begun=0)
+@example(frames=[frame()], cuts=[], read_bytes=200, echo=True, watched=False, odd_only=True, begun=0)
 @example(frames=[frame()], cuts=[], read_bytes=200, echo=True, watched=True, odd_only=False, begun=0)
 def test_fwd_1_what_clients_write_in_any_cut_reaches_the_others_through_every_port(
     hub_form: str,

@@ -322,3 +322,9 @@ def test_sec_3_where_the_log_goes_and_whether_there_is_one(tmp_path: Path) -> No
     assert audit_directory(RelayConfig(), MarketDataLogic(), state) is None
     with pytest.raises(ConfigError, match=r"audit_key_file: .* cannot be read"):
         audit_key(RelayConfig(audit_key_file=f"{tmp_path}/gone"))
+    (tmp_path / "key").touch()
+    with pytest.raises(ConfigError, match=r"audit_key_file: .* is empty"):
+        audit_key(RelayConfig(audit_key_file=f"{tmp_path}/key"))
+    (tmp_path / "key").write_bytes(b"secret")
+    assert audit_key(RelayConfig(audit_key_file=f"{tmp_path}/key")) == b"secret"
+    assert audit_key(RelayConfig()) == b""
