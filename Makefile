@@ -66,7 +66,7 @@ install-dev: $(VENV)/.installed-dev ## The same with the tools for development
 
 demo: install ## Install, then judge the built-in reference relays by the conformance suite
 	@for domain in market_data signal execution; do \
-	  $(BIN)/torq-conformance --domain $$domain --max-examples 20 --time-budget 60s || exit; echo; done
+	  $(BIN)/torq-conformance --domain $$domain --max-examples 20 --time-budget 120s || exit; echo; done
 
 # Types are checked by one process: what stands beside them has the other cores.
 test: install-dev ## Everything that CI runs: style, arrows, types, generated pages, tests
