@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 BUILD_INPUTS := pyproject.toml setup.py compiled_docstrings.py constraints.txt
 # Numbers of these are written into the compiled modules.
-BUILD_INPUTS += $(addprefix protocol/torq_protocol/,constants.py compiled_numbers.py)
+BUILD_INPUTS += $(addprefix protocol/torq_protocol/,constants.py compiled_numbers.py _checksum.h)
 
 # Tests start hundreds of processes: without bytecode each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE

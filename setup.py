@@ -71,12 +71,24 @@ class EditableWheel(editable_wheel):
     setuptools does so for one folder, and writes an import hook for several.
     """
 
+    def run(self) -> None:
+        _remove_what_is_compiled_no_more({each.name for each in self.distribution.ext_modules or ()})
+        super().run()
+
     def _select_strategy(self, name: str, tag: str, build_lib: str) -> EditableStrategy:
         try:
             from setuptools.command.editable_wheel import _StaticPth
         except ImportError:  # a setuptools of another make: Torq runs, though checkers do not find its types
             return super()._select_strategy(name, tag, build_lib)
         return _StaticPth(self.distribution, name, [Path(folder) for folder in PACKAGE_FOLDERS])
+
+
+def _remove_what_is_compiled_no_more(names: set[str]) -> None:
+    """A compiled module of an earlier build would be imported in the place of its source."""
+    for folder in PACKAGE_FOLDERS:
+        for compiled in Path(folder).rglob(f"*{sysconfig.get_config_var('EXT_SUFFIX')}"):
+            if ".".join(compiled.relative_to(folder).parts).split(".cpython", 1)[0] not in names:
+                compiled.unlink()
 
 
 def _document(extensions: list[Extension]) -> None:
@@ -117,7 +129,9 @@ def _extensions() -> list[Extension]:
         extensions += mypycify(
             list(modules), opt_level=os.environ.get("MYPYC_OPT_LEVEL", "3"), debug_level="0", group_name=group
         )
-    extensions += [Extension(name, [source], extra_compile_args=["-O3"]) for name, source in C_MODULES.items()]
+    for name, source in C_MODULES.items():
+        included = [str(header) for header in Path(source).parent.glob("*.h")]
+        extensions.append(Extension(name, [source], depends=included, extra_compile_args=["-O3"]))
     return extensions
 
 

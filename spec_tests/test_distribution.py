@@ -11,6 +11,8 @@ import runpy
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,7 +112,11 @@ def test_a_wheel_made_of_the_source_archive_has_all_files_of_the_packages_and_no
     tracked = {path.relative_to(tree).parts for path in tree.glob("*/torq_*/**/*") if path.is_file()}
     with mock.patch("setuptools.setup"), mock.patch.dict("os.environ", TORQ_COMPILE="no"):
         sources = runpy.run_path(str(ROOT / "setup.py"))["C_MODULES"].values()
-    tracked -= {Path(source).parts for source in sources}  # what is built of them is in a compiled wheel
+    in_c = {Path(source).parts for source in sources} | {parts for parts in tracked if parts[-1].endswith(".h")}
+    with tarfile.open(archive) as members:
+        archived = {Path(name).parts[1:] for name in members.getnames()}
+    assert in_c <= archived
+    tracked -= in_c  # what is built of them is in a compiled wheel
     assert {Path(name).parts for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name} == {
         parts[1:] for parts in tracked
     }
@@ -169,6 +175,14 @@ def test_checkers_without_settings_find_the_types_of_an_editable_installation(
 ) -> None:
     _install(programs, _built(_source_tree(tmp_path / "tree"), tmp_path, "editable", TORQ_COMPILE="no"))
     _check_types(programs, tmp_path, checker)
+
+
+def test_an_editable_install_runs_no_module_that_only_an_earlier_build_compiled(tmp_path: Path) -> None:
+    tree = _source_tree(tmp_path / "tree")
+    stale = tree / f"protocol/torq_protocol/framing{sysconfig.get_config_var('EXT_SUFFIX')}"
+    stale.write_bytes(b"")
+    _built(tree, tmp_path, "editable", TORQ_COMPILE="no")
+    assert not stale.exists()
 
 
 def test_without_a_compiler_the_install_falls_back_and_says_so(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { MOST_PARTS = 256 };
+enum { MOST_PARTS = 256, READ_AGAIN_BYTES = 4096 }; /* as in port.py */
 
 typedef int (*scan_one_run)(PyObject *, const unsigned char *, Py_ssize_t, Py_ssize_t, Py_ssize_t *, Py_ssize_t *,
                             Py_ssize_t *);
@@ -91,33 +91,46 @@ static PyObject *send_all(PyObject *self, PyObject *const *words, Py_ssize_t cou
 
 static PyObject *turn(PyObject *self, PyObject *const *words, Py_ssize_t count) {
     (void)self;
-    Py_ssize_t descriptor, start, skipped, frames = -1, consumed = 0, needed = 0;
-    Py_buffer view, descriptors;
-    if (arguments("turn", 6, count) || number(words[0], &descriptor) || number(words[2], &start)
-        || number(words[5], &skipped))
+    Py_ssize_t descriptor, filled, skipped, most;
+    Py_buffer view, receivers;
+    if (arguments("turn", 7, count) || number(words[0], &descriptor) || number(words[2], &filled)
+        || number(words[5], &skipped) || number(words[6], &most))
         return NULL;
     if (PyObject_GetBuffer(words[1], &view, PyBUF_WRITABLE)) return NULL;
+    if (PyObject_GetBuffer(words[4], &receivers, PyBUF_SIMPLE)) {
+        PyBuffer_Release(&view);
+        return NULL;
+    }
     char *data = view.buf;
-    PyObject *short_of = NULL, *result = NULL;
-    if (start < 0 || start >= view.len) {
-        PyErr_Format(PyExc_ValueError, "offset %zd leaves no room in %zd bytes", start, view.len);
+    PyObject *short_of = Py_NewRef(Py_None), *result = NULL;
+    Py_ssize_t got = 0, frames = 0, consumed = 0, needed = 0, all_frames = 0, all_bytes = 0, more;
+    if (filled < 0 || filled >= view.len) {
+        PyErr_Format(PyExc_ValueError, "offset %zd leaves no room in %zd bytes", filled, view.len);
         goto done;
     }
-    ssize_t got = recv((int)descriptor, data + start, view.len - start, MSG_DONTWAIT);
-    if (got < 0) {
+    do {
+        more = recv((int)descriptor, data + filled, view.len - filled, MSG_DONTWAIT);
+        if (more <= 0) break; /* the next turn says it, if this one read something */
+        got += more;
+        filled += more;
+        if (scan(words[3], (unsigned char *)data, 0, filled, &frames, &consumed, &needed) != 1) frames = -1;
+        if (frames <= 0) break;
+        Py_SETREF(short_of, sent_to_all(&receivers, data, consumed, skipped));
+        if (!short_of) goto done;
+        if (short_of != Py_None || --most <= 0 || more < READ_AGAIN_BYTES || needed > view.len / 2) break;
+        all_frames += frames;
+        all_bytes += consumed;
+        filled -= consumed;
+        memmove(data, data + consumed, filled);
+        frames = consumed = 0;
+    } while (filled < view.len);
+    if (!got && more < 0)
         PyErr_SetFromErrno(PyExc_OSError);
-        goto done;
-    }
-    if (got && scan(words[3], (unsigned char *)data, 0, start + got, &frames, &consumed, &needed) != 1) frames = -1;
-    if (frames > 0) {
-        if (PyObject_GetBuffer(words[4], &descriptors, PyBUF_SIMPLE)) goto done;
-        short_of = sent_to_all(&descriptors, data, consumed, skipped);
-        PyBuffer_Release(&descriptors);
-    } else {
-        short_of = Py_NewRef(Py_None);
-    }
-    if (short_of) result = Py_BuildValue("(nnnnN)", (Py_ssize_t)got, frames, consumed, needed, short_of);
+    else
+        result = Py_BuildValue("(nnnnnOnn)", got, frames, consumed, filled, needed, short_of, all_frames, all_bytes);
 done:
+    Py_XDECREF(short_of);
+    PyBuffer_Release(&receivers);
     PyBuffer_Release(&view);
     return result;
 }
@@ -167,10 +180,11 @@ static PyMethodDef methods[] = {
      "\n"
      "None when all took everything; else (index, bytes taken, or minus the error's number) of those that did not."},
     {"turn", (PyCFunction)(void (*)(void))turn, METH_FASTCALL,
-     "turn(descriptor, buffer, start, scanner, receivers, skipped, /)\n--\n\n"
-     "Read behind ``buffer[:start]``, scan what stands there now, and send it to all if it is one accepted run.\n"
+     "turn(descriptor, buffer, filled, scanner, receivers, skipped, most, /)\n--\n\n"
+     "Read behind ``buffer[:filled]``, scan what stands there now, and send it to all if it is one accepted run.\n"
      "\n"
-     "Raises as :meth:`receive`."},
+     "This is done up to ``most`` times, while all take everything and the reads bring much.\n"
+     "Raises as :meth:`receive`, if nothing was read."},
     {"send", (PyCFunction)(void (*)(void))send_parts, METH_FASTCALL,
      "send(descriptor, parts, /)\n--\n\n"
      "Send buffers with one call, at most 256 of them; how many bytes were taken.\n"

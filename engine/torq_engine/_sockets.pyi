@@ -9,7 +9,14 @@ def send_all(
     descriptors: Descriptors, data: Buffer, start: int, stop: int, skipped: int, /
 ) -> list[tuple[int, int]] | None: ...
 def turn(
-    descriptor: int, buffer: bytearray, start: int, scanner: FrameScanner, receivers: Descriptors, skipped: int, /
+    descriptor: int,
+    buffer: bytearray,
+    filled: int,
+    scanner: FrameScanner,
+    receivers: Descriptors,
+    skipped: int,
+    most: int,
+    /,
 ) -> Turn: ...
 def send(descriptor: int, parts: Sequence[Buffer], /) -> int: ...
 def unread(descriptor: int, /) -> int: ...

@@ -39,6 +39,7 @@ _CLOSED: Final = int(DropReason.CLOSED)
 _NO_BOUND: Final = 1 << 62
 _LAGGING_BYTES: Final = 1 << 20
 _LOOK_EVERY: Final = 64
+_MOST_READS: Final = 4
 _MOST_WAITS: Final = 4
 """How often the relay waits for a receiver that takes nothing: a busy machine may keep it from running so long."""
 
@@ -102,8 +103,8 @@ class Hub:
         self._send_all: Callable[[array.array[int], bytes | bytearray, int, int, int], list[tuple[int, int]] | None]
         self._send_all = port.send_all
         self._turn: Callable[
-            [int, bytearray, int, FrameScanner, array.array[int], int],
-            tuple[int, int, int, int, list[tuple[int, int]] | None],
+            [int, bytearray, int, FrameScanner, array.array[int], int, int],
+            tuple[int, int, int, int, int, list[tuple[int, int]] | None, int, int],
         ] = port.turn
         self._send = port.send
         self._unread: Callable[[int], int] = port.unread
@@ -173,22 +174,39 @@ class Hub:
             return self._read_with_care(sender, start)
         self._make_ready()
         skipped: i64 = -1 if self._echo else sender.place
-        turn = self._turn(sender.descriptor, buffer, start, self._scanner, self._descriptors, skipped)
+        most: i64 = 1 if self._blocked or self._unproven else _MOST_READS
+        turn = self._turn(sender.descriptor, buffer, start, self._scanner, self._descriptors, skipped, most)
         got: i64 = turn[0]
         frames: i64 = turn[1]
         if got == 0:
             return False
         sender.received_bytes += got
+        if turn[6] > 0:
+            sender.received_frames += turn[6]
+            self._count(sender, turn[7], turn[6], skipped)
+            sender.partial = None
         if frames < 0:  # a frame is refused, or the bytes cannot be framed
-            self._take(sender, buffer, start + got)
+            self._take(sender, buffer, turn[3])
             return True
         if frames > 0:
             sender.received_frames += frames
-            self._account(sender, buffer, 0, turn[2], frames, skipped, turn[4])
+            self._account(sender, buffer, 0, turn[2], frames, skipped, turn[5])
             if sender.close_reason is not None:
                 return True
-        self._keep_rest(sender, buffer, turn[2], start + got, turn[3])
+        self._keep_rest(sender, buffer, turn[2], turn[3], turn[4])
         return True
+
+    def _count(self, sender: Connection, size: i64, frames: i64, skipped: i64) -> None:
+        """Count what every ready receiver was sent."""
+        for receiver in self._ready:
+            receiver.delivered_frames += frames
+            receiver.sent_bytes += size
+        offered: i64 = frames * len(self._ready)
+        if skipped >= 0:
+            sender.delivered_frames -= frames
+            sender.sent_bytes -= size
+            offered -= frames
+        self._past.offered_frames += offered
 
     def _read_with_care(self, sender: Connection, start: i64) -> bool:
         """The same where somebody looks at every scan, or at every frame."""
@@ -441,14 +459,10 @@ class Hub:
     ) -> None:
         """Count what the ready receivers took, and keep what others did not, or could not."""
         size: i64 = stop - start
-        for receiver in self._ready:
-            receiver.delivered_frames += frames
-            receiver.sent_bytes += size
-        offered: i64 = frames * len(self._ready)
-        if skipped >= 0:
-            sender.delivered_frames -= frames
-            sender.sent_bytes -= size
-            offered -= frames
+        self._count(sender, size, frames, skipped)
+        if short is None and not self._blocked:
+            return
+        offered: i64 = 0
         segment: Segment | None = None
         if short is not None:
             for place, taken in short:

@@ -29,10 +29,18 @@ Descriptors: TypeAlias = "array.array[int]"
 """Descriptors as an array of C ints (type code ``i``)."""
 
 
-Turn: TypeAlias = tuple[int, int, int, int, list[tuple[int, int]] | None]
-"""What a turn did: bytes read (0: the end of the stream), accepted frames, the offset behind them, the bytes that the
-incomplete frame there will have (0: none was begun), and what :meth:`Port.send_all` says. With -1 frames nothing was
-sent: the bytes are no single run, and the caller has to look at them."""
+Turn: TypeAlias = tuple[int, int, int, int, int, list[tuple[int, int]] | None, int, int]
+"""What a turn did:
+
+- bytes read by all its reads (0: the end of the stream);
+- of the last read: accepted frames, the offset behind them, the bytes in the buffer, the bytes that the incomplete
+  frame there will have (0: none was begun), and what :meth:`Port.send_all` says. With -1 frames nothing was sent: the
+  bytes are no single run, and the caller has to look at them;
+- of the reads before the last, which all receivers took whole: frames, and bytes of these frames.
+"""
+
+_READ_AGAIN_BYTES = 4096
+"""A turn reads again after a read of so much; one that brought less has emptied the socket, more likely than not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +91,17 @@ class Port(Protocol):
         self,
         descriptor: int,
         buffer: bytearray,
-        start: int,
+        filled: int,
         scanner: FrameScanner,
         receivers: Descriptors,
         skipped: int,
+        most: int,
         /,
     ) -> Turn:
-        """Read behind ``buffer[:start]``, scan what stands there now, and send it to all if it is one accepted run.
+        """Read behind ``buffer[:filled]``, scan what stands there now, and send it to all if it is one accepted run.
 
-        Raises as :meth:`receive`.
+        This is done up to ``most`` times, while all take everything and the reads bring much.
+        Raises as :meth:`receive`, if nothing was read.
         """
         ...
 
@@ -155,13 +165,41 @@ class PythonPort:
         self,
         descriptor: int,
         buffer: bytearray,
-        start: int,
+        filled: int,
         scanner: FrameScanner,
         receivers: Descriptors,
         skipped: int,
+        most: int,
         /,
     ) -> Turn:
-        return turn(self, descriptor, buffer, start, scanner, receivers, skipped)
+        got = frames = consumed = needed = all_frames = all_bytes = 0
+        short: list[tuple[int, int]] | None = None
+        while True:
+            try:
+                more = self.receive(descriptor, buffer, filled)
+            except OSError:
+                if got:  # the next turn says it
+                    break
+                raise
+            got += more
+            filled += more
+            if more == 0:
+                break
+            scan = scanner.scan(buffer, 0, filled)
+            one_run = not scan.refused and not scan.fault
+            frames, consumed, needed = (scan.frames, scan.consumed, scan.needed) if one_run else (-1, 0, 0)
+            if frames <= 0:
+                break
+            short = self.send_all(receivers, buffer, 0, consumed, skipped)
+            most -= 1
+            if short or most <= 0 or more < _READ_AGAIN_BYTES or needed > len(buffer) // 2:
+                break
+            all_frames += frames
+            all_bytes += consumed
+            filled -= consumed
+            buffer[:filled] = buffer[consumed : consumed + filled]
+            frames = consumed = 0
+        return got, frames, consumed, filled, needed, short, all_frames, all_bytes
 
     def send(self, descriptor: int, parts: Sequence[Buffer], /) -> int:
         return os.writev(descriptor, parts[:256])
@@ -173,26 +211,6 @@ class PythonPort:
 
     def clock(self) -> float:
         return time.monotonic()
-
-
-def turn(
-    port: Port,
-    descriptor: int,
-    buffer: bytearray,
-    start: int,
-    scanner: FrameScanner,
-    receivers: Descriptors,
-    skipped: int,
-) -> Turn:
-    """A turn by the port's other calls."""
-    got = port.receive(descriptor, buffer, start)
-    if got == 0:
-        return 0, -1, 0, 0, None
-    scan = scanner.scan(buffer, 0, start + got)
-    if scan.refused or scan.fault:
-        return got, -1, 0, 0, None
-    short = port.send_all(receivers, buffer, 0, scan.consumed, skipped) if scan.frames else None
-    return got, scan.frames, scan.consumed, scan.needed, short
 
 
 class CompiledPort(PythonPort):

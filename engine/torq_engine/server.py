@@ -1,7 +1,7 @@
 """The server: a thin shell that moves bytes between raw non-blocking sockets and the hub, on the running loop.
 
 Facts:
-- the server registers one reader callback per connection; a turn reads at most ``read_bytes`` of it (fairness);
+- the server registers one reader callback per connection; a turn makes four reads of at most ``read_bytes`` (fairness);
 - while a receiver that kept up until now lags, the server puts reading off: at most 2 ms at a time, and at most half
   of the time unless the receiver's queue is nearly full; it does not wait for one that takes nothing meanwhile (ISO-1);
 - no transports: unsent bytes stay in the hub, which counts them, drops whole frames only and can hand them over;

@@ -121,7 +121,13 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = 10.0
     read_bytes: Annotated[
         int,
-        _count(Section.QUEUES, "Most that one connection brings in per turn of the loop", "bytes", 1, 67_108_864),
+        _count(
+            Section.QUEUES,
+            "Most that one read of a connection brings in; a turn of the loop makes up to four",
+            "bytes",
+            1,
+            67_108_864,
+        ),
     ] = 65_536
 
     def __post_init__(self) -> None:

@@ -3,8 +3,6 @@
  * Facts:
  * - no Python object is made for a frame: adjacent accepted frames are one run, and only refused frames are listed;
  * - any contiguous buffer is scanned where it lies, so a read buffer is used again and nothing is copied;
- * - the checksum is zlib's CRC-32, sixteen bytes a step with a table for each ("slicing by 16"): for frames of some
- *   hundred bytes a call of zlib costs more than the sum;
  * - a scan never raises for what the bytes hold (VAL-6). Loads are little-endian by construction.
  */
 #define PY_SSIZE_T_CLEAN
@@ -12,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 #include <structmember.h>
+
+#include "_checksum.h"
 
 enum { HEADER = 32, CHECKSUM_AT = 28, EXTENDED_MARKER = 255, STANDARD_TLV = 2, EXTENDED_TLV = 5 };
 
@@ -23,49 +23,7 @@ enum {
 };
 
 static const unsigned char MAGIC[4] = {0xEF, 0xBE, 0xAD, 0xDE};
-static uint32_t tables[16][256];
-
-static inline uint32_t load32(const unsigned char *at) {
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
-static void make_tables(void) {
-    for (uint32_t number = 0; number < 256; number++) {
-        uint32_t value = number;
-        for (int bit = 0; bit < 8; bit++) value = (value >> 1) ^ (value & 1 ? 0xEDB88320u : 0);
-        tables[0][number] = value;
-    }
-    for (int table = 1; table < 16; table++)
-        for (int number = 0; number < 256; number++)
-            tables[table][number] = (tables[table - 1][number] >> 8) ^ tables[0][tables[table - 1][number] & 255];
-}
-
-static inline uint32_t four(uint32_t word, int table) {
-    return tables[table][word & 255] ^ tables[table - 1][word >> 8 & 255] ^ tables[table - 2][word >> 16 & 255]
-         ^ tables[table - 3][word >> 24];
-}
-
-/* Goes on from `rest`, which is the complement of a CRC. */
-static uint32_t crc(const unsigned char *at, const unsigned char *stop, uint32_t rest) {
-    while (stop - at >= 16) {
-        rest = four(load32(at) ^ rest, 15) ^ four(load32(at + 4), 11) ^ four(load32(at + 8), 7) ^ four(load32(at + 12), 3);
-        at += 16;
-    }
-    if (stop - at >= 8) {
-        rest = four(load32(at) ^ rest, 7) ^ four(load32(at + 4), 3);
-        at += 8;
-    }
-    if (stop - at >= 4) {
-        rest = four(load32(at) ^ rest, 3);
-        at += 4;
-    }
-    while (at < stop) rest = rest >> 8 ^ tables[0][(rest ^ *at++) & 255];
-    return rest;
-}
-
-static inline uint32_t frame_crc(const unsigned char *frame, int64_t size) {
-    return ~crc(frame + HEADER, frame + size, crc(frame, frame + CHECKSUM_AT, 0xFFFFFFFFu));
-}
+static uint32_t (*frame_crc)(const unsigned char *frame, int64_t size) = crc_by_tables;
 
 /* --- Scan: what one scan found ----------------------------------------------------------------------------------- */
 
@@ -433,7 +391,23 @@ static PyObject *frame_records(PyObject *self, PyObject *const *words, Py_ssize_
     return records;
 }
 
+static PyObject *frame_checksums(PyObject *self, PyObject *frame) {
+    (void)self;
+    Py_buffer view;
+    if (PyObject_GetBuffer(frame, &view, PyBUF_SIMPLE)) return NULL;
+    PyObject *sums = NULL;
+    if (view.len < HEADER)
+        PyErr_Format(PyExc_ValueError, "a frame has %d bytes or more, not %zd", HEADER, view.len);
+    else
+        sums = Py_BuildValue("[II]", crc_by_tables(view.buf, view.len), frame_crc(view.buf, view.len));
+    PyBuffer_Release(&view);
+    return sums;
+}
+
 static PyMethodDef functions[] = {
+    {"frame_checksums", frame_checksums, METH_O,
+     "frame_checksums(frame, /)\n--\n\n"
+     "The checksum of a frame by tables, and in the form that this processor is given: both must be zlib's CRC-32."},
     {"frame_records", (PyCFunction)(void (*)(void))frame_records, METH_FASTCALL,
      "frame_records(data, runs, refused, /)\n--\n\n"
      "The records of all frames of a scan, in wire order. Raises ValueError for lists that are not those of the data."},
@@ -484,6 +458,7 @@ static int scan_one_run(PyObject *scanner, const unsigned char *data, Py_ssize_t
 
 PyMODINIT_FUNC PyInit__scanner(void) {
     make_tables();
+    if (can_fold()) frame_crc = crc_by_folding;
     PyObject *self = PyModule_Create(&module);
     if (!self || PyModule_AddType(self, &ScanType) || PyModule_AddType(self, &FrameScannerType)) return NULL;
     PyObject *capsule = PyCapsule_New((void *)scan_one_run, "torq_protocol._scanner.scan_one_run", NULL);

@@ -7,8 +7,7 @@ import errno
 import socket
 from collections.abc import Callable, Sequence
 
-from torq_engine.port import Buffer, Descriptors, Peer, Turn, turn
-from torq_protocol.scanner import FrameScanner
+from torq_engine.port import Buffer, Peer, PythonPort
 
 
 class BufferedOutlet:
@@ -38,11 +37,11 @@ class BufferedOutlet:
         self.unread -= min(count, self.unread)
 
 
-class OutletPort:
+class OutletPort(PythonPort):
     """A port whose descriptors are outlets: what the hub sends, and a clock that the test turns."""
 
     def __init__(self, clock: Callable[[], float] = lambda: 0.0) -> None:
-        self.clock = clock
+        self.clock = clock  # type: ignore[method-assign]  # the test's
         self.outlets: list[BufferedOutlet] = []
 
     def open(self, outlet: BufferedOutlet) -> int:
@@ -74,18 +73,6 @@ class OutletPort:
                 if taken != stop - start:
                     short.append((index, taken))
         return short or None
-
-    def turn(
-        self,
-        descriptor: int,
-        buffer: bytearray,
-        start: int,
-        scanner: FrameScanner,
-        receivers: Descriptors,
-        skipped: int,
-        /,
-    ) -> Turn:
-        return turn(self, descriptor, buffer, start, scanner, receivers, skipped)
 
     def send(self, descriptor: int, parts: Sequence[Buffer], /) -> int:
         return self.outlets[descriptor].send(b"".join(parts))

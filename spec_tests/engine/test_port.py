@@ -146,20 +146,66 @@ def test_a_turn_sends_one_accepted_run_or_leaves_the_bytes_to_its_caller(
     buffer[:10] = stream[:10]
     theirs.sendall(stream[10:])
     run = sum(map(len, (frame(b"abc"), frame())[: max(0, whole)]))
-    got, frames, consumed, rest, short = port.turn(ours.fileno(), buffer, 10, scanner, receivers, -1)
-    assert (got, frames, consumed, rest, short) == (len(stream) - 10, whole, run, needed, None)
+    turn = port.turn(ours.fileno(), buffer, 10, scanner, receivers, -1, 4)
+    assert turn == (len(stream) - 10, whole, run, len(stream), needed, None, 0, 0)
     assert buffer[: len(stream)] == stream
     assert port.unread(ours.fileno()) == 0 or theirs.recv(1_000) == stream[:run]
     with pytest.raises(BlockingIOError):
-        port.turn(ours.fileno(), buffer, 0, scanner, receivers, -1)
+        port.turn(ours.fileno(), buffer, 0, scanner, receivers, -1, 4)
     theirs.close()
-    assert port.turn(ours.fileno(), buffer, 0, scanner, receivers, -1)[:2] == (0, -1)
+    assert port.turn(ours.fileno(), buffer, 0, scanner, receivers, -1, 4)[0] == 0
+    with pytest.raises(ValueError, match="1000 bytes"):
+        port.turn(ours.fileno(), buffer, len(buffer), scanner, receivers, -1, 4)
+
+
+SIZE = 500
+MANY = [frame(bytes((number,)) * (SIZE - 32)) for number in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("written", "most", "seen"),
+    [
+        (b"".join(MANY), 1, (8_192, 16, 8_000, 8_192, SIZE, None, 0, 0)),
+        (b"".join(MANY), 2, (16_192, 16, 8_000, 8_192, SIZE, None, 16, 8_000)),
+        (b"".join(MANY), 9, (20_000, 8, 4_000, 4_000, 0, None, 32, 16_000)),
+        (b"".join(MANY[:16]), 9, (8_000, 0, 0, 0, 0, None, 16, 8_000)),
+        (b"".join(MANY[:17])[:-1], 9, (8_499, 0, 0, 499, SIZE, None, 16, 8_000)),
+        (b"".join(MANY[:8]) + MANY[8][:90], 9, (4_090, 8, 4_000, 4_090, SIZE, None, 0, 0)),
+        (b"".join(MANY[:17]) + frame(domain=2), 9, (8_532, -1, 0, 532, 0, None, 16, 8_000)),
+        (b"".join(MANY[:16]) + frame(bytes(5_000))[:200], 9, (8_192, 16, 8_000, 8_192, 5_032, None, 0, 0)),
+    ],
+    ids=["once", "twice", "to the last", "to an empty socket", "torn", "little at once", "refused", "a large frame"],
+)
+def test_a_turn_reads_again_while_reads_bring_much(
+    written: bytes, most: int, seen: tuple[object, ...], port: Port, pair: Pair
+) -> None:
+    ours, theirs = pair
+    out, read = socket.socketpair()
+    with out, read:
+        buffer, receivers = bytearray(8_192), array.array("i", [out.fileno()])
+        theirs.sendall(written)
+        turn = port.turn(ours.fileno(), buffer, 0, FrameScanner(FramePolicy(1)), receivers, -1, most)
+        _, _, consumed, filled, _, _, _, before = turn
+        assert turn == seen
+        assert read.recv(1 << 16) == written[: before + consumed]
+        assert buffer[:filled] == written[before : before + filled]
+
+
+def test_a_turn_stops_at_a_receiver_that_does_not_take_everything(port: Port, pair: Pair) -> None:
+    ours, theirs = pair
+    out, read = socket.socketpair()
+    with out:
+        receivers = array.array("i", [out.fileno()])
+        theirs.sendall(b"".join(MANY))
+        read.close()
+        turn = port.turn(ours.fileno(), bytearray(8_192), 0, FrameScanner(FramePolicy(1)), receivers, -1, 9)
+    assert turn == (8_192, 16, 8_000, 8_192, SIZE, [(0, -errno.EPIPE)], 0, 0)
 
 
 FRAMES = st.lists(
     st.builds(
         lambda size, domain, sequence: frame(bytes(size), domain=domain, sequence=sequence),
-        st.integers(0, 300),
+        st.integers(0, 300) | st.sampled_from((2_000, 5_000)),
         st.sampled_from((1, 1, 1, 2)),
         st.integers(0, 255),
     ),
@@ -172,8 +218,8 @@ FRAMES = st.lists(
 @pytest.mark.parametrize("port_form", PORTS)
 @given(
     frames=FRAMES,
-    cuts=st.lists(st.integers(1, 4_000), max_size=6),
-    read_bytes=st.sampled_from((1, 33, 64, 200, 65_536)),
+    cuts=st.lists(st.integers(1, 20_000), max_size=6),
+    read_bytes=st.sampled_from((1, 33, 64, 200, 6_000, 65_536)),
     echo=st.booleans(),
     watched=st.booleans(),
     odd_only=st.booleans(),

@@ -14,11 +14,15 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 import zlib
 from types import TracebackType
 
 PATIENCE_S = 20.0
+
+# A process that begins holds its parent's sockets until its exec: what another thread closes meanwhile stays open.
+BEGINNING_OR_CLOSING = threading.Lock()
 
 MARKET_DATA, SIGNAL, EXECUTION = 1, 2, 3
 DOMAIN_NAMES = {MARKET_DATA: "market_data", SIGNAL: "signal", EXECUTION: "execution"}
@@ -124,7 +128,8 @@ class Client:
         self.sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        self.sock.close()
+        with BEGINNING_OR_CLOSING:
+            self.sock.close()
 
 
 class Specimen:
@@ -136,12 +141,13 @@ class Specimen:
         self.address: str | tuple[str, int] = path or os.path.join(self.directory, "s.sock")
         where = () if "--tcp" in arguments else ("--socket", str(self.address))
         self._clients: list[Client] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "torq_conformance.specimens", *arguments, *where],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with BEGINNING_OR_CLOSING:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "torq_conformance.specimens", *arguments, *where],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         assert self.process.stdout is not None
         self.first_line = self.process.stdout.readline()
         if "--tcp" in arguments and self.first_line:
