@@ -214,7 +214,7 @@ CASES = {
     ),
     "1x1": Case(
         "1 to 1, 1 frame a write",
-        _flood(Load(500_000, SIZE, 1)),
+        _flood(Load(2_000_000, SIZE, 1)),
         (ALONE, *_PLAIN),
         {(OURS, "delivered"): Target(1.0, 1.1)},
     ),
@@ -226,7 +226,7 @@ CASES = {
     ),
     "1000x64": Case(
         "1 to 1000, 64 frames a write",
-        _flood(Load(20_000, SIZE, 64, 1000)),
+        _flood(Load(80_000, SIZE, 64, 1000)),
         (ALONE, *_PLAIN),
         {(OURS, "delivered"): Target(1.05, 1.1)},
     ),
