@@ -9,6 +9,7 @@
 #include <Python.h>
 #include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -168,6 +169,15 @@ static PyObject *unread(PyObject *self, PyObject *word) {
     return ioctl((int)descriptor, SIOCOUTQ, &size) < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyLong_FromLong(size);
 }
 
+static PyObject *has_left(PyObject *self, PyObject *word) {
+    (void)self;
+    Py_ssize_t descriptor;
+    if (number(word, &descriptor)) return NULL;
+    struct pollfd watched = {.fd = (int)descriptor};
+    int ready = poll(&watched, 1, 0);
+    return ready < 0 && errno != EINTR ? PyErr_SetFromErrno(PyExc_OSError) : PyBool_FromLong(ready > 0);
+}
+
 static PyMethodDef methods[] = {
     {"receive", (PyCFunction)(void (*)(void))receive, METH_FASTCALL,
      "receive(descriptor, buffer, start, /)\n--\n\n"
@@ -193,6 +203,9 @@ static PyMethodDef methods[] = {
     {"unread", unread, METH_O,
      "unread(descriptor, /)\n--\n\n"
      "Bytes of kernel memory that the peer has not read yet: they fall as it reads."},
+    {"has_left", has_left, METH_O,
+     "has_left(descriptor, /)\n--\n\n"
+     "Whether the peer has closed its end or broken the connection; what it sent may still be there to read."},
     {NULL, NULL, 0, NULL},
 };
 

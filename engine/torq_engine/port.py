@@ -13,6 +13,7 @@ import array
 import errno
 import fcntl
 import os
+import select
 import socket
 import struct
 import termios
@@ -116,6 +117,10 @@ class Port(Protocol):
         """Bytes of kernel memory that the peer has not read yet: they fall as it reads."""
         ...
 
+    def has_left(self, descriptor: int, /) -> bool:
+        """Whether the peer has closed its end or broken the connection; what it sent may still be there to read."""
+        ...
+
     def clock(self) -> float:
         """Seconds of a clock that never goes back."""
         ...
@@ -209,6 +214,11 @@ class PythonPort:
         fcntl.ioctl(descriptor, termios.TIOCOUTQ, size)
         return size[0]
 
+    def has_left(self, descriptor: int, /) -> bool:
+        poller = select.poll()
+        poller.register(descriptor, 0)
+        return bool(poller.poll(0))
+
     def clock(self) -> float:
         return time.monotonic()
 
@@ -224,6 +234,7 @@ class CompiledPort(PythonPort):
         self.turn = _sockets.turn  # type: ignore[method-assign]
         self.send = _sockets.send  # type: ignore[method-assign]
         self.unread = _sockets.unread  # type: ignore[method-assign]
+        self.has_left = _sockets.has_left  # type: ignore[method-assign]
         self.clock = time.monotonic  # type: ignore[method-assign]
 
 

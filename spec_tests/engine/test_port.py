@@ -127,6 +127,18 @@ def test_iso_8_what_a_peer_has_not_read_falls_as_it_reads(port: Port, pair: Pair
     assert port.clock() <= port.clock()
 
 
+def test_conn_6_a_peer_has_left_when_it_has_closed_whatever_there_is_to_read(port: Port, pair: Pair) -> None:
+    ours, theirs = pair
+    assert not port.has_left(ours.fileno())
+    theirs.sendall(b"last words")
+    port.send(ours.fileno(), [b"never read"])
+    theirs.shutdown(socket.SHUT_WR)
+    assert not port.has_left(ours.fileno())
+    theirs.close()
+    assert port.has_left(ours.fileno())
+    assert port.receive(ours.fileno(), bytearray(100), 0) == len(b"last words")
+
+
 @pytest.mark.parametrize(
     ("stream", "whole", "needed"),
     [
