@@ -6,8 +6,8 @@ Facts:
   of the time unless the receiver's queue is nearly full; it does not wait for one that takes nothing meanwhile (ISO-1);
 - no transports: unsent bytes stay in the hub, which counts them, drops whole frames only and can hand them over;
 - a half-closed client stays readable for ever, so the server removes its reader (CONN-7). A client that left with
-  unread bytes of ours raises an error condition: then uvloop reports its socket once more and watches it no more, though
-  bytes of the client may still be to be read. So after each read the server asks whether the client has left;
+  unread bytes of ours raises an error condition: then uvloop reports its socket once more and watches it no more,
+  though bytes of the client may still be to be read. So after each read the server asks whether the client has left;
 - whom the loop does not watch, a second epoll does: it reports hang-ups and errors and nothing else. At its events the
   server reads what the client had sent to the end (CONN-6, CONN-8). To watch all sockets with both would cost 4 % of
   the throughput of small writes;
