@@ -390,7 +390,9 @@ class Server:
                 self._loop.remove_writer(descriptor)
                 client.hung_up = True
                 self.hub.end_output(client.connection)
-            if client.connection.input_open:
+            if client.connection.id in self._paused:
+                self._stop_reading(client)
+            elif client.connection.input_open:
                 self._readable(client)
         self._settle()
 
