@@ -14,7 +14,7 @@ from torq_protocol.constants import RelayDomain
 from .client_loops import Loops
 from .compiler import CompilerError, compiled
 from .crowd import measure_crowd
-from .latency import measure_latency
+from .latency import measure_latency, on_cores_of_their_own
 from .relays import allow_descriptors, connect, processor_use, relay_command, spawned_relay
 from .traffic import FanOut, Hold, Load, fan_out, fan_out_alone, make_frame, receive_within
 
@@ -154,7 +154,7 @@ def _speeds(seen: FanOut) -> dict[str, float]:
 
 def _round_trips(receivers: int, samples: int = 10_000) -> Measure:
     def measure(subject: Subject, setup: Setup) -> Measured:
-        with spawned_relay(subject.command) as (path, _):
+        with spawned_relay(subject.command) as (path, process), on_cores_of_their_own(process):
             seen = measure_latency(path, subject.domain, receivers, setup.scaled(samples), setup.loops)
         fault = f"{seen.lost:,} frames did not come back" if seen.lost else ""
         return Measured({"p50": seen.p50, "p99": seen.p99}, seen.lost, fault)

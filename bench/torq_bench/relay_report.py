@@ -48,7 +48,7 @@ together. *Client alone*: the slower of its sender, writing to a socket pair, an
 a relay that gathers small writes spares its receivers waking for each, and can be faster.
 *At work*: the part of the time in which the relay ran or waited for a core. Below {bound:.0f} % it waited for the
 client, which then bounded the figure; an asterisk marks that. *Latency*: one frame at a time, from before its send
-until the receiver that joined last, blocking in `recv`, has it.
+until the receiver that joined last, blocking in `recv`, has it; relay and client keep to a core each.
 
 Yours beside ours: `python -m torq_bench relay --subject 'mine=my_relay --listen {{socket}}'`.
 """
