@@ -186,7 +186,9 @@ def _all(*tables: First) -> First:
 def _refuses(*features: Feature, first: First) -> Scenario:
     """Frames that the relay must refuse, among others. A failure without them is of another requirement."""
     needs = fate(Fate.REFUSE)
-    return Scenario(features, REFUSED, needs=needs, control=c.only_valid_frames, own=(Kind.LEAKED,), first=first)
+    return Scenario(
+        features, (*REFUSED, o.altered), needs=needs, control=c.only_valid_frames, own=(Kind.LEAKED,), first=first
+    )
 
 
 SCENARIOS: dict[str, Scenario] = {

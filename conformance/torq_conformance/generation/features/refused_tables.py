@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from ...model.frames import Frame, Item, Raw, Tlv
+from ...model.frames import Frame, Item, Raw, Tlv, encode_frame
 from ...model.legality import FIXED_SIZES, free_type
 from ...model.program import Program
 from ...model.rules import Rules
@@ -35,6 +35,11 @@ INVALID_FRAME_GROWTH = 100
 Invalidate = Callable[[Frame], Frame]
 
 
+def hidden_frame(rules: Rules) -> bytes:
+    """A valid frame for the payload of an invalid one: a relay that searches refused bytes for a magic forwards it."""
+    return encode_frame(own(rules), conn=1, number=0, sequence=2**40)
+
+
 def _refused(rules: Rules, wrong: Sequence[Frame], invalidate: Invalidate) -> tuple[Program, ...]:
     """Invalid frames alone and several between valid ones; one of them cut, large, both, and with many TLVs."""
     good = own(rules)
@@ -47,6 +52,8 @@ def _refused(rules: Rules, wrong: Sequence[Frame], invalidate: Invalidate) -> tu
     writes += [Write(0, (small, good), cuts=(cut,)) for cut in (4, 24, 32, 36, small.size - 1)]
     writes += [Write(0, (good, large, good)), Write(0, (large, good), cuts=(32, large.size // 2))]
     writes += [Write(0, (invalidate(Frame(rules.number, empty_tlvs(rules, count))), good)) for count in TLV_COUNTS]
+    hiding = Frame(rules.number, tail=tlv(free_type(rules), hidden_frame(rules)).hex())
+    writes += [Write(0, (invalidate(hiding),)), Write(0, (good, invalidate(hiding), good))]
     huge = (size for size in HUGE_SIZES if size + INVALID_FRAME_GROWTH <= rules.max_message_size)
     writes += [Write(0, (good, invalidate(sized(rules, size)), good)) for size in huge]
     return (*programs_of(rules, writes), *_after_many_frames(rules, small), _begun_and_finished(rules, small))
@@ -118,7 +125,7 @@ def extended_reserved_values(rules: Rules) -> tuple[Program, ...]:
     free = free_type(rules)
 
     def invalidate(frame: Frame, reserved: int = 2) -> Frame:
-        return msgspec.structs.replace(frame, tail=bytes((255, reserved, free, 4, 0, 1, 2, 3, 4)).hex())
+        return msgspec.structs.replace(frame, tail=frame.tail + bytes((255, reserved, free, 4, 0, 1, 2, 3, 4)).hex())
 
     return _refused(rules, [invalidate(own(rules), value) for value in range(1, 256)], invalidate)
 

@@ -320,3 +320,42 @@ class FramesARead(Framer):
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         return islice(super().feed(data), self.most)
+
+
+class RefusedSearched(Relay):
+    """Searches a refused frame for the next magic, as if its size could not be trusted, and serves what it finds."""
+
+    reasons: tuple[str, ...] = ()
+
+    def refused(self, connection: Connection, frame: bytes, reason: str) -> None:
+        at = frame.find(MAGIC, 1) if reason in self.reasons else -1
+        if at >= 0:
+            inner = frame[at:]
+            inner = inner[: HEADER_BYTES + int.from_bytes(inner[24:28], "little")]
+            if self.judge.refusal(inner) is None:
+                self.forward(connection, inner)
+
+
+@mutant("foreign-domain-searched", "DOM-1", "searches a frame of another domain for the next magic")
+class ForeignDomainSearched(RefusedSearched):
+    reasons = ("foreign domain",)
+
+
+@mutant("wrong-checksum-searched", "VAL-1", "searches a frame with a wrong checksum for a magic", domains=VERIFYING)
+class WrongChecksumSearched(RefusedSearched):
+    reasons = ("wrong checksum",)
+
+
+@mutant("foreign-type-searched", "DOM-2", "searches a frame with a foreign type for the next magic", domains=VERIFYING)
+class ForeignTypeSearched(RefusedSearched):
+    reasons = ("type out of range",)
+
+
+@mutant("malformed-searched", "VAL-3", "searches a malformed payload for the next magic", domains=VERIFYING)
+class MalformedSearched(RefusedSearched):
+    reasons = ("malformed payload",)
+
+
+@mutant("version-searched", "VAL-4", "searches a frame of an unknown version for a magic", domains="execution")
+class VersionSearched(RefusedSearched):
+    reasons = ("unknown version",)

@@ -61,6 +61,29 @@ def execution_checks_version_source_and_sizes(subject: Subject) -> None:
     refused(subject, *bad)
 
 
+def hiding(subject: Subject) -> bytes:
+    """A payload whose value is a valid frame."""
+    return tlv(TYPES[subject.domain], subject.valid(8))
+
+
+@check("DOM-1")
+def nothing_comes_out_of_a_frame_of_another_domain(subject: Subject) -> None:
+    refused(subject, frame(7, hiding(subject), subject.domain % 3 + 1))
+
+
+@check("VAL-1", "DOM-2", "VAL-3", domains=(SIGNAL, EXECUTION))
+def nothing_comes_out_of_a_frame_that_is_verified_and_refused(subject: Subject) -> None:
+    payload = hiding(subject)
+    wrong = frame(7, payload, subject.domain, checksum=1)
+    payloads = (payload + tlv(100, bytes(8)), payload + b"\0")
+    refused(subject, wrong, *(frame(7, each, subject.domain) for each in payloads))
+
+
+@check("VAL-4", domains=(EXECUTION,))
+def nothing_comes_out_of_a_frame_of_an_unknown_version(subject: Subject) -> None:
+    refused(subject, frame(7, hiding(subject), EXECUTION, version=2))
+
+
 GARBAGE = b"x" * 37 + b"\xef\xbe" + b"y" * 8
 
 
