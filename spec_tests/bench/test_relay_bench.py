@@ -159,7 +159,7 @@ def test_figures_become_a_page_with_c_and_the_loss_beside(tmp_path: Path) -> Non
     by_name = {(run.case, run.subject): run for run in written.runs}
     title = CASES["1x1"].title
     assert by_name[title, LIMIT].lost == 0
-    assert by_name[title, "wrong"].lost == 2 * 10_000 // 10
+    assert by_name[title, "wrong"].lost == 2 * 40_000 // 10
     assert by_name[title, "wrong"].figures[0].beside == LIMIT
     assert run(relay_report, "--results", results, "--page", page)[0] == 0
     text = page.read_text()
