@@ -23,8 +23,9 @@ import click
 
 from torq_protocol.build_info import build_info
 
-from .errors import ConformanceError, OutputError
+from .errors import ConformanceError, ImpededError, OutputError
 from .exits import Exit
+from .impediments import impeded
 from .interruption import Terminated, install
 from .printable import visible
 
@@ -136,11 +137,17 @@ def _run() -> int:
     except click.ClickException as error:
         with contextlib.suppress(OSError):
             error.show()
+    except ImpededError as error:
+        _say(error)
+        return Exit.UNKNOWN
     except ConformanceError as error:
         _say(error)
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             _say(f"cannot write: {error.strerror}; make room for the output and the reports")
+        elif isinstance(error, OSError) and (lack := impeded(error)):
+            _say(f"the suite lacks {lack}: {error}")
+            return Exit.UNKNOWN
         else:
             _say_internal(error)
     return Exit.USAGE

@@ -33,6 +33,10 @@ class TargetError(ConformanceError):
         return "\n  ".join((f"{self.what}\nits last output:", *self.output)) if self.output else self.what
 
 
+class ImpededError(ConformanceError):
+    """The suite itself lacks something (descriptors, memory, room, rights): no verdict on the relay, exit code 3."""
+
+
 class OutputError(ConformanceError):
     """What there is to say cannot be written: exit code 2, for what was not read is no verdict."""
 

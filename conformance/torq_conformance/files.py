@@ -40,13 +40,12 @@ def write(path: Path, content: bytes | str, *, advice: str = "") -> None:
 
 
 def replace(path: Path, content: bytes | str, *, what: str = "", advice: str = "") -> None:
-    """Write a file beside its place and move it there, so that it is never half written; make its folder.
+    """Write a file beside its place and move it there, so that it is never half written.
 
     Raises UsageError where that fails: of ``what``, else of the path.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(_bytes(content))
         beside.replace(path)
     except OSError as error:
@@ -55,9 +54,19 @@ def replace(path: Path, content: bytes | str, *, what: str = "", advice: str = "
         raise _cannot_write(what or str(path), error, advice) from error
 
 
+def make_folder(path: Path, advice: str) -> None:
+    """Make a folder in one that is there. Raises UsageError where that fails; ``advice`` says what to do then."""
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(str(path), error, advice) from error
+
+
 def _bytes(content: bytes | str) -> bytes:
     return content.encode() if isinstance(content, str) else content
 
 
 def _cannot_write(what: str, error: OSError, advice: str) -> UsageError:
+    if isinstance(error, FileNotFoundError) and not advice:
+        advice = "make its folder first"
     return UsageError(f"cannot write {what}: {error.strerror or error}{advice and f'; {advice}'}")

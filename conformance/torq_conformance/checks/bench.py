@@ -21,6 +21,7 @@ from torq_protocol.constants import EXTENDED_TLV_HEADER_SIZE, HEADER_SIZE
 
 from ..counting import counted
 from ..errors import TargetError
+from ..impediments import tell
 from ..model.findings import Finding
 from ..model.frames import MAX_VALUE, Frame, Tlv, encode_frame
 from ..model.legality import free_type
@@ -29,6 +30,7 @@ from ..model.rules import Rules
 from ..model.timing import DEFAULT, Timing
 from ..play.address import shows
 from ..play.target import SpawnedTarget
+from .levels import pid_of
 
 PROBE_VALUE_BYTES = 8
 """Bytes of the one TLV in the frames that show which clients the relay serves."""
@@ -59,7 +61,8 @@ class Client:
             except BlockingIOError:
                 if not shows(self.sock, select.POLLOUT, deadline - time.monotonic()):
                     return False
-            except OSError:
+            except OSError as error:
+                tell(error, "to send")
                 self.closed = True
                 return False
         return True
@@ -72,7 +75,8 @@ class Client:
             data = self.sock.recv(1 << 18)
         except BlockingIOError:
             return True
-        except OSError:
+        except OSError as error:
+            tell(error, "to receive")
             data = b""
         self.closed = self.closed or not data
         self.buffer += data
@@ -125,6 +129,7 @@ class Bench:
     shown: set[int] = field(default_factory=set)
     clients: list[Client] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    stand_ins: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         return self
@@ -140,6 +145,12 @@ class Bench:
     def leave_out(self, reason: str) -> None:
         """Record a part of the requirement that this check cannot judge here, and why."""
         self.left_out.append(reason)
+
+    def signals(self, target: SpawnedTarget) -> int:
+        """The process that gets a signal meant for the relay. Where that is another, no failure is the relay's."""
+        if target.stand_in:
+            self.stand_ins.append(target.stand_in)
+        return pid_of(target)
 
     @contextmanager
     def relay(self) -> Iterator[SpawnedTarget]:
@@ -197,6 +208,7 @@ class Bench:
         try:
             self.clients.append(Client(target))
         except OSError as error:
+            tell(error, "to connect a client")
             raise TargetError(f"client {len(self.clients) + 1} cannot connect: {error.strerror or error}") from error
         return self.clients[-1]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from torq_protocol.constants import MAGIC_BYTES
 
 from ..counting import counted
-from ..errors import TargetError
+from ..errors import ImpededError, TargetError
 from ..model.findings import Finding, Kind
 from ..play.target import SpawnedTarget
 from .bench import Bench, Client, UnsupportedCheckError
@@ -127,7 +127,7 @@ def serves_1000_clients(bench: Bench) -> Iterator[Finding]:
 
 
 def room_for_many(bench: Bench) -> None:
-    """Raise the descriptor limit for MANY_CONNECTIONS. Raises UnsupportedCheckError where there is none."""
+    """Raise the descriptor limit for MANY_CONNECTIONS. Raises UnsupportedCheckError where the profile allows fewer."""
     limit = bench.profile.max_connections
     if limit is not None and limit < MANY_CONNECTIONS + RESERVED_CONNECTIONS:
         raise UnsupportedCheckError(f"needs {MANY_CONNECTIONS} connections, the profile allows {limit}")
@@ -139,7 +139,7 @@ def _room_for(clients: int) -> None:
     wanted = clients + RESERVED_DESCRIPTORS
     if soft < wanted:
         if hard != resource.RLIM_INFINITY and hard < wanted:
-            raise UnsupportedCheckError(f"needs {wanted} descriptors, this process may have {hard} (ulimit -n)")
+            raise ImpededError(f"needs {wanted} descriptors, this process may have {hard} (ulimit -n)")
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 
 from ..counting import counted, grouped
 from ..errors import TargetError
+from ..impediments import tell
 from ..model.findings import Finding, Kind
 from ..model.rules import Rules
 from ..model.wire import decode
 from ..play.address import shows
 from ..play.target import SpawnedTarget
 from .bench import Bench, Client
-from .levels import pid_of
 
 BACKLOG_BYTES = 4 << 20
 """Bytes of the backlog of a stalled consumer when the relay gets SIGTERM, or what its queue holds."""
@@ -56,7 +56,7 @@ def drains(bench: Bench) -> Iterator[Finding]:
             bench.leave_out("what waits for a half-closed client: the relay closes such a one at once (CONN-7)")
         reads = "A reads until it is closed" if len(backlogged) == 1 else "A and D read until they are closed"
         bench.act(f"send SIGTERM to the relay; {reads}; B leaves, C stays; wait for the relay's end")
-        os.kill(pid_of(target), signal.SIGTERM)
+        os.kill(bench.signals(target), signal.SIGTERM)
         _read_backlogs(tuple(backlogged.values()), frames[-1], prompt)
         patience = prompt if all(client.closed for client in backlogged.values()) else bench.timing.kept_end_seconds
         if slowly:
@@ -143,7 +143,7 @@ def _sigterm_with_backlog(bench: Bench, target: SpawnedTarget, frames: list[byte
     _, sender, reader = bench.joined(target, 3)
     if not _flood(sender, reader, frames, bench.rules):
         return False
-    os.kill(pid_of(target), signal.SIGTERM)
+    os.kill(bench.signals(target), signal.SIGTERM)
     return True
 
 
@@ -156,7 +156,7 @@ def _second_signal(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
         while target.wait(0.01) is None and time.monotonic() < deadline and _accepts(target):
             pass
         if target.wait(0.0) is None:
-            os.kill(pid_of(target), signal.SIGTERM)
+            os.kill(bench.signals(target), signal.SIGTERM)
             seconds = bench.timing.second_signal_seconds
             if target.wait(seconds) is None:
                 yield Finding(
@@ -167,7 +167,8 @@ def _second_signal(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
 def _accepts(target: SpawnedTarget) -> bool:
     try:
         target.connect().close()
-    except OSError:
+    except OSError as error:
+        tell(error, "to connect a client")
         return False
     return True
 
@@ -198,7 +199,7 @@ def _successor(bench: Bench) -> Iterator[Finding]:
         os.unlink(path)
         try:
             second.start_again()
-            os.kill(pid_of(target), signal.SIGTERM)
+            os.kill(bench.signals(target), signal.SIGTERM)
             target.wait(bench.timing.prompt_seconds)
             if not _accepts(second):
                 yield Finding(Kind.STOLEN, "the socket of its successor to stay", f"nobody answers at {path}")

@@ -31,6 +31,7 @@ from ..reports.ascii import draw
 from ..reports.narrate import narrate
 from ..reports.terminal import console, facts, say
 from ..reports.trace import diagram_of
+from ._lost_files import verdict_written
 from ._options import search_options
 
 JSON_VERSION = 1
@@ -232,8 +233,7 @@ class _Diff:
         self._out.print(
             f"{seconds:.1f} s; relay A differed from its copy in {noisy} of {counted(checked, 'program')} checked"
         )
-        self._write_json(results, judged, outcome, verdict, code)
-        return code
+        return self._write_json(results, judged, outcome, verdict, code)
 
     def _verdict(self, results: list[TopicResult], outcome: Sorted, cut_short: bool) -> str:
         programs = sum(each.programs for each in results)
@@ -274,10 +274,10 @@ class _Diff:
 
     def _write_json(
         self, results: list[TopicResult], entries: list[Entry], outcome: Sorted, verdict: str, code: Exit
-    ) -> None:
+    ) -> Exit:
         path = self._options.json
         if path is None:
-            return
+            return code
         report = Report(
             a=self._a,
             b=self._b,
@@ -291,7 +291,7 @@ class _Diff:
             differences=entries,
             stale=[each.id for each in outcome.stale],
         )
-        files.write(path, files.json_text(report))
+        return verdict_written(code, path, files.json_text(report))
 
 
 def _entry_of(found: FoundDifference) -> Entry:

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from ..checks import CHECKS
-from ..errors import ConformanceError
+from ..errors import ConformanceError, ImpededError, UsageError
 from ..exits import Exit
 from ..interruption import Terminated, check
 from ..judging.parallel import judge_in_workers
@@ -27,6 +27,7 @@ from ..reports.build import Setting
 from ..reports.model import Report
 from ..reports.terminal import TerminalObserver, console, show_first_screen, show_last_screen
 from ..reports.writer import FORMATS, Destination, ReportWriter, now
+from ._lost_files import verdict_despite
 from ._options import DURATION, WORKERS, Parsed, search_options, split_names, target_options
 from ._run_extras import ExtraOptions, RunExtras
 
@@ -191,8 +192,11 @@ class _Run(Observer):
         self._console = console()
         self._observers: list[Observer] = []
         self._results: list[Result] = []
+        self._lost: list[str] = []
 
     def run(self) -> int:
+        if not self._options.failures.parent.is_dir():
+            raise UsageError(f"--failures {self._options.failures}: there is no folder to make it in; make that first")
         reports = ReportWriter(self._plan, self._setting(), self._options.reports)
         self._observers += [self._keeper, *self._extras.observers(self._plan), reports]
         try:
@@ -201,17 +205,31 @@ class _Run(Observer):
             ended = stop.signal_name if isinstance(stop, Terminated) else ""
             code = Exit.TERMINATED if ended else Exit.INTERRUPTED
             self._end(reports.incomplete(f"ended by {ended}" if ended else "interrupted by Ctrl-C", code))
-            return code
+            return verdict_despite(code, self._unwritten(reports))
         except Exception as error:
             suites_own = f"an error of the suite: {type(error).__name__}: {error}"
             reason = error.what if isinstance(error, ConformanceError) else suites_own
-            self._end(reports.incomplete(reason, Exit.USAGE))
+            failed = exit_code(self._results) is Exit.FAIL
+            code = Exit.FAIL if failed else Exit.UNKNOWN if isinstance(error, ImpededError) else Exit.USAGE
+            self._end(reports.incomplete(reason, code))
+            lost = self._unwritten(reports)
+            if failed and isinstance(error, ConformanceError):
+                return verdict_despite(code, [*lost, str(error)])
+            verdict_despite(code, lost)
             raise
         code = exit_code(self._results)
-        problems = self._extras.settle(self._results)
+        try:
+            problems = self._extras.settle(self._results)
+        except UsageError as error:
+            problems = []
+            self._lost.append(str(error))
         code = Exit.FAIL if problems else code
         self._end(reports.complete(code, problems))
-        return code
+        return verdict_despite(code, self._unwritten(reports))
+
+    def _unwritten(self, reports: ReportWriter) -> list[str]:
+        """Why files do not stand as they should, one line each."""
+        return [*self._lost, *reports.unwritten, *filter(None, [self._keeper.unsaved])]
 
     def _judge(self) -> None:
         with ExitStack() as stack:

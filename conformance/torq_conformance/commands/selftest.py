@@ -17,6 +17,7 @@ from ..judging.selftest import run_selftest
 from ..judging.selftest_cases import DEFAULT_EXAMPLES, Case, Effort, chosen_mutants, mutant_cases, repeated, right_cases
 from ..judging.selftest_outcomes import Outcome, Selftest
 from ..model.requirements import DOMAIN_NAMES
+from ._lost_files import verdict_written
 from ._options import search_options, split_names
 
 
@@ -86,9 +87,10 @@ def command(**given: object) -> int:
     )
     done = run_selftest(chosen, effort, workers=workers, told=_tell)
     _conclude(done)
+    code = Exit.PASS if done.trusted else Exit.FAIL
     if options.json_file is not None:
-        files.write(options.json_file, files.json_text(done))
-    return Exit.PASS if done.trusted else Exit.FAIL
+        return verdict_written(code, options.json_file, files.json_text(done))
+    return code
 
 
 def _chosen(options: Options, effort: Effort) -> Iterator[Case]:

@@ -20,11 +20,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from types import FrameType
 
 from .. import interruption
-from ..errors import ConformanceError, UsageError
+from ..errors import ConformanceError, ImpededError, UsageError
 from ..exits import Exit
 from ..model.requirements import Requirement
+from ..play import slate
 from ..play.naming import target_for
 from ..play.processes import family
 from ..play.target import SpawnedTarget
@@ -99,12 +101,26 @@ def judge_in_workers(plan: Plan, command_line: str, workers: int, observer: Obse
         for _ in range(min(workers, len(tasks))):
             with interruption.deferred():
                 process = context.Process(target=_work, args=(command_line, todo, told), daemon=True)
-                process.start()
+                try:
+                    _start(process)
+                except OSError as error:
+                    if not pool:
+                        raise ImpededError(f"cannot start a worker: {error.strerror or error}") from error
+                    break  # fewer workers judge the same
                 pool.append(process)
         return _Gathering(tasks, observer).gather(told, pool)
     finally:
         todo.cancel_join_thread()  # or this process would wait until a worker takes what is left
         _end(pool)
+
+
+def _start(process: BaseProcess) -> None:
+    """Start a worker with SIGINT blocked, until it is ready for it: Ctrl-C reaches every process of the terminal."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _tasks(plan: Plan, workers: int) -> list[_Task]:
@@ -243,8 +259,10 @@ class _Teller(Observer):
 
 def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: multiprocessing.Queue[_Event]) -> None:
     """A worker process: judge one task after the other, each on a relay that no other worker has."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent ends the workers by it, whatever it has inherited
     interruption.install()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers, and its own display first
+    signal.signal(signal.SIGINT, _leave_to_the_parent)
+    slate.begin()
     try:
         while (task := _next(todo)) is not None:
             with target_for(None, command_line, task.plan.domain) as target:
@@ -259,6 +277,10 @@ def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: mu
     finally:
         for number in (signal.SIGTERM, signal.SIGHUP):  # the work is over: a signal needs no traceback
             signal.signal(number, signal.SIG_DFL)
+
+
+def _leave_to_the_parent(_: int, __: FrameType | None) -> None:
+    """Ctrl-C: the parent ends the workers, and its own display first. A relay would inherit SIG_IGN, not this."""
 
 
 def _next(todo: multiprocessing.Queue[_Task | None]) -> _Task | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..errors import CutShortError, TargetError
 from ..generation.search import Clock, OutOfTime
+from ..impediments import told
 from ..model.history import History
 from ..model.program import Program
 from ..play.executor import Executor
@@ -17,7 +18,8 @@ def played(program: Program, executor: Executor, target: Target, clock: Clock, *
     """
     executor.deadline = clock.until
     try:
-        history = executor.play(program)
+        with told("to play this program"):
+            history = executor.play(program)
     except CutShortError as error:
         raise OutOfTime(str(error)) from None
     except TargetError as error:

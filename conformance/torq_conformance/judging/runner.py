@@ -8,8 +8,9 @@ import time
 import msgspec
 
 from ..checks import CHECKS, EXTRA_CHECKS, Bench, Check, UnsupportedCheckError
-from ..errors import TargetError, UsageError
+from ..errors import ImpededError, TargetError, UsageError
 from ..generation.search import Clock
+from ..impediments import told, unjudged
 from ..model.findings import Finding, Kind
 from ..model.history import History
 from ..model.program import Program
@@ -111,9 +112,16 @@ def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: T
         bench = Bench(target.description, plan.profile, plan.rules, target.timing)
         try:
             findings, remains = _findings_of(check, bench)
+            if findings and bench.stand_ins:
+                raise ImpededError(bench.stand_ins[-1])
         except UnsupportedCheckError as reason:
             result.verdict, result.reason = Verdict.UNSUPPORTED, str(reason)
             return result
+        except ImpededError as lack:
+            if result.counterexample is None:
+                result.verdict, result.reason = Verdict.UNKNOWN, unjudged(lack)
+                return result
+            break
         runs += 1
         result.reason = "; ".join(bench.left_out)
         result.evidence.update(bench.evidence)
@@ -133,7 +141,7 @@ def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: T
 def _findings_of(check: Check, bench: Bench) -> tuple[list[Finding], list[str]]:
     """The findings of a check; for a relay that does not start or serve, its last output too."""
     try:
-        with bench:
+        with bench, told("to judge this"):
             return list(check(bench)), []
     except TargetError as error:
         return (

@@ -13,10 +13,12 @@ import contextlib
 import dataclasses
 import math
 
+from ..errors import ImpededError
 from ..generation.cells import features_of
 from ..generation.fixed_programs import fixed_programs
 from ..generation.minimise import simpler_programs
 from ..generation.search import Clock, OutOfTime, Writer, plays_for, shrink
+from ..impediments import unjudged
 from ..model.findings import Finding
 from ..model.history import History
 from ..model.program import Program
@@ -65,6 +67,8 @@ class Search:
         except OutOfTime as ended:
             stopped = "; ".join(("the time budget ended the search", *ended.args))
             result.lacks = Lack.TIME
+        except ImpededError as lack:
+            stopped = unjudged(lack)
         if result.counterexample is not None:
             best = result.counterexample = self._finished(result.counterexample)
             result.verdict = Verdict.FAIL if best.deterministic else Verdict.FLAKY
@@ -106,10 +110,15 @@ class Search:
             first.failures = first.runs = 1
             return first
         self._accept(first)
-        self._measure(first.program)
-        self._clock.allow(self._plan.shrink_seconds)
-        _, minimal = shrink(first, simpler_programs, self._still_fails, self._clock)
-        best = self._stamped()
+        minimal = False
+        try:
+            self._measure(first.program)
+            self._clock.allow(self._plan.shrink_seconds)
+            _, minimal = shrink(first, simpler_programs, self._still_fails, self._clock)
+            best = self._stamped()
+        except ImpededError:  # what it showed before stands
+            best = self._ever_smaller[-1]
+            best.failures, best.runs = max(best.failures, 1), max(best.runs, 1)
         best.minimal, best.served_before = minimal, first.served_before
         return best
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ..errors import TargetError
+from ..errors import ImpededError, TargetError
 from ..model.program import Program
 from ..model.rules import Rules
 from ..model.steps import Connect, Sync
@@ -44,7 +44,7 @@ def survey(rules: Rules, target: Target) -> Survey:
     for _ in range(LOOKS):
         try:
             history = executor.play(Program(rules.domain, (Connect(0), Connect(1), Sync())))
-        except TargetError:
+        except (ImpededError, TargetError):
             return Survey()
         peers = history.peers.values()
         if history.crash:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
+from ..impediments import keep_spare, told
 from ..model.rules import UNIX_SOCKET_BYTES
 from ..model.timing import DEFAULT, Timing
 
@@ -35,7 +36,9 @@ class Address:
     port: int = 0
 
     def __str__(self) -> str:
-        return f"unix:{self.path}" if self.path else f"tcp:{self.host}:{self.port}"
+        if self.path:
+            return f"unix:{self.path}"
+        return f"tcp:[{self.host}]:{self.port}" if ":" in self.host else f"tcp:{self.host}:{self.port}"
 
     @classmethod
     def parse(cls, text: str) -> Address:
@@ -53,6 +56,12 @@ class Address:
         return cls(path=path)
 
     @property
+    def _family(self) -> socket.AddressFamily:
+        if self.path:
+            return socket.AF_UNIX
+        return socket.AF_INET6 if ":" in self.host else socket.AF_INET
+
+    @property
     def socket_bytes(self) -> int:
         """Bytes that the buffers of a connection may hold on both sides, besides what the relay queues."""
         if not self.host:
@@ -64,13 +73,11 @@ class Address:
         return largest + 2 * TCP_RECEIVE_BYTES
 
     def connect(self, timing: Timing = DEFAULT) -> socket.socket:
-        """A connected, non-blocking socket. Raises OSError."""
-        if self.path:
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        else:
-            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-            sock = socket.socket(family, socket.SOCK_STREAM)
+        """A connected, non-blocking socket. Raises OSError, and ImpededError for a lack of the suite."""
+        with told("for one more client"):
+            sock = socket.socket(self._family, socket.SOCK_STREAM)
         try:
+            keep_spare(sock.fileno())
             sock.settimeout(timing.connect_seconds)
             if self.path:
                 _connect_when_there_is_room(sock, self.path, timing.backlog_seconds)

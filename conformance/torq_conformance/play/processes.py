@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,6 +12,8 @@ WORDS = {"R": "is computing", "S": "waits", "D": "waits for the disk", "T": "is 
 """The states of a process as the rest of a sentence."""
 BUSY = ("R", "D")
 ENDED = ("", "Z", "X")
+LISTENING = "00010000"
+"""The flags of a listening socket in /proc/net/unix."""
 
 
 def doing(pid: int) -> str:
@@ -32,6 +36,34 @@ def await_end(pids: Iterable[int], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while any(_state(Path(f"/proc/{pid}")) not in ENDED for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.001)
+
+
+def name_of(pid: int) -> str:
+    """The name of a process with its number."""
+    try:
+        return f"{Path(f'/proc/{pid}/comm').read_text().strip()} (process {pid})"
+    except OSError:  # it has ended
+        return f"process {pid}"
+
+
+def listener(pids: Iterable[int], path: str) -> int | None:
+    """The first of some processes that holds the listening socket of a path; None where that cannot be seen."""
+    try:
+        sockets = [line.split(None, 7) for line in Path("/proc/net/unix").read_text("utf-8", "replace").splitlines()]
+    except OSError:
+        return None
+    held = {f"socket:[{words[6]}]" for words in sockets if words[3] == LISTENING and words[7:] == [path]}
+    return next((pid for pid in pids if held & _held(pid)), None)
+
+
+def _held(pid: int) -> set[str]:
+    """What the descriptors of a process are."""
+    held: set[str] = set()
+    with contextlib.suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                held.add(os.readlink(descriptor))
+    return held
 
 
 def _tasks(pid: int) -> Iterator[Path]:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import TargetError
+from ..impediments import tell
 from ..model.history import Peer
 from .recorder import Recorder
 from .state import WITNESS, Link, State
@@ -44,6 +45,7 @@ class Streams:
         try:
             sock = self._target.connect()
         except OSError as error:
+            tell(error, "to connect a client")
             crash = self._target.crash(state.timing.last_breath_seconds)
             if conn == WITNESS and not crash:
                 raise TargetError(f"cannot connect to {self._target.address}: {error.strerror or error}") from error
@@ -112,6 +114,7 @@ class Streams:
         except BlockingIOError:
             return False
         except OSError as error:
+            tell(error, "to receive")
             self._end(link, "reset" if isinstance(error, ConnectionResetError) else str(error))
             return False
         if not data:
@@ -146,7 +149,8 @@ class Streams:
                     state.fall_silent()
                     break
                 self.pump(0.001)
-            except OSError:
+            except OSError as error:
+                tell(error, "to send")
                 link.sending = False
         return written
 

@@ -1,13 +1,15 @@
 """The relay under test: a relay that runs already, or a command that the suite starts on a private socket.
 
 Facts:
-- a relay that the suite starts leads a process group; however the run ends, the suite ends the whole group;
+- a relay that the suite starts leads a process group and carries a mark in its environment; however the run ends, the
+  suite (or its guard) ends the whole group, and whatever has left it but carries the mark;
 - its wait status and its socket say whether it lives, never what it prints.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import re
@@ -19,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,11 +30,29 @@ import msgspec
 
 from .. import interruption
 from ..counting import counted
-from ..errors import TargetError, UsageError
+from ..errors import ImpededError, TargetError, UsageError
+from ..impediments import impeded
 from ..model.rules import Rules
 from ..model.timing import DEFAULT, Timing
+from . import guard, slate
 from .address import Address
-from .processes import await_end, doing, family, is_busy
+from .processes import await_end, doing, family, is_busy, listener, name_of
+
+LEAST_ROOM_BYTES = 4096
+"""Bytes that must have room beside the socket of a relay."""
+FOREGROUND = "a relay must stay in the foreground while the suite judges it"
+_numbers = itertools.count()
+
+
+class _Started(subprocess.Popen[bytes]):
+    """A process that the suite has started, and the mark that it and all that it starts carry."""
+
+    mark = ""
+
+    @property
+    def left(self) -> list[int]:
+        """The living processes of it, itself too."""
+        return list(dict.fromkeys((*family(self.pid), *guard.marked(self.mark))))
 
 
 class Target:
@@ -164,7 +184,7 @@ class SpawnedTarget(Target):
             raise UsageError(f"--exec {command!r}: {error}") from error
         self._command = command
         self._domain = domain
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: _Started | None = None
         self._folder = folder
         self._private: Path | None = None
         self._generation = 0
@@ -196,7 +216,11 @@ class SpawnedTarget(Target):
         """A folder that this makes when somebody first needs it, and :meth:`stop` removes."""
         if self._private is None:
             with interruption.deferred():
-                self._private = Path(tempfile.mkdtemp(prefix="torq-"))
+                try:
+                    self._private = Path(tempfile.mkdtemp(prefix="torq-"))
+                except OSError as error:
+                    why = error.strerror or error
+                    raise ImpededError(f"cannot make a folder for the relay's socket: {why}; set TMPDIR") from error
         return self._private
 
     @property
@@ -231,17 +255,39 @@ class SpawnedTarget(Target):
         words = [re.sub(r"\{(socket|port|domain)\}", lambda name: meant[name[0]], word) for word in self._words]
         return [_installed_beside(words[0]), *words[1:]]
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    def _launch(self) -> _Started:
         words = self._words_to_run()
-        with self._output.open("wb") as output:
+        mark = guard.mark(next(_numbers))
+        slate.learn_how_children_end()
+        try:
+            output = self._output.open("wb")
+        except OSError as error:
+            raise ImpededError(f"the output of the relay has no place: {error.strerror or error}") from error
+        with output:
             try:
-                return subprocess.Popen(  # noqa: S603 - running the user's command is the purpose
-                    words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                process = _Started(
+                    words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    preexec_fn=slate.cleaning(),
+                    cwd=self._private_folder if slate.folder_is_gone() else None,
+                    env={**os.environ, guard.VARIABLE: mark},
                 )
             except OSError as error:
+                if isinstance(error, BlockingIOError) or impeded(error):
+                    raise ImpededError(f"cannot start a process: {error.strerror or error}") from error
                 raise TargetError(
                     f"cannot start {words[0]!r}: {error.strerror or error}; give the path of the program"
                 ) from error
+        process.mark = mark
+        try:
+            guard.watch(process.pid)
+        except OSError as error:
+            _end(process, self.timing.stop_seconds)
+            raise ImpededError(f"cannot start the guard of the relay: {error.strerror or error}") from error
+        return process
 
     def move(self, folder: Path) -> None:
         """End the relay and start it in a folder, given from its own, that it has to create."""
@@ -251,7 +297,7 @@ class SpawnedTarget(Target):
 
     def start_second(self, seconds: float, enough: Callable[[], bool]) -> int | None:
         """Start a second relay on the same path: its exit status, None where it runs on until ``enough`` or in time."""
-        second: subprocess.Popen[bytes] | None = None
+        second: _Started | None = None
         deadline = time.monotonic() + seconds
         try:
             with interruption.deferred():
@@ -275,7 +321,7 @@ class SpawnedTarget(Target):
             self.end()
             Path(self.address.path).unlink(missing_ok=True)
         self._process = None
-        rivals: list[subprocess.Popen[bytes]] = []
+        rivals: list[_Started] = []
         deadline = time.monotonic() + seconds
         try:
             with interruption.deferred():
@@ -302,10 +348,12 @@ class SpawnedTarget(Target):
             try:
                 self.connect().close()
             except OSError as error:
-                crash = self.crash()
+                crash = self._crash(0.0, ends_at_once=True)
                 if crash:
+                    self._check_room()
                     raise TargetError(f"{self._command!r} did not start: {crash}", self.last_output()) from error
                 if time.monotonic() > deadline:
+                    self._check_room()
                     self.stop()
                     raise TargetError(
                         f"{self._command!r} does not listen on {self.address} after {self.timing.start_seconds:.0f} s",
@@ -315,6 +363,15 @@ class SpawnedTarget(Target):
                 pause = min(pause * 1.5, 0.05)
             else:
                 return
+
+    def _check_room(self) -> None:
+        """Raises ImpededError where the relay cannot have made its socket, for there is no room beside it."""
+        try:
+            with tempfile.TemporaryFile(dir=self._private_folder, buffering=0) as probe:
+                probe.write(bytes(LEAST_ROOM_BYTES))
+        except OSError as error:
+            if impeded(error):
+                raise ImpededError(f"no room for the relay's socket: {error.strerror}; set TMPDIR") from error
 
     def restart(self) -> None:
         self._kill()
@@ -327,12 +384,12 @@ class SpawnedTarget(Target):
     def _kill(self) -> None:
         """End the relay by SIGKILL: a relay that hangs would not heed SIGTERM."""
         if self._process is not None:
-            started = family(self._process.pid)
-            _signal_group(self._process, signal.SIGKILL)
-            _wait(self._process, math.inf)
-            await_end(started, self.timing.stop_seconds)  # a wrapper ends before the relay that it has started
+            _kill(self._process, self.timing.stop_seconds)
 
     def crash(self, seconds: float = 0.0) -> str:
+        return self._crash(seconds)
+
+    def _crash(self, seconds: float, *, ends_at_once: bool = False) -> str:
         if self._process is None:
             return ""
         status = _wait(self._process, seconds)
@@ -340,7 +397,24 @@ class SpawnedTarget(Target):
             return ""
         if status < 0:
             return f"the relay was ended by signal {signal.Signals(-status).name}"
-        return f"the relay exited with status {status}"
+        behind = guard.marked(self._process.mark)
+        if behind:
+            left = counted(len(behind), "process", "processes")
+            return f"the relay exited with status {status} and left {left} running: {FOREGROUND}"
+        return f"the relay exited with status {status}" + (f": {FOREGROUND}" if ends_at_once and not status else "")
+
+    @property
+    def stand_in(self) -> str:
+        """Who gets the signals that are meant for the relay, as the rest of a sentence; "" where that is the relay."""
+        if self._process is None or not self.address.path:
+            return ""
+        own, child = self._process.pid, listener(self._process.left, self.address.path)
+        if child in (None, own):
+            return ""
+        return (
+            f"{name_of(own)} gets the signals in place of the relay ({name_of(child)}) that it has started: "
+            "begin the relay's command with exec there"
+        )
 
     def last_output(self, lines: int = 20) -> list[str]:
         with contextlib.suppress(OSError):
@@ -361,23 +435,33 @@ class SpawnedTarget(Target):
                 self._private = None
 
 
-def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
+def _end(process: _Started, seconds: float) -> None:
     """End a process and its group by SIGTERM, whatever is left after some seconds by SIGKILL."""
     with interruption.deferred():
         started = family(process.pid)
         _signal_group(process, signal.SIGTERM)
         _wait(process, seconds)
-        _signal_group(process, signal.SIGKILL)
-        _wait(process, math.inf)
-        await_end(started, seconds)
+        _kill(process, seconds, started)
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _kill(process: _Started, seconds: float, started: Iterable[int] = ()) -> None:
+    """End a process and all that it has started by SIGKILL; ``started`` is what must have ended then too."""
+    started = {*started, *process.left}  # a wrapper ends before the relay that it has started
+    _signal_group(process, signal.SIGKILL)
+    _wait(process, math.inf)
+    guard.forget(process.pid)
+    for pid in guard.marked(process.mark):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    await_end(started, seconds)
+
+
+def _signal_group(process: _Started, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 
 
-def _status(process: subprocess.Popen[bytes]) -> int | None:
+def _status(process: _Started) -> int | None:
     """The exit status of a process, None while it runs.
 
     An interruption waits until this is over: else the lock of the Popen stays taken, and the next wait lasts for ever.
@@ -386,7 +470,7 @@ def _status(process: subprocess.Popen[bytes]) -> int | None:
         return process.poll()
 
 
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+def _wait(process: _Started, seconds: float) -> int | None:
     """The exit status of a process; None while it runs on for some seconds."""
     deadline, pause = time.monotonic() + seconds, 0.0005
     while (status := _status(process)) is None and (left := deadline - time.monotonic()) > 0:

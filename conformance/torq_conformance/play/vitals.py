@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from ..impediments import tell
 from ..model.frames import connection_name
 from .fences import Fences
 from .state import WITNESS, State
@@ -53,6 +54,7 @@ class Vitals:
         try:
             self._target.connect().close()
         except OSError as error:
+            tell(error, "to connect a client")
             crash = self._target.crash(last_breath)
             return crash or f"the relay accepts no connection any more: {error.strerror or error}"
         return self._hanging() if state.silent and state.served and state.rules.forwards else ""

@@ -67,20 +67,30 @@ def folder_name(target: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(kept)).strip("-.")[:60] or "relay"
 
 
+ADVICE = "choose another folder with --failures"
+
+
 class FailureKeeper(Observer):
     """Saves each counterexample at once when it is found, and every smaller one over it, in a folder of the target."""
 
     def __init__(self, plan: Plan, target: str, folder: Path) -> None:
         self._plan = plan
         self._target = target
+        self._parent = folder
         self._folder = folder / folder_name(target)
+        self.unsaved = ""
+        """Why the last counterexample was not saved, if it was not."""
 
     def failed(self, counterexample: Counterexample) -> None:
-        self.save(counterexample)
+        self.unsaved = ""
+        try:
+            self.save(counterexample)
+        except UsageError as error:  # a failure is told whether there is room for its file or not
+            self.unsaved = str(error)
 
     def finished(self, result: Result) -> None:
         if result.counterexample is not None:
-            self.save(result.counterexample)
+            self.failed(result.counterexample)
 
     def save(self, counterexample: Counterexample) -> Path:
         """Write a counterexample to the file of its requirement. Raises UsageError if that fails."""
@@ -96,7 +106,9 @@ class FailureKeeper(Observer):
             served_before=counterexample.served_before,
         )
         path = self.path(counterexample.requirement)
-        files.replace(path, files.json_text(record), advice="choose another folder with --failures")
+        for folder in (self._parent, self._folder):
+            files.make_folder(folder, ADVICE)
+        files.replace(path, files.json_text(record), advice=ADVICE)
         return path
 
     def path(self, requirement: str) -> Path:

@@ -56,7 +56,10 @@ class Destination:
 
 
 class ReportWriter(Observer):
-    """Rewrites every destination after each verdict of a run, and makes the last report even without destinations."""
+    """Rewrites every destination after each verdict of a run, and makes the last report even without destinations.
+
+    Raises UsageError where it cannot write before the run; later failures are told by :attr:`unwritten`.
+    """
 
     def __init__(self, plan: Plan, setting: Setting, destinations: Sequence[Destination]) -> None:
         self._plan = plan
@@ -64,7 +67,10 @@ class ReportWriter(Observer):
         self._destinations = destinations
         self._started = time.monotonic()
         self._entries = {requirement.id: Entry(requirement) for requirement in plan.requirements}
+        self._unwritten: dict[Path, UsageError] = {}
         self._update(Ending(0.0, reason="the run has just begun"))
+        for error in self._unwritten.values():
+            raise error
 
     def started(self, requirement: Requirement) -> None:
         self._entries[requirement.id].began = self._elapsed()
@@ -103,8 +109,17 @@ class ReportWriter(Observer):
     def _write(self, ending: Ending) -> Report:
         report = build(self._plan, self._setting, self._entries.values(), ending)
         for destination in self._destinations:
-            destination.write(report)
+            self._unwritten.pop(destination.path, None)
+            try:
+                destination.write(report)
+            except UsageError as error:  # the verdicts go on without it
+                self._unwritten[destination.path] = error
         return report
+
+    @property
+    def unwritten(self) -> list[str]:
+        """Why reports do not stand as they should, one line each."""
+        return list(map(str, self._unwritten.values()))
 
 
 def now() -> str:
