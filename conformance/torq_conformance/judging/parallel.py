@@ -16,6 +16,7 @@ import os
 import queue
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -238,7 +239,7 @@ def merge(parts: list[Result]) -> Result:
 
 
 class _Teller(Observer):
-    """Tells the parent process what happens to a task; stops the work when the run is ended, or the parent is gone."""
+    """Tells the parent process what happens to a task; stops the work when the run is ended."""
 
     def __init__(self, tell: Callable[[_Event], None], task: int) -> None:
         self._tell, self._task = tell, task
@@ -247,7 +248,7 @@ class _Teller(Observer):
         self._tell(_Event("started", self._task))
 
     def played(self, requirement: Requirement, count: int) -> None:
-        _go_on()
+        interruption.check()
         self._tell(_Event("played", self._task, (count,)))
 
     def failed(self, counterexample: Counterexample) -> None:
@@ -263,6 +264,7 @@ def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: mu
     interruption.install()
     signal.signal(signal.SIGINT, _leave_to_the_parent)
     slate.begin()
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
         while (task := _next(todo)) is not None:
             with target_for(None, command_line, task.plan.domain) as target:
@@ -283,17 +285,17 @@ def _leave_to_the_parent(_: int, __: FrameType | None) -> None:
     """Ctrl-C: the parent ends the workers, and its own display first. A relay would inherit SIG_IGN, not this."""
 
 
+def _end_with_the_parent() -> None:
+    """End this worker, in the middle of a check too, when the parent is gone: one that is killed ends nobody."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _next(todo: multiprocessing.Queue[_Task | None]) -> _Task | None:
     while True:
         try:
             return todo.get(timeout=POLL_SECONDS)
         except queue.Empty:
-            _go_on()
-
-
-def _go_on() -> None:
-    """Raises an interruption where the parent has ended this worker, or has gone."""
-    interruption.check()
-    parent = multiprocessing.parent_process()
-    if parent is not None and os.getppid() != parent.pid:
-        raise interruption.Terminated
+            interruption.check()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pkgutil
 import secrets
 import signal
 import sys
@@ -87,8 +88,10 @@ def _pipe() -> int:
 
 def _source() -> str:
     """The text of this module, also where it is imported from an archive."""
-    loader = globals()["__loader__"]
-    return str(loader.get_source(__name__))
+    source = pkgutil.get_data(__package__, "guard.py")
+    if source is None:
+        raise FileNotFoundError(__name__)
+    return source.decode()
 
 
 def _guard(started: str) -> None:

@@ -22,7 +22,7 @@ from torq_conformance.replay.record import folder_name
         ("/tmp/a.sock", "unix:/tmp/a.sock"),
         ("unix:/tmp/a.sock", "unix:/tmp/a.sock"),
         ("tcp:localhost:80", "tcp:localhost:80"),
-        ("tcp:[::1]:80", "tcp:::1:80"),
+        ("tcp:[::1]:80", "tcp:[::1]:80"),
     ],
 )
 def test_an_address_is_read_as_it_is_written(text: str, shown: str) -> None:
