@@ -23,6 +23,8 @@ END_ROUNDS = 5
 """How often the guard looks for what is left: a process may start another while it is being ended."""
 _pipes: dict[int, int] = {}
 """The pipe to the guard of a process, by the process that holds it."""
+_SOURCE = (pkgutil.get_data(__package__, "guard.py") or b"") if __package__ else b""
+"""This file, read now: a replay script imports it from an archive and removes that."""
 _run = secrets.token_hex(8)
 
 
@@ -66,7 +68,7 @@ def _pipe() -> int:
         try:
             os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-I", "-S", "-c", _source(), f"{_run}.{os.getpid()}."],
+                [sys.executable, "-I", "-S", "-c", _SOURCE, f"{_run}.{os.getpid()}."],
                 {},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, reader, 0),
@@ -84,14 +86,6 @@ def _pipe() -> int:
             os.close(reader)
         _pipes[os.getpid()] = writer
     return _pipes[os.getpid()]
-
-
-def _source() -> str:
-    """The text of this module, also where it is imported from an archive."""
-    source = pkgutil.get_data(__package__, "guard.py")
-    if source is None:
-        raise FileNotFoundError(__name__)
-    return source.decode()
 
 
 def _guard(started: str) -> None:
