@@ -209,11 +209,12 @@ class _Run(Observer):
         except Exception as error:
             suites_own = f"an error of the suite: {type(error).__name__}: {error}"
             reason = error.what if isinstance(error, ConformanceError) else suites_own
-            failed = exit_code(self._results) is Exit.FAIL
-            code = Exit.FAIL if failed else Exit.UNKNOWN if isinstance(error, ImpededError) else Exit.USAGE
+            code = Exit.USAGE
+            if isinstance(error, ImpededError):  # what failed before has failed
+                code = Exit.FAIL if exit_code(self._results) is Exit.FAIL else Exit.UNKNOWN
             self._end(reports.incomplete(reason, code))
             lost = self._unwritten(reports)
-            if failed and isinstance(error, ConformanceError):
+            if code is Exit.FAIL:
                 return verdict_despite(code, [*lost, str(error)])
             verdict_despite(code, lost)
             raise

@@ -23,7 +23,7 @@ END_ROUNDS = 5
 """How often the guard looks for what is left: a process may start another while it is being ended."""
 _pipes: dict[int, int] = {}
 """The pipe to the guard of a process, by the process that holds it."""
-_SOURCE = (pkgutil.get_data(__package__, "guard.py") or b"") if __package__ else b""
+_SOURCE = (pkgutil.get_data(__package__, "guard.py") or b"").decode() if __package__ else ""
 """This file, read now: a replay script imports it from an archive and removes that."""
 _run = secrets.token_hex(8)
 
