@@ -164,7 +164,7 @@ def test_figures_become_a_page_with_c_and_the_loss_beside(tmp_path: Path) -> Non
     assert run(relay_report, "--results", results, "--page", page)[0] == 0
     text = page.read_text()
     assert f"## {title}\n\n| relay | delivered, M frames/s | processor, ns a frame in" in text
-    assert "| **2,000** |" in text
+    assert "| **8,000** |" in text
     assert "of plain C" in text
     assert "A quick run" in text
     assert "scan: framing and validation" in text
