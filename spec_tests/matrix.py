@@ -121,13 +121,14 @@ class Matrix(msgspec.Struct, frozen=True):
 
 def encoded(matrix: Matrix) -> bytes:
     """The outcomes as JSON, a line for each relay and each specimen: a change shows in its line."""
-    fields = (f'"{name}": {_lines(getattr(matrix, name))}' for name in matrix.__struct_fields__)
+    fields = (f'"{name}": {lines(getattr(matrix, name))}' for name in matrix.__struct_fields__)
     return ("{\n" + ",\n".join(fields) + "\n}\n").encode()
 
 
-def _lines(value: object) -> str:
+def lines(value: object) -> str:
+    """JSON with a line for each member of an array: a change shows in its line."""
     if isinstance(value, tuple):
-        return "[\n" + ",\n".join(map(_lines, value)) + "\n]"
+        return "[\n" + ",\n".join(map(lines, value)) + "\n]"
     return msgspec.json.encode(value).decode()
 
 
