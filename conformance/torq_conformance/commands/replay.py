@@ -15,7 +15,8 @@ from ..judging.verdict import Counterexample, Result, Verdict
 from ..model.profile import built_in_profiles, load_profile
 from ..model.requirements import requirements
 from ..play.naming import check_line, target_and_domain, target_for
-from ..replay.record import Record, load, runs_that_prove_a_fix
+from ..replay.player import EXIT_CODES
+from ..replay.record import Record, load, runs_that_prove_a_fix, runs_worth_playing
 from ..reports.terminal import console, show_counterexample
 from ._options import target_options
 
@@ -52,7 +53,7 @@ def command(
 
     \b
     Exit codes: 1 REPRODUCED; 0 FIXED (it passed as often as its recorded rate demands); 3 NOT REPRODUCED (it passed,
-    but too seldom to call it fixed); 2 wrong usage or no target.
+    but too seldom to call it fixed, or it never failed again when it was recorded); 2 wrong usage or no target.
     """
     record = load(file)
     if record.program.in_words:
@@ -66,11 +67,10 @@ def command(
             f"say which relay: --target ADDRESS, --exec 'CMD {{socket}}', or --domain {record.program.domain} for the "
             f"built-in reference relay (recorded with: {record.target})"
         )
-    needed = runs_that_prove_a_fix(record)
-    count = runs or needed
+    count = runs or runs_worth_playing(record)
     with target_for(address, command_line, record.program.domain) as target:
         failed, shown = replay(record.program, record.requirement, record.rules, target, count, started=record.started)
-    return _say(record, shown, failed, needed)
+    return _say(record, shown, failed)
 
 
 def _judged_by_a_check(record: Record, file: Path, command_line: str | None) -> str:
@@ -89,10 +89,10 @@ def _judged_by_a_check(record: Record, file: Path, command_line: str | None) -> 
     )
 
 
-def _say(record: Record, shown: Counterexample, failed: int, needed: int) -> int:
+def _say(record: Record, shown: Counterexample, failed: int) -> int:
     out = console()
     recorded = f"recorded: {record.failures} of {record.runs}" if record.runs else "recorded unconfirmed"
-    count = shown.runs
+    count, needed = shown.runs, runs_that_prove_a_fix(record)
     passes = counted(count, "run passes", "runs pass")
     if failed:
         result = Result(requirements()[record.requirement], Verdict.FAIL if failed == count else Verdict.FLAKY)
@@ -100,6 +100,13 @@ def _say(record: Record, shown: Counterexample, failed: int, needed: int) -> int
         show_counterexample(out, result, [("next", f"torq-conformance explain {record.requirement}")])
         out.print(f"\n[bold red]REPRODUCED[/]: {failing_runs(failed, count)} ({recorded})", soft_wrap=True)
         return Exit.FAIL
+    if needed is None:
+        out.print(
+            f"[yellow]NOT REPRODUCED[/]: {passes}; the program never failed again after it was found ({recorded}), so "
+            f"that says nothing of {record.requirement}: judge the relay afresh",
+            soft_wrap=True,
+        )
+        return Exit.UNKNOWN
     if count < needed:
         out.print(
             f"[yellow]NOT REPRODUCED[/]: {passes}; {needed} passes would prove {record.requirement} fixed "
@@ -120,6 +127,6 @@ def _write_script(record: Record, file: Path, script: Path) -> int:
     files.write(script, script_for(record, file.name))
     click.echo(
         f"wrote {script}; run it with: python3 {script} SOCKET  (a socket path or tcp:HOST:PORT, or --exec "
-        f"'CMD {{socket}}'; exit 1 while {record.requirement} fails, 0 when it holds, 2 when no relay can be reached)"
+        f"'CMD {{socket}}'; exit code: {EXIT_CODES})"
     )
     return Exit.PASS

@@ -14,14 +14,18 @@ from ..judging.replaying import Case, replays
 from ..model.findings import Finding
 from ..play.naming import target_for
 
+EXIT_CODES = "1 while the fault is there, 0 when it is not, 2 when the script could not tell (no relay, or an error)"
 SHOWN = 10
 """Findings that are printed."""
 
 
-def main(case: Case, runs: int, arguments: Sequence[str] | None = None) -> int:
+def main(case: Case, runs: int, arguments: Sequence[str] | None = None, *, proof: bool = True) -> int:
     """Play a program at most ``runs`` times, on the relay that the arguments name; returns the exit code.
 
-    1 if the fault is there, 0 if it is not, 2 for wrong arguments and where no relay can be reached.
+    ``proof`` says that so many passes show that the fault is not there.
+
+    1 if the fault is there, 0 if it is not, 2 for wrong arguments and where no relay can be reached. The script makes 2
+    of every other exception too.
     """
     given = _parser(case).parse_args(arguments)
     interruption.install()
@@ -36,14 +40,16 @@ def main(case: Case, runs: int, arguments: Sequence[str] | None = None) -> int:
         return Exit.USAGE
     except KeyboardInterrupt as stop:
         return Exit.TERMINATED if isinstance(stop, interruption.Terminated) else Exit.INTERRUPTED
+    if not proof:
+        print(f"NOT REPRODUCED {case.requirement}: {counted(runs, 'run')}, no fault, and none when it was recorded")
+        return Exit.USAGE
     print(f"HOLDS {case.requirement}: {counted(runs, 'run')}, no fault")
     return Exit.PASS
 
 
 def _parser(case: Case) -> argparse.ArgumentParser:
     about = f"Plays a program that showed {case.requirement} broken, until it does so again."
-    codes = "exit code: 1 while the fault is there, 0 when it is not, 2 when no relay can be reached"
-    parser = argparse.ArgumentParser(description=about, epilog=codes)
+    parser = argparse.ArgumentParser(description=about, epilog=f"exit code: {EXIT_CODES}")
     relay = parser.add_mutually_exclusive_group(required=True)
     relay.add_argument("socket", nargs="?", metavar="SOCKET", help="a relay that runs: a socket path, or tcp:HOST:PORT")
     relay.add_argument(

@@ -117,10 +117,20 @@ class FailureKeeper(Observer):
         return self._folder / f"{requirement}-{self._plan.domain}-{profile}.json"
 
 
-def runs_that_prove_a_fix(record: Record) -> int:
-    """How many passes make it unlikely (below 1 in 1000) that a failure of the recorded rate is merely not showing."""
+def runs_that_prove_a_fix(record: Record) -> int | None:
+    """How many passes make it unlikely (below 1 in 1000) that a failure of the recorded rate is merely not showing.
+
+    None where the program never failed again after it was found: its rate is unknown, so passes prove nothing.
+    """
+    if not record.failures:
+        return None
     rate = (record.failures + 1) / (record.runs + 2)
     return max(MIN_PASSES, plays_for(rate, MISS_RATE))
+
+
+def runs_worth_playing(record: Record) -> int:
+    """How often a replay plays the program: until a fix is proven, else as often as the run that recorded it did."""
+    return runs_that_prove_a_fix(record) or max(MIN_PASSES, record.runs)
 
 
 def load(path: Path) -> Record:

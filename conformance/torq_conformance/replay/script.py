@@ -16,6 +16,7 @@ from textwrap import wrap
 import msgspec
 
 from ..counting import counted
+from ..exits import Exit
 from ..judging.replaying import Case
 from ..judging.scenarios import SCENARIOS
 from ..model.frames import MOST_LISTED, connection_name
@@ -24,7 +25,8 @@ from ..model.requirements import requirements
 from ..oracles.traffic import Oracle
 from ..reports.narrate import closing_words, witness_words
 from . import bundle
-from .record import Record, runs_that_prove_a_fix
+from .player import EXIT_CODES
+from .record import Record, runs_that_prove_a_fix, runs_worth_playing
 
 PACKAGE = __package__.partition(".")[0]
 WIDTH = 110
@@ -36,19 +38,24 @@ IMPORTS = """import base64
 import os
 import sys
 import tempfile
+import traceback
 """
 MAIN = f'''def main():
-    """Unpack the player, which is imported whole, and play."""
-    with tempfile.TemporaryDirectory() as folder:
-        player = os.path.join(folder, "player.zip")
-        with open(player, "wb") as file:
-            file.write(base64.b64decode(PLAYER))
-        sys.path.insert(0, player)
-        import {PACKAGE}.replay.older_python
-        from {PACKAGE}.replay.player import main as play
+    """Unpack the player, which is imported whole, and play. An error of the script itself is no fault of a relay."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            player = os.path.join(folder, "player.zip")
+            with open(player, "wb") as file:
+                file.write(base64.b64decode(PLAYER))
+            sys.path.insert(0, player)
+            import {PACKAGE}.replay.older_python
+            from {PACKAGE}.replay.player import main as play
 
-        judged = case()
-    return play(judged, runs=RUNS)
+            return play(case(), runs=RUNS, proof=PROOF)
+    except Exception:
+        print("cannot judge: an error of the script itself", file=sys.stderr)
+        traceback.print_exc()
+        return {int(Exit.USAGE)}
 '''
 
 
@@ -61,7 +68,7 @@ def script_for(record: Record, name: str) -> str:
         (
             *_head(record, name),
             IMPORTS,
-            f"RUNS = {runs_that_prove_a_fix(record)}  # so many passes prove a fix, as often as it failed\n\n",
+            *_runs(record),
             *_case(record, oracles),
             "\n",
             f"{MAIN}\n",
@@ -86,10 +93,19 @@ def _head(record: Record, name: str) -> Iterator[str]:
     yield ""
     yield "usage: python3 THIS_FILE SOCKET                  a relay that runs: a socket path, or tcp:HOST:PORT"
     yield "       python3 THIS_FILE --exec 'CMD {socket}'   a command that starts one"
-    yield "Exit code: 1 while the fault is there, 0 when it is not, 2 when no relay can be reached."
+    yield f"Exit code: {EXIT_CODES}."
     yield "Needs Python 3.10 or newer and nothing else. The program stands below, its player at the end."
     yield '"""'
     yield ""
+
+
+def _runs(record: Record) -> Iterator[str]:
+    proof = runs_that_prove_a_fix(record) is not None
+    why = (
+        "as often as it failed, so many passes prove a fix" if proof else "it never failed again: passes prove nothing"
+    )
+    yield f"RUNS = {runs_worth_playing(record)}"
+    yield f"PROOF = {proof}  # {why}\n\n"
 
 
 def _plain(text: str) -> str:

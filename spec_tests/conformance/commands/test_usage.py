@@ -18,7 +18,7 @@ from torq_conformance.errors import UsageError
 from torq_conformance.judging.verdict import Counterexample
 from torq_conformance.model.profile import LEAST, Profile
 from torq_conformance.model.requirements import requirements
-from torq_conformance.replay.record import FailureKeeper, Record, load, runs_that_prove_a_fix
+from torq_conformance.replay.record import FailureKeeper, Record, load, runs_that_prove_a_fix, runs_worth_playing
 
 EXEC = ("--exec", "torq-specimen correct --socket {socket}", "--domain", "signal")
 
@@ -238,10 +238,30 @@ def test_replay_asks_which_relay_is_meant_instead_of_judging_another(
     assert (other.code, "a signal relay, not for execution" in other.err) == (2, True)
 
 
-@given(failures=st.integers(0, 60), more=st.integers(0, 60))
+@given(runs=st.integers(0, 60))
+def test_no_number_of_passes_proves_a_fix_of_what_never_failed_again(runs: int) -> None:
+    assert runs_that_prove_a_fix(record(0, runs)) is None
+    assert runs_worth_playing(record(0, runs)) == max(10, runs)
+
+
+def test_replay_of_what_never_failed_again_says_that_nothing_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "stored.json"
+    path.write_bytes(msgspec.json.encode(record(0, 12)))
+    said = run_command(capsys, "replay", str(path), "--domain", "signal")
+    assert (said.code, "FIXED" in said.out) == (3, False), said.out
+    assert (
+        "NOT REPRODUCED: 12 runs pass; the program never failed again after it was found (recorded: 0 of 12)"
+        in said.out
+    )
+
+
+@given(failures=st.integers(1, 60), more=st.integers(0, 60))
 def test_as_many_passes_as_the_rate_demands_prove_a_fix(failures: int, more: int) -> None:
     runs = failures + more
     needed = runs_that_prove_a_fix(record(failures, runs))
+    assert needed is not None
     rate = (failures + 1) / (runs + 2)
     assert needed >= 10
     assert (1 - rate) ** needed <= 0.001

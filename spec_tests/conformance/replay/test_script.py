@@ -239,3 +239,30 @@ def test_a_script_with_a_large_frame_runs(size: int, tmp_path: Path, references:
     script = write(tmp_path, record_of("FWD-7", "signal", (*PAIR, Write(0, (frame,)), Write(0, (garbled,)))))
     held = play(script, references["signal"])
     assert (held.returncode, held.stdout) == (0, "HOLDS FWD-7: 10 runs, no fault\n"), held.stderr
+
+
+def test_an_error_of_the_script_itself_is_neither_fault_nor_fix(tmp_path: Path, references: dict[str, str]) -> None:
+    script = write(tmp_path, record_of(*CASES[0][:2], CASES[0][3]))
+    text = script.read_text("utf-8")
+    for right, wrong in (
+        ("    return Case(\n", "    raise RecursionError\n    return Case(\n"),
+        ('PLAYER = """\n', 'PLAYER = """AAAA"""\nREST = """\n'),
+        (
+            "    from torq_conformance.model",
+            "    from torq_conformance.model.nothing import x\n    from torq_conformance.model",
+        ),
+    ):
+        assert right in text
+        script.write_text(text.replace(right, wrong, 1), "utf-8")
+        ended = play(script, references["signal"])
+        assert (ended.returncode, ended.stdout) == (2, ""), wrong
+        assert "cannot judge: an error of the script itself" in ended.stderr
+
+
+def test_a_script_of_what_never_failed_again_proves_nothing(tmp_path: Path, references: dict[str, str]) -> None:
+    record = msgspec.structs.replace(record_of("FWD-1", "signal", (*PAIR, Write(0, (OWN,)))), failures=0, runs=12)
+    passed = play(write(tmp_path, record), references["signal"])
+    assert (passed.returncode, passed.stdout) == (
+        2,
+        "NOT REPRODUCED FWD-1: 12 runs, no fault, and none when it was recorded\n",
+    )
