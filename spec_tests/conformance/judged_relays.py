@@ -15,7 +15,7 @@ from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
 from torq_conformance.model.steps import Step
 from torq_conformance.play.executor import Executor
-from torq_conformance.play.target import SpawnedTarget
+from torq_conformance.play.target import SpawnedTarget, Target
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def specimen(name: str, domain: str, *arguments: str) -> str:
     return " ".join(("torq-specimen", name, "--socket {socket} --domain", domain, *arguments))
 
 
-def played(target: SpawnedTarget, *steps: Step, domain: str = "signal", profile: str = "reference") -> History:
+def played(target: Target, *steps: Step, domain: str = "signal", profile: str = "reference") -> History:
     return Executor(target, rules_of(domain, profile)).play(Program(domain, steps))  # type: ignore[arg-type] # a literal
 
 

@@ -97,10 +97,16 @@ class Clients:
         if not link.peer.closed and link.reading:
             self._streams.unwatch(link)
         state, witness = self._state, self._state.links.get(WITNESS)
-        served = state.rules.forwards and not self._target.frozen and link.peer.joined is not None
+        known = link.peer.joined is not None or not link.peer.reads
+        served = state.rules.forwards and not self._target.frozen and known
         if served and witness and witness.sending:
-            self._fences.write(witness)
-            shows(link.sock, select.POLLIN, state.timing.settle_seconds * state.patience.forwarding)
+            until = time.monotonic() + state.timing.settle_seconds * state.patience.forwarding
+            self._streams.repeat_until(  # a relay that accepts it only now forwards to it what follows
+                lambda: shows(link.sock, select.POLLIN, 0.0),
+                lambda: time.monotonic() < until and self._fences.write(witness),
+                first=0.002,
+                most=0.1,
+            )
 
     def leave_all(self) -> None:
         """Close every connection, for the relay is going to be killed: it need not have taken anything."""

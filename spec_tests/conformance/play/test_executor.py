@@ -1,9 +1,13 @@
 """Programs played over real sockets: what the history says is what happened."""
 
+import contextlib
+import select
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +22,7 @@ from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.model.frames import Frame, Raw, Tlv
 from torq_conformance.model.legality import fates_of
 from torq_conformance.model.program import Program
-from torq_conformance.model.steps import Close, Connect, Finish, Freeze, HalfClose, Idle, Sync, Write
+from torq_conformance.model.steps import Close, Connect, Finish, Freeze, HalfClose, Idle, Stall, Step, Sync, Write
 from torq_conformance.model.timing import DEFAULT, Timing
 from torq_conformance.play.address import Address
 from torq_conformance.play.executor import Executor
@@ -65,6 +69,58 @@ def test_no_oracle_contradicts_a_correct_relay(correct: SpawnedTarget, steps: tu
     history = played(correct, *steps)  # type: ignore[arg-type] # steps of several kinds
     for requirement in ALL_ORACLES:
         assert found(requirement, history) == []
+
+
+def _broadcast(listener: socket.socket, over: socket.socket, ends: Counter[str]) -> None:
+    """Send whatever one client writes to all, and count how each of them left, until the test is over."""
+    clients: set[socket.socket] = set()
+    while (ready := select.select([listener, over, *clients], [], [])[0]) != [over]:
+        for each in ready:
+            if each is over:
+                continue
+            if each is listener:
+                clients.add(each.accept()[0])
+                continue
+            try:
+                data = each.recv(65_536)
+                end = "polite"
+            except ConnectionResetError:
+                data, end = b"", "reset"
+            if not data:
+                ends[end] += 1
+                clients.remove(each)
+                each.close()
+            for client in clients:
+                with contextlib.suppress(OSError):
+                    client.sendall(data)
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (Connect(0),),
+        (Connect(0, reads=False),),
+        (Connect(0), Stall(0)),
+        (Connect(0), Write(0, (OWN,), stop=10)),
+        (Connect(0), Write(0, (OWN,), stop=36)),
+    ],
+    ids=["reads", "never reads", "stalled", "within a header", "within a payload"],
+)
+def test_a_client_of_a_unix_socket_that_resets_is_seen_to_reset(steps: tuple[Step, ...], tmp_path: Path) -> None:
+    path, ends = str(tmp_path / "relay.sock"), Counter[str]()
+    over, end = socket.socketpair()
+    with socket.socket(socket.AF_UNIX) as listener, over, end:
+        listener.bind(path)
+        listener.listen()
+        relay = threading.Thread(target=_broadcast, args=(listener, over, ends))
+        relay.start()
+        for _ in range(20):
+            played(Target(Address.parse(path)), *steps, Close(0, reset=True))
+        end.close()
+        relay.join()
+    assert ends["reset"] >= 20, ends
 
 
 def test_the_rest_of_a_frame_comes_only_with_finish(correct: SpawnedTarget) -> None:
