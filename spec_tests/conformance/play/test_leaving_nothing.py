@@ -80,6 +80,11 @@ def comes(true: Callable[[], bool], seconds: float = 20.0) -> bool:
     return true()
 
 
+def workers_of(suite: int) -> list[int]:
+    children = Path(f"/proc/{suite}/task/{suite}/children").read_text().split()
+    return [int(each) for each in children if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+
+
 def test_a_relay_that_daemonizes_is_told_to_stay_in_the_foreground_and_ended(tmp_path: Path) -> None:
     target = SpawnedTarget(daemon(tmp_path), folder=tmp_path)
     with pytest.raises(TargetError, match="must stay in the foreground"), target:
@@ -124,9 +129,8 @@ def test_a_run_with_workers_that_is_killed_leaves_none(
         if ended == "suite":
             suite.kill()
         else:
-            children = Path(f"/proc/{suite.pid}/task/{suite.pid}/children").read_text().split()
-            worker = next(each for each in children if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes())
-            os.kill(int(worker), signal.SIGKILL)
+            assert comes(lambda: bool(workers_of(suite.pid)))
+            os.kill(workers_of(suite.pid)[0], signal.SIGKILL)
     assert comes(lambda: not serving(name) and not serving(short), 60.0), serving(short)
 
 
