@@ -22,8 +22,8 @@ import os
 import resource
 import select
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from torq_protocol.header import MessageHeader
@@ -48,14 +48,22 @@ _SHORTEST_SWEEP = 0.005
 _CATCH_UP = 0.002
 
 
+class _Watch(Enum):
+    """Who reports what happens to a client's socket: one at most."""
+
+    NOBODY = 0
+    LOOP = 1
+    HANGUPS = 2
+
+
 @dataclass(slots=True)
 class _Client:
-    """A connection's descriptor and how it is registered with the loop."""
+    """A connection's descriptor, and who watches it."""
 
     connection: Connection
     descriptor: int
     peer: Peer
-    reading: bool = False
+    watch: _Watch = _Watch.HANGUPS
     hung_up: bool = False
 
 
@@ -93,6 +101,7 @@ class Server:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._drained = asyncio.Event()
         self.accepting = False
+        self._draining = False
         self._stopped = False
         self.configure(settings, listen)
 
@@ -125,7 +134,9 @@ class Server:
         self._reads_until = float("inf")  # nobody is waited for any more before what was sent is read
         if "catch up" in self._timers:
             self._end_catching_up()
-        self._read_last()
+        self._draining = True
+        for client in list(self._clients.values()):
+            self._read_last(client)
         limits = (self.settings.drain_timeout, min(_UNREAD_DRAIN, self.settings.drain_timeout))
         started = self._loop.time()
         while self._waiting(self._loop.time() - started, limits):
@@ -222,7 +233,7 @@ class Server:
             self._refuse(descriptor, CloseReason.MAX_CONNECTIONS, peer)
             return
         try:
-            self._hangups.register(descriptor, 0)
+            self._hangups.register(descriptor, 0)  # so that there is room for a watch
         except OSError:
             self._port.close(descriptor)
             raise
@@ -241,20 +252,24 @@ class Server:
     # Moving bytes
 
     def _start_reading(self, client: _Client) -> None:
-        if client.hung_up:
-            self._hangups.register(client.descriptor, 0)
-            return
-        client.reading = True
-        self._hangups.unregister(client.descriptor)
-        self._loop.add_reader(client.descriptor, self._readable, client)
+        self._watch(client, _Watch.HANGUPS if client.hung_up else _Watch.LOOP)
 
     def _stop_reading(self, client: _Client) -> None:
-        client.reading = False
-        if client.hung_up:
-            self._hangups.unregister(client.descriptor)
+        self._watch(client, _Watch.NOBODY if client.hung_up else _Watch.HANGUPS)
+
+    def _watch(self, client: _Client, watch: _Watch) -> None:
+        """Hand a client's socket over to who watches it from now on."""
+        if client.watch is watch:
             return
-        self._loop.remove_reader(client.descriptor)
-        self._hangups.register(client.descriptor, 0)
+        if client.watch is _Watch.LOOP:
+            self._loop.remove_reader(client.descriptor)
+        elif client.watch is _Watch.HANGUPS:
+            self._hangups.unregister(client.descriptor)
+        client.watch = watch
+        if watch is _Watch.LOOP:
+            self._loop.add_reader(client.descriptor, self._readable, client)
+        elif watch is _Watch.HANGUPS:
+            self._hangups.register(client.descriptor, 0)
 
     def _readable(self, client: _Client) -> None:
         """Read a client once: one read, one scan, one fan-out."""
@@ -270,7 +285,7 @@ class Server:
                 self.turn_timer(self._clock() - arrived)
             if not more:
                 self._input_ended(client)
-            elif client.reading and self._has_left(client.descriptor):
+            elif client.watch is _Watch.LOOP and self._has_left(client.descriptor):
                 self._stop_reading(client)
         except (BlockingIOError, InterruptedError):
             return
@@ -343,7 +358,9 @@ class Server:
             return
         paused, self._paused = self._paused, {}
         for client in paused.values():
-            if client.connection.input_open:
+            if self._draining:
+                self._read_last(client)
+            elif client.connection.input_open:
                 self._start_reading(client)
 
     def _settle(self) -> None:
@@ -367,7 +384,7 @@ class Server:
         self._loop.remove_reader(client.descriptor)
         self._loop.remove_writer(client.descriptor)
         del self._by_descriptor[client.descriptor]
-        with suppress(FileNotFoundError):  # a paused client that hung up is not registered
+        if client.watch is _Watch.HANGUPS:
             self._hangups.unregister(client.descriptor)
         self._port.close(client.descriptor)
         self._drained.set()
@@ -422,14 +439,13 @@ class Server:
 
     # Draining
 
-    def _read_last(self) -> None:
-        """Read what clients have sent by now; each connection's share is bounded."""
-        for client in list(self._clients.values()):
-            for _ in range(_FINAL_READS):
-                if not client.connection.input_open or not self._reads_on(client):
-                    break
-            if client.reading:
-                self._stop_reading(client)
+    def _read_last(self, client: _Client) -> None:
+        """Read what a client has sent by now, its share at most; one that is held up is read when the stall is over."""
+        for _ in range(_FINAL_READS):
+            if not client.connection.input_open or not self._reads_on(client):
+                break
+        if client.watch is _Watch.LOOP:
+            self._stop_reading(client)
 
     def _reads_on(self, client: _Client) -> bool:
         before = client.connection.received_bytes
@@ -437,7 +453,9 @@ class Server:
         return client.connection.received_bytes > before
 
     def _waiting(self, elapsed: float, limits: tuple[float, float]) -> bool:
-        """Whether to wait for a connection's queue; a connection never seen to read gets less time."""
+        """Whether to wait for what is held up, or for a queue; a connection never seen to read gets less time."""
+        if self._paused and elapsed < limits[0]:
+            return True
         for client in self._clients.values():
             if client.connection.backlog.frames and elapsed < limits[0 if client.connection.reading else 1]:
                 return True

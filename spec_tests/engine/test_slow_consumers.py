@@ -1,6 +1,7 @@
 """Slow consumers over real sockets: ISO, under every overflow policy."""
 
 import asyncio
+import socket
 
 import msgspec
 import pytest
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 from torq_engine.accounting import CloseReason, DropReason
 from torq_engine.settings import HubSettings, Overflow
 
-from .frames import frame
+from .frames import frame, split
 from .relays import Client, Relay, happened, serving
 
 SMALL = HubSettings(queue_frames=50, echo=False)
@@ -296,3 +297,29 @@ async def test_busy_poll_looks_for_more_for_a_while_and_then_sleeps() -> None:
         await client.send(frame())
         assert await client.frames(1) == [frame()]
         await happened(lambda: not relay.server._polling)
+
+
+@pytest.mark.parametrize("ended", ["stays", "half-closes", "leaves"])
+async def test_life_1_what_paused_clients_sent_is_delivered_when_the_relay_drains(ended: str) -> None:
+    """Draining reads clients that backpressure has paused, and ends in time whatever they have done meanwhile."""
+    hub = replace(SMALL, overflow=Overflow.BACKPRESSURE)
+    async with serving(hub=hub, send_buffer_bytes=TINY_BUFFER, stall_timeout=60.0, drain_timeout=30.0) as relay:
+        sender, slow, witness = await relay.join(), await relay.join(), await relay.join()
+        await make_reading(relay, sender, slow, witness)
+        other = await relay.join()
+        sending = asyncio.create_task(sender.send(frame(bytes(40)) * 500))
+        reading = asyncio.create_task(witness.end())
+        await happened(lambda: bool(relay.server.hub.stalled))
+        other.sock.send(frame(bytes(40), source=9))
+        await happened(lambda: 4 in relay.server._paused)
+        if ended == "half-closes":
+            other.sock.shutdown(socket.SHUT_WR)
+        elif ended == "leaves":
+            other.close()
+        draining = asyncio.create_task(relay.server.drain())
+        got = split(await slow.end())
+        await draining
+        await sending
+        assert [each[6] for each in got] == [1] * 500 + [9]
+        assert split(await reading) == got
+        assert not relay.server.hub.connections
