@@ -34,7 +34,7 @@ class TargetError(ConformanceError):
 
 
 class ImpededError(ConformanceError):
-    """The suite itself lacks something (descriptors, memory, room, rights): no verdict on the relay, exit code 3."""
+    """The suite itself lacks something (descriptors, memory, room): no verdict on the relay, exit code 3."""
 
 
 class OutputError(ConformanceError):

@@ -1,6 +1,8 @@
 """What the suite itself may lack, told apart from what a relay does: a lack of the suite is never a relay's failure.
 
-Facts: a relay cannot cause these errors at the suite's end of a connection; the machine, its limits or rights do.
+Facts:
+- a relay cannot cause these errors at the suite's end of a connection; the machine and its limits do;
+- missing rights are not among them: a relay may take the rights of its socket away, and a command may be no program.
 """
 
 from __future__ import annotations
@@ -20,8 +22,6 @@ LACKS = {
     errno.ENOSPC: "room on the disk",
     errno.EDQUOT: "room on the disk",
     errno.EADDRNOTAVAIL: "free local ports or addresses",
-    errno.EACCES: "the rights",
-    errno.EPERM: "the rights",
 }
 SPARE_DESCRIPTORS = 24
 """Descriptors that stay free in the suite: a relay with the same limit needs its own for other things too."""

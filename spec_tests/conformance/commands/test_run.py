@@ -234,3 +234,21 @@ def test_sockets_and_output_of_a_relay_are_put_where_tmpdir_says(tmp_path: Path)
         assert used
         assert all(path.startswith(folder) for path in used)
         assert list(Path(folder).iterdir()) == []
+
+
+@pytest.mark.parametrize(("more", "code", "verdict"), [(("--mutant", "drop-header-only"), 1, "FAIL"), ((), 2, "PASS")])
+def test_a_report_that_cannot_be_written_hides_no_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], code: int, verdict: str
+) -> None:
+    folder, script = tmp_path / "reports", tmp_path / "relay.sh"
+    folder.mkdir()
+    command = specimen("correct", "signal", *more).replace("{socket}", "$1")
+    script.write_text(f"rm -rf {folder}\nexec {Path(sys.executable).parent}/{command}\n")
+    shown = run_command(
+        capsys, "--exec", f"sh {script} {{socket}}", "--domain", "signal", "--section", "FWD-6", "--max-examples", "5",
+        "--workers", "1", "--report", f"json:{folder}/report.json", "--failures", str(tmp_path / "failures"),
+    )  # fmt: skip
+    assert f"{verdict} " in shown.out
+    assert shown.err.count("cannot write") == 1
+    assert f"{folder}/report.json" in shown.err
+    assert shown.code == code

@@ -103,6 +103,16 @@ def test_limits_that_leave_no_room_for_programs_are_refused(
     assert f"with {LEAST[setting]} or more" in shown.err
 
 
+def test_a_command_that_is_no_program_is_wrong_usage_and_no_lack_of_the_suite(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "relay").write_text("no program")
+    words = ("--exec", f"{tmp_path}/relay {{socket}}", "--domain", "signal", "--section", "FWD-1")
+    shown = run_command(capsys, *words, "--failures", str(tmp_path / "failures"))
+    assert shown.code == 2
+    assert "Permission denied; give the path of the program" in shown.err
+
+
 def test_every_requirement_is_explained_with_a_reason_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     shown = run_command(capsys, "explain", *{name.partition("-")[0] for name in requirements()})
     assert shown.code == 0

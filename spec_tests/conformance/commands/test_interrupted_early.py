@@ -1,0 +1,28 @@
+"""Ctrl-C while the command is still being loaded: one line, and the exit code of an interruption."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize("loaded", ["torq_conformance.play.slate", "click", "hypothesis", "torq_conformance.cli"])
+def test_ctrl_c_while_the_command_loads_prints_one_line(loaded: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-X", "importtime", "-m", "torq_conformance", "run", "--domain", "signal"]
+    with subprocess.Popen(
+        [*words, "--failures", str(tmp_path / "failures")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as suite:
+        assert suite.stderr is not None
+        for line in suite.stderr:
+            if line.rpartition("|")[2].strip() == loaded:
+                break
+        suite.send_signal(signal.SIGINT)
+        said = [line for line in suite.stderr if line.strip() and not line.startswith("import time:")]
+    assert suite.returncode == 130
+    assert said == ["torq-conformance: interrupted\n"]
