@@ -5,11 +5,11 @@ from collections import Counter
 
 import pytest
 
-from spec_tests.mutation.judging import Effort, judge
+from spec_tests.mutation.judging import DOMAINS, Effort, fault_of_unchanged, judge
 from spec_tests.mutation.operators import mutants
 from spec_tests.mutation.page import KINDS, PAGE, load, page, triage
-from spec_tests.mutation.run import UNCHANGED, Interpreted
-from spec_tests.mutation.subjects import SUBJECTS, mutants_in
+from spec_tests.mutation.run import Interpreted
+from spec_tests.mutation.subjects import SUBJECTS, UNCHANGED, mutants_in
 
 BRIEF = Effort("brief", 20, 1, 1)
 SAMPLE = """
@@ -66,6 +66,11 @@ def test_what_is_written_in_c_is_not_loaded() -> None:
         Interpreted(UNCHANGED, "").find_spec("torq_engine._sockets", None)
 
 
+@pytest.mark.parametrize("relay", DOMAINS)
+def test_a_relay_with_nothing_changed_is_not_killed(relay: str) -> None:
+    assert fault_of_unchanged(relay, Effort("brief", 5, 1, 1), seed=1) == ""
+
+
 @pytest.mark.parametrize("begin", ["specimen.judging:Judge.refusal:", "protocol.framing:FrameScanner.scan:"])
 def test_a_deadly_mutant_is_killed(begin: str) -> None:
     name = next(
@@ -74,7 +79,7 @@ def test_a_deadly_mutant_is_killed(begin: str) -> None:
         for name in mutants_in(subject)
         if name.startswith(begin) and "early_return" in name
     )
-    assert judge(name, BRIEF, seed=1).killed_by
+    assert judge(name, BRIEF, seed=1).killed_by not in ("", "start", "hang")
 
 
 def test_the_page_is_what_its_outcomes_say() -> None:

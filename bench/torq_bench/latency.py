@@ -33,7 +33,7 @@ class Latency:
 def on_cores_of_their_own(process: int) -> Iterator[None]:
     """Keep a relay and this thread on two cores, where there are two.
 
-    A wake-up on the same core costs a tenth of one on another: without this the scheduler's choice would be measured.
+    Else the scheduler's choice is measured: without this plain C took 3 us in one round and 60 us in the next.
     """
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:

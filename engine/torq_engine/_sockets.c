@@ -109,7 +109,7 @@ static PyObject *turn(PyObject *self, PyObject *const *words, Py_ssize_t count) 
         PyErr_Format(PyExc_ValueError, "offset %zd leaves no room in %zd bytes", filled, view.len);
         goto done;
     }
-    do {
+    for (;;) {
         more = recv((int)descriptor, data + filled, view.len - filled, MSG_DONTWAIT);
         if (more <= 0) break; /* the next turn says it, if this one read something */
         got += more;
@@ -124,7 +124,7 @@ static PyObject *turn(PyObject *self, PyObject *const *words, Py_ssize_t count) 
         filled -= consumed;
         memmove(data, data + consumed, filled);
         frames = consumed = 0;
-    } while (filled < view.len);
+    }
     if (!got && more < 0)
         PyErr_SetFromErrno(PyExc_OSError);
     else

@@ -3,9 +3,9 @@
  * Facts:
  * - frames have some dozens of bytes to some hundreds: a call of zlib costs more than the sum;
  * - by tables, sixteen bytes a step ("slicing by 16"), on any processor;
- * - by carry-less products where the processor has them (x86: PCLMULQDQ), a third of that time. Sixteen bytes are a
+ * - by carry-less products where the processor has them (x86: PCLMULQDQ), in less time. Sixteen bytes are a
  *   polynomial; multiplied by x^128 modulo the CRC's polynomial they add to the next sixteen ("folding"), and what is
- *   left at the end is reduced by Barrett's method. Bits are reflected, so the constants are those of 33 bits, reflected.
+ *   left at the end is reduced by Barrett's method. Bits are reflected, and so are the constants.
  *   Gopal and others, "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction" (Intel, 2009).
  */
 #ifndef TORQ_CHECKSUM_H
@@ -83,7 +83,8 @@ FOLDING static inline uint32_t reduced(__m128i state) {
 }
 
 FOLDING static uint32_t crc_by_folding(const unsigned char *frame, int64_t size) {
-    static const signed char moves[48] = { /* from n on: the first n bytes to the end; from 16 + n on: the others to the front; -1: zero */
+    /* From n on: the first n bytes to the end; from 16 + n on: the others to the front; -1: zero. */
+    static const signed char moves[48] = {
         -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
         15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
     if (size < FRAME_HEADER + 4) return crc_by_tables(frame, size);

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
-from .judging import LONG, SHORT, Effort, Outcome, judge
+from .judging import DOMAINS, LONG, SHORT, Effort, Outcome, fault_of_unchanged, judge
 from .page import PAGE, RESULTS, Results, encoded, load, page, triage
 from .subjects import SUBJECTS, mutants_in
 
 
 def main() -> int:
-    """Judge and write; returns the exit code."""
+    """Judge and write; returns the exit code: 0, or 1 where a relay fails with nothing changed."""
     parser = argparse.ArgumentParser(prog="python -m spec_tests.mutation", description=__doc__.partition("\n")[0])
     parser.add_argument("--list", action="store_true", help="name all mutants and what each changes; judge nothing")
     parser.add_argument("--render", action="store_true", help="judge nothing; write the page from its outcomes")
@@ -36,9 +36,15 @@ def main() -> int:
             print(f"{name}  {mutant.change}")
         return 0
     old = load()
+    if old.outcomes and arguments.seed != old.seed:
+        parser.error(f"--seed {arguments.seed}: {RESULTS} holds outcomes of seed {old.seed}; remove it to begin anew")
     known = {each.name: each for each in old.outcomes if each.name in every and each.change == every[each.name].change}
     started = time.monotonic()
     if not arguments.render:
+        for relay in DOMAINS:
+            if fault := fault_of_unchanged(relay, SHORT, arguments.seed):
+                print(f"{relay}: fails with nothing changed, so no mutant of it is judged: {fault}", file=sys.stderr)
+                return 1
         names = random.Random(arguments.seed).sample(sorted(every), min(arguments.sample, len(every)))
 
         def keep() -> None:

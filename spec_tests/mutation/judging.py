@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from .subjects import ROOT, find, subject_of
+from .subjects import ROOT, UNCHANGED, find, subject_of
 
 FAILED = re.compile(r"^(?:FAIL|FLAKY) +(\S+) +(.*)")
 GRACE_S = 30.0
@@ -53,24 +53,28 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
 def judge(name: str, effort: Effort, seed: int) -> Outcome:
     """Judge a mutant until something of it fails."""
     started = time.monotonic()
-    killed_by = seen = ""
     with tempfile.TemporaryDirectory(prefix="torq-mutation-") as folder:
         source = Path(folder) / "mutated.py"
         source.write_text(find(name).source, "utf-8")
-        for domain in DOMAINS[subject_of(name).relay][: effort.domains]:
-            command = relay_command(name, str(source), domain)
-            killed_by, seen = _suite(command, domain, effort, seed, Path(folder))
-            if killed_by:
-                break
+        killed_by, seen = _judged(subject_of(name).relay, (name, str(source)), effort, seed, Path(folder))
     return Outcome(name, find(name).change, effort.name, killed_by, seen, round(time.monotonic() - started, 1))
 
 
-def relay_command(name: str, source: str, domain: str) -> str:
-    """The command of ``--exec`` for a mutant's relay."""
-    of_specimen = subject_of(name).relay == "specimen"
-    relay = ["specimen", "correct", "--domain", domain] if of_specimen else [domain]
-    words = [sys.executable, "-m", "spec_tests.mutation.run", name, source, "--", *relay]
-    return f"{shlex.join(words)} --socket {{socket}}"
+def fault_of_unchanged(relay: str, effort: Effort, seed: int) -> str:
+    """What fails of a relay in which nothing is changed; "" if nothing does. Else no mutant of it can be judged."""
+    with tempfile.TemporaryDirectory(prefix="torq-mutation-") as folder:
+        return " ".join(_judged(relay, (UNCHANGED, "-"), effort, seed, Path(folder))).strip()
+
+
+def _judged(relay: str, what: tuple[str, str], effort: Effort, seed: int, folder: Path) -> tuple[str, str]:
+    """What fails first and how, in one domain after the other; empty if nothing does."""
+    for domain in DOMAINS[relay][: effort.domains]:
+        words = ["specimen", "correct", "--domain", domain] if relay == "specimen" else [domain]
+        command = shlex.join([sys.executable, "-m", "spec_tests.mutation.run", *what, "--", *words])
+        killed_by, seen = _suite(f"{command} --socket {{socket}}", domain, effort, seed, folder)
+        if killed_by:
+            return killed_by, seen
+    return "", ""
 
 
 def _suite(command: str, domain: str, effort: Effort, seed: int, folder: Path) -> tuple[str, str]:

@@ -81,7 +81,7 @@ def _lines(results: Results, verdicts: dict[str, Verdict]) -> Iterator[str]:
         "framing and server of the engine, interpreted) is changed in one place, and the suite judges the relay.",
         "",
         f"- **{len(results.outcomes)} of {results.total} mutants were judged**: of a sample of {results.sample}, drawn "
-        f"with seed {results.seed}; {results.date}, {results.seconds} s, two at a time.",
+        f"with seed {results.seed}; {results.date}, {results.seconds} s.",
         f"- **Score {len(killed)} of {judged}, {100 * len(killed) / max(judged, 1):.1f} %**: {len(killed)} killed, "
         f"{len(alive)} survivors of which {equivalent} are equivalent and do not count.",
         f"- Of the survivors that count, {waiting} had the short budget only ({SHORT.seconds} s, {SHORT.max_examples} "

@@ -16,10 +16,8 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
-from .subjects import SUBJECTS, find, subject_of
+from .subjects import SUBJECTS, UNCHANGED, find, subject_of
 
-UNCHANGED = "unchanged"
-"""The name that mutates nothing."""
 IN_C = frozenset(("torq_protocol._scanner", "torq_engine._sockets", "torq_engine.compiled__mypyc"))
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from .operators import Mutant, mutants_of
 
+UNCHANGED = "unchanged"
+"""The name that mutates nothing."""
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 

@@ -15,10 +15,9 @@ def expected(frame: bytes) -> list[int]:
 
 def test_val_1_every_size_has_the_checksum_of_zlib_whatever_stands_in_its_own_field() -> None:
     frame = bytes(number * 151 % 256 for number in range(1_200))
-    for start in range(300):
-        for stop in (start + 32, start + 33 + start // 2, start + 332, start + 900 - start):
-            part = frame[start:stop]
-            assert scanner.frame_checksums(part) == expected(part), len(part)
+    for size in range(32, 1_100):
+        part = frame[size % 97 :][:size]
+        assert scanner.frame_checksums(part) == expected(part), size
     large = frame * 900
     assert scanner.frame_checksums(large) == expected(large)
 

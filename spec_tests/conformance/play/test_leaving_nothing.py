@@ -36,7 +36,7 @@ while True:
         socket.socket(socket.AF_UNIX).connect(path)
         os._exit(0)
     except OSError:
-        time.sleep(0.001)
+        time.sleep(0.001)  # a path that appears gives no event
 """
 WRAPPER = '"$@"\nexit $?\n'
 SUITE = """import sys
@@ -76,7 +76,7 @@ def serving(text: str) -> list[str]:
 def comes(true: Callable[[], bool], seconds: float = 20.0) -> bool:
     deadline = time.monotonic() + seconds
     while not true() and time.monotonic() < deadline:
-        time.sleep(0.01)
+        time.sleep(0.01)  # processes that are no children of this one begin and end without an event
     return true()
 
 
