@@ -9,13 +9,19 @@ from __future__ import annotations
 import array
 import fcntl
 import select
+import shlex
+import socket
+import tempfile
 import termios
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Self
+
+import msgspec
 
 from torq_protocol.constants import EXTENDED_TLV_HEADER_SIZE, HEADER_SIZE
 
@@ -25,11 +31,13 @@ from ..impediments import tell
 from ..model.findings import Finding
 from ..model.frames import MAX_VALUE, Frame, Tlv, encode_frame
 from ..model.legality import free_type
+from ..model.operation import Metrics, Settable, composed
 from ..model.profile import Profile
 from ..model.rules import Rules
 from ..model.timing import DEFAULT, Timing
 from ..play.address import shows
-from ..play.target import SpawnedTarget
+from ..play.metrics import Samples, read_samples
+from ..play.target import SpawnedTarget, free_port
 from .levels import pid_of
 
 PROBE_VALUE_BYTES = 8
@@ -45,9 +53,9 @@ class UnsupportedCheckError(Exception):
 class Client:
     """A plain client. It waits for ``prompt_seconds`` unless a call names other ``seconds``."""
 
-    def __init__(self, target: SpawnedTarget) -> None:
+    def __init__(self, target: SpawnedTarget, sock: socket.socket | None = None) -> None:
         self._prompt_seconds = target.timing.prompt_seconds
-        self.sock = target.connect()
+        self.sock = sock or target.connect()
         self.buffer = bytearray()
         self.closed = False
 
@@ -130,6 +138,8 @@ class Bench:
     clients: list[Client] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     stand_ins: list[str] = field(default_factory=list)
+    forms: tuple[str, ...] = ()
+    metrics_port: int = 0
 
     def __enter__(self) -> Self:
         return self
@@ -155,10 +165,70 @@ class Bench:
     @contextmanager
     def relay(self) -> Iterator[SpawnedTarget]:
         """A fresh relay in a folder of its own."""
-        with SpawnedTarget(self.command, self.rules.domain, timing=self.timing) as target:
+        with (
+            tempfile.TemporaryDirectory(prefix="torq-settings-") as folder,
+            self.started(SpawnedTarget(self._composed(Path(folder)), self.rules.domain, timing=self.timing)) as target,
+        ):
+            yield target
+
+    @contextmanager
+    def started(self, target: SpawnedTarget) -> Iterator[SpawnedTarget]:
+        """A relay that is started here, and ended."""
+        with target:
             self.evidence["relays started"] += 1
             self.act(f"start the relay: {target.command_line}")
             yield target
+
+    def _composed(self, folder: Path) -> str:
+        """The command of a relay that is told all that this bench tells it."""
+        self.metrics_port = free_port()
+        forms = [form.replace("{metrics_port}", str(self.metrics_port)) for form in self.forms]
+        return composed(self.command, forms, self.profile.settings_file, folder)
+
+    def under(self, values: Mapping[Settable, str | float]) -> Bench:
+        """A bench whose relays are started with these settings, and are held to them.
+
+        Raises UnsupportedCheckError where the profile does not say how one is set.
+        """
+        known = self.profile.settings
+        for name in values:
+            if name not in known:
+                raise UnsupportedCheckError(
+                    f'the profile does not say how {name} is set: [settings] {name} = "--{name.replace("_", "-")} '
+                    '{value}"'
+                )
+        forms = [known[name].replace("{value}", shlex.quote(_word(value))) for name, value in values.items()]
+
+        def told(fields: tuple[str, ...]) -> dict[str, str | float]:
+            return {name: value for name, value in values.items() if name in fields}
+
+        profile = msgspec.structs.replace(self.profile, **told(Profile.__struct_fields__))
+        rules = msgspec.structs.replace(self.rules, **told(Rules.__struct_fields__))
+        return self.telling(*forms, profile=profile, rules=rules)
+
+    def counting(self, *names: str) -> Bench:
+        """A bench whose relays show their counters. Raises UnsupportedCheckError where the profile names not all."""
+        metrics = self.profile.metrics
+        if metrics is None:
+            raise UnsupportedCheckError(f"the profile does not say where counters are seen: [metrics] at, {names[0]}")
+        if missing := [name for name in names if not getattr(metrics, name)]:
+            raise UnsupportedCheckError(f"the profile names no counter of what is {missing[0]}: [metrics] {missing[0]}")
+        return self.telling(metrics.start)
+
+    def counters(self, target: SpawnedTarget) -> tuple[Metrics, Samples]:
+        """What the counters of a relay are called, and what they show now. Raises TargetError."""
+        metrics = self.profile.metrics
+        assert metrics is not None, "counting() gave this bench"
+        at = metrics.at.replace("{metrics_port}", str(self.metrics_port)).replace("{socket}", target.address.path)
+        try:
+            return metrics, read_samples(at, self.timing.prompt_seconds)
+        except (OSError, ValueError) as error:
+            raise TargetError(f"the counters cannot be read at {at}: {error}", target.last_output()) from error
+
+    def telling(self, *forms: str, profile: Profile | None = None, rules: Rules | None = None) -> Bench:
+        """A bench whose relays are told some forms more, "" for none, and are held to another profile and its rules."""
+        more = tuple(filter(None, forms))
+        return replace(self, forms=(*self.forms, *more), profile=profile or self.profile, rules=rules or self.rules)
 
     def frame(self, size: int = PROBE_VALUE_BYTES) -> bytes:
         """A valid frame, unlike all others of the check; its one TLV has a value of ``size`` bytes, or of what fits."""
@@ -189,6 +259,10 @@ class Bench:
             frame = Frame(rules.number, tlvs, checksum="inverted")
         else:
             return b""
+        return self.encoded(frame)
+
+    def encoded(self, frame: Frame) -> bytes:
+        """The bytes of a frame to refuse, unlike all others of the check."""
         self.sequence += 1
         self.evidence["refused frames"] += 1
         return encode_frame(frame, conn=0, number=self.sequence, sequence=self.sequence)
@@ -204,13 +278,17 @@ class Bench:
 
     def connect(self, target: SpawnedTarget) -> Client:
         """A new client. Raises TargetError when it cannot connect."""
-        self.evidence["clients"] += 1
         try:
-            self.clients.append(Client(target))
+            return self.admit(Client(target))
         except OSError as error:
             tell(error, "to connect a client")
             raise TargetError(f"client {len(self.clients) + 1} cannot connect: {error.strerror or error}") from error
-        return self.clients[-1]
+
+    def admit(self, client: Client) -> Client:
+        """The client itself, which is closed with the bench."""
+        self.evidence["clients"] += 1
+        self.clients.append(client)
+        return client
 
     def joined(self, target: SpawnedTarget, count: int) -> list[Client]:
         """New clients that have each received a frame. Raises TargetError where one does not."""
@@ -252,6 +330,11 @@ class Bench:
             left = missing
             wait = min(wait * 2, 0.5)
         return not left
+
+
+def _word(value: str | float) -> str:
+    """A value of a setting as a word."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 Check = Callable[[Bench], Iterator[Finding]]

@@ -31,7 +31,7 @@ FIRST_PART_BYTES = 10
 def drains(bench: Bench) -> Iterator[Finding]:
     """SIGTERM while two consumers have a backlog, one half-closed; a second SIGTERM during the drain (LIFE-1)."""
     size = bench.size_of(VALUE_BYTES)
-    count, prompt = _backlog(bench.rules, size), bench.timing.prompt_seconds
+    count, prompt = backlog(bench.rules, size), bench.timing.prompt_seconds
     with bench.relay() as target:
         halves = "CONN-7" not in bench.profile.not_promised
         bench.act(
@@ -47,7 +47,7 @@ def drains(bench: Bench) -> Iterator[Finding]:
             half.sock.shutdown(socket.SHUT_WR)
         frames = [bench.frame(VALUE_BYTES) for _ in range(count)]
         began = time.monotonic()
-        if not _flood(sender, reader, frames, bench.rules):
+        if not flood(sender, reader, frames, bench.rules):
             yield Finding(Kind.LOST, "the sender's frames at somebody who reads", "they did not come")
             return
         slowly = time.monotonic() - began > bench.profile.drain_timeout / 2
@@ -74,12 +74,12 @@ def drains(bench: Bench) -> Iterator[Finding]:
     yield from _successor(bench)
 
 
-def _backlog(rules: Rules, size: int) -> int:
+def backlog(rules: Rules, size: int) -> int:
     """Frames of the backlog, each of ``size`` bytes: no more than the relay's queue for a consumer holds (ISO-2)."""
     return max(1, min(BACKLOG_BYTES // size, rules.most_frames, rules.most_bytes // size))
 
 
-def _whole_frames(client: Client, rules: Rules) -> set[bytes]:
+def whole_frames(client: Client, rules: Rules) -> set[bytes]:
     """The frames that a client has received."""
     return set(decode(client.buffer, rules.max_message_size)[0])
 
@@ -96,7 +96,7 @@ def _not_drained(name: str, client: Client, frames: list[bytes], bench: Bench) -
     if bench.profile.drain_timeout < bench.timing.least_drain_seconds:
         bench.leave_out(f"what waits for consumers: a drain_timeout of {bench.profile.drain_timeout:g} s ends that")
         return
-    missing = len(set(frames) - _whole_frames(client, bench.rules))
+    missing = len(set(frames) - whole_frames(client, bench.rules))
     if missing:
         owed = f"each of {counted(len(frames), 'accepted frame')} delivered to {name} after SIGTERM"
         yield Finding(Kind.LOST, owed, f"{grouped(missing)} never came")
@@ -128,7 +128,7 @@ def _read_backlogs(clients: Sequence[Client], last: bytes, seconds: float) -> No
                     deadline = min(deadline, time.monotonic() + seconds)
 
 
-def _flood(sender: Client, reader: Client, frames: list[bytes], rules: Rules) -> bool:
+def flood(sender: Client, reader: Client, frames: list[bytes], rules: Rules) -> bool:
     """Send frames in parts; sender and reader receive one part before the next, so that neither has a backlog."""
     readers = (reader, sender) if rules.echo else (reader,)
     for start in range(0, len(frames), FRAMES_PER_PART):
@@ -141,7 +141,7 @@ def _flood(sender: Client, reader: Client, frames: list[bytes], rules: Rules) ->
 def _sigterm_with_backlog(bench: Bench, target: SpawnedTarget, frames: list[bytes]) -> bool:
     """Send SIGTERM while a stalled consumer has a backlog; False when the relay did not take the frames."""
     _, sender, reader = bench.joined(target, 3)
-    if not _flood(sender, reader, frames, bench.rules):
+    if not flood(sender, reader, frames, bench.rules):
         return False
     os.kill(bench.signals(target), signal.SIGTERM)
     return True

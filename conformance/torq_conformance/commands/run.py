@@ -55,10 +55,10 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
 @target_options
 @click.option(
     "--profile",
-    default="reference",
-    show_default=True,
+    default="",
     metavar="NAME|FILE",
-    help=f"What the relay promises: {', '.join(built_in_profiles())}, a TOML file, or auto (probe it first).",
+    help=f"What the relay promises: {', '.join(built_in_profiles())}, a TOML file, or auto (probe it first).  "
+    "[default: reference, torq for the built-in relays]",
 )
 @click.option(
     "--section",
@@ -154,6 +154,9 @@ def command(**given: object) -> int:
     options = msgspec.convert(given, Options)
     selected = bool(options.include or options.exclude)
     extras = RunExtras(options, running=options.address is not None, selected=selected)
+    if not options.profile:
+        built_in = options.address is None and options.command_line is None
+        options = msgspec.structs.replace(options, profile="torq" if built_in else "reference")
     profile = load_profile("reference" if options.profile == "auto" else options.profile)
     include = split_names(options.include)
     chosen = select(include, split_names(options.exclude))

@@ -342,11 +342,6 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 UNJUDGED: dict[str, str] = {
-    "VAL-7": "counters are not visible from outside",
-    "ISO-6": "counters are not visible from outside",
-    "LIFE-5": "not judged by this version: the suite starts every relay in one way",
-    "SEC-2": "needs clients of several users",
-    "SEC-3": "the log is not visible from outside",
     "LIFE-3": "the target offers no takeover to the suite yet",
     "LIFE-4": "the target offers no takeover to the suite yet",
 }

@@ -136,10 +136,10 @@ def repeated(chosen: Iterable[Case], times: int) -> list[Case]:
 
 
 def profile_of(arguments: tuple[str, ...]) -> Profile:
-    """The reference profile, changed by what a specimen was started with: its options have the names of settings."""
+    """The profile of specimens, changed by what a specimen was started with: its options have the names of settings."""
     said: dict[str, object] = {"echo": False} if "--no-echo" in arguments else {}
     for option, value in pairwise(arguments):
         name = option.removeprefix("--").replace("-", "_")
         if option.startswith("--") and name in Profile.__struct_fields__:
             said[name] = value
-    return msgspec.convert(msgspec.structs.asdict(load_profile("reference")) | said, Profile, strict=False)
+    return msgspec.convert(msgspec.structs.asdict(load_profile("specimen")) | said, Profile, strict=False)

@@ -47,6 +47,9 @@ class Kind(StrEnum):
     OPEN = "open"
     STARTED = "started"
     DOWN = "down"
+    MISCOUNTED = "miscounted"
+    UNRECORDED = "unrecorded"
+    UNNOTICED = "unnoticed"
 
 
 Fact = str | int | float

@@ -16,6 +16,7 @@ import msgspec
 from torq_protocol.constants import RelayDomain
 
 from ..errors import UsageError
+from .operation import LINE, Audit, Metrics, Settable
 from .requirements import requirements
 from .rules import Domain, Rules, Settings, ZeroChecksum
 
@@ -26,7 +27,8 @@ LEAST = {"max_message_size": 1_024, "max_connections": 8, "queue_frames": 16}
 class Profile(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The settings that a target runs with, as a file gives them: a filter that is None is what its domain has.
 
-    ``partial_frame_timeout`` is None where the relay sets no such limit.
+    ``partial_frame_timeout`` is None where the relay sets no such limit. ``settings`` are the forms in which the relay
+    is told other values than these, ``settings_file`` the words that name it a file of them (``--config {file}``).
     """
 
     name: str
@@ -38,6 +40,10 @@ class Profile(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     strict: bool | None = None
     partial_frame_timeout: float | None = None
     drain_timeout: float = 5.0
+    settings: dict[Settable, str] = msgspec.field(default_factory=dict)
+    settings_file: str = ""
+    metrics: Metrics | None = None
+    audit: Audit | None = None
     not_promised: dict[str, str] = msgspec.field(default_factory=dict)
 
 
@@ -102,6 +108,8 @@ def load_profile(name: str) -> Profile:
     unknown = set(profile.not_promised) - set(requirements())
     if unknown:
         raise UsageError(f"profile {name}: not_promised names no requirement: {', '.join(sorted(unknown))}")
+    if any(form.startswith(LINE) for form in profile.settings.values()) and "{file}" not in profile.settings_file:
+        raise UsageError(f"profile {name}: settings_file has to name the file of settings, such as --config {{file}}")
     return judgeable(profile)
 
 

@@ -10,6 +10,7 @@ from torq_protocol.constants import MAX_MESSAGE_SIZE
 
 Domain = Literal["market_data", "signal", "execution"]
 ZeroChecksum = Literal["accept", "refuse"]
+Overflow = Literal["drop_oldest", "disconnect", "backpressure"]
 UNIX_SOCKET_BYTES = 450_000
 """What the buffers of a Unix socket may hold: twice the kernel's default."""
 MIB = 1 << 20
@@ -35,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     domain_filter: bool = True
     on_framing_error: Literal["close", "resync", "forward"] = "close"
     granularity: Literal["frames", "reads"] = "frames"
-    overflow: Literal["drop_oldest", "disconnect", "backpressure"] = "drop_oldest"
+    overflow: Overflow = "drop_oldest"
     max_message_size: int = MAX_MESSAGE_SIZE
     max_connections: int | None = None
     queue_frames: int = 0

@@ -52,5 +52,7 @@ def target_and_domain(address: str | None, command_line: str | None, domain: str
 def check_line(where: str, *, profile: str, requirement: str) -> str:
     """The line that judges a requirement by its fixed check; ``where`` is what :func:`target_and_domain` gives."""
     words = ["torq-conformance", where]
-    words += [] if profile == "reference" else [f"--profile {shlex.quote(profile)}"]
+    words += (
+        [] if profile == "reference" and not where.startswith("--domain") else [f"--profile {shlex.quote(profile)}"]
+    )
     return " ".join((*words, f"--section {requirement}"))

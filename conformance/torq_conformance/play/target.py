@@ -188,6 +188,7 @@ class SpawnedTarget(Target):
         self._folder = folder
         self._private: Path | None = None
         self._generation = 0
+        self._refused = False
         super().__init__(Address(), timing=timing)
 
     @property
@@ -230,7 +231,7 @@ class SpawnedTarget(Target):
     def start(self) -> None:
         self._generation += 1
         if "{port}" in self._command:
-            self.address = Address(host="127.0.0.1", port=_free_port())
+            self.address = Address(host="127.0.0.1", port=free_port())
         else:
             self.address = Address(
                 path=str(self.folder / f"relay{self._generation}{self._private_folder.name[-3:]}.sock")
@@ -253,7 +254,7 @@ class SpawnedTarget(Target):
     def _words_to_run(self) -> list[str]:
         meant = {"{socket}": self.address.path, "{port}": str(self.address.port), "{domain}": self._domain}
         words = [re.sub(r"\{(socket|port|domain)\}", lambda name: meant[name[0]], word) for word in self._words]
-        return [_installed_beside(words[0]), *words[1:]]
+        return [installed_beside(words[0]), *words[1:]]
 
     def _launch(self) -> _Started:
         words = self._words_to_run()
@@ -341,6 +342,11 @@ class SpawnedTarget(Target):
         """The exit status of the relay; None while it runs on for some seconds."""
         return 0 if self._process is None else _wait(self._process, seconds)
 
+    @property
+    def refused_to_start(self) -> bool:
+        """Whether the relay, started last, never came to accept and ended with an error."""
+        return self._refused
+
     def _wait_until_it_accepts(self) -> None:
         deadline = time.monotonic() + self.timing.start_seconds
         pause = 0.001
@@ -351,6 +357,7 @@ class SpawnedTarget(Target):
                 crash = self._crash(0.0, ends_at_once=True)
                 if crash:
                     self._check_room()
+                    self._refused = self.wait(0.0) not in (None, 0)
                     raise TargetError(f"{self._command!r} did not start: {crash}", self.last_output()) from error
                 if time.monotonic() > deadline:
                     self._check_room()
@@ -479,13 +486,14 @@ def _wait(process: _Started, seconds: float) -> int | None:
     return status
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _installed_beside(program: str) -> str:
+def installed_beside(program: str) -> str:
     """The program as found on PATH, else as installed beside this interpreter, else as given."""
     return shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent)) or program

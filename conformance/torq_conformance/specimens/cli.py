@@ -29,6 +29,8 @@ HISTORICAL = {
 WIDE = functools.partial(argparse.HelpFormatter, width=110)  # asking the terminal's width costs 4 ms at every start
 CORRECT = "a small relay that keeps every MUST of the requirements; with --mutant, one that breaks some"
 
+AUDIT = "look at an audit log of 'correct': verify it (exit code 1: not whole), list its frames, or those refused"
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `torq-specimen`. Exits 0 after a listing, 1 when it cannot listen, 2 on wrong usage."""
@@ -42,8 +44,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _print_list()
     elif options.specimen is None:
         parser.error(f"name a specimen: {', '.join(HISTORICAL)} or correct. --list says what each one does")
+    elif options.specimen == "audit":
+        sys.exit(_look_at_audit(options.question, options.directory))
     else:
         _run(options)
+
+
+def _look_at_audit(question: str, directory: str) -> int:
+    from torq_conformance.specimens.correct.audit import frames, whole
+
+    if question == "verify":
+        return int(not whole(directory))
+    for text in frames(directory, refused=question == "refused"):
+        print(text)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     correct = specimens.add_parser("correct", help=CORRECT, description=CORRECT, formatter_class=WIDE)
     _add_address(correct)
     _add_settings(correct, Settings())
+    audit = specimens.add_parser("audit", help=AUDIT, description=AUDIT, formatter_class=WIDE)
+    audit.add_argument("question", choices=("verify", "list", "refused"))
+    audit.add_argument("directory", metavar="DIR")
     return parser
 
 
@@ -117,6 +134,10 @@ def _add_settings(parser: argparse.ArgumentParser, default: Settings) -> None:
     number("--stall-timeout", "stall_s", "seconds backpressure may last before it disconnects")
     number("--partial-frame-timeout", "partial_frame_timeout_s", "seconds of an incomplete frame, 0: no end")
     number("--drain-timeout", "drain_timeout_s", "seconds SIGTERM gives slow consumers")
+    for flag, who in (("--allow-uids", "users"), ("--allow-gids", "groups")):
+        parser.add_argument(flag, default="", metavar="N,...", help=f"{who} that may connect (default: any)")
+    parser.add_argument("--metrics", default="", metavar="PATH", help="socket that shows the counters (default: none)")
+    parser.add_argument("--audit", default="", metavar="DIR", help="directory of an audit log (default: none)")
     number("--probability", "probability", "how often a random mutant acts, 0 to 1")
     number("--seed", "seed", "of the random mutants")
 

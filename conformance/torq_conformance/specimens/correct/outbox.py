@@ -25,6 +25,7 @@ class Outbox:
         self.frames: deque[bytes] = deque()
         self.bytes = 0
         self.written = 0  # bytes of frames[0] that are already in the socket
+        self.delivered = self.dropped = 0
         self.blocked = False
         self.reader_seen = False
         self.in_flight = 0  # unread by the peer when last looked at, and what was written since
@@ -47,6 +48,7 @@ class Outbox:
         while len(self.frames) > first and not self.has_room(frame):
             self.bytes -= len(self.frames[first])
             del self.frames[first]
+            self.dropped += 1
 
     def write(self) -> None:
         """Write until the outbox is empty or the socket full (`blocked`). Raises OSError when the peer is gone."""
@@ -77,6 +79,7 @@ class Outbox:
         taken += self.written
         while self.frames and taken >= len(self.frames[0]):
             taken -= len(self.frames.popleft())
+            self.delivered += 1
         self.written = taken
 
     def look_for_reader(self) -> None:

@@ -13,9 +13,12 @@ import os
 import select
 import signal
 import socket
+import struct
 import time
 from contextlib import suppress
 
+from torq_conformance.specimens.correct.audit import Audit
+from torq_conformance.specimens.correct.counters import Counters
 from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.framing import Framer, FramingError
 from torq_conformance.specimens.correct.judging import Judge
@@ -47,6 +50,8 @@ class Relay:
     framer_part: type[Framer] = Framer
     judge_part: type[Judge] = Judge
     outbox_part: type[Outbox] = Outbox
+    counters_part: type[Counters] = Counters
+    audit_part: type[Audit] = Audit
 
     def __init__(self, settings: Settings, doorway: Doorway) -> None:
         self.settings = settings
@@ -61,12 +66,21 @@ class Relay:
         self.poll = select.epoll()
         self.listener = doorway.open()
         self.poll.register(self.listener, select.EPOLLIN)
+        self.counters = self.counters_part(settings.metrics)
+        if self.counters.listener is not None:
+            self.poll.register(self.counters.listener, select.EPOLLIN)
+        self.audit = self.audit_part(settings.audit) if settings.audit else None
         self.wakeup, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.poll.register(self.wakeup, select.EPOLLIN)
         signal.set_wakeup_fd(wakeup)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self.on_signal)
+            self.handle(number)
         self.prepare()
+
+    def handle(self, number: signal.Signals) -> None:
+        """React to a signal, even where whoever started the relay had it blocked or ignored (LIFE-5)."""
+        signal.signal(number, self.on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
 
     def prepare(self) -> None:
         """Make what a mutant keeps besides; the correct relay keeps nothing more."""
@@ -103,6 +117,8 @@ class Relay:
                 os.read(self.wakeup, 512)
             elif connection := self.connections.get(descriptor):
                 self.react(connection, event)
+            elif self.counters.listener is not None and descriptor == self.counters.listener.fileno():
+                self.counters.answer(each.outbox for each in self.connections.values())
         return joining
 
     def catch_up(self) -> None:
@@ -139,6 +155,8 @@ class Relay:
         self.deliver_rest(time.monotonic() + self.settings.drain_timeout_s)
         for connection in list(self.connections.values()):
             self.close(connection)
+        if self.audit is not None:
+            self.audit.seal()
 
     def deliver_rest(self, deadline: float) -> None:
         """Write until every outbox is empty or the deadline has come."""
@@ -149,6 +167,8 @@ class Relay:
             for descriptor, event in self.poll.poll(left):
                 if descriptor == self.wakeup:
                     os.read(self.wakeup, 512)
+                elif descriptor not in self.connections:
+                    self.poll.unregister(descriptor)  # the counters are shown no more
                 elif event & GONE:
                     self.close(self.connections[descriptor])
                 else:
@@ -168,7 +188,7 @@ class Relay:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 self.refuse_without_descriptor()
             return
-        if len(self.connections) >= self.settings.max_connections:
+        if len(self.connections) >= self.settings.max_connections or not self.may_connect(sock):
             self.refuse(sock)
             return
         sock.setblocking(False)
@@ -179,6 +199,14 @@ class Relay:
         self.poll.register(sock, 0)
         self.watch(connection)
         self.opened(connection)
+
+    def may_connect(self, sock: socket.socket) -> bool:
+        """Whether the user or the group of a peer is on a list, where there is one (SEC-2)."""
+        users, groups = self.settings.allow_uids, self.settings.allow_gids
+        if not users and not groups:
+            return True
+        _, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return str(uid) in users.split(",") or str(gid) in groups.split(",")
 
     def refuse_without_descriptor(self) -> None:
         """Lend the spare descriptor to a client and close it: else the client would wake the relay for ever."""
@@ -230,6 +258,7 @@ class Relay:
             return
         self.release(connection)
         self.unfinished.pop(connection, None)
+        self.counters.close(connection.outbox)
         self.closed(connection)
         connection.sock.close()
 
@@ -253,6 +282,9 @@ class Relay:
             for frame in connection.framer.feed(data):
                 finished = True
                 reason = self.judge.refusal(frame)
+                self.counters.received += 1
+                if self.audit is not None:
+                    self.audit.record(connection.number, frame, reason)
                 if reason is None:
                     self.forward(connection, frame)
                 else:
@@ -271,6 +303,7 @@ class Relay:
 
     def refused(self, connection: Connection, frame: bytes, reason: str) -> None:
         """A frame reaches nobody; its connection stays."""
+        self.counters.refuse(reason)
 
     def framing_error(self, connection: Connection) -> None:
         """The bytes of a connection stopped making sense (VAL-5): it still gets what its socket takes at once."""
@@ -295,11 +328,13 @@ class Relay:
         if not receiver.outbox.has_room(frame):
             self.write(receiver)
         if not receiver.receiving:
+            self.counters.drop("closed", 1)
             return
         if not receiver.outbox.has_room(frame):
             policy = self.settings.overflow if receiver.outbox.reader_seen else "drop_oldest"
             if policy == "disconnect":
                 self.close(receiver)
+                self.counters.drop("closed", 1)
                 return
             if policy == "backpressure":
                 self.hold(receiver)
@@ -319,6 +354,7 @@ class Relay:
             connection.outbox.write()
         except OSError:
             connection.receiving = False
+            self.counters.drop("closed", len(connection.outbox.frames))
             connection.outbox.frames.clear()
             if not connection.sending:
                 self.close(connection)

@@ -18,5 +18,9 @@ class Settings(NamedTuple):
     stall_s: float = 1.0  # how long backpressure may last before the slow consumer is disconnected
     partial_frame_timeout_s: float = 0.0  # how long an incomplete frame may stand; 0: for ever
     drain_timeout_s: float = 5.0
+    allow_uids: str = ""  # users that may connect, joined by commas; "": anyone, unless there are groups (SEC-2)
+    allow_gids: str = ""
+    metrics: str = ""  # path of the socket that shows the counters; "": none
+    audit: str = ""  # directory of the audit log; "": none
     probability: float = 0.2  # of the mutants that act at random
     seed: int = 0

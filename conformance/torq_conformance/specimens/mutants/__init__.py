@@ -18,6 +18,7 @@ SECTIONS = (
     "validation",
     "robustness",
     "isolation",
+    "accounts",
     "connections",
     "resources",
     "life_cycle",

@@ -4,6 +4,7 @@ import select
 import socket
 import time
 
+from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.outbox import Outbox
 from torq_conformance.specimens.correct.relay import Connection, Relay
 from torq_conformance.specimens.correct.settings import Settings
@@ -154,3 +155,9 @@ class StallWithoutEnd(Relay):
 
     def tick(self) -> None:
         pass
+
+
+@mutant("other-policies-unknown", "ISO-3", "drops the oldest frames whatever policy it is told")
+class OtherPoliciesUnknown(Relay):
+    def __init__(self, settings: Settings, doorway: Doorway) -> None:
+        super().__init__(settings._replace(overflow="drop_oldest"), doorway)

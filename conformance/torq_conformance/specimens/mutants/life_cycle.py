@@ -1,6 +1,8 @@
-"""LIFE-1, LIFE-2, CONN-1 and CONN-2: how the relay starts and ends."""
+"""LIFE-1, LIFE-2, LIFE-5, CONN-1 and CONN-2: how the relay starts and ends."""
 
 import os
+import signal
+import sys
 
 from torq_conformance.specimens.correct.doorway import Doorway, StartRefusedError
 from torq_conformance.specimens.correct.relay import Relay
@@ -55,3 +57,22 @@ mutant("sigterm-dies", "LIFE-1", "dies on SIGTERM at once")(
 class SecondSignalIgnored(Relay):
     def on_signal(self, number: int, frame: object) -> None:
         self.stopping = True
+
+
+mutant("blocked-signals-kept", "LIFE-5", "leaves SIGTERM blocked where it inherits that")(
+    replacing(Relay.handle, lambda relay, number: signal.signal(number, relay.on_signal) and None)
+)
+
+
+@mutant("ignored-signals-kept", "LIFE-5", "ignores SIGTERM where it inherits that")
+class IgnoredSignalsKept(Relay):
+    def handle(self, number: signal.Signals) -> None:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            super().handle(number)
+
+
+@mutant("ends-with-its-input", "LIFE-5", "ends without an error where its standard input is closed")
+class EndsWithItsInput(Relay):
+    def prepare(self) -> None:
+        if sys.stdin is None:
+            os._exit(0)

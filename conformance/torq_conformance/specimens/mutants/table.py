@@ -6,15 +6,17 @@ import sys
 from collections.abc import Callable
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
+from torq_conformance.specimens.correct.audit import Audit
+from torq_conformance.specimens.correct.counters import Counters
 from torq_conformance.specimens.correct.doorway import Doorway
 from torq_conformance.specimens.correct.framing import Framer
 from torq_conformance.specimens.correct.judging import Judge
 from torq_conformance.specimens.correct.outbox import Outbox
 from torq_conformance.specimens.correct.relay import Relay
 
-Part = type[Doorway] | type[Framer] | type[Judge] | type[Outbox] | type[Relay]
+Part = type[Doorway] | type[Framer] | type[Judge] | type[Outbox] | type[Counters] | type[Audit] | type[Relay]
 PartT = TypeVar("PartT", bound=Part)
-OwnerT = TypeVar("OwnerT", bound=Doorway | Framer | Judge | Outbox | Relay)
+OwnerT = TypeVar("OwnerT", bound=Doorway | Framer | Judge | Outbox | Counters | Audit | Relay)
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Method = Callable[Concatenate[OwnerT, Arguments], Result]
@@ -71,5 +73,5 @@ def relay_with(part: Part) -> type[Relay]:
     """The correct relay with one part replaced."""
     if issubclass(part, Relay):
         return part
-    slot = next(base for base in (Doorway, Framer, Judge, Outbox) if issubclass(part, base))
+    slot = next(base for base in (Doorway, Framer, Judge, Outbox, Counters, Audit) if issubclass(part, base))
     return type(part.__name__, (Relay,), {f"{slot.__name__.lower()}_part": part})
