@@ -21,7 +21,7 @@ class Samples:
     def __init__(self, page: str) -> None:
         self._samples = [
             (found[1], dict(_LABEL.findall(found[2] or "")), float(found[3]))
-            for line in page.splitlines()
+            for line in page.split("\n")
             if (found := _SAMPLE.match(line))
         ]
 
