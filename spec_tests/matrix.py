@@ -47,9 +47,9 @@ class Candidate:
 
 
 CANDIDATES = (
-    Candidate("reference, market data", "market_data"),
-    Candidate("reference, signal", "signal"),
-    Candidate("reference, execution", "execution"),
+    Candidate("reference, market data", "market_data", profile="torq"),
+    Candidate("reference, signal", "signal", profile="torq"),
+    Candidate("reference, execution", "execution", profile="torq"),
     Candidate("legacy market data", "market_data", "torq-specimen legacy-market-data --socket {socket}"),
     Candidate("legacy sink", "signal", "torq-specimen legacy-sink --socket {socket}"),
     Candidate("legacy sink, as a sink", "signal", "torq-specimen legacy-sink --socket {socket}", "sink"),
