@@ -14,7 +14,7 @@ import msgspec
 
 from torq_protocol.constants import CHECKSUM_OFFSET, HEADER_SIZE, MAGIC_BYTES, MAX_STANDARD_VALUE, VERSION
 
-from ..counting import inflected
+from ..counting import counted, inflected
 from . import wire
 
 SOURCES = (1, 2, 3, 4, 5, 20, 21, 22, 23, 40, 41, 42, 60, 61, 62, 80, 81, 82)
@@ -129,6 +129,39 @@ def listed(parts: Sequence[str], *, most: int = MOST_LISTED) -> str:
     if len(parts) > most:
         return f"{', '.join(parts[:most])} ... ({len(parts)} in all)"
     return ", ".join(parts)
+
+
+def in_ranges(labels: Sequence[tuple[str, int | None]]) -> str:
+    """Labels in their order, each with its number, or None for what is no frame.
+
+    A range, such as ``A0 ... A4``, stands for frames of consecutive numbers, each once. Of many ranges the first are
+    named, and how many numbers lie between without being among them, or are there more than once.
+    """
+    ranges: list[list[tuple[str, int | None]]] = []
+    for label, number in labels:
+        before = ranges[-1][-1][1] if ranges else None
+        if number is not None and before is not None and number == before + 1:
+            ranges[-1].append((label, number))
+        else:
+            ranges.append([(label, number)])
+    texts = [_range_text([label for label, _ in each]) for each in ranges]
+    if len(labels) <= MOST_LISTED:
+        return ", ".join(label for label, _ in labels)
+    numbers = [number for _, number in labels if number is not None]
+    distinct = set(numbers)
+    between = max(distinct) + 1 - min(distinct) - len(distinct) if distinct else 0
+    facts = (
+        (counted(len(labels), "frame") if len(numbers) == len(labels) else f"{len(labels)} in all", True),
+        (f"{counted(between, 'number')} between not among them", between),
+        (f"{len(numbers) - len(distinct)} of them again", len(numbers) > len(distinct)),
+    )
+    more = len(texts) - MOST_LISTED
+    shown = ", ".join(texts[:MOST_LISTED]) + (f" and {counted(more, 'more range')}" if more > 0 else "")
+    return f"{shown} ({', '.join(text for text, holds in facts if holds)})"
+
+
+def _range_text(labels: list[str]) -> str:
+    return ", ".join(labels) if len(labels) < MOST_LISTED else f"{labels[0]} ... {labels[-1]}"
 
 
 def connection_name(conn: int) -> str:

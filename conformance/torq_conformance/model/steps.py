@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, NamedTuple
 import msgspec
 
 from ..counting import counted, inflected
-from .frames import Frame, Item, Raw, connection_name, listed
+from .frames import Frame, Item, Raw, connection_name, in_ranges, listed
 
 Drawn = Literal["note", "point", "send"]
 """How a diagram draws a step: it concerns everybody, happens at one connection, or goes from there to the relay."""
@@ -213,8 +213,13 @@ class Write(ClientStep, frozen=True, tag="write"):
         return f"{text}, in one write" if len(self.items) > 1 else text
 
     def labels(self, place: Place) -> list[str]:
-        labels = self._labels_of_items(place)
-        what = ", ".join(labels) if len(labels) <= 3 else f"{labels[0]} ... {labels[-1]} ({len(labels)} frames)"
+        numbers = iter(range(place.number, place.number + len(self.frames)))
+        what = in_ranges(
+            [
+                (label, next(numbers) if isinstance(item, Frame) else None)
+                for item, label in zip(self.items, self._labels_of_items(place), strict=True)
+            ]
+        )
         pieces = self.pieces()
         if len(pieces) <= 1:
             return [f"{what}: {self.size} of {self.whole} bytes" if self.size < self.whole else what]

@@ -16,6 +16,7 @@ from ..model import wire
 from ..model.findings import Finding
 from ..model.frames import connection_name
 from ..model.history import History, Peer, Received, Sent
+from ..model.legality import Fate
 from ..model.owed import may_overflow, must_arrive
 from ..model.rules import Rules
 from . import wordings as w
@@ -45,9 +46,37 @@ def _recognised(history: History) -> Iterator[tuple[Peer, Received, Sent]]:
 
 def lost(history: History, rules: Rules) -> Iterator[Finding]:
     """A valid frame that a joined connection never got, although what was sent after it has come out."""
+    later = _Later(history)
     for receiver, sent in _missing(history, rules):
-        wording = w.LOST if sent.conn in receiver.fenced_by else w.LOST_IN_SILENCE
-        yield wording(frame=sent, step=sent.step + 1, receiver=receiver, sender=connection_name(sent.conn))
+        step, sender = sent.step + 1, connection_name(sent.conn)
+        came = later.that_came_to(receiver, sent)
+        if sent.conn in receiver.fenced_by:
+            yield w.LOST(frame=sent, step=step, receiver=receiver, sender=sender)
+        elif came is not None:
+            yield w.LOST_ALTHOUGH_LATER_CAME(frame=sent, step=step, receiver=receiver, sender=sender, later=str(came))
+        elif later.any_sent(sent):
+            yield w.LOST_IN_SILENCE(frame=sent, step=step, receiver=receiver, sender=sender)
+        else:
+            yield w.LOST_AS_THE_LAST(frame=sent, step=step, receiver=receiver, sender=sender)
+
+
+class _Later:
+    """What the sender of a frame sent after it, and what of that a receiver got."""
+
+    def __init__(self, history: History) -> None:
+        self._last_sent = {sent.conn: sent.number for sent in history.sent if sent.fate is Fate.FORWARD}
+        self._last_got: dict[tuple[int, int], Sent] = {}
+        for receiver, _, sent in _recognised(history):
+            key = receiver.conn, sent.conn
+            if key not in self._last_got or self._last_got[key].number < sent.number:
+                self._last_got[key] = sent
+
+    def that_came_to(self, receiver: Peer, sent: Sent) -> Sent | None:
+        last = self._last_got.get((receiver.conn, sent.conn))
+        return last if last is not None and last.number > sent.number else None
+
+    def any_sent(self, sent: Sent) -> bool:
+        return self._last_sent.get(sent.conn, -1) > sent.number
 
 
 def held_back(history: History, _: Rules) -> Iterator[Finding]:

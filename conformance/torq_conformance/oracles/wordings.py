@@ -28,6 +28,18 @@ LOST_IN_SILENCE = Wording(
     "it never came; nothing that {sender} sent after it arrived either",
     "{receivers} never got {frame}, nor anything that {sender} sent after it{more}",
 )
+LOST_AS_THE_LAST = Wording(
+    Kind.LOST,
+    LOST.expected,
+    "it never came; {sender} sent no frame after it, and no fence of {sender} has arrived since",
+    "{receivers} never got {frame}, the last frame of {sender}; no fence of {sender} has arrived since{more}",
+)
+LOST_ALTHOUGH_LATER_CAME = Wording(
+    Kind.LOST,
+    LOST.expected,
+    "it never came; {later}, which {sender} sent after it, did",
+    "{receivers} never got {frame}, although {later} arrived, which {sender} sent after it{more}",
+)
 ECHO_LOST = Wording(
     Kind.LOST, "frame {frame} back at its sender {receiver}", "it never came", "{receivers} never got {frame}{more}"
 )

@@ -109,11 +109,19 @@ def prose(counterexample: Counterexample) -> str:
         return "No contradiction was seen."
     first = findings[0]
     same = [finding for finding in findings if finding.kind == first.kind]
-    receivers = [name(conn) for finding in same if finding.frames == first.frames for conn in finding.conns]
+    receivers = [name(conn) for finding in same if _of_one_sentence(finding, first) for conn in finding.conns]
     others = len({number for finding in same for number in finding.frames}) - 1
     more = f"; {counted(others, 'more frame is', 'more frames are')} lost as well" if others > 0 else ""
     text = first.sentence(receivers=_listed(receivers), more=more)
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def _of_one_sentence(finding: Finding, first: Finding) -> bool:
+    return (finding.frames, finding.told, finding.facts.get("later")) == (
+        first.frames,
+        first.told,
+        first.facts.get("later"),
+    )
 
 
 def evidence(result: Result) -> str:

@@ -15,7 +15,7 @@ from itertools import accumulate, groupby
 from ..counting import counted, inflected
 from ..judging.verdict import Counterexample
 from ..model.findings import Finding, Kind
-from ..model.frames import Raw, connection_name
+from ..model.frames import Raw, connection_name, in_ranges
 from ..model.history import History, Peer, Sent, Stalled
 from ..model.program import Program
 from ..model.steps import Close, Finish, HalfClose, Place, Resume, Stall, Step
@@ -49,7 +49,7 @@ def diagram_of(counterexample: Counterexample) -> Diagram:
     total = sum(step.opens for step in program.steps)
     return Diagram(
         columns=(*names[:half], RELAY, *names[half:]),
-        events=tuple(_abridged(list(_joined(events)))),
+        events=tuple(_abridged(list(_joined(events, {str(sent): sent.number for sent in history.sent})))),
         hidden_connections=max(0, total - len(names)),
     )
 
@@ -222,10 +222,8 @@ def _missing(history: History, findings: list[Finding]) -> Iterator[Event]:
             for conn in finding.conns:
                 lacking.setdefault(conn, set()).update(by_number.keys() & set(finding.frames))
     for conn, numbers in lacking.items():
-        names = [str(by_number[number]) for number in sorted(numbers)]
-        if len(names) > MAX_MISSING:
-            names = [f"{names[0]} ... {names[-1]} ({len(names)} frames)"]
-        for label in names:
+        names = [(str(by_number[number]), number) for number in sorted(numbers)]
+        for label in [in_ranges(names)] if len(names) > MAX_MISSING else [name for name, _ in names]:
             yield Event("missing", f"{label} never came", connection_name(conn), marked=True)
     nothing = dict.fromkeys(
         (NEVER[finding.kind], connection_name(conn))
@@ -236,17 +234,19 @@ def _missing(history: History, findings: list[Finding]) -> Iterator[Event]:
     yield from (Event("missing", label, name, marked=True) for label, name in nothing)
 
 
-def _joined(events: list[Event]) -> Iterator[Event]:
-    """Long runs of receipts that the contradiction is not about, as one event for each receiver."""
+def _joined(events: list[Event], numbers: dict[str, int]) -> Iterator[Event]:
+    """Long runs of receipts that the contradiction is not about, as one event for each receiver.
+
+    ``numbers`` are those of the frames, by their labels.
+    """
     for plain, run in groupby(events, key=lambda event: event.kind == "receive" and not event.marked):
         receipts = list(run)
         if not plain or len(receipts) <= MAX_RECEIPTS:
             yield from receipts
             continue
         for name in dict.fromkeys(event.connection for event in receipts):
-            labels = [event.label for event in receipts if event.connection == name]
-            text = f"{labels[0]} ... {labels[-1]} ({len(labels)} frames)" if len(labels) > 2 else ", ".join(labels)
-            yield Event("receive", text, name)
+            got = [(event.label, numbers.get(event.label)) for event in receipts if event.connection == name]
+            yield Event("receive", in_ranges(got), name)
 
 
 def _abridged(events: list[Event]) -> Iterator[Event]:

@@ -61,7 +61,7 @@ def test_fwd_1_a_frame_that_one_receiver_lacks_is_lost() -> None:
     chronicle.gets(1, sent)
     (finding,) = findings(chronicle, o.lost)
     assert (finding.kind, "at C" in finding.expected) == ("lost", True)
-    assert "nothing that A sent after it" in finding.seen
+    assert "A sent no frame after it" in finding.seen
     chronicle.peer(2).fenced_by.add(0)
     assert "a later fence of A arrived" in findings(chronicle, o.lost)[0].seen
 

@@ -264,3 +264,22 @@ def test_of_many_frames_in_one_write_the_accused_one_is_shown_wherever_it_stands
     place = next(place for place, line in enumerate(lines) if "frame A5 (invalid domain 5" in line)
     assert lines[place + 1].split() == [f"{byte:02x}" for byte in sent[5].data]
     assert not any(word in line for line in lines for word in ("A4 (", "A6 (", "A7 ("))
+
+
+@pytest.mark.parametrize(
+    ("sent", "missing", "words"),
+    [
+        (1, {0}, "B never got A0, the last frame of A; no fence of A has arrived since."),
+        (2, {1}, "B never got A1, the last frame of A; no fence of A has arrived since."),
+        (2, {0}, "B never got A0, although A1 arrived, which A sent after it."),
+        (3, {0, 1}, "B never got A0, although A2 arrived, which A sent after it; 1 more frame is lost as well."),
+        (2, {0, 1}, "B never got A0, nor anything that A sent after it; 1 more frame is lost as well."),
+    ],
+)
+def test_of_what_followed_a_lost_frame_only_what_was_seen_is_said(sent: int, missing: set[int], words: str) -> None:
+    chronicle = Chronicle(rules_for(load_profile("reference"), "signal"), clients=2)
+    frames = [chronicle.sends(0) for _ in range(sent)]
+    chronicle.gets(0, *frames)
+    chronicle.gets(1, *(frame for frame in frames if frame.number not in missing))
+    findings = list(lost(chronicle.history, chronicle.rules))
+    assert prose(Counterexample("FWD-1", Program("signal", ()), findings, chronicle.history)).startswith(words)
