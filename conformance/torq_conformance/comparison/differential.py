@@ -129,7 +129,8 @@ class Differential:
         results = []
         for index, topic in enumerate(topics):
             left = max(deadline - now(), 0.0)
-            result = TopicSearch(self, topic, effort, Clock(min(left / (len(topics) - index) * 2, left), now)).run()
+            clock = Clock(min(left / (len(topics) - index) * 2, left), now, end=deadline)
+            result = TopicSearch(self, topic, effort, clock).run()
             told(result)
             results.append(result)
         return results

@@ -40,15 +40,19 @@ class _Enough(BaseException):
 
 
 class Clock:
-    """The time of one search. ``until`` is when its present part must end, a play in the middle of a flood too."""
+    """The time of one search. ``until`` is when its present part must end, a play in the middle of a flood too.
 
-    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+    No part goes on after ``end``, the end of the run, however much it was allowed.
+    """
+
+    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic, *, end: float = math.inf) -> None:
         self.now = now
-        self.until = now() + seconds
+        self.end = end
+        self.allow(seconds)
 
     def allow(self, seconds: float) -> None:
         """Begin a part of the search that may take some seconds from now."""
-        self.until = self.now() + seconds
+        self.until = min(self.now() + seconds, self.end)
 
     def check(self) -> None:
         """Raises OutOfTime when the part must have ended."""
@@ -58,12 +62,15 @@ class Clock:
     def runs(self, seconds: float, least: int, most: int) -> Iterator[int]:
         """The numbers of the plays of one program: as many as begin within some seconds, from ``least`` to ``most``.
 
-        They are fewer than ``least`` only where ``least`` plays take longer than the seconds and ``GRACE``.
+        They are fewer than ``least`` only where ``least`` plays take longer than the seconds and ``GRACE``, or than the
+        run has left.
         """
-        enough = self.now() + seconds
-        self.until = enough + GRACE
+        enough = min(self.now() + seconds, self.end)
+        self.until = min(enough + GRACE, self.end)
         for run in range(1, most + 1):
             now = self.now()
+            if now >= self.end:
+                return
             if run > 1 and now > (enough if run > least else self.until):
                 return
             yield run
@@ -82,6 +89,7 @@ class Writer:
     """What writes the programs of one search: ``features`` for a relay of ``rules``, of so many steps.
 
     ``seed`` is that of the run. ``first`` are programs that the search begins with, before ``count`` new ones.
+    ``tried`` is how many of all these an earlier part of the search has played: it goes on behind them.
     """
 
     name: str
@@ -91,6 +99,7 @@ class Writer:
     count: int
     seed: int
     first: tuple[Program, ...] = ()
+    tried: int = 0
 
     def until_shown(self, look: Callable[[Program], Shown | None]) -> Shown | None:
         """Hand each program to ``look`` until it returns something, and return that; None if it never does."""
@@ -102,9 +111,10 @@ class Writer:
                 shown.append(seen)
                 raise _Enough
 
+        drawn = max(0, self.tried - len(self.first))
         machine = type("Programs", self.features, {"promise": self.rules, "play": staticmethod(play)})
         settings = hypothesis.settings(
-            max_examples=self.count,
+            max_examples=max(1, self.count - drawn),
             stateful_step_count=self.steps,
             database=None,
             deadline=None,
@@ -115,9 +125,11 @@ class Writer:
             suppress_health_check=list(HealthCheck),
         )
         with contextlib.suppress(_Enough):
-            for program in self.first:
+            for program in self.first[self.tried :]:
                 play(program)
-            run_state_machine_as_test(hypothesis.seed(seed_of(self.name, self.seed))(machine), settings=settings)
+            if drawn < self.count:
+                seed = seed_of(f"{self.name} {drawn}" if drawn else self.name, self.seed)
+                run_state_machine_as_test(hypothesis.seed(seed)(machine), settings=settings)
         return shown[0] if shown else None
 
 

@@ -3,7 +3,10 @@
 Facts:
 - the unit of work is a requirement; where there are more workers than requirements, a requirement is split by seed;
 - a worker never shares its relay: two programs on one relay would see each other's frames;
-- the parent process tells the observer everything, so displays and reports know nothing of workers.
+- the parent process tells the observer everything, so displays and reports know nothing of workers;
+- a worker looks at a requirement for a short time; what that leaves open goes on behind all looks, failures first: so
+  breadth comes before depth, and whoever lacks time gets what others have left over;
+- a worker in the middle of a check is not heard: the parent ends the run when its time is over, whatever goes on.
 """
 
 from __future__ import annotations
@@ -26,17 +29,22 @@ from types import FrameType
 from .. import interruption
 from ..errors import ConformanceError, ImpededError, UsageError
 from ..exits import Exit
+from ..model.history import History
 from ..model.requirements import Requirement
 from ..play import slate
 from ..play.naming import target_for
 from ..play.processes import family
 from ..play.target import SpawnedTarget
 from .plan import Observer, Plan
-from .runner import judge_all
+from .runner import BREADTH, LEAST_LOOK_SECONDS, LEAST_ROUND_SECONDS, Judge, cost_of_a_look, look_seconds
 from .scenarios import SCENARIOS
-from .verdict import Counterexample, Result, Verdict
+from .verdict import Counterexample, Lack, Result, Verdict
 
 POLL_SECONDS = 0.5
+LATE_SECONDS = 2.0
+"""Seconds that a run may take beyond its time budget, in which plays and checks that have begun may end."""
+AMPLE_SECONDS = 4.0
+"""Time for a look, on average, from which on the order of the looks is free."""
 END_SECONDS = 30.0
 """Seconds that a worker may take to end its relay and itself."""
 PART_SEED = 1_000_003
@@ -71,9 +79,25 @@ def shard_of(plan: Plan, shard: Shard) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
+    """One requirement to look at, or, with the result ``before``, to go on with for ``share`` seconds."""
+
     index: int
     plan: Plan
-    deadline: float
+    workers: int
+    started: float
+    end: float
+    before: Result | None = None
+    share: float = 0.0
+
+    @property
+    def requirement(self) -> Requirement:
+        return self.plan.requirements[0]
+
+    def seconds(self, waiting: int) -> float:
+        """The time for it, where so many others wait to be looked at."""
+        if self.before is not None:
+            return self.share
+        return look_seconds(self.started, self.plan.time_budget, max(1.0, (waiting + 1) / self.workers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +119,7 @@ def judge_in_workers(plan: Plan, command_line: str, workers: int, observer: Obse
     context = multiprocessing.get_context("spawn")
     todo: multiprocessing.Queue[_Task | None] = context.Queue()
     told: multiprocessing.Queue[_Event] = context.Queue()
-    for item in (*sorted(tasks, key=_precedence, reverse=True), *(None,) * workers):
+    for item in _in_order(tasks):
         todo.put(item)
     pool: list[BaseProcess] = []
     try:
@@ -109,7 +133,7 @@ def judge_in_workers(plan: Plan, command_line: str, workers: int, observer: Obse
                         raise ImpededError(f"cannot start a worker: {error.strerror or error}") from error
                     break  # fewer workers judge the same
                 pool.append(process)
-        return _Gathering(tasks, observer).gather(told, pool)
+        return _Gathering(tasks, observer, todo).gather(told, pool)
     finally:
         todo.cancel_join_thread()  # or this process would wait until a worker takes what is left
         _end(pool)
@@ -126,8 +150,7 @@ def _start(process: BaseProcess) -> None:
 
 def _tasks(plan: Plan, workers: int) -> list[_Task]:
     parts = max(1, workers // max(1, len(plan.requirements)))
-    deadline = time.monotonic() + plan.time_budget
-    share = plan.time_budget * workers / max(1, len(plan.requirements) * parts)
+    started = time.monotonic()
     return [
         _Task(
             index * parts + part,
@@ -136,23 +159,32 @@ def _tasks(plan: Plan, workers: int) -> list[_Task]:
                 requirements=(requirement,),
                 max_examples=math.ceil(plan.max_examples / parts),
                 seed=plan.seed + part * PART_SEED,
-                time_budget=share,
             ),
-            deadline,
+            workers,
+            started,
+            started + plan.time_budget,
         )
         for index, requirement in enumerate(plan.requirements)
         for part in range(parts)
     ]
 
 
-def _precedence(task: _Task) -> tuple[float, int]:
-    """Fixed checks come first: they are short, and a budget that programs have used up must not leave them out.
+def _in_order(tasks: list[_Task]) -> list[_Task]:
+    """The cheapest first, so that little time tries most. Where there is ample time, the longest first: the other
+    workers are idle beside the last task.
 
-    Then the longest tasks come, for the other workers are idle beside the last task. Programs take long that cost much,
-    or that have few steps: each step is a heavy one.
+    Programs take long that cost much, or that have few steps: each step is a heavy one.
     """
-    scenario = SCENARIOS.get(task.plan.requirements[0].id)
-    return (scenario.cost_under(task.plan.rules), -scenario.steps) if scenario else (math.inf, 0)
+    if not tasks:
+        return []
+    plan = tasks[0].plan
+    ample = plan.time_budget * BREADTH * tasks[0].workers / len(tasks) >= AMPLE_SECONDS
+
+    def precedence(task: _Task) -> tuple[float, int]:
+        scenario = SCENARIOS.get(task.requirement.id)
+        return cost_of_a_look(task.requirement, plan.rules), -scenario.steps if scenario else 0
+
+    return sorted(tasks, key=precedence, reverse=ample)
 
 
 def _end(pool: list[BaseProcess]) -> None:
@@ -171,21 +203,22 @@ def _end(pool: list[BaseProcess]) -> None:
 
 
 class _Gathering:
-    """Puts the results of the parts together, and tells the observer."""
+    """Puts the results of the parts together, tells the observer, and has the workers go on with what is open."""
 
-    def __init__(self, tasks: list[_Task], observer: Observer) -> None:
-        self._plans = {task.index: task.plan for task in tasks}
+    def __init__(self, tasks: list[_Task], observer: Observer, todo: multiprocessing.Queue[_Task | None]) -> None:
+        self._tasks = {task.index: task for task in tasks}
         self._observer = observer
+        self._todo = todo
         self._open: dict[str, int] = {}
         for task in tasks:
-            name = self._requirement(task.index).id
-            self._open[name] = self._open.get(name, 0) + 1
+            self._open[task.requirement.id] = self._open.get(task.requirement.id, 0) + 1
+        self._looked: dict[int, Result] = {}
         self._parts: dict[str, list[Result]] = {name: [] for name in self._open}
         self._played: dict[str, dict[int, int]] = {name: {} for name in self._open}
         self._results: dict[str, Result] = {}
-
-    def _requirement(self, task: int) -> Requirement:
-        return self._plans[task].requirements[0]
+        self._end = max((task.end for task in tasks), default=0.0)
+        self._busy = len(tasks)
+        self._waiting: list[_Task] = []
 
     def gather(self, told: multiprocessing.Queue[_Event], pool: list[BaseProcess]) -> list[Result]:
         while len(self._results) < len(self._open):
@@ -197,15 +230,18 @@ class _Gathering:
                     raise ConformanceError(
                         f"a worker ended with status {dead.exitcode}; run again with --workers 1 to see why"
                     ) from None
-                continue
-            self._hear(event)
+            else:
+                self._hear(event)
+            if time.monotonic() > self._end + LATE_SECONDS:
+                self._end_all()
         return list(self._results.values())
 
     def _hear(self, event: _Event) -> None:
         match event.arguments:
             case (ConformanceError() as error,):
                 raise error
-        requirement = self._requirement(event.task)
+        task = self._tasks[event.task]
+        requirement = task.requirement
         match event.kind, event.arguments:
             case "started", _:
                 if not self._played[requirement.id]:
@@ -216,12 +252,52 @@ class _Gathering:
                 self._observer.played(requirement, sum(self._played[requirement.id].values()))
             case "failed", (Counterexample() as counterexample,):
                 self._observer.failed(counterexample)
-            case "finished", (Result() as result,):
-                self._parts[requirement.id].append(result)
-                if len(self._parts[requirement.id]) == self._open[requirement.id]:
-                    merged = merge(self._parts[requirement.id])
-                    self._results[requirement.id] = merged
-                    self._observer.finished(merged)
+            case "judged", (Result() as result,):
+                self._judged(task, result)
+
+    def _judged(self, task: _Task, result: Result) -> None:
+        before = self._looked.get(task.index)
+        shown = result.counterexample
+        if before is not None and before.counterexample is not None and shown is not None and not shown.history.sent:
+            shown.history = before.counterexample.history  # it never failed again
+        self._looked[task.index] = result
+        self._busy -= 1
+        if result.open and self._end - time.monotonic() > LEAST_ROUND_SECONDS:
+            self._waiting.append(dataclasses.replace(task, before=_without_history(result)))
+        else:
+            self._finish(task, result)
+        while self._waiting and self._busy < task.workers:
+            self._put_next()
+
+    def _put_next(self) -> None:
+        """Have a worker go on with a failure that waits, or with whatever waits."""
+        task = next((each for each in self._waiting if each.before and each.before.counterexample), self._waiting[0])
+        turns = max(1.0, len(self._waiting) / task.workers)
+        self._waiting.remove(task)
+        self._busy += 1
+        self._todo.put(dataclasses.replace(task, share=max((self._end - time.monotonic()) / turns, LEAST_LOOK_SECONDS)))
+
+    def _finish(self, task: _Task, result: Result) -> None:
+        name = task.requirement.id
+        result.seen_once()
+        self._parts[name].append(result)
+        del self._tasks[task.index]
+        if len(self._parts[name]) == self._open[name]:
+            self._results[name] = merge(self._parts[name])
+            self._observer.finished(self._results[name])
+
+    def _end_all(self) -> None:
+        """The time is over: what the looks have shown is what is known."""
+        for task in list(self._tasks.values()):
+            unknown = Result(task.requirement, Verdict.UNKNOWN, "the time budget was used up", lacks=Lack.TIME)
+            self._finish(task, self._looked.get(task.index, unknown))
+
+
+def _without_history(result: Result) -> Result:
+    """A result as a worker goes on with it, which plays its program again: a history may hold hundreds of MiB."""
+    if result.counterexample is None:
+        return result
+    return dataclasses.replace(result, counterexample=dataclasses.replace(result.counterexample, history=History()))
 
 
 def merge(parts: list[Result]) -> Result:
@@ -254,9 +330,6 @@ class _Teller(Observer):
     def failed(self, counterexample: Counterexample) -> None:
         self._tell(_Event("failed", self._task, (counterexample,)))
 
-    def finished(self, result: Result) -> None:
-        self._tell(_Event("finished", self._task, (result,)))
-
 
 def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: multiprocessing.Queue[_Event]) -> None:
     """A worker process: judge one task after the other, each on a relay that no other worker has."""
@@ -267,10 +340,7 @@ def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: mu
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
         while (task := _next(todo)) is not None:
-            with target_for(None, command_line, task.plan.domain) as target:
-                left = max(0.0, min(task.plan.time_budget, task.deadline - time.monotonic()))
-                plan = dataclasses.replace(task.plan, time_budget=left)
-                judge_all(plan, target, _Teller(told.put, task.index))
+            told.put(_judged(task, command_line, todo, _Teller(told.put, task.index)))
     except ConformanceError as error:
         told.put(_Event("error", -1, (error,)))
     except KeyboardInterrupt:
@@ -279,6 +349,18 @@ def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: mu
     finally:
         for number in (signal.SIGTERM, signal.SIGHUP):  # the work is over: a signal needs no traceback
             signal.signal(number, signal.SIG_DFL)
+
+
+def _judged(task: _Task, command_line: str, todo: multiprocessing.Queue[_Task | None], teller: _Teller) -> _Event:
+    """What a look at a requirement shows, or going on with it, on a relay of its own."""
+    requirement = task.requirement
+    if task.before is None:
+        teller.started(requirement)
+    with target_for(None, command_line, task.plan.domain) as target:
+        judge = Judge(task.plan, target, teller, task.end)
+        seconds = task.seconds(todo.qsize())
+        result = judge.look(requirement, seconds) if task.before is None else judge.go_on(task.before, seconds)
+    return _Event("judged", task.index, (result,))
 
 
 def _leave_to_the_parent(_: int, __: FrameType | None) -> None:

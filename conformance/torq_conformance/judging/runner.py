@@ -29,54 +29,148 @@ from .verdict import Counterexample, Lack, Result, Verdict
 CHECK_RUNS = 5
 CHECK_SECONDS = 10.0
 """How often a failing check is repeated at most, and the seconds in which a repetition may begin."""
+LEAST_LOOK_SECONDS = 0.5
+LEAST_ROUND_SECONDS = 1.0
+"""Seconds that must be left for another round of what lacks time."""
+BREADTH = 1 / 3
+"""The share of the time budget within which every requirement is tried."""
+LONG_CHECKS = {"LIFE-1": 6.0, "RES-3": 6.0, "RES-4": 3.5, "ISO-8": 1.5, "CONN-10": 1.2, "CONN-8": 1.0, "RES-2": 1.0}
+"""Seconds that fixed checks take on a right relay. One that has begun is not cut short."""
+CHECK_COST = 0.4
+"""The same of every other check."""
+PROGRAM_COST = 0.05
+"""Seconds of an ordinary program."""
 
 
 def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
-    """Judge every requirement of the plan, one after the other, none hiding another."""
+    """Judge every requirement of the plan, none hiding another, breadth before depth.
+
+    Each is tried within the first third of the time, the cheapest first. Then failures are confirmed and made smaller,
+    and what lacked time goes on, as long as there is time.
+    """
     started = time.monotonic()
-    results: list[Result] = []
-    seen = survey(plan.rules, target) if any(each.id in SCENARIOS for each in plan.requirements) else Survey()
-    fair = dataclasses.replace(plan, profile=msgspec.structs.replace(plan.profile, echo=seen.fair(plan.rules).echo))
-    for index, requirement in enumerate(plan.requirements):
-        left = plan.time_budget - (time.monotonic() - started)
-        share = left / (len(plan.requirements) - index)
+    end = started + plan.time_budget
+    judge = Judge(plan, target, observer, end)
+    found: dict[str, Result] = {}
+    order = sorted(plan.requirements, key=lambda each: cost_of_a_look(each, plan.rules))
+    for index, requirement in enumerate(order):
+        share = look_seconds(started, plan.time_budget, len(order) - index)
         observer.started(requirement)
-        if not seen.serves and _needs_service(requirement):
-            result = Result(requirement, Verdict.UNKNOWN, "the relay serves no connection")
-        else:
-            chosen = plan if requirement.id == ECHO else fair
-            result = _judge(requirement, chosen, target, observer, max(share * 2, 0.0) if left > 0 else 0.0)
-            if chosen.rules != plan.rules and requirement.id in SCENARIOS and result.verdict is not Verdict.UNSUPPORTED:
-                heard = f"echo {'on' if fair.rules.echo else 'off'}, as this relay has it ({ECHO})"
-                result.reason = "; ".join(filter(None, (result.reason, f"judged with {heard}")))
+        found[requirement.id] = result = judge.look(requirement, share)
+        if not result.open:
+            observer.finished(result)
+    waiting = sorted((each for each in found.values() if each.open), key=lambda each: each.counterexample is None)
+    while waiting and end - time.monotonic() > LEAST_ROUND_SECONDS:
+        for index, result in enumerate(waiting):
+            left = end - time.monotonic()
+            found[result.requirement.id] = result = judge.go_on(result, left / (len(waiting) - index))
+            if not result.open:
+                observer.finished(result)
+        waiting = [found[each.requirement.id] for each in waiting if found[each.requirement.id].open]
+    for result in waiting:
+        result.seen_once()
         observer.finished(result)
-        results.append(result)
-    return results
+    return [found[requirement.id] for requirement in plan.requirements]
+
+
+def look_seconds(started: float, budget: float, looks: float) -> float:
+    """The time of one of so many looks that are left."""
+    left = started + budget * BREADTH - time.monotonic()
+    return max(left / looks, LEAST_LOOK_SECONDS)
+
+
+def cost_of_a_look(requirement: Requirement, rules: Rules) -> float:
+    """About how many seconds it takes to try a requirement."""
+    scenario = SCENARIOS.get(requirement.id)
+    if scenario is None:
+        return LONG_CHECKS.get(requirement.id, CHECK_COST) if requirement.id in CHECKS else 0.0
+    return scenario.cost_under(rules) * PROGRAM_COST
+
+
+class Judge:
+    """Judges single requirements on one relay, until the moment ``end``."""
+
+    def __init__(self, plan: Plan, target: Target, observer: Observer, end: float) -> None:
+        self._plan, self._target, self._observer, self._end = plan, target, observer, end
+        has_programs = any(each.id in SCENARIOS for each in plan.requirements)
+        seen = self._seen = survey(plan.rules, target) if has_programs else Survey()
+        self._fair = dataclasses.replace(
+            plan, profile=msgspec.structs.replace(plan.profile, echo=seen.fair(plan.rules).echo)
+        )
+
+    def look(self, requirement: Requirement, seconds: float) -> Result:
+        """Try a requirement for some seconds. A failure that it shows is open: nothing has confirmed it."""
+        if not self._seen.serves and _needs_service(requirement):
+            return Result(requirement, Verdict.UNKNOWN, "the relay serves no connection")
+        plan = self._chosen(requirement)
+        if unsupported := _unsupported(requirement, plan, self._target):
+            return Result(requirement, Verdict.UNSUPPORTED, unsupported)
+        if requirement.id not in SCENARIOS and requirement.id not in CHECKS:
+            return Result(requirement, Verdict.UNKNOWN, "no program of this version exercises it")
+        if self._left < cost_of_a_look(requirement, plan.rules) * (requirement.id in CHECKS) or self._left <= 0:
+            return Result(requirement, Verdict.UNKNOWN, "the time budget was used up", lacks=Lack.TIME)
+        if requirement.id in CHECKS:
+            return look_by_check(requirement, CHECKS[requirement.id], plan, self._target)
+        result = self._search(plan, seconds, Result(requirement, Verdict.PASS)).look()
+        return self._heard(self._with_extra(result, plan))
+
+    def go_on(self, before: Result, seconds: float) -> Result:
+        """Confirm the failure of a look and make it smaller, or go on with a look that was cut short."""
+        requirement, shown = before.requirement, before.counterexample
+        if shown is None and before.tried == 0 and requirement.id in CHECKS:
+            return self.look(requirement, seconds)
+        plan = self._chosen(requirement)
+        if shown is None:
+            return self._heard(self._with_extra(self._search(plan, seconds, before).look(), plan))
+        if shown.program.in_words or not shown.program.steps:
+            check = CHECKS.get(requirement.id) or EXTRA_CHECKS[requirement.id]
+            return settle_by_check(before, check, plan, self._target, min(seconds, CHECK_SECONDS, self._left))
+        plan = dataclasses.replace(
+            plan,
+            confirm_seconds=min(plan.confirm_seconds, seconds / 4),  # once for the failure, once for what it shrinks to
+            shrink_seconds=min(plan.shrink_seconds, seconds / 2),
+        )
+        return self._heard(self._search(plan, seconds, before).settle())
+
+    @property
+    def _left(self) -> float:
+        return self._end - time.monotonic()
+
+    def _chosen(self, requirement: Requirement) -> Plan:
+        return self._plan if requirement.id == ECHO else self._fair
+
+    def _search(self, plan: Plan, seconds: float, before: Result) -> Search:
+        clock = Clock(seconds, end=self._end)
+        name = before.requirement.id
+        return Search(before.requirement, SCENARIOS[name], plan, self._target, self._observer, clock, before)
+
+    def _with_extra(self, result: Result, plan: Plan) -> Result:
+        """The result with what the fixed check of the same requirement shows, once."""
+        name = result.requirement.id
+        wanted = result.verdict is Verdict.PASS and name in EXTRA_CHECKS and self._target.revivable
+        if not wanted or result.checked or self._left <= 0:
+            return result
+        extra = look_by_check(result.requirement, EXTRA_CHECKS[name], plan, self._target)
+        extra.exercised += result.exercised
+        extra.seconds += result.seconds
+        extra.evidence.update(result.evidence)
+        extra.tried, extra.lacks, extra.checked = result.tried, result.lacks, True
+        return extra
+
+    def _heard(self, result: Result) -> Result:
+        """The result with the echo that it was judged by, where that is not the profile's."""
+        rules = self._fair.rules
+        if result.requirement.id != ECHO and rules != self._plan.rules and result.verdict is not Verdict.UNSUPPORTED:
+            heard = f"judged with echo {'on' if rules.echo else 'off'}, as this relay has it ({ECHO})"
+            if heard not in result.reason:
+                result.reason = "; ".join(filter(None, (result.reason, heard)))
+        return result
 
 
 def _needs_service(requirement: Requirement) -> bool:
     """Whether a relay must serve its clients for this verdict: other requirements fail one that serves none."""
     scenario = SCENARIOS.get(requirement.id)
     return scenario is not None and (unserved not in scenario.oracles or scenario.control is not None)
-
-
-def _judge(requirement: Requirement, plan: Plan, target: Target, observer: Observer, seconds: float) -> Result:
-    unsupported = _unsupported(requirement, plan, target)
-    if unsupported:
-        return Result(requirement, Verdict.UNSUPPORTED, unsupported)
-    if requirement.id not in SCENARIOS and requirement.id not in CHECKS:
-        return Result(requirement, Verdict.UNKNOWN, "no program of this version exercises it")
-    if seconds <= 0:
-        return Result(requirement, Verdict.UNKNOWN, "the time budget was used up", lacks=Lack.TIME)
-    if requirement.id in CHECKS:
-        return judge_by_check(requirement, CHECKS[requirement.id], plan, target)
-    result = judge_by_scenario(requirement, SCENARIOS[requirement.id], plan, target, observer, seconds)
-    if result.verdict is Verdict.PASS and requirement.id in EXTRA_CHECKS and target.revivable:
-        extra = judge_by_check(requirement, EXTRA_CHECKS[requirement.id], plan, target)
-        extra.exercised += result.exercised
-        extra.evidence.update(result.evidence)
-        return extra
-    return result
 
 
 def judge_by_scenario(
@@ -101,39 +195,60 @@ def _unsupported(requirement: Requirement, plan: Plan, target: Target) -> str:
     )
 
 
-def judge_by_check(requirement: Requirement, check: Check, plan: Plan, target: Target) -> Result:
-    """The verdict of a fixed check, which starts its own relays. A failing check is repeated to learn its rate."""
-    started = time.monotonic()
-    result = Result(requirement, Verdict.PASS)
-    runs = failures = 0
-    until = started + CHECK_SECONDS
-    most = 1 if plan.first_failure_only else CHECK_RUNS
-    while runs == 0 or (failures and runs < most and time.monotonic() < until):
-        bench = Bench(target.description, plan.profile, plan.rules, target.timing)
-        try:
-            findings, remains = _findings_of(check, bench)
-            if findings and bench.stand_ins:
-                raise ImpededError(bench.stand_ins[-1])
-        except UnsupportedCheckError as reason:
-            result.verdict, result.reason = Verdict.UNSUPPORTED, str(reason)
-            return result
-        except ImpededError as lack:
-            if result.counterexample is None:
-                result.verdict, result.reason = Verdict.UNKNOWN, unjudged(lack)
-                return result
+def look_by_check(requirement: Requirement, check: Check, plan: Plan, target: Target) -> Result:
+    """What one run of a fixed check shows, which starts its own relays."""
+    result = _run_check(Result(requirement, Verdict.PASS), check, plan, target)
+    if plan.first_failure_only:
+        result.seen_once()
+    return result
+
+
+def settle_by_check(before: Result, check: Check, plan: Plan, target: Target, seconds: float) -> Result:
+    """Repeat a failing check to learn its rate, as often as it begins and ends within some seconds."""
+    shown = before.counterexample
+    if shown is None:
+        return before
+    until, each = time.monotonic() + seconds, before.seconds
+    result = before
+    runs = failures = 1
+    while runs < CHECK_RUNS and time.monotonic() + each < until:
+        again = _run_check(Result(before.requirement, Verdict.PASS), check, plan, target)
+        if again.exercised == 0:
             break
         runs += 1
-        result.reason = "; ".join(bench.left_out)
-        result.evidence.update(bench.evidence)
-        result.evidence["programs"] += 1
-        if findings:
+        result.evidence.update(again.evidence)
+        result.exercised += 1
+        result.seconds += again.seconds
+        if again.counterexample is not None:
             failures += 1
-            program = Program(plan.rules.domain, tuple(map(Act, bench.acts)))
-            result.counterexample = Counterexample(requirement.id, program, findings, History(remains=remains))
-    result.exercised = runs
-    if result.counterexample is not None:
-        result.counterexample.runs, result.counterexample.failures = runs, failures
-        result.verdict = Verdict.FAIL if failures == runs else Verdict.FLAKY
+            shown = again.counterexample
+    shown.runs, shown.failures = runs, failures
+    result.counterexample = shown
+    result.verdict = Verdict.FAIL if failures == runs else Verdict.FLAKY
+    return result
+
+
+def _run_check(result: Result, check: Check, plan: Plan, target: Target) -> Result:
+    started = time.monotonic()
+    bench = Bench(target.description, plan.profile, plan.rules, target.timing)
+    try:
+        findings, remains = _findings_of(check, bench)
+        if findings and bench.stand_ins:
+            raise ImpededError(bench.stand_ins[-1])
+    except UnsupportedCheckError as reason:
+        result.verdict, result.reason = Verdict.UNSUPPORTED, str(reason)
+        return result
+    except ImpededError as lack:
+        result.verdict, result.reason = Verdict.UNKNOWN, unjudged(lack)
+        return result
+    result.exercised += 1
+    result.reason = "; ".join(bench.left_out)
+    result.evidence.update(bench.evidence)
+    result.evidence["programs"] += 1
+    if findings:
+        program = Program(plan.rules.domain, tuple(map(Act, bench.acts)))
+        result.verdict = Verdict.FAIL
+        result.counterexample = Counterexample(result.requirement.id, program, findings, History(remains=remains))
     result.seconds = time.monotonic() - started
     return result
 

@@ -43,7 +43,14 @@ class Search:
     """Looks for a program that shows one requirement broken."""
 
     def __init__(
-        self, requirement: Requirement, scenario: Scenario, plan: Plan, target: Target, observer: Observer, clock: Clock
+        self,
+        requirement: Requirement,
+        scenario: Scenario,
+        plan: Plan,
+        target: Target,
+        observer: Observer,
+        clock: Clock,
+        before: Result | None = None,
     ) -> None:
         self._requirement = requirement
         self._scenario = scenario
@@ -53,15 +60,21 @@ class Search:
         self._rules = target.known_to(plan.rules)
         self._executor = Executor(target, self._rules)
         self._clock = clock
-        self._result = Result(requirement, Verdict.PASS)
+        self._result = before or Result(requirement, Verdict.PASS)
         self._ever_smaller: list[Counterexample] = []
         self._runs_per_candidate = 1
 
     def run(self) -> Result:
-        """Search until the programs or the time are used up, or one fails. Raises TargetError without a relay."""
+        """Search, then confirm what fails and make it smaller. Raises TargetError without a relay."""
+        self.look()
+        return self.settle() if self._result.counterexample is not None else self._result
+
+    def look(self) -> Result:
+        """Search on until the programs or the time are used up, or one fails, which nothing confirms yet."""
         result = self._result
         started = self._clock.now()
         stopped = ""
+        result.lacks = Lack.NOTHING
         try:
             result.counterexample = self._writer().until_shown(self._look)
         except OutOfTime as ended:
@@ -70,16 +83,32 @@ class Search:
         except ImpededError as lack:
             stopped = unjudged(lack)
         if result.counterexample is not None:
-            best = result.counterexample = self._finished(result.counterexample)
-            result.verdict = Verdict.FAIL if best.deterministic else Verdict.FLAKY
+            result.verdict, result.reason = Verdict.FAIL, ""
+            self._observer.failed(result.counterexample)
+            if self._plan.first_failure_only:
+                result.seen_once()
         elif result.exercised == 0:
             result.verdict = Verdict.UNKNOWN
             result.reason = "; ".join(filter(None, ("no program exercised it", stopped)))
             result.lacks = result.lacks if stopped else Lack.PROGRAMS
         else:
             quiet = "" if self._rules.forwards else "by silence, not by fences: the profile forwards nothing"
+            result.verdict = Verdict.PASS
             result.reason = "; ".join(filter(None, (quiet, stopped)))
-        result.seconds = self._clock.now() - started
+        result.seconds += self._clock.now() - started
+        return result
+
+    def settle(self) -> Result:
+        """Confirm the failure that a look has found, and make its program smaller, in time of its own."""
+        result = self._result
+        first = result.counterexample
+        if first is None or self._plan.first_failure_only:
+            return result
+        started = self._clock.now()
+        first.failures = first.runs = 0
+        best = result.counterexample = self._finished(first)
+        result.verdict = Verdict.FAIL if best.deterministic else Verdict.FLAKY
+        result.seconds += self._clock.now() - started
         return result
 
     def _writer(self) -> Writer:
@@ -94,22 +123,21 @@ class Search:
             count=math.ceil(self._plan.max_examples / scenario.cost_under(self._rules)),
             seed=self._plan.seed,
             first=(*self._plan.remembered.get(name, ()), *fixed, *tables),
+            tried=self._result.tried,
         )
 
     def _look(self, program: Program) -> Counterexample | None:
         """Play one program of the search."""
         self._clock.check()
         failing = self._play(program)
+        self._result.tried += 1
         self._result.evidence.update(features_of(program))
         self._observer.played(self._requirement, self._result.evidence["programs"])
         return failing
 
     def _finished(self, first: Counterexample) -> Counterexample:
         """The smallest program of a failure, with the rate at which it fails."""
-        if self._plan.first_failure_only:
-            first.failures = first.runs = 1
-            return first
-        self._accept(first)
+        self._ever_smaller.append(first)
         minimal = False
         try:
             self._measure(first.program)

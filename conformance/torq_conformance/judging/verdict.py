@@ -57,7 +57,11 @@ class Counterexample:
 
 @dataclass(slots=True)
 class Result:
-    """The verdict on one requirement with its evidence."""
+    """The verdict on one requirement with its evidence.
+
+    ``tried`` is how many programs its search has played, ``checked``
+    whether its fixed check was run besides.
+    """
 
     requirement: Requirement
     verdict: Verdict
@@ -67,3 +71,17 @@ class Result:
     seconds: float = 0.0
     counterexample: Counterexample | None = None
     lacks: Lack = Lack.NOTHING
+    tried: int = 0
+    checked: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether more time would tell more: it was cut short, or its failure was seen once and is not confirmed."""
+        shown = self.counterexample
+        return self.lacks is Lack.TIME if shown is None else shown.runs == 0
+
+    def seen_once(self) -> None:
+        """Leave a failure that nothing confirmed as it was seen: in one play of one."""
+        if self.counterexample is not None and self.counterexample.runs == 0:
+            self.counterexample.failures = self.counterexample.runs = 1
+            self.counterexample.minimal = False
