@@ -231,6 +231,8 @@ class TopicSearch:
                 best.cause = next(name for name in causes_in(best.program, strictest) if name != "header-only")
         self._stamp(best)
         self._all.known.append(best)
+        if best.runs == 0:  # no play of the stamp ended in time: B showed it when it was found, and A' did not
+            best.in_b = best.runs = 1
         cut_short = best.runs < STAMP_RUNS  # too few to reckon with chance, but B has shown it in each play since
         if chance(best.in_b, best.in_copy, best.runs) < CHANCE or (cut_short and best.in_b == best.runs > best.in_copy):
             self._result.found.append(best)

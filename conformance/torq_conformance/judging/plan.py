@@ -19,8 +19,8 @@ SHRINK_SECONDS = 4.0
 class Plan:
     """The domain and profile that a run judges by, and how much it may cost.
 
-    The run generates programs for ``time_budget`` seconds. Each failure gets time of its own: ``confirm_seconds`` to
-    play it again when it is found, the same when it has been shrunk, and ``shrink_seconds`` to shrink it.
+    The run ends after ``time_budget`` seconds. Within them each failure gets, once every requirement is tried, at most
+    ``confirm_seconds`` to play it again, the same when it has been shrunk, and ``shrink_seconds`` to shrink it.
     ``first_failure_only`` keeps a failure as it was first seen. ``remembered`` are the programs of each requirement
     that failed in other runs: the run plays them before new ones. ``rules`` are those of the profile for the domain.
     """

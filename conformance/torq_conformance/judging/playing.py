@@ -16,7 +16,7 @@ def played(program: Program, executor: Executor, target: Target, clock: Clock, *
 
     ``patient``: after a restart every wait has its full length again.
     """
-    executor.deadline = clock.until
+    executor.deadline, executor.end = clock.until, clock.end
     try:
         with told("to play this program"):
             history = executor.play(program)

@@ -46,14 +46,16 @@ class Executor:
         self._served = False
         self.deadline = math.inf
         """The moment of the monotonic clock at which a play gives up floods and silences."""
+        self.end = math.inf
+        """The moment at which it gives up whatever it does."""
 
     def play(self, program: Program) -> History:
         """Play a program to its end.
 
         Raises TargetError when no relay answers at all, CutShortError when the deadline leaves no time for a flood or a
-        silence.
+        silence, or the end comes.
         """
-        state = State(self._rules, self._timing, self._patience, self.deadline, self._served)
+        state = State(self._rules, self._timing, self._patience, self.deadline, self.end, self._served)
         try:
             _Play(self._target, state).run(program)
         finally:

@@ -16,7 +16,7 @@ import termios
 import time
 from collections.abc import Callable
 
-from ..errors import TargetError
+from ..errors import CutShortError, TargetError
 from ..impediments import tell
 from ..model.history import Peer
 from .recorder import Recorder
@@ -76,7 +76,12 @@ class Streams:
             link.sock.shutdown(socket.SHUT_WR)
 
     def pump(self, seconds: float) -> None:
-        """Read whatever arrives within some seconds; return after the first of it."""
+        """Read whatever arrives within some seconds; return after the first of it.
+
+        Raises CutShortError when the play must end.
+        """
+        if time.monotonic() > self._state.end:
+            raise CutShortError("the time was over within a program")
         for fd, _ in self._poller.poll(seconds * 1000):
             self.read(self._by_fd[fd])
 

@@ -1,10 +1,13 @@
 """The search: every one has programs of its own, ends in time, and makes what it found smaller."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.comparison.topics import TOPICS
@@ -115,6 +118,31 @@ def test_a_program_is_played_as_often_as_its_time_allows(each: float, plays: int
     clock = Clock(1.0, lambda: time[0])
     assert counted(clock.runs(2.0, 5, 60), each, time) == plays
     assert clock.until == 100.0 + 2.0 + GRACE
+
+
+@given(left=st.floats(0.0, 30.0), seconds=st.floats(0.0, 60.0), each=st.floats(0.01, 60.0), least=st.integers(1, 9))
+def test_nothing_goes_on_after_the_end_of_the_run(left: float, seconds: float, each: float, least: int) -> None:
+    time = [100.0]
+    end = 100.0 + left
+    clock = Clock(seconds, lambda: time[0], end=end)
+    assert clock.until <= end
+    begun = []
+    for _ in clock.runs(seconds, least, 60):
+        begun.append(time[0])
+        assert clock.until <= end
+        time[0] += each
+    assert all(moment < end for moment in begun)
+    clock.allow(seconds)
+    assert clock.until <= end
+
+
+@pytest.mark.parametrize("tried", range(13))
+def test_a_search_goes_on_behind_what_it_has_tried(tried: int) -> None:
+    first = tuple(Program("signal", (Connect(number),)) for number in range(3))
+    played: list[Program] = []
+    dataclasses.replace(writer(9, first), tried=tried).until_shown(keep(played))
+    assert [each for each in first if each in played] == list(first[tried:])
+    assert len(played) == 12 - tried
 
 
 def test_a_rarer_failure_needs_more_plays() -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -18,7 +19,7 @@ from torq_conformance.judging.parallel import Shard, judge_in_workers, merge, sh
 from torq_conformance.judging.plan import Observer
 from torq_conformance.judging.remembered import Remembered, open_database
 from torq_conformance.judging.runner import judge_all
-from torq_conformance.judging.verdict import Result, Verdict
+from torq_conformance.judging.verdict import Lack, Result, Verdict
 from torq_conformance.model.frames import Frame
 from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import Requirement, requirements
@@ -176,11 +177,54 @@ def test_workers_are_chosen_by_cores_and_work(
     assert workers_for(requirements) == expected
 
 
-def test_fixed_checks_are_judged_first_and_then_what_takes_longest() -> None:
+@pytest.mark.parametrize(
+    ("budget", "order"), [(600.0, ["LIFE-2", "CONN-1", "FWD-1"]), (12.0, ["FWD-1", "CONN-1", "LIFE-2"])]
+)
+def test_the_longest_are_judged_first_where_there_is_ample_time_else_the_cheapest(
+    budget: float, order: list[str]
+) -> None:
     heard = Heard()
-    plan = plan_for("FWD-1", "CONN-1", "LIFE-2", max_examples=1)
+    plan = plan_for("FWD-1", "CONN-1", "LIFE-2", max_examples=1, time_budget=budget)
     judge_in_workers(plan, specimen("correct", "signal"), 1, heard)
-    assert heard.started_ids == ["CONN-1", "LIFE-2", "FWD-1"]
+    assert heard.started_ids == order
+
+
+FAILED_BY_THE_FIRST_ENGINE = (
+    "FRAME-1",
+    "FRAME-2",
+    "FRAME-4",
+    "FWD-7",
+    "DOM-1",
+    "DOM-2",
+    "DOM-4",
+    "VAL-1",
+    "VAL-3",
+    "VAL-5",
+)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_failures_of_some_requirements_leave_the_others_no_less_time(workers: int) -> None:
+    held = ("ORD-1", "ORD-2", "FWD-2", "FWD-3", "FWD-6")
+    plan = plan_for(*FAILED_BY_THE_FIRST_ENGINE, *held, max_examples=100_000, time_budget=20.0, shrink_seconds=60.0)
+    started, heard = time.monotonic(), Heard()
+    if workers > 1:
+        results = judge_in_workers(plan, specimen("first-generic", "signal"), workers, heard)
+    else:
+        with relay(specimen("first-generic", "signal")) as target:
+            results = judge_all(plan, target, heard)
+    verdicts = {result.requirement.id: result.verdict for result in results}
+    assert verdicts == dict.fromkeys(FAILED_BY_THE_FIRST_ENGINE, Verdict.FAIL) | dict.fromkeys(held, Verdict.PASS)
+    assert time.monotonic() - started < 20.0 + 10.0, "the budget, and what ends within it on a busy machine"
+    assert len(heard.started_ids) == len(set(heard.started_ids)) == len(plan.requirements)
+
+
+def test_what_is_left_of_a_budget_goes_to_whom_it_was_too_short() -> None:
+    plan = plan_for("FWD-6", "ORD-1", max_examples=300)
+    with relay(specimen("correct", "signal")) as target:
+        results = judge_all(dataclasses.replace(plan, time_budget=30.0), target, Observer())
+    assert [result.lacks for result in results] == [Lack.NOTHING] * 2
+    assert all(result.tried >= 300 for result in results)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", ""])
