@@ -70,9 +70,10 @@ class Link:
 class State:
     """One play of one program.
 
-    ``deadline`` is the moment of the monotonic clock at which it gives up floods and silences, ``end`` that at which it
-    gives up whatever it does. ``served`` says that the relay has served anybody, in this play or before; ``silent`` that
-    it has used up a wait for fences in this play. ``sequence`` is the last that a frame or fence was given.
+    ``deadline`` is the moment of the monotonic clock at which it gives up floods and silences, ``end`` that at which
+    it gives up whatever it does. ``served`` says that the relay has served anybody, in this play or before;
+    ``silent`` that it has used up a wait for fences in this play. ``sequence`` is the last that a frame or fence was
+    given.
     """
 
     rules: Rules

@@ -1,5 +1,7 @@
 """The search for a minimal program: what is reported when shrinking went too far."""
 
+import dataclasses
+
 import pytest
 
 from spec_tests.conformance.judged_relays import judged, plan_for, relay, specimen
@@ -7,12 +9,13 @@ from torq_conformance.errors import CutShortError
 from torq_conformance.generation.search import Clock
 from torq_conformance.judging.plan import Observer
 from torq_conformance.judging.scenarios import SCENARIOS
-from torq_conformance.judging.search import STAMP_RUNS, Search
+from torq_conformance.judging.search import MOST_FRESH_CONTROLS, STAMP_RUNS, Search
 from torq_conformance.judging.verdict import Counterexample, Verdict
 from torq_conformance.model.findings import Finding
 from torq_conformance.model.history import History
 from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
+from torq_conformance.model.steps import Close
 from torq_conformance.play.executor import Executor
 from torq_conformance.reports.narrate import evidence
 
@@ -95,3 +98,34 @@ def test_a_program_that_was_not_shrunk_to_the_end_says_so(shrink_seconds: float,
     assert result.counterexample is not None
     assert result.counterexample.minimal is minimal
     assert ("perhaps not minimal" in evidence(result)) is not minimal
+
+
+class Leaving(Search):
+    """Each program in which a client closes leaves a relay that fails every program from then on, until a fresh one."""
+
+    spoils = True
+    spoiled = False
+    restarts = 0
+
+    def fresh(self, *, patient: bool) -> None:
+        self.restarts += patient
+        self.spoiled = not self.spoils
+
+    def _history_of(self, program: Program) -> History:
+        self.spoiled = self.spoiled or any(isinstance(step, Close) for step in program.steps)
+        return History(crash="it died" if self.spoiled else "")
+
+
+@pytest.mark.parametrize("spoils", [True, False], ids=["left by the program", "there without it"])
+def test_a_control_that_fails_for_what_the_program_has_left_clears_nothing(
+    spoils: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = dataclasses.replace(plan_for("CONN-6", max_examples=20), first_failure_only=True)
+    with relay(specimen("correct", "signal")) as target:
+        search = Leaving(requirements()["CONN-6"], SCENARIOS["CONN-6"], plan, target, Observer(), Clock(60.0))
+        search.spoils = spoils
+        search.fresh(patient=False)
+        monkeypatch.setattr(search._executor, "restart", search.fresh)
+        result = search.run()
+    assert (result.verdict is Verdict.FAIL) is spoils
+    assert search.restarts == (1 if spoils else MOST_FRESH_CONTROLS)
