@@ -6,6 +6,7 @@ counter of the run that plays it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Literal
 from zlib import crc32
@@ -215,9 +216,22 @@ FENCE_BYTES = HEADER_SIZE + 2 + FENCE_VALUE_BYTES
 """Bytes of a fence on the wire."""
 
 
-def fence_frame(*, domain: int, tlv_type: int, conn: int, sequence: int) -> bytes:
-    """A valid frame that marks a moment: the executor's own, never part of a program."""
-    value = wire.FENCE_MARK + f":{connection_name(conn)}:{sequence}:".encode()
+_PLAY = re.compile(re.escape(wire.FENCE_MARK) + rb":\w+:\d+:(\d+):")
+
+
+def play_of_fence(frame: bytes) -> int | None:
+    """The number of the play that wrote a fence; None where it cannot be read."""
+    found = _PLAY.search(frame)
+    return int(found[1]) if found else None
+
+
+def fence_frame(*, domain: int, tlv_type: int, conn: int, sequence: int, play: int) -> bytes:
+    """A valid frame that marks a moment: the executor's own, never part of a program.
+
+    ``play`` is the number of the play on its relay: sequences begin anew with each play, and a slow relay may forward a
+    fence of the one before.
+    """
+    value = wire.FENCE_MARK + f":{connection_name(conn)}:{sequence}:{play}:".encode()
     payload = wire.tlv(tlv_type, value.ljust(FENCE_VALUE_BYTES, b"."))
     source = SOURCES[conn % len(SOURCES)]
     header = wire.HEADER.pack(MAGIC_BYTES, domain, VERSION, source, 0, sequence, EPOCH_NS + sequence, len(payload), 0)

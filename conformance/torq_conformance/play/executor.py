@@ -56,6 +56,7 @@ class Executor:
         silence, or the end comes.
         """
         state = State(self._rules, self._timing, self._patience, self.deadline, self.end, self._served)
+        state.play = self._target.plays
         try:
             _Play(self._target, state).run(program)
         finally:

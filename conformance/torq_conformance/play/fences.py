@@ -55,9 +55,14 @@ class Fences:
         state.sequence += 1
         state.history.fences[state.sequence] = conn
         data = fence_frame(
-            domain=state.rules.number, tlv_type=free_type(state.rules), conn=conn, sequence=state.sequence
+            domain=state.rules.number,
+            tlv_type=free_type(state.rules),
+            conn=conn,
+            sequence=state.sequence,
+            play=state.play,
         )
         self._recorder.expect(link, 1, len(data))
+        link.own_fence = state.sequence
         return self._streams.write(link, data) == len(data)
 
     def write_of_witness(self) -> bool:

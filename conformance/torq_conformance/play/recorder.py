@@ -15,7 +15,7 @@ from zlib import crc32
 from torq_protocol.constants import CHECKSUM_OFFSET, HEADER_SIZE
 
 from ..model import wire
-from ..model.frames import EDGE_BYTES, EPOCH_NS, Frame, connection_name, encode_frame
+from ..model.frames import EDGE_BYTES, EPOCH_NS, Frame, connection_name, encode_frame, play_of_fence
 from ..model.history import Received, Sent, Stalled
 from ..model.legality import BEHIND_AN_ERROR, Fate, fate_of
 from ..model.steps import Flood, Write
@@ -29,8 +29,8 @@ class Recorder:
         self._state = state
         self._known: dict[bytes, list[Sent]] = {}
         """The frames of the program by their bytes."""
-        self._seen: dict[int, int] = {}
-        """The tick at which each fence first arrived anywhere, by sequence."""
+        self._seen: dict[tuple[int, int], int] = {}
+        """The tick at which each fence first arrived anywhere, by its play and sequence."""
         self._void: dict[int, int] = {}
         """The last sequence of each sender whose fences prove nothing any more."""
 
@@ -130,7 +130,10 @@ class Recorder:
         for frame in frames:
             link.awaited_frames -= 1
             if wire.FENCE_MARK in frame[:64]:
-                self._take_fence(link, int.from_bytes(frame[8:16], "little"))
+                play = play_of_fence(frame)
+                self._take_fence(
+                    link, int.from_bytes(frame[8:16], "little"), self._state.play if play is None else play
+                )
             else:
                 self._take_frame(link, frame)
         del link.buffer[:used]
@@ -148,10 +151,13 @@ class Recorder:
             link.peer.received.append(Received(sent.number, sent.data, self._state.tick))
             link.got.add(sent.number)
 
-    def _take_fence(self, link: Link, sequence: int) -> None:
+    def _take_fence(self, link: Link, sequence: int, play: int) -> None:
+        """Note a fence. One of another play proves nothing: a slow relay may have had it under way."""
         state, peer = self._state, link.peer
-        if self._seen.setdefault(sequence, state.tick) < peer.connected:
-            peer.old_fences.append(sequence)
+        if self._seen.setdefault((play, sequence), state.tick) < peer.connected:
+            peer.old_fences.append(sequence if play == state.play else 0)
+            return
+        if play != state.play:
             return
         link.latest_fence = max(link.latest_fence, sequence)
         conn = state.history.fences.get(sequence)

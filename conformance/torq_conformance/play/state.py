@@ -58,6 +58,7 @@ class Link:
     sending: bool = True
     reading: bool = True
     latest_fence: int = 0
+    own_fence: int = 0
     got: set[int] = field(default_factory=set)
     awaited_frames: int = 0
     awaited_bytes: int = 0
@@ -73,7 +74,7 @@ class State:
     ``deadline`` is the moment of the monotonic clock at which it gives up floods and silences, ``end`` that at which
     it gives up whatever it does. ``served`` says that the relay has served anybody, in this play or before;
     ``silent`` that it has used up a wait for fences in this play. ``sequence`` is the last that a frame or fence was
-    given.
+    given. ``play`` is the number of the play on its relay.
     """
 
     rules: Rules
@@ -86,6 +87,7 @@ class State:
     history: History = field(default_factory=History)
     links: dict[int, Link] = field(default_factory=dict)
     sequence: int = 0
+    play: int = 0
     tick: int = 0
 
     def share_after(self, share: float, *, met: bool) -> float:

@@ -2,7 +2,9 @@
 
 Facts:
 - everything happens in one thread around one poll, so the order of what is seen is the order of the history;
-- a relay that echoes fills the receive buffer of a client that writes, so everybody reads while anybody writes.
+- a relay that echoes fills the receive buffer of a client that writes, so everybody reads while anybody writes;
+- the kernel hands a large write on in pieces, of half a send buffer at most. A relay that forwards whatever a read
+  returned may put what others write between them: where it does, they write when the last piece has arrived.
 """
 
 from __future__ import annotations
@@ -19,11 +21,14 @@ from collections.abc import Callable
 from ..errors import CutShortError, TargetError
 from ..impediments import tell
 from ..model.history import Peer
+from ..model.legality import Fate
 from .recorder import Recorder
 from .state import WITNESS, Link, State
 from .target import Target
 
 READ_SIZE = 262_144
+PIECE_BYTES = 32_768
+"""What the kernel hands on at once of a write, where the send buffer is no smaller."""
 
 
 class Streams:
@@ -35,6 +40,8 @@ class Streams:
         self._recorder = recorder
         self._poller = select.poll()
         self._by_fd: dict[int, Link] = {}
+        self._divided: Link | None = None
+        """Who has written something in pieces that may still be under way."""
 
     def open(self, conn: int) -> Link | None:
         """Connect a client or the witness; None where the relay does not take it, which the history then says.
@@ -140,6 +147,7 @@ class Streams:
     def write(self, link: Link, data: bytes | memoryview) -> int:
         """Write bytes, and read from everybody while the relay takes none; how many went out."""
         state, timing = self._state, self._state.timing
+        self._keep_apart(link, len(data))
         view, written, progress = memoryview(data), 0, time.monotonic()
         while written < len(view) and link.sending:
             try:
@@ -158,6 +166,39 @@ class Streams:
                 tell(error, "to send")
                 link.sending = False
         return written
+
+    def _keep_apart(self, link: Link, size: int) -> None:
+        """Wait until the pieces of another's write have arrived, where a relay may legally mix them with this one."""
+        if self._state.rules.granularity != "reads" or self._target.frozen:
+            return
+        writer = self._divided
+        if writer is not None and writer is not link:
+            self._divided = None
+            self.settle(writer)
+            if not self.pump_until(lambda: self._has_arrived(writer), self._arrival_seconds):
+                self._state.fall_silent()
+        if size > min(PIECE_BYTES, link.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2 - 64):
+            self._divided = link
+
+    @property
+    def _arrival_seconds(self) -> float:
+        return self._state.timing.part_seconds * self._state.patience.forwarding
+
+    def _has_arrived(self, writer: Link) -> bool:
+        """Whether the last that a client wrote has reached everybody who reads, as far as it must."""
+        state, conn = self._state, writer.peer.conn
+        sent = next((sent for sent in reversed(state.history.sent) if sent.conn == conn), None)
+        due = sent.number if sent is not None and sent.certain and sent.fate is Fate.FORWARD else None
+        return all(
+            (due is None or due in link.got) and link.latest_fence >= writer.own_fence
+            for link in state.links.values()
+            if link.reading
+            and link.peer.open
+            and not link.peer.torn
+            and link.peer.joined is not None
+            and link.peer.joined <= (sent.begun if sent is not None else 0)
+            and (state.rules.echo or link is not writer)
+        )
 
     def settle(self, link: Link) -> None:
         """Wait until the relay has read what was written, so that the next write is the next read."""

@@ -68,6 +68,11 @@ class Target:
         self._programs = self._connections = 0
 
     @property
+    def plays(self) -> int:
+        """How many programs the suite has played on this relay."""
+        return self._programs
+
+    @property
     def served(self) -> str:
         """What the suite has played on this relay, in words."""
         return f"{counted(self._programs, 'program')} with {counted(self._connections, 'connection')}"

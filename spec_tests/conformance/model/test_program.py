@@ -117,7 +117,7 @@ def test_a_fence_is_a_frame_that_every_relay_of_its_domain_must_forward() -> Non
         policy = FramePolicy.for_domain(RelayDomain(rules.number), LEVELS[domain])
         for conn in (-1, 0, 4):
             kind = {"market_data": 4, "signal": 30, "execution": 46}[domain]
-            fence = fence_frame(domain=rules.number, tlv_type=kind, conn=conn, sequence=77)
+            fence = fence_frame(domain=rules.number, tlv_type=kind, conn=conn, sequence=77, play=5)
             assert FrameScanner(policy).scan(fence).runs == [(0, len(fence), 1)]
             assert wire.FENCE_MARK in fence[:64]
 

@@ -35,7 +35,7 @@ class Room:
     def fence(self, conn: int) -> bytes:
         self.state.sequence += 1
         self.state.history.fences[self.state.sequence] = conn
-        return fence_frame(domain=2, tlv_type=30, conn=conn, sequence=self.state.sequence)
+        return fence_frame(domain=2, tlv_type=30, conn=conn, sequence=self.state.sequence, play=self.state.play)
 
 
 @pytest.fixture(scope="module")
