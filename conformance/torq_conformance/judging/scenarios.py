@@ -230,7 +230,7 @@ SCENARIOS: dict[str, Scenario] = {
     "FWD-4": Scenario((f.Traffic, f.Joins, f.Streams), (o.echo_lost, o.echoed_wrongly), first=f.long_stream),
     "FWD-5": Scenario(
         (f.Traffic, f.LateJoins, f.SyncPoints),
-        (o.replayed, o.torn),
+        (o.replayed, o.joined_within_a_frame),
         needs=has_late_join,
         first=_all(f.join_after_backlogged_leave, f.join_after_backlogged_close),
     ),

@@ -6,6 +6,7 @@ field's words (:class:`~torq_conformance.model.findings.Kind`), worded as :mod:`
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -142,6 +143,15 @@ def torn(history: History, _: Rules) -> Iterator[Finding]:
             else:
                 announced = HEADER_SIZE + int.from_bytes(receiver.rest[24:28], "little")
                 yield w.INCOMPLETE_BEHIND_ITS_HEADER(ended, receiver=receiver, size=size, announced=announced)
+
+
+def joined_within_a_frame(history: History, rules: Rules) -> Iterator[Finding]:
+    """A stream that begins with part of a frame: with what was sent before the connection was there.
+
+    One that is torn later is torn by another fault.
+    """
+    fresh = {conn: peer for conn, peer in history.peers.items() if peer.joined is None and not peer.received}
+    yield from torn(dataclasses.replace(history, peers=fresh), rules)
 
 
 def mixed(history: History, _: Rules) -> Iterator[Finding]:

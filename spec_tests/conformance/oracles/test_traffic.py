@@ -247,6 +247,18 @@ def test_fwd_5_a_fence_of_the_past_is_a_replay_whoever_wrote_it() -> None:
         assert finding.seen == f"{whose}, which others had got before D connected, came as well"
 
 
+def test_fwd_5_a_stream_that_begins_within_a_frame_holds_the_past_one_torn_later_does_not() -> None:
+    chronicle = Chronicle(ECHO)
+    sent = chronicle.sends(0)
+    late = chronicle.join(3)
+    late.torn, late.rest = True, sent.data[40:]
+    assert kinds(chronicle, o.joined_within_a_frame) == []
+    late.joined = None
+    assert kinds(chronicle, o.joined_within_a_frame) == ["torn"]
+    chronicle.gets(3, sent)
+    assert kinds(chronicle, o.joined_within_a_frame) == []
+
+
 def test_fwd_5_a_frame_in_flight_may_reach_who_joins_meanwhile() -> None:
     chronicle = Chronicle(ECHO)
     sent = chronicle.sends(0)

@@ -22,7 +22,19 @@ from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.model.frames import Frame, Raw, Tlv
 from torq_conformance.model.legality import fates_of
 from torq_conformance.model.program import Program
-from torq_conformance.model.steps import Close, Connect, Finish, Freeze, HalfClose, Idle, Stall, Step, Sync, Write
+from torq_conformance.model.steps import (
+    Buffer,
+    Close,
+    Connect,
+    Finish,
+    Freeze,
+    HalfClose,
+    Idle,
+    Stall,
+    Step,
+    Sync,
+    Write,
+)
 from torq_conformance.model.timing import DEFAULT, Timing
 from torq_conformance.play.address import Address
 from torq_conformance.play.executor import Executor
@@ -95,6 +107,63 @@ def _broadcast(listener: socket.socket, over: socket.socket, ends: Counter[str])
                     client.sendall(data)
     for client in clients:
         client.close()
+
+
+def _forward_reads(path: str, over: threading.Event) -> None:
+    """A thread for each client sends what it read to all, a moment after it read it."""
+    clients: list[socket.socket] = []
+    lock = threading.Lock()
+
+    def serve(client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            while data := client.recv(65_536):
+                over.wait(len(data) % 7 / 200)
+                with lock:
+                    for each in clients:
+                        with contextlib.suppress(OSError):
+                            each.sendall(data)
+        with lock:
+            clients.remove(client)
+
+    threads = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(0.05)
+        while not over.is_set():
+            with contextlib.suppress(TimeoutError):
+                client, _ = listener.accept()
+                client.setblocking(True)
+                with lock:
+                    clients.append(client)
+                threads.append(threading.Thread(target=serve, args=(client,)))
+                threads[-1].start()
+    for thread in threads:
+        thread.join()
+
+
+def test_the_pieces_of_a_write_are_kept_apart_from_other_clients_of_a_relay_that_forwards_reads(tmp_path: Path) -> None:
+    path, over = str(tmp_path / "relay.sock"), threading.Event()
+    thread = threading.Thread(target=_forward_reads, args=(path, over))
+    thread.start()
+    while not Path(path).exists():
+        over.wait(0.01)
+    large = Frame(1, (Tlv(1, 20_000),))
+    steps = (
+        Connect(0),
+        Connect(1),
+        Buffer(0, 1),
+        Write(0, (large,), settle=False),
+        Write(1, (Frame(1),), settle=False),
+    )
+    try:
+        for _ in range(3):
+            history = played(Target(Address.parse(path)), *steps, domain="market_data", profile="pass-through")
+            assert found("FWD-7", history, "market_data", "pass-through") == []
+            assert [peer.received[-1].number for peer in history.peers.values()] == [1, 1]
+    finally:
+        over.set()
+        thread.join()
 
 
 @pytest.mark.parametrize(

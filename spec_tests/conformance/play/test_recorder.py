@@ -113,3 +113,19 @@ def test_a_frame_counts_as_sent_only_as_far_as_its_bytes_went_out(sock: socket.s
     data, ends, _ = room.recorder.begin_write(Write(0, (OWN, OWN)), 0, 5)
     room.recorder.end_write(ends, len(data) - 1, taken=True)
     assert [(sent.number, sent.whole, sent.certain) for _, sent in ends] == [(5, True, True), (6, False, False)]
+
+
+def test_a_fence_of_the_play_before_proves_nothing_and_accuses_nobody(sock: socket.socket) -> None:
+    room = Room(sock, rules_of("signal"))
+    room.state.play = 4
+    late = room.fence(0)
+    room.state.play, room.state.sequence = 5, 0
+    room.state.tick = 10
+    room.recorder.take(room.links[0], late)
+    room.receiver.peer.connected = 20
+    room.state.tick = 30
+    room.recorder.take(room.receiver, room.fence(0))
+    assert room.links[0].peer.fenced_by == set()
+    assert (room.receiver.peer.fenced_by, room.receiver.peer.old_fences) == ({0}, [])
+    room.recorder.take(room.receiver, late)
+    assert room.receiver.peer.old_fences == [0], "another had got it before this one connected"
