@@ -57,7 +57,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     examples=DEFAULT_EXAMPLES,
     programs="Programs for each requirement of a mutant; the right relay gets a tenth of them for every requirement.",
     budget="5m",
-    time="Time that a run over all requirements would have: each gets its share of it.",
+    time="Time that a run over all requirements would have: each gets its share of it, and 30 s at least.",
 )
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Relays judged at once.  [default: one a core]")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the outcomes here.")

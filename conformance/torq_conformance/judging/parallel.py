@@ -36,7 +36,7 @@ from ..play.naming import target_for
 from ..play.processes import family
 from ..play.target import SpawnedTarget
 from .plan import Observer, Plan
-from .runner import BREADTH, LEAST_LOOK_SECONDS, LEAST_ROUND_SECONDS, Judge, cost_of_a_look, look_seconds
+from .runner import BREADTH, LEAST_LOOK_SECONDS, LEAST_ROUND_SECONDS, Judge, cost_of_a_look
 from .scenarios import SCENARIOS
 from .verdict import Counterexample, Lack, Result, Verdict
 
@@ -86,6 +86,7 @@ class _Task:
     workers: int
     started: float
     end: float
+    breadth: float
     before: Result | None = None
     share: float = 0.0
 
@@ -97,7 +98,8 @@ class _Task:
         """The time for it, where so many others wait to be looked at."""
         if self.before is not None:
             return self.share
-        return look_seconds(self.started, self.plan.time_budget, max(1.0, (waiting + 1) / self.workers))
+        left = self.started + self.plan.time_budget * self.breadth - time.monotonic()
+        return max(left / max(1.0, (waiting + 1) / self.workers), LEAST_LOOK_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,7 @@ def _tasks(plan: Plan, workers: int) -> list[_Task]:
             workers,
             started,
             started + plan.time_budget,
+            BREADTH if len(plan.requirements) > 1 else 1.0,
         )
         for index, requirement in enumerate(plan.requirements)
         for part in range(parts)

@@ -54,7 +54,7 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
     found: dict[str, Result] = {}
     order = sorted(plan.requirements, key=lambda each: cost_of_a_look(each, plan.rules))
     for index, requirement in enumerate(order):
-        share = look_seconds(started, plan.time_budget, len(order) - index)
+        share = look_seconds(plan, started, len(order) - index)
         observer.started(requirement)
         found[requirement.id] = result = judge.look(requirement, share)
         if not result.open:
@@ -73,9 +73,10 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
     return [found[requirement.id] for requirement in plan.requirements]
 
 
-def look_seconds(started: float, budget: float, looks: float) -> float:
-    """The time of one of so many looks that are left."""
-    left = started + budget * BREADTH - time.monotonic()
+def look_seconds(plan: Plan, started: float, looks: float) -> float:
+    """The time of one of so many looks that are left. A requirement alone has no other to leave time to."""
+    share = BREADTH if len(plan.requirements) > 1 else 1.0
+    left = started + plan.time_budget * share - time.monotonic()
     return max(left / looks, LEAST_LOOK_SECONDS)
 
 

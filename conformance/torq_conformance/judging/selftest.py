@@ -27,6 +27,9 @@ from .selftest_cases import GOOD, Case, Effort, profile_of
 from .selftest_outcomes import Outcome, Selftest
 from .verdict import Result, Verdict
 
+LEAST_SECONDS = 30.0
+"""Seconds that a requirement of a case has at least: the longest checks and plays fit in, on a busy machine too."""
+
 
 def judge_case(case: Case) -> Outcome:
     """Start the relay of a case and judge it: a mutant by the requirements that it names, a right relay by all."""
@@ -79,7 +82,7 @@ def _plan(case: Case, name: str) -> Plan:
         requirements=[requirements()[name]],
         max_examples=case.effort.max_examples,
         seed=case.effort.seed,
-        time_budget=case.effort.time_budget / together,
+        time_budget=max(case.effort.time_budget / together, LEAST_SECONDS),
         first_failure_only=True,
     )
 

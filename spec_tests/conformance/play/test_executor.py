@@ -117,7 +117,7 @@ def _forward_reads(path: str, over: threading.Event) -> None:
     def serve(client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
             while data := client.recv(65_536):
-                over.wait(len(data) % 7 / 200)
+                over.wait(0.02)
                 with lock:
                     for each in clients:
                         with contextlib.suppress(OSError):
