@@ -112,7 +112,7 @@ class Judge:
             return Result(requirement, Verdict.UNKNOWN, "the time budget was used up", lacks=Lack.TIME)
         if requirement.id in CHECKS:
             return look_by_check(requirement, CHECKS[requirement.id], plan, self._target)
-        result = self._search(plan, seconds, Result(requirement, Verdict.PASS)).look()
+        result = self._search(plan, seconds, Result(requirement, Verdict.PASS, given=seconds)).look()
         return self._heard(self._with_extra(result, plan))
 
     def go_on(self, before: Result, seconds: float) -> Result:
@@ -122,7 +122,10 @@ class Judge:
             return self.look(requirement, seconds)
         plan = self._chosen(requirement)
         if shown is None:
-            return self._heard(self._with_extra(self._search(plan, seconds, before).look(), plan))
+            tried, given = before.tried, before.given
+            result = self._search(plan, seconds, before).look()
+            result.stalled, result.given = result.tried == tried and seconds <= given, seconds
+            return self._heard(self._with_extra(result, plan))
         if shown.program.in_words or not shown.program.steps:
             check = CHECKS.get(requirement.id) or EXTRA_CHECKS[requirement.id]
             return settle_by_check(before, check, plan, self._target, min(seconds, CHECK_SECONDS, self._left))
@@ -156,6 +159,7 @@ class Judge:
         extra.seconds += result.seconds
         extra.evidence.update(result.evidence)
         extra.tried, extra.lacks, extra.checked = result.tried, result.lacks, True
+        extra.given, extra.stalled = result.given, result.stalled
         return extra
 
     def _heard(self, result: Result) -> Result:

@@ -37,6 +37,8 @@ STEADY_RUNS = 2
 STAMP_RUNS = 20
 LEAST_STAMP_RUNS = 5
 MISS_RATE = 0.001
+FRESH_PLAYS = 2
+"""Fresh relays on which a control must pass that has failed on a used one: it may fail by chance."""
 MOST_FRESH_CONTROLS = 5
 """Failing controls of a search that are played on a fresh relay again: where so many fail, the others would too."""
 
@@ -181,8 +183,11 @@ class Search:
         if not self._target.restartable or self._fresh_controls == MOST_FRESH_CONTROLS:
             return True
         self._fresh_controls += 1
-        self._executor.restart(patient=True)
-        return bool(scenario.judge(self._history_of(control), self._rules))
+        for _ in range(FRESH_PLAYS):
+            self._executor.restart(patient=True)
+            if scenario.judge(self._history_of(control), self._rules):
+                return True
+        return False
 
     def _history_of(self, program: Program) -> History:
         return played(program, self._executor, self._target, self._clock)

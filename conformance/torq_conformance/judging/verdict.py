@@ -59,6 +59,7 @@ class Counterexample:
 class Result:
     """The verdict on one requirement with its evidence.
 
+    ``given`` is the time that it had last, in seconds; ``stalled`` says that it tried nothing more in as much again.
     ``tried`` is how many programs its search has played, ``checked``
     whether its fixed check was run besides.
     """
@@ -73,12 +74,14 @@ class Result:
     lacks: Lack = Lack.NOTHING
     tried: int = 0
     checked: bool = False
+    given: float = 0.0
+    stalled: bool = False
 
     @property
     def open(self) -> bool:
         """Whether more time would tell more: it was cut short, or its failure was seen once and is not confirmed."""
         shown = self.counterexample
-        return self.lacks is Lack.TIME if shown is None else shown.runs == 0
+        return self.lacks is Lack.TIME and not self.stalled if shown is None else shown.runs == 0
 
     def seen_once(self) -> None:
         """Leave a failure that nothing confirmed as it was seen: in one play of one."""

@@ -27,6 +27,8 @@ DELAY_FLOOR_UNCOMPARED = 0.2
 """The same where nothing was sent after the stall: a machine that has become busy looks like a delay."""
 DELAY_FACTOR = 8.0
 """The others' traffic counts as delayed when it becomes this many times slower beside a stalled consumer."""
+HELD_UP = 2.5
+"""Seconds from which on the last part alone is a delay: nothing went on then, until the consumer read again."""
 ENOUGH_PARTS = 4
 """Parts of floods that are needed on both sides of a comparison of delays."""
 
@@ -96,6 +98,8 @@ def delayed(history: History, rules: Rules) -> Iterator[Finding]:
     compared = len(again) >= ENOUGH_PARTS
     usual = max(median(free), median(again) if compared else 0.0)
     slow = median(behind[-max(ENOUGH_PARTS, len(behind) // 3) :])
+    if compared and behind[-1] > HELD_UP:
+        slow = behind[-1]
     if slow > max(DELAY_FLOOR if compared else DELAY_FLOOR_UNCOMPARED, usual * DELAY_FACTOR):
         sides = "before and after" if compared else "before"
         yield w.DELAYED(slow_ms=slow * 1000, usual_ms=usual * 1000, compared_with=sides)

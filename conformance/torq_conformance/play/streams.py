@@ -175,14 +175,10 @@ class Streams:
         if writer is not None and writer is not link:
             self._divided = None
             self.settle(writer)
-            if not self.pump_until(lambda: self._has_arrived(writer), self._arrival_seconds):
-                self._state.fall_silent()
+            seconds = self._state.timing.apart_seconds * self._state.patience.forwarding
+            self.pump_until(lambda: self._has_arrived(writer), seconds)
         if size > min(PIECE_BYTES, link.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2 - 64):
             self._divided = link
-
-    @property
-    def _arrival_seconds(self) -> float:
-        return self._state.timing.part_seconds * self._state.patience.forwarding
 
     def _has_arrived(self, writer: Link) -> bool:
         """Whether the last that a client wrote has reached everybody who reads, as far as it must."""

@@ -9,7 +9,7 @@ from torq_conformance.errors import CutShortError
 from torq_conformance.generation.search import Clock
 from torq_conformance.judging.plan import Observer
 from torq_conformance.judging.scenarios import SCENARIOS
-from torq_conformance.judging.search import MOST_FRESH_CONTROLS, STAMP_RUNS, Search
+from torq_conformance.judging.search import FRESH_PLAYS, MOST_FRESH_CONTROLS, STAMP_RUNS, Search
 from torq_conformance.judging.verdict import Counterexample, Verdict
 from torq_conformance.model.findings import Finding
 from torq_conformance.model.history import History
@@ -128,4 +128,4 @@ def test_a_control_that_fails_for_what_the_program_has_left_clears_nothing(
         monkeypatch.setattr(search._executor, "restart", search.fresh)
         result = search.run()
     assert (result.verdict is Verdict.FAIL) is spoils
-    assert search.restarts == (1 if spoils else MOST_FRESH_CONTROLS)
+    assert search.restarts == (FRESH_PLAYS if spoils else MOST_FRESH_CONTROLS)

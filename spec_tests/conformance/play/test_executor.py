@@ -109,7 +109,7 @@ def _broadcast(listener: socket.socket, over: socket.socket, ends: Counter[str])
         client.close()
 
 
-def _forward_reads(path: str, over: threading.Event) -> None:
+def _forward_reads(listener: socket.socket, over: threading.Event) -> None:
     """A thread for each client sends what it read to all, a moment after it read it."""
     clients: list[socket.socket] = []
     lock = threading.Lock()
@@ -126,28 +126,26 @@ def _forward_reads(path: str, over: threading.Event) -> None:
             clients.remove(client)
 
     threads = []
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen()
-        listener.settimeout(0.05)
-        while not over.is_set():
-            with contextlib.suppress(TimeoutError):
-                client, _ = listener.accept()
-                client.setblocking(True)
-                with lock:
-                    clients.append(client)
-                threads.append(threading.Thread(target=serve, args=(client,)))
-                threads[-1].start()
+    while not over.is_set():
+        with contextlib.suppress(TimeoutError):
+            client, _ = listener.accept()
+            client.setblocking(True)
+            with lock:
+                clients.append(client)
+            threads.append(threading.Thread(target=serve, args=(client,)))
+            threads[-1].start()
     for thread in threads:
         thread.join()
 
 
 def test_the_pieces_of_a_write_are_kept_apart_from_other_clients_of_a_relay_that_forwards_reads(tmp_path: Path) -> None:
     path, over = str(tmp_path / "relay.sock"), threading.Event()
-    thread = threading.Thread(target=_forward_reads, args=(path, over))
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    listener.settimeout(0.05)
+    thread = threading.Thread(target=_forward_reads, args=(listener, over))
     thread.start()
-    while not Path(path).exists():
-        over.wait(0.01)
     large = Frame(1, (Tlv(1, 20_000),))
     steps = (
         Connect(0),
@@ -164,6 +162,7 @@ def test_the_pieces_of_a_write_are_kept_apart_from_other_clients_of_a_relay_that
     finally:
         over.set()
         thread.join()
+        listener.close()
 
 
 @pytest.mark.parametrize(
