@@ -110,7 +110,7 @@ def _plan(fixed: FixedProgram) -> Plan:
         requirements=[REQUIREMENT],
         max_examples=1,
         seed=1,
-        time_budget=60.0,
+        time_budget=600.0,
         confirm_seconds=60.0,
         shrink_seconds=60.0,
         remembered={REQUIREMENT.id: (fixed.program(rules_for(profile, "signal")),)},
