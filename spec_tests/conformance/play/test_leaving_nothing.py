@@ -75,9 +75,9 @@ def serving(text: str) -> list[str]:
 
 def comes(true: Callable[[], bool], seconds: float = 20.0) -> bool:
     deadline = time.monotonic() + seconds
-    while not true() and time.monotonic() < deadline:
+    while not (seen := true()) and time.monotonic() < deadline:
         time.sleep(0.01)  # processes that are no children of this one begin and end without an event
-    return true()
+    return seen
 
 
 def workers_of(suite: int) -> list[int]:
