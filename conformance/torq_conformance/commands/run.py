@@ -287,6 +287,15 @@ class _Run(Observer):
         if self._results or report.state == "complete":
             show_last_screen(self._console, self._results, report, self._again)
 
+    def met(self, count: int, of: int) -> None:
+        check()
+        for observer in self._observers:
+            observer.met(count, of)
+
+    def has_met(self, played: frozenset[int]) -> None:
+        for observer in self._observers:
+            observer.has_met(played)
+
     def started(self, requirement: Requirement) -> None:
         check()
         for observer in self._observers:

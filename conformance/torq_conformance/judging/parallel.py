@@ -1,7 +1,8 @@
 """Running a plan on several processes, each with a fresh relay of its own, and on several machines by shards.
 
 Facts:
-- the unit of work is a requirement; where there are more workers than requirements, a requirement is split by seed;
+- first each worker lets its relay meet its part of the situations;
+- then the unit of work is a requirement, split by seed where there are more workers than requirements;
 - a worker never shares its relay: two programs on one relay would see each other's frames;
 - the parent process tells the observer everything, so displays and reports know nothing of workers;
 - a worker looks at a requirement for a short time; what that leaves open goes on behind all looks, failures first: so
@@ -21,6 +22,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -35,8 +37,9 @@ from ..play import slate
 from ..play.naming import target_for
 from ..play.processes import family
 from ..play.target import SpawnedTarget
+from .meeting import Meeting, due
 from .plan import Observer, Plan
-from .runner import BREADTH, LEAST_LOOK_SECONDS, LEAST_ROUND_SECONDS, Judge, cost_of_a_look
+from .runner import BREADTH, LEAST_LOOK_SECONDS, LEAST_ROUND_SECONDS, MEETING, Judge, cost_of_a_look
 from .scenarios import SCENARIOS
 from .verdict import Counterexample, Lack, Result, Verdict
 
@@ -103,8 +106,19 @@ class _Task:
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """Part ``index`` of ``count`` of the situations of a plan, for some seconds, until the moment ``end``."""
+
+    index: int
+    count: int
+    plan: Plan
+    seconds: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Event:
-    """What a worker tells: a method of Observer with its arguments, the end of a task, or an error."""
+    """What a worker tells: a method of Observer with its arguments, the end of a task or a part, or an error."""
 
     kind: str
     task: int
@@ -117,12 +131,11 @@ def judge_in_workers(plan: Plan, command_line: str, workers: int, observer: Obse
     Raises ConformanceError when a worker cannot go on; the results so far have been told to the observer.
     """
     SpawnedTarget(command_line).stop()  # a wrong command is told here, once
-    tasks = _tasks(plan, workers)
+    started = time.monotonic()
+    tasks = _tasks(plan, workers, started)
     context = multiprocessing.get_context("spawn")
-    todo: multiprocessing.Queue[_Task | None] = context.Queue()
+    todo: multiprocessing.Queue[_Task | _Part | None] = context.Queue()
     told: multiprocessing.Queue[_Event] = context.Queue()
-    for item in _in_order(tasks):
-        todo.put(item)
     pool: list[BaseProcess] = []
     try:
         for _ in range(min(workers, len(tasks))):
@@ -135,6 +148,10 @@ def judge_in_workers(plan: Plan, command_line: str, workers: int, observer: Obse
                         raise ImpededError(f"cannot start a worker: {error.strerror or error}") from error
                     break  # fewer workers judge the same
                 pool.append(process)
+        plan = _after_situations(plan, todo, told, pool, observer, started)
+        tasks = [dataclasses.replace(each, plan=dataclasses.replace(each.plan, shown=plan.shown)) for each in tasks]
+        for item in _in_order(tasks):
+            todo.put(item)
         return _Gathering(tasks, observer, todo).gather(told, pool)
     finally:
         todo.cancel_join_thread()  # or this process would wait until a worker takes what is left
@@ -150,9 +167,52 @@ def _start(process: BaseProcess) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _tasks(plan: Plan, workers: int) -> list[_Task]:
+def _after_situations(
+    plan: Plan,
+    todo: multiprocessing.Queue[_Task | _Part | None],
+    told: multiprocessing.Queue[_Event],
+    pool: list[BaseProcess],
+    observer: Observer,
+    started: float,
+) -> Plan:
+    """The plan with what situations have shown, each worker having let its relay meet a part of them."""
+    if not due(plan):
+        return plan
+    parts, end = len(pool), started + plan.time_budget
+    for index in range(parts):
+        todo.put(_Part(index, parts, plan, MEETING * plan.time_budget, end))
+    meeting, counts, ended = Meeting(), Counter[int](), 0
+    while ended < parts and time.monotonic() < end + LATE_SECONDS:
+        match _next_event(told, pool):
+            case _Event("met", part, (int(count), _)):
+                counts[part] = count
+                observer.met(counts.total(), len(due(plan)))
+            case _Event("has met", _, (Meeting() as one,)):
+                meeting.join(one)
+                ended += 1
+    observer.has_met(frozenset(meeting.played))
+    return dataclasses.replace(plan, shown=meeting.shown)
+
+
+def _next_event(told: multiprocessing.Queue[_Event], pool: list[BaseProcess]) -> _Event | None:
+    """The next thing that a worker tells, if it comes soon. Raises ConformanceError where a worker cannot go on."""
+    try:
+        event = told.get(timeout=POLL_SECONDS)
+    except queue.Empty:
+        dead = next((process for process in pool if process.exitcode not in (None, 0)), None)
+        if dead is None:
+            return None
+        raise ConformanceError(
+            f"a worker ended with status {dead.exitcode}; run again with --workers 1 to see why"
+        ) from None
+    match event.arguments:
+        case (ConformanceError() as error,):
+            raise error
+    return event
+
+
+def _tasks(plan: Plan, workers: int, started: float) -> list[_Task]:
     parts = max(1, workers // max(1, len(plan.requirements)))
-    started = time.monotonic()
     return [
         _Task(
             index * parts + part,
@@ -208,7 +268,9 @@ def _end(pool: list[BaseProcess]) -> None:
 class _Gathering:
     """Puts the results of the parts together, tells the observer, and has the workers go on with what is open."""
 
-    def __init__(self, tasks: list[_Task], observer: Observer, todo: multiprocessing.Queue[_Task | None]) -> None:
+    def __init__(
+        self, tasks: list[_Task], observer: Observer, todo: multiprocessing.Queue[_Task | _Part | None]
+    ) -> None:
         self._tasks = {task.index: task for task in tasks}
         self._observer = observer
         self._todo = todo
@@ -225,24 +287,13 @@ class _Gathering:
 
     def gather(self, told: multiprocessing.Queue[_Event], pool: list[BaseProcess]) -> list[Result]:
         while len(self._results) < len(self._open):
-            try:
-                event = told.get(timeout=POLL_SECONDS)
-            except queue.Empty:
-                dead = next((process for process in pool if process.exitcode not in (None, 0)), None)
-                if dead is not None:
-                    raise ConformanceError(
-                        f"a worker ended with status {dead.exitcode}; run again with --workers 1 to see why"
-                    ) from None
-            else:
+            if (event := _next_event(told, pool)) is not None:
                 self._hear(event)
             if time.monotonic() > self._end + LATE_SECONDS:
                 self._end_all()
         return list(self._results.values())
 
     def _hear(self, event: _Event) -> None:
-        match event.arguments:
-            case (ConformanceError() as error,):
-                raise error
         task = self._tasks[event.task]
         requirement = task.requirement
         match event.kind, event.arguments:
@@ -323,6 +374,10 @@ class _Teller(Observer):
     def __init__(self, tell: Callable[[_Event], None], task: int) -> None:
         self._tell, self._task = tell, task
 
+    def met(self, count: int, of: int) -> None:
+        interruption.check()
+        self._tell(_Event("met", self._task, (count, of)))
+
     def started(self, requirement: Requirement) -> None:
         self._tell(_Event("started", self._task))
 
@@ -334,7 +389,9 @@ class _Teller(Observer):
         self._tell(_Event("failed", self._task, (counterexample,)))
 
 
-def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: multiprocessing.Queue[_Event]) -> None:
+def _work(
+    command_line: str, todo: multiprocessing.Queue[_Task | _Part | None], told: multiprocessing.Queue[_Event]
+) -> None:
     """A worker process: judge one task after the other, each on a relay that no other worker has."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent ends the workers by it, whatever it has inherited
     interruption.install()
@@ -343,7 +400,11 @@ def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: mu
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
         while (task := _next(todo)) is not None:
-            told.put(_judged(task, command_line, todo, _Teller(told.put, task.index)))
+            teller = _Teller(told.put, task.index)
+            if isinstance(task, _Part):
+                told.put(_met(task, command_line, teller))
+            else:
+                told.put(_judged(task, command_line, todo, teller))
     except ConformanceError as error:
         told.put(_Event("error", -1, (error,)))
     except KeyboardInterrupt:
@@ -354,7 +415,16 @@ def _work(command_line: str, todo: multiprocessing.Queue[_Task | None], told: mu
             signal.signal(number, signal.SIG_DFL)
 
 
-def _judged(task: _Task, command_line: str, todo: multiprocessing.Queue[_Task | None], teller: _Teller) -> _Event:
+def _met(part: _Part, command_line: str, teller: _Teller) -> _Event:
+    """What a part of the situations shows, on a relay of its own."""
+    with target_for(None, command_line, part.plan.domain) as target:
+        meeting = Judge(part.plan, target, teller, part.end).meet(part.seconds, part=part.index, parts=part.count)
+    return _Event("has met", part.index, (meeting,))
+
+
+def _judged(
+    task: _Task, command_line: str, todo: multiprocessing.Queue[_Task | _Part | None], teller: _Teller
+) -> _Event:
     """What a look at a requirement shows, or going on with it, on a relay of its own."""
     requirement = task.requirement
     if task.before is None:
@@ -378,7 +448,7 @@ def _end_with_the_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _next(todo: multiprocessing.Queue[_Task | None]) -> _Task | None:
+def _next(todo: multiprocessing.Queue[_Task | _Part | None]) -> _Task | _Part | None:
     while True:
         try:
             return todo.get(timeout=POLL_SECONDS)

@@ -22,7 +22,9 @@ class Plan:
     The run ends after ``time_budget`` seconds. Within them each failure gets, once every requirement is tried, at most
     ``confirm_seconds`` to play it again, the same when it has been shrunk, and ``shrink_seconds`` to shrink it.
     ``first_failure_only`` keeps a failure as it was first seen. ``remembered`` are the programs of each requirement
-    that failed in other runs: the run plays them before new ones. ``rules`` are those of the profile for the domain.
+    that failed in other runs: the run plays them before new ones. ``shown`` is what the situations of this run have
+    shown of each requirement; of them any ``depth`` values come together. ``rules`` are those of the profile for the
+    domain.
     """
 
     domain: str
@@ -35,6 +37,8 @@ class Plan:
     shrink_seconds: float = SHRINK_SECONDS
     first_failure_only: bool = False
     remembered: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)
+    shown: Mapping[str, Counterexample] = field(default_factory=dict)
+    depth: int = 2
     rules: Rules = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +48,12 @@ class Plan:
 
 class Observer:
     """Hears how a run goes. The methods do nothing; a progress display overrides those that it needs."""
+
+    def met(self, count: int, of: int) -> None:
+        """The relay has met so many situations, of so many."""
+
+    def has_met(self, played: frozenset[int]) -> None:
+        """The relay has met situations, of which these have been played: their places among those of the plan."""
 
     def started(self, requirement: Requirement) -> None:
         """The run begins to judge a requirement."""

@@ -19,6 +19,7 @@ from ..model.rules import Rules
 from ..model.steps import Act
 from ..oracles.traffic import unserved
 from ..play.target import Target
+from .meeting import Meeting, due, meet
 from .plan import Observer, Plan
 from .replaying import Case, replays
 from .scenarios import SCENARIOS, UNJUDGED, Scenario
@@ -34,6 +35,8 @@ LEAST_ROUND_SECONDS = 1.0
 """Seconds that must be left for another round of what lacks time."""
 BREADTH = 1 / 3
 """The share of the time budget within which every requirement is tried."""
+MEETING = 1 / 5
+"""The share of it in which the relay meets situations."""
 LONG_CHECKS = {"LIFE-1": 6.0, "RES-3": 6.0, "RES-4": 3.5, "ISO-8": 1.5, "CONN-10": 1.2, "CONN-8": 1.0, "RES-2": 1.0}
 """Seconds that fixed checks take on a right relay. One that has begun is not cut short."""
 CHECK_COST = 0.4
@@ -45,12 +48,15 @@ PROGRAM_COST = 0.05
 def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
     """Judge every requirement of the plan, none hiding another, breadth before depth.
 
-    Each is tried within the first third of the time, the cheapest first. Then failures are confirmed and made smaller,
-    and what lacked time goes on, as long as there is time.
+    First the relay meets situations. Each requirement is tried within the first third of the time, the cheapest first.
+    Then failures are confirmed and made smaller, and what lacked time goes on, as long as there is time.
     """
     started = time.monotonic()
     end = started + plan.time_budget
     judge = Judge(plan, target, observer, end)
+    meeting = judge.meet(MEETING * plan.time_budget)
+    observer.has_met(frozenset(meeting.played))
+    judge = judge.after(meeting)
     found: dict[str, Result] = {}
     order = sorted(plan.requirements, key=lambda each: cost_of_a_look(each, plan.rules))
     for index, requirement in enumerate(order):
@@ -89,15 +95,27 @@ def cost_of_a_look(requirement: Requirement, rules: Rules) -> float:
 
 
 class Judge:
-    """Judges single requirements on one relay, until the moment ``end``."""
+    """Judges single requirements on one relay, until the moment ``end``. What it has ``seen`` is looked at once."""
 
-    def __init__(self, plan: Plan, target: Target, observer: Observer, end: float) -> None:
+    def __init__(self, plan: Plan, target: Target, observer: Observer, end: float, seen: Survey | None = None) -> None:
         self._plan, self._target, self._observer, self._end = plan, target, observer, end
         has_programs = any(each.id in SCENARIOS for each in plan.requirements)
-        seen = self._seen = survey(plan.rules, target) if has_programs else Survey()
+        seen = self._seen = seen or (survey(plan.rules, target) if has_programs else Survey())
         self._fair = dataclasses.replace(
             plan, profile=msgspec.structs.replace(plan.profile, echo=seen.fair(plan.rules).echo)
         )
+
+    def meet(self, seconds: float, *, part: int = 0, parts: int = 1) -> Meeting:
+        """Let the relay meet one part of the situations, for some seconds."""
+        if not self._seen.serves or not due(self._plan):
+            return Meeting()
+        clock = Clock(seconds, end=self._end)
+        return meet(self._plan, self._target, self._observer, clock, rules=self._fair.rules, part=part, parts=parts)
+
+    def after(self, meeting: Meeting) -> Judge:
+        """One that knows what situations have shown."""
+        plan = dataclasses.replace(self._plan, shown=meeting.shown)
+        return Judge(plan, self._target, self._observer, self._end, self._seen)
 
     def look(self, requirement: Requirement, seconds: float) -> Result:
         """Try a requirement for some seconds. A failure that it shows is open: nothing has confirmed it."""

@@ -81,7 +81,7 @@ class Search:
         stopped = ""
         result.lacks = Lack.NOTHING
         try:
-            result.counterexample = self._writer().until_shown(self._look)
+            result.counterexample = self._shown_before() or self._writer().until_shown(self._look)
         except OutOfTime as ended:
             stopped = "; ".join(("the time budget ended the search", *ended.args))
             result.lacks = Lack.TIME
@@ -115,6 +115,14 @@ class Search:
         result.verdict = Verdict.FAIL if best.deterministic else Verdict.FLAKY
         result.seconds += self._clock.now() - started
         return result
+
+    def _shown_before(self) -> Counterexample | None:
+        """What a situation of this run has shown of the requirement, unless it belongs to another one."""
+        shown = self._plan.shown.get(self._requirement.id)
+        if shown is None or self._result.tried:
+            return None
+        self._result.exercised += 1
+        return None if self._belongs_elsewhere(shown.program, shown.findings) else shown
 
     def _writer(self) -> Writer:
         name, scenario = self._requirement.id, self._scenario

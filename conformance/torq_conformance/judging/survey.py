@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import msgspec
 
 from ..errors import ImpededError, TargetError
+from ..generation.features.tables import own
 from ..model.program import Program
 from ..model.rules import Rules
-from ..model.steps import Connect, Sync
+from ..model.steps import Connect, Sync, Write
 from ..play.executor import Executor
 from ..play.target import Target
 
@@ -40,10 +41,13 @@ def survey(rules: Rules, target: Target) -> Survey:
     if not rules.forwards:
         return Survey()
     executor = Executor(target, msgspec.structs.replace(rules, echo=False))
+    both_send = Program(
+        rules.domain, (Connect(0), Connect(1), *(Write(conn, (own(rules),)) for conn in (0, 1)), Sync())
+    )
     echoes: set[bool] = set()
     for _ in range(LOOKS):
         try:
-            history = executor.play(Program(rules.domain, (Connect(0), Connect(1), Sync())))
+            history = executor.play(both_send)
         except (ImpededError, TargetError):
             return Survey()
         peers = history.peers.values()

@@ -137,7 +137,7 @@ def torn(history: History, _: Rules) -> Iterator[Finding]:
             fence = ", a fence of the suite among them" if wire.FENCE_MARK in receiver.rest else ""
             whole = len(receiver.received)
             yield w.TORN(ended, receiver=receiver, whole=whole, size=size, rest=rest, with_fence=fence)
-        elif receiver.rest and receiver.open:
+        elif receiver.rest and receiver.open and receiver.reads:  # who never reads has not waited for the rest
             if size < HEADER_SIZE or not receiver.rest.startswith(MAGIC_BYTES):
                 yield w.INCOMPLETE(ended, receiver=receiver, size=size, rest=rest)
             else:
@@ -226,10 +226,13 @@ def reordered_within_sender(history: History, _: Rules) -> Iterator[Finding]:
 def reordered_between_receivers(history: History, _: Rules) -> Iterator[Finding]:
     """Two receivers that got two frames in opposite orders."""
     by_number = history.by_number()
-    orders = [(peer, _ordered_numbers(peer)) for peer in history.peers.values() if peer.received]
-    for index, (first, order) in enumerate(orders):
+    distinct: dict[tuple[int, ...], Peer] = {}
+    for peer in history.peers.values():
+        distinct.setdefault(tuple(_ordered_numbers(peer)), peer)
+    orders = list(distinct.items())
+    for index, (order, first) in enumerate(orders):
         places = {number: place for place, number in enumerate(order)}
-        for second, other in orders[index + 1 :]:
+        for other, second in orders[index + 1 :]:
             common = [number for number in other if number in places]
             for earlier, later in pairwise(common):
                 if places[earlier] > places[later]:
@@ -241,13 +244,16 @@ def reordered_between_receivers(history: History, _: Rules) -> Iterator[Finding]
 def causality_broken(history: History, _: Rules) -> Iterator[Finding]:
     """A frame that came before one which its sender had got before sending it."""
     by_number = history.by_number()
+    sent_by: dict[int, list[Sent]] = {}
+    for sent in history.sent:
+        sent_by.setdefault(sent.conn, []).append(sent)
     for receiver in history.peers.values():
         places = {number: place for place, number in enumerate(_ordered_numbers(receiver))}
-        for author in history.peers.values():
+        for author in (history.peers[conn] for conn in sent_by):
             seen = iter(author.received)
             following = next(seen, None)
             cause: tuple[int, int] | None = None
-            for sent in (entry for entry in history.sent if entry.conn == author.conn):
+            for sent in sent_by[author.conn]:
                 while following is not None and following.tick <= sent.begun:
                     place = places.get(following.number) if following.number is not None else None
                     if place is not None and (cause is None or place > cause[0]) and following.number is not None:

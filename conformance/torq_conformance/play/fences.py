@@ -98,7 +98,7 @@ class Fences:
         self._streams.pump_until(lambda: link.latest_fence >= last or not link.peer.open, timing.settle_seconds)
 
     def round(self, seconds: float) -> bool:
-        """Let every sender write fences until every receiver has got one of each.
+        """Let every sender write fences until every receiver has got one of each, written behind all that it has sent.
 
         False when none arrives for some ``seconds``, or for the share of them that patience leaves.
         """
@@ -107,7 +107,7 @@ class Fences:
             self._streams.pump_for(self._state.timing.quiet_seconds)
             return True
         self.witness()
-        self.void(self._state.links)
+        self.void([WITNESS, *(link.peer.conn for link in self._senders() if link.under_way)])
         timeout = self.timeout(seconds * self._state.patience.forwarding)
         wait = 0.02
         while missing := self._unproven(self._senders()):
@@ -121,6 +121,8 @@ class Fences:
             wait = min(wait * 2, 0.3)
             for receiver in self.receivers():
                 receiver.peer.torn = _swallowed_a_fence(receiver.buffer)
+        for link in self._senders():
+            link.under_way = False
         return True
 
     def timeout(self, seconds: float) -> ProgressTimeout:
@@ -165,9 +167,12 @@ class Fences:
         return self.proven(self._state.links[WITNESS])
 
     def _senders(self) -> list[Link]:
-        """The connections that can write a fence; the witness last, after what the clients may have under way."""
+        """The connections whose fences prove something, and that can write one: those that have sent, and the witness.
+
+        The witness is last, after what the clients may have under way.
+        """
         links = sorted(self._state.links.values(), key=lambda link: link.peer.conn == WITNESS)
-        return [link for link in links if link.sending and link.peer.open]
+        return [link for link in links if link.sending and link.peer.open and (link.wrote or link.peer.conn == WITNESS)]
 
     def _unproven(self, senders: Iterable[Link]) -> set[int]:
         """The senders of which some receiver has got no fence."""

@@ -49,6 +49,7 @@ class Sending:
             link.unfinished = rest, [(len(rest), sent) for end, sent in ends if end > step.size]
         refused = [len(sent.data) for _, sent in ends if sent.fate is Fate.REFUSE]
         recorder.expect(link, len(ends) - len(refused), len(data) - sum(refused))
+        link.wrote = link.under_way = True
         written = 0
         for start, stop in step.pieces():
             written += self._streams.write(link, memoryview(data)[start:stop])
@@ -68,7 +69,7 @@ class Sending:
             return
         data, ends = link.unfinished
         link.unfinished = None
-        link.sending = True
+        link.sending = link.under_way = True
         written = self._streams.write(link, data)
         self._streams.settle(link)
         self._recorder.end_write(ends, written, taken=link.sending)
@@ -81,6 +82,7 @@ class Sending:
         state, link = self._state, self._state.links.get(step.conn)
         if link is None or not link.sending:
             return
+        link.wrote = link.under_way = True
         each = max(1, PART_BYTES // step.frame.size)
         paced = state.rules.forwards
         for start in range(0, step.count, each):

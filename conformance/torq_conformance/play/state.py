@@ -49,7 +49,8 @@ class Link:
     ``buffer`` holds the bytes after the last whole frame, ``got`` the numbers of the program's frames that have
     arrived. ``awaited_frames`` and ``awaited_bytes`` are the most that may be under way to it, since the tick
     ``awaited_since``; ``overload`` is the time in which that is more than the relay's queue holds. ``unfinished`` is
-    the rest of a write that stopped short, with the frames that end in it.
+    the rest of a write that stopped short, with the frames that end in it. ``wrote`` says that the client has sent
+    anything, ``under_way`` that it has done so since its fences were proof.
     """
 
     sock: socket.socket
@@ -65,6 +66,8 @@ class Link:
     awaited_since: int = 0
     overload: Stalled | None = None
     unfinished: tuple[bytes, Ends] | None = None
+    wrote: bool = False
+    under_way: bool = False
 
 
 @dataclass(slots=True)

@@ -75,6 +75,9 @@ class TerminalObserver(Observer):
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    def met(self, count: int, of: int) -> None:
+        self._progress.update(self._task, description="situations", status=f"{count} of {of}")
+
     def started(self, requirement: Requirement) -> None:
         self._progress.update(self._task, description=requirement.id, status="")
 

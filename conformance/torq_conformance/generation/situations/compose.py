@@ -1,0 +1,240 @@
+"""The program of a situation: its clients come into their states, the frame is written, and everybody goes on.
+
+Facts:
+- connection 0 sends the frame, connection 1 is the receiver whose state the situation names, the others talk or listen;
+  who leaves, who joins and who stands by come besides;
+- what a situation adds to the plainest program is one step, or a few, at one place: so a failing program shrinks to
+  what matters.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from ...model.frames import Frame, Item
+from ...model.program import Program
+from ...model.rules import Rules
+from ...model.steps import (
+    Buffer,
+    Close,
+    Connect,
+    Finish,
+    Flood,
+    Freeze,
+    HalfClose,
+    Resume,
+    Stall,
+    Step,
+    Sync,
+    Thaw,
+    Write,
+)
+from ..features.tables import own, sized
+from .dimensions import Situation
+from .frames import item_of
+from .possible import FRAMING_ERRORS
+
+SENDER, RECEIVER = 0, 1
+BACKLOG_VALUE = 9_000
+"""Bytes of the value in each frame of a backlog."""
+BATCH_VALUE = 40
+BEGUN_BYTES = 20
+"""Bytes of a frame that is begun and not finished."""
+NOT_READING = ("stalls", "has a backlog", "reads again", "half-closed with a backlog")
+GONE = ("half-closes behind it", "closes behind it", "resets behind it")
+"""States of a sender that sends nothing more."""
+
+
+def program_of(situation: Situation, rules: Rules, seed: int) -> Program:
+    """The program of a situation; ``seed`` decides what its values leave open."""
+    scene = _Scene(situation, rules, random.Random(f"{seed} {situation.places}"))
+    scene.play()
+    return Program(rules.domain, tuple(scene.steps))
+
+
+@dataclass(slots=True)
+class _Scene:
+    situation: Situation
+    rules: Rules
+    chance: random.Random
+    steps: list[Step] = field(default_factory=list)
+
+    def play(self) -> None:
+        """Write the whole program."""
+        self._enter()
+        self._carry()
+        self._fall_behind()
+        self._meet()
+        self._go_on()
+
+    @property
+    def _clients(self) -> int:
+        return self.situation["connections"].number
+
+    @property
+    def _leaver(self) -> int:
+        return self._clients
+
+    @property
+    def _bystander(self) -> int:
+        return self._clients + 1
+
+    def _small(self) -> Frame:
+        return own(self.rules)
+
+    def _send(self, conn: int, *, settle: bool = True) -> None:
+        self.steps.append(Write(conn, (self._small(),), settle=settle))
+
+    def _enter(self) -> None:
+        """Everybody connects."""
+        situation, late = self.situation, self.situation["sender"].name == "came late"
+        if not late:
+            self.steps.append(Connect(SENDER, reads=situation["sender"].name != "only sends"))
+        self.steps.append(Connect(RECEIVER, reads=situation["receiver"].name != "never reads"))
+        self.steps += map(Connect, range(2, self._clients))
+        if not situation.is_plain("leaver"):
+            self.steps.append(Connect(self._leaver))
+        if situation["bystander"].name == "another stalls":
+            self.steps.append(Connect(self._bystander))
+        if late:
+            self._send(RECEIVER)
+            self.steps.append(Connect(SENDER))
+
+    def _carry(self) -> None:
+        """The connections carry frames, and the sender leaves its beginning behind."""
+        age, state = self.situation["age"].number, self.situation["sender"].name
+        if age:
+            self.steps.append(Flood(SENDER, self._small(), age) if age > 1 else Write(SENDER, (self._small(),)))
+        if state == "had one refused":
+            self.steps.append(Write(SENDER, (Frame(self.rules.number % 3 + 1, self._small().tlvs),)))
+        elif state == "paused before":
+            self.steps.append(Write(SENDER, (self._small(),), stop=BEGUN_BYTES))
+            self._send(RECEIVER)
+            self.steps.append(Finish(SENDER))
+
+    def _fall_behind(self) -> None:
+        """The receiver, and whoever stands by, come into their states."""
+        receiver, bystander = self.situation["receiver"], self.situation["bystander"]
+        if receiver.name in ("has half-closed", "half-closed with a backlog"):
+            self.steps.append(HalfClose(RECEIVER))
+        if receiver.name == "is within a frame":
+            self.steps.append(Write(RECEIVER, (self._small(),), stop=receiver.number))
+        stalled = [RECEIVER] * (receiver.name in NOT_READING) + [SENDER] * (
+            self.situation["sender"].name == "does not read"
+        )
+        stalled += [self._bystander] * (bystander.name == "another stalls")
+        self.steps += map(Stall, stalled)
+        waiting = max(receiver.number if receiver.name in NOT_READING else 0, bystander.number)
+        if waiting:
+            self.steps.append(Flood(SENDER, own(self.rules, BACKLOG_VALUE), waiting))
+        if receiver.name == "reads again":
+            self.steps.append(Resume(RECEIVER))
+
+    def _meet(self) -> None:
+        """The frame is written, with what happens at the same time."""
+        situation = self.situation
+        talkers = range(self._clients - 1, self._clients - situation["senders"].number, -1)
+        frozen = situation["bystander"].name == "relay frozen"
+        if situation["cut"].name == "small send buffer":
+            self.steps.append(Buffer(SENDER, situation["cut"].number))
+        if frozen:
+            self.steps.append(Freeze())
+        self._leave()
+        for conn in talkers:
+            self._send(conn, settle=False)
+        if situation["bystander"].name == "another joins":
+            self.steps.append(Connect(self._bystander))
+        self._write(settle=not frozen and situation["sender"].name not in GONE)
+        for conn in talkers:
+            self._send(conn, settle=False)
+        if situation["cut"].name.startswith("pause"):
+            self._talk_meanwhile(talkers)
+            self.steps.append(Finish(SENDER))
+        self._end_of_sender()
+        if frozen:
+            self.steps.append(Thaw())
+
+    def _talk_meanwhile(self, talkers: range) -> None:
+        """Somebody writes while the frame is begun, even if nobody else talks."""
+        if not talkers and self.situation["receiver"].name not in ("has half-closed", "half-closed with a backlog"):
+            self._send(RECEIVER)
+
+    def _leave(self) -> None:
+        """Another client sends a frame, or a part of one, and leaves."""
+        leaver = self.situation["leaver"]
+        if self.situation.is_plain("leaver"):
+            return
+        within = leaver.number if leaver.number > 0 else None
+        self.steps.append(Write(self._leaver, (self._small(),), stop=within, settle=False))
+        if leaver.name.startswith("half-closes"):
+            self.steps.append(HalfClose(self._leaver))
+            if self.situation["bystander"].name != "relay frozen":
+                self.steps.append(Sync())
+        self.steps.append(Close(self._leaver, reset=leaver.name.startswith("resets")))
+
+    def _write(self, *, settle: bool) -> None:
+        item = item_of(self.situation, self.rules, self.chance)
+        before, behind = self._company(item)
+        cut, start = self.situation["cut"], sum(each.size for each in before)
+        offset = {"in the middle": item.size // 2, "before last byte": item.size - 1}.get(cut.name, cut.number)
+        items = (*before, item, *behind)
+        match cut.name:
+            case "whole" | "small send buffer":
+                self.steps.append(Write(SENDER, items, settle=settle))
+            case "in 7 bytes":
+                self.steps.append(Write(SENDER, items, every=cut.number, settle=settle))
+            case name if name.startswith("pause"):
+                self.steps.append(Write(SENDER, items, stop=start + offset))
+            case _:
+                self.steps.append(Write(SENDER, items, cuts=(start + offset,), settle=settle))
+
+    def _company(self, item: Item) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+        """What stands before the frame in its write, and behind it."""
+        one, company = self._small(), self.situation["company"]
+        match company.name:
+            case "behind one":
+                return (one,), ()
+            case "before one":
+                return (), (one,)
+            case "between two":
+                return (one,), (one,)
+            case "twice":
+                return (), (item,)
+            case "behind 40":
+                return (own(self.rules, BATCH_VALUE),) * company.number, ()
+            case "behind a large one":
+                return (self._large(company.number),), (one,)
+            case "before a large one":
+                return (one,), (self._large(company.number), one)
+        return (), ()
+
+    def _large(self, size: int) -> Frame:
+        return sized(self.rules, min(size, self.rules.max_message_size))
+
+    def _end_of_sender(self) -> None:
+        match self.situation["sender"].name:
+            case "half-closes behind it":
+                self.steps.append(HalfClose(SENDER))
+            case "closes behind it":
+                self.steps.append(Close(SENDER))
+            case "resets behind it":
+                self.steps.append(Close(SENDER, reset=True))
+
+    def _go_on(self) -> None:
+        """Whoever stopped goes on, and those who still may send one frame more."""
+        situation = self.situation
+        receiver = situation["receiver"].name
+        if receiver == "is within a frame":
+            self.steps.append(Finish(RECEIVER))
+        if situation["bystander"].name == "another stalls":
+            self.steps.append(Resume(self._bystander))
+        if receiver in NOT_READING:
+            self.steps.append(Resume(RECEIVER))
+        if situation["sender"].name == "does not read":
+            self.steps.append(Resume(SENDER))
+        self.steps.append(Sync())
+        if situation["sender"].name not in GONE and situation["defect"].name not in FRAMING_ERRORS:
+            self._send(SENDER)
+        if receiver not in ("has half-closed", "half-closed with a backlog"):
+            self._send(RECEIVER)

@@ -1,0 +1,192 @@
+"""Which values of two dimensions go together, under the rules of a relay; each that does not has its reason.
+
+Facts:
+- a value stands alone only where its own program could not be written or would not mean what its name says;
+- nothing is forbidden for three values that is not forbidden for two of them: what is possible can be counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+
+from ...model.rules import Rules
+from .dimensions import Dimension, Value, dimensions
+
+TLV_DEFECTS = (
+    "other type",
+    "other type, extended",
+    "inner type 0 or 255",
+    "value one short",
+    "extended value one short",
+    "TLV header cut",
+    "reserved byte",
+    "size of a type",
+)
+"""Defects of one TLV: the frame has a payload."""
+PLACED_DEFECTS = ("other type", "other type, extended", "inner type 0 or 255", "reserved byte", "size of a type")
+"""Those of them that may stand before other TLVs."""
+FRAMING_ERRORS = (
+    "announces one too many",
+    "announces a high bit more",
+    "announces 2^32 - 32",
+    "announces 2^32 - 1",
+    "wrong magic",
+    "text",
+)
+"""Defects behind which no frame begins."""
+LEAST_WITH_TLV_DEFECT = 128
+"""The class of the smallest frames that have room for a defect among other TLVs, in bytes."""
+BESIDE_A_FORM = 40
+"""Bytes that a frame has besides the TLVs of its form: the defect and its neighbours."""
+MOST_IN_SMALL_PIECES = 1_024
+MOST_FOR_MANY_CLIENTS = 131_072
+MANY_CLIENTS = 66
+MOST_CARRIED = 3_400
+"""Frames that all connections together get before a situation."""
+JOINING = 4
+"""Clients besides those of the dimension: the witness, one that leaves, one that joins, a bystander."""
+UNREAD = ("stalls", "has a backlog", "reads again", "half-closed with a backlog", "never reads")
+
+
+def excluded(rules: Rules, dimension: Dimension, value: Value, *, dear: bool) -> str:
+    """Why no situation has a value under these rules; "" where some do."""
+    match dimension.name, value.name:
+        case "size", _ if value.number > rules.max_message_size:
+            return "above the limit for frames"
+        case "defect", name if name in FRAMING_ERRORS and rules.on_framing_error != "close":
+            return "what follows a framing error is not defined"
+        case "connections", _ if rules.max_connections and value.number + JOINING > rules.max_connections:
+            return "above the limit for connections"
+        case "senders", _ if rules.max_connections and value.number + JOINING >= rules.max_connections:
+            return "above the limit for connections"
+        case ("receiver", name) if rules.overflow == "backpressure" and name in UNREAD:
+            return "under backpressure whoever does not read holds up everybody"
+        case ("sender", "does not read" | "only sends") | ("bystander", "another stalls") if (
+            rules.overflow == "backpressure"
+        ):
+            return "under backpressure whoever does not read holds up everybody"
+        case _ if rules.granularity == "reads" and _mixes(dimension.name, value.name):
+            return "where reads are forwarded, the bytes of two senders may mix"
+        case _ if value.dear and not dear:
+            return "takes too long for every run"
+    return ""
+
+
+def _mixes(dimension: str, value: str) -> bool:
+    match dimension:
+        case "senders":
+            return value != "1"
+        case "cut":
+            return value.startswith("pause") or value == "small send buffer"
+        case "leaver":
+            return " in " in value
+        case "receiver":
+            return value == "is within a frame"
+        case "sender":
+            return value == "paused before"
+        case "bystander":
+            return value == "relay frozen"
+    return False
+
+
+def apart(rules: Rules, one: tuple[str, Value], other: tuple[str, Value]) -> str:
+    """Why two values of different dimensions do not go together; "" where they do."""
+    given = dict((one, other))
+    match given:
+        case {"size": size, "edge": edge}:
+            return _size_and_edge(rules, size, edge)
+        case {"size": size, "TLVs": tlvs} if tlvs.number and size.number - 33 < tlvs.number + BESIDE_A_FORM:
+            return "no room for these TLVs"
+        case {"size": size, "defect": defect} if defect.name in TLV_DEFECTS and size.number < LEAST_WITH_TLV_DEFECT:
+            return "no room for the defect"
+        case {"size": size, "place": place} if place.name != "anywhere" and size.number < LEAST_WITH_TLV_DEFECT:
+            return "no room for the defect"
+        case {"size": size, "defect": Value(name="payload bit")} if size.number == 32:
+            return "no payload"
+        case {"size": size, "cut": cut} if size.number == 32 and (cut.number >= 32 or cut.name == "in the middle"):
+            return "no payload to cut"
+        case {"size": size, "cut": Value(name="in 7 bytes")} if size.number > MOST_IN_SMALL_PIECES:
+            return "too many writes"
+        case {"size": size, "connections": clients} if (
+            size.number > MOST_FOR_MANY_CLIENTS and clients.number >= MANY_CLIENTS
+        ):
+            return "too many bytes"
+        case {"connections": many, "age": age} | {"senders": many, "age": age} if (
+            many.number * age.number > MOST_CARRIED
+        ):
+            return "too many frames"
+        case {"company": company, "cut": Value(name="in 7 bytes")} if company.number:
+            return "too many writes"
+        case {"defect": Value(name="text"), "TLVs": tlvs} if tlvs.number:
+            return "text has no TLVs"
+        case {"defect": defect, "place": place} if place.name != "anywhere" and defect.name not in PLACED_DEFECTS:
+            return "the defect has no place among TLVs"
+        case {"defect": defect, "cut": cut} if defect.name in FRAMING_ERRORS and cut.name == "pause in payload":
+            return "the relay closes behind the header"
+        case {"cut": cut, "bystander": Value(name="relay frozen")} if cut.name != "whole":
+            return "a frozen relay reads no parts"
+        case {"connections": clients, "senders": senders} if senders.number >= max(clients.number, 2):
+            return "fewer clients than senders"
+        case {"connections": Value(name="2"), "receiver": Value(name="never reads")}:
+            return "nobody would receive"
+        case {"age": age, "sender": Value(name="came late")} if age.number:
+            return "who came late has carried nothing"
+    return ""
+
+
+def _size_and_edge(rules: Rules, size: Value, edge: Value) -> str:
+    if size.number == 32 and edge.name != "exact":
+        return "a header has one size"
+    if size.number >= rules.max_message_size and edge.name in ("one above", "between"):
+        return "above the limit for frames"
+    return ""
+
+
+class Possible:
+    """What is possible under the rules of a relay; values are known by their places.
+
+    ``choices`` are the possible values of each dimension. ``lacks`` names the values that are not, with their reasons.
+    """
+
+    def __init__(self, rules: Rules, *, dear: bool = False) -> None:
+        self.choices: list[list[int]] = []
+        self.lacks: dict[str, str] = {}
+        for dimension in dimensions():
+            reasons = [excluded(rules, dimension, value, dear=dear) for value in dimension.values]
+            self.choices.append([place for place, reason in enumerate(reasons) if not reason])
+            self.lacks.update(
+                (f"{dimension.name}: {value.name}", reason)
+                for value, reason in zip(dimension.values, reasons, strict=True)
+                if reason
+            )
+        self._apart = {
+            (first, place, second, other)
+            for (first, one), (second, two) in combinations(enumerate(dimensions()), 2)
+            for place in self.choices[first]
+            for other in self.choices[second]
+            if apart(rules, (one.name, one.values[place]), (two.name, two.values[other]))
+        }
+
+    def goes_with(self, dimension: int, place: int, others: Iterable[tuple[int, int]]) -> bool:
+        """Whether a value goes with values of other dimensions, each as (dimension, place)."""
+        return not any(
+            (each, other, dimension, place) in self._apart or (dimension, place, each, other) in self._apart
+            for each, other in others
+        )
+
+    def tuples(self, strength: int) -> Iterator[tuple[tuple[int, int], ...]]:
+        """Every combination of so many values of different dimensions that go together: (dimension, place) of each."""
+        for which in combinations(range(len(self.choices)), strength):
+            yield from self._tuples(which, ())
+
+    def _tuples(
+        self, which: tuple[int, ...], begun: tuple[tuple[int, int], ...]
+    ) -> Iterator[tuple[tuple[int, int], ...]]:
+        if len(begun) == len(which):
+            yield begun
+            return
+        dimension = which[len(begun)]
+        for place in self.choices[dimension]:
+            if not any((*each, dimension, place) in self._apart for each in begun):
+                yield from self._tuples(which, (*begun, (dimension, place)))
