@@ -17,7 +17,7 @@ from ..judging.parallel import judge_in_workers
 from ..judging.plan import CONFIRM_SECONDS, SHRINK_SECONDS, Observer, Plan
 from ..judging.runner import judge_all
 from ..judging.scenarios import SCENARIOS, UNJUDGED
-from ..judging.verdict import Counterexample, Result, Verdict
+from ..judging.verdict import Counterexample, Meeting, Result, Verdict
 from ..learning.learned_profile import probed_profile
 from ..model.profile import built_in_profiles, load_profile
 from ..model.requirements import Requirement, sections, select
@@ -292,9 +292,9 @@ class _Run(Observer):
         for observer in self._observers:
             observer.met(count, of)
 
-    def has_met(self, played: frozenset[int]) -> None:
+    def has_met(self, meeting: Meeting) -> None:
         for observer in self._observers:
-            observer.has_met(played)
+            observer.has_met(meeting)
 
     def started(self, requirement: Requirement) -> None:
         check()

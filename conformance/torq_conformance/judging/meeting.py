@@ -9,14 +9,13 @@ Facts:
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from ..errors import ImpededError
 from ..generation.cells import features_of
 from ..generation.search import Clock, OutOfTime
 from ..generation.situations.compose import program_of
+from ..generation.situations.coverage import Coverage, covered
 from ..generation.situations.covering import situations
 from ..generation.situations.dimensions import Situation
 from ..model.findings import Finding, Kind
@@ -30,7 +29,7 @@ from ..play.target import Target
 from .plan import Observer, Plan
 from .playing import played
 from .scenarios import SCENARIOS
-from .verdict import Counterexample
+from .verdict import Counterexample, Meeting
 
 SITUATIONS_OF_AN_EXAMPLE = 5
 """Situations that a run plays for each program that it plays of a requirement, at most."""
@@ -61,22 +60,11 @@ LEAKED: dict[str, str] = {
 """The same for a frame that had to be refused, by its defect."""
 
 
-@dataclass(slots=True)
-class Meeting:
-    """What a relay has met: the places of the situations played, and what they showed, by requirement."""
-
-    played: set[int] = field(default_factory=set)
-    shown: dict[str, Counterexample] = field(default_factory=dict)
-    evidence: Counter[str] = field(default_factory=Counter)
-    cut_short: str = ""
-
-    def join(self, other: Meeting) -> None:
-        """Take in what another part of the same run has met."""
-        self.played |= other.played
-        self.evidence += other.evidence
-        self.cut_short = self.cut_short or other.cut_short
-        for name, shown in other.shown.items():
-            self.shown.setdefault(name, shown)
+def coverage(plan: Plan, meeting: Meeting) -> Coverage | None:
+    """How much of what is possible a relay has met; None where it met nothing."""
+    if not meeting.played:
+        return None
+    return covered(plan.rules, plan.depth, plan.seed, frozenset(meeting.played))
 
 
 def due(plan: Plan) -> dict[int, Situation]:

@@ -37,11 +37,11 @@ from ..play import slate
 from ..play.naming import target_for
 from ..play.processes import family
 from ..play.target import SpawnedTarget
-from .meeting import Meeting, due
+from .meeting import due
 from .plan import Observer, Plan
 from .runner import BREADTH, LEAST_LOOK_SECONDS, LEAST_ROUND_SECONDS, MEETING, Judge, cost_of_a_look
 from .scenarios import SCENARIOS
-from .verdict import Counterexample, Lack, Result, Verdict
+from .verdict import Counterexample, Lack, Meeting, Result, Verdict
 
 POLL_SECONDS = 0.5
 LATE_SECONDS = 2.0
@@ -190,7 +190,7 @@ def _after_situations(
             case _Event("has met", _, (Meeting() as one,)):
                 meeting.join(one)
                 ended += 1
-    observer.has_met(frozenset(meeting.played))
+    observer.has_met(meeting)
     return dataclasses.replace(plan, shown=meeting.shown)
 
 

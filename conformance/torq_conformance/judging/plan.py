@@ -9,7 +9,7 @@ from ..model.profile import Profile, rules_for
 from ..model.program import Program
 from ..model.requirements import Requirement
 from ..model.rules import Rules
-from .verdict import Counterexample, Result
+from .verdict import Counterexample, Meeting, Result
 
 CONFIRM_SECONDS = 2.0
 SHRINK_SECONDS = 4.0
@@ -52,8 +52,8 @@ class Observer:
     def met(self, count: int, of: int) -> None:
         """The relay has met so many situations, of so many."""
 
-    def has_met(self, played: frozenset[int]) -> None:
-        """The relay has met situations, of which these have been played: their places among those of the plan."""
+    def has_met(self, meeting: Meeting) -> None:
+        """The relay has met all the situations that there was time for."""
 
     def started(self, requirement: Requirement) -> None:
         """The run begins to judge a requirement."""

@@ -19,13 +19,13 @@ from ..model.rules import Rules
 from ..model.steps import Act
 from ..oracles.traffic import unserved
 from ..play.target import Target
-from .meeting import Meeting, due, meet
+from .meeting import due, meet
 from .plan import Observer, Plan
 from .replaying import Case, replays
 from .scenarios import SCENARIOS, UNJUDGED, Scenario
 from .search import Search
 from .survey import ECHO, Survey, survey
-from .verdict import Counterexample, Lack, Result, Verdict
+from .verdict import Counterexample, Lack, Meeting, Result, Verdict
 
 CHECK_RUNS = 5
 CHECK_SECONDS = 10.0
@@ -55,7 +55,7 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
     end = started + plan.time_budget
     judge = Judge(plan, target, observer, end)
     meeting = judge.meet(MEETING * plan.time_budget)
-    observer.has_met(frozenset(meeting.played))
+    observer.has_met(meeting)
     judge = judge.after(meeting)
     found: dict[str, Result] = {}
     order = sorted(plan.requirements, key=lambda each: cost_of_a_look(each, plan.rules))

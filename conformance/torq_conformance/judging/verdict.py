@@ -88,3 +88,21 @@ class Result:
         if self.counterexample is not None and self.counterexample.runs == 0:
             self.counterexample.failures = self.counterexample.runs = 1
             self.counterexample.minimal = False
+
+
+@dataclass(slots=True)
+class Meeting:
+    """What a relay has met: the places of the situations played, and what they showed, by requirement."""
+
+    played: set[int] = field(default_factory=set)
+    shown: dict[str, Counterexample] = field(default_factory=dict)
+    evidence: Counter[str] = field(default_factory=Counter)
+    cut_short: str = ""
+
+    def join(self, other: Meeting) -> None:
+        """Take in what another part of the same run has met."""
+        self.played |= other.played
+        self.evidence += other.evidence
+        self.cut_short = self.cut_short or other.cut_short
+        for name, shown in other.shown.items():
+            self.shown.setdefault(name, shown)

@@ -16,9 +16,10 @@ import msgspec
 from ..counting import counted
 from ..generation.cells import is_thin, thin_cells
 from ..judging.expected import Problem
+from ..judging.meeting import coverage
 from ..judging.plan import Plan
 from ..judging.scenarios import SCENARIOS
-from ..judging.verdict import Counterexample, Result, Verdict
+from ..judging.verdict import Counterexample, Meeting, Result, Verdict
 from ..model.profile import Profile, rules_for
 from ..model.program import Program
 from ..model.requirements import Requirement, requirements, sections
@@ -67,10 +68,10 @@ class Ending:
     problems: tuple[Problem, ...] = ()
 
 
-def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending) -> Report:
+def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending, meeting: Meeting) -> Report:
     """The report on a run, finished or not: what was not judged is UNKNOWN, with the reason."""
     judgements = tuple(_judgement(entry, setting, ending) for entry in entries)
-    totals: Counter[str] = Counter()
+    totals = meeting.evidence.copy()
     for judgement in judgements:
         totals.update(judgement.evidence)
     counts = Counter(judgement.verdict for judgement in judgements)
@@ -105,6 +106,7 @@ def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending
         departures=departures(plan),
         files={_printable(word): digest for word, digest in judged_files(setting.target).items()},
         machine=machine(),
+        coverage=coverage(plan, meeting),
     )
 
 

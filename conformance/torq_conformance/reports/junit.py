@@ -104,6 +104,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
         yield f"SHA-256 of {word}", digest
     if report.machine:
         yield "machine", report.machine
+    if report.coverage is not None:
+        yield "coverage", report.coverage.words
     yield "command", report.command
 
 

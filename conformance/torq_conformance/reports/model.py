@@ -18,14 +18,15 @@ import msgspec
 
 from ..counting import counted, failing_runs, grouped
 from ..errors import UsageError
+from ..generation.situations.coverage import Coverage
 from ..model.findings import Finding
 from ..model.program import Program
 from .diagram import Diagram
 
 FORMAT = "torq-conformance report"
-REPORT_MINOR = 2
+REPORT_MINOR = 3
 """1 added ``conclusion``, ``problems``, ``thin``, ``left_out``, ``departures``, ``files`` and ``machine``; 2
-``problem_ids``, ``lacks`` and ``facts``."""
+``problem_ids``, ``lacks`` and ``facts``; 3 ``coverage``."""
 
 State = Literal["complete", "incomplete"]
 VerdictName = Literal["PASS", "FAIL", "FLAKY", "UNKNOWN", "UNSUPPORTED", "EXPECTED-FAIL", "UNEXPECTED-PASS"]
@@ -155,7 +156,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ``left_out`` are the requirements that bind a
     relay of the domain and that the run was not asked about; ``departures`` are the settings that the profile
     promises otherwise than a relay of the domain does by default, ``files`` the digests (SHA-256, the first 16 digits)
-    of the files that stand in the target's command, and ``machine`` is what the suite ran on.
+    of the files that stand in the target's command, and ``machine`` is what the suite ran on. ``coverage`` is how much
+    of what a relay can meet was played; None where the run played no situations.
     """
 
     tool: Tool
@@ -188,6 +190,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     departures: dict[str, str] = {}
     files: dict[str, str] = {}
     machine: str = ""
+    coverage: Coverage | None = None
 
     def by_id(self) -> dict[str, Judgement]:
         """The judgements by requirement."""

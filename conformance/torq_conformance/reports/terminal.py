@@ -206,9 +206,10 @@ def show_last_screen(
         number = sum(result.verdict.value == verdict for result in results)
         if number:
             counts.append(f"{number} {verdict}  ", style=look.colour)
-    programs = sum(result.evidence["programs"] for result in results)
-    counts.append(f"({counted(programs, 'program')} in {report.seconds:.1f} s)")
+    counts.append(f"({counted(report.programs, 'program')} in {report.seconds:.1f} s)")
     say(out, counts)
+    if report.coverage is not None:
+        say(out, f"met: {report.coverage.words}")
     if report.stop_reason:
         verb = inflected(len(results), "was", "were")
         judged = f"{len(results)} of {counted(len(report.judgements), 'requirement')} {verb} judged"

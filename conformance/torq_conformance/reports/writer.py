@@ -16,7 +16,7 @@ from .. import files
 from ..errors import UsageError
 from ..judging.expected import Problem
 from ..judging.plan import Observer, Plan
-from ..judging.verdict import Counterexample, Result
+from ..judging.verdict import Counterexample, Meeting, Result
 from ..model.requirements import Requirement
 from .build import Ending, Entry, Setting, build
 from .html import page
@@ -66,11 +66,15 @@ class ReportWriter(Observer):
         self._setting = setting
         self._destinations = destinations
         self._started = time.monotonic()
+        self._meeting = Meeting()
         self._entries = {requirement.id: Entry(requirement) for requirement in plan.requirements}
         self._unwritten: dict[Path, UsageError] = {}
         self._update(Ending(0.0, reason="the run has just begun"))
         for error in self._unwritten.values():
             raise error
+
+    def has_met(self, meeting: Meeting) -> None:
+        self._meeting = meeting
 
     def started(self, requirement: Requirement) -> None:
         self._entries[requirement.id].began = self._elapsed()
@@ -107,7 +111,7 @@ class ReportWriter(Observer):
             self._write(ending)
 
     def _write(self, ending: Ending) -> Report:
-        report = build(self._plan, self._setting, self._entries.values(), ending)
+        report = build(self._plan, self._setting, self._entries.values(), ending, self._meeting)
         for destination in self._destinations:
             self._unwritten.pop(destination.path, None)
             try:

@@ -1,0 +1,77 @@
+"""How much of what a relay can meet a run has played: of all combinations of two values, and of three.
+
+Facts: only what was played counts; a combination that values exclude, or a profile, is none of those that are possible.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import lru_cache
+
+import msgspec
+
+from ...counting import counted, grouped
+from ...model.rules import Rules
+from .covering import Combinations, situations
+from .possible import Possible
+
+MOST_NAMED = 4
+"""Values that are named among those of which most is missing."""
+
+
+class Coverage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run has met: situations ``played`` of ``situations``, and combinations of ``of`` possible ones.
+
+    ``missing`` are the values of which most pairs are missing, with their number; ``left_out`` are values that no
+    situation of the run has, with the reason.
+    """
+
+    played: int
+    situations: int
+    pairs: int
+    pairs_of: int
+    triples: int
+    triples_of: int
+    missing: dict[str, int] = {}
+    left_out: dict[str, str] = {}
+
+    @property
+    def words(self) -> str:
+        """All of it in one line."""
+        shares = (
+            f"2-way {_share(self.pairs, self.pairs_of)} of {counted(self.pairs_of, 'pair')}",
+            f"3-way {_share(self.triples, self.triples_of)} of {grouped(self.triples_of)}",
+        )
+        missing = [f"{name} ({counted(number, 'pair')})" for name, number in self.missing.items()]
+        missing += [f"{name} ({reason})" for name, reason in self.left_out.items()]
+        thin = f"; thin: {', '.join(missing)}" if missing else ""
+        return f"{grouped(self.played)} of {counted(self.situations, 'situation')}: {', '.join(shares)}{thin}"
+
+
+def _share(met: int, of: int) -> str:
+    """A share in percent, which is 100 only where nothing is missing."""
+    return f"{met * 100 // of} %"
+
+
+@lru_cache(maxsize=4)
+def covered(rules: Rules, depth: int, seed: int, played: frozenset[int]) -> Coverage | None:
+    """The coverage of a run that played these of its situations; None where it had none."""
+    every = situations(rules, depth, seed)
+    if not every:
+        return None
+    possible = Possible(rules)
+    pairs, triples = Combinations(possible, 2), Combinations(possible, 3)
+    for place in played:
+        pairs.meet(every[place])
+        triples.meet(every[place])
+    missing = Counter(f"{name}: {value}" for pair in pairs.unmet() for name, value in pair)
+    return Coverage(
+        played=len(played),
+        situations=len(every),
+        pairs=pairs.met,
+        pairs_of=pairs.of,
+        triples=triples.met,
+        triples_of=triples.of,
+        missing=dict(missing.most_common(MOST_NAMED)),
+        left_out=possible.lacks,
+    )
