@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import api_reference, traceability, walk
+from . import api_reference, dimensions_page, traceability, walk
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
@@ -20,7 +20,12 @@ COMMANDS = (
     ("torq_conformance.replay.schema", "docs/schemas"),
 )
 """Generators that are modules of the packages; each knows ``--check``."""
-PAGES = {"docs/traceability.md": traceability.page, walk.PAGE: walk.page} | api_reference.pages()
+PAGES = {
+    "docs/traceability.md": traceability.page,
+    dimensions_page.PAGE: dimensions_page.page,
+    walk.PAGE: walk.page,
+    **api_reference.pages(),
+}
 """Pages that are made here, or whose blocks are."""
 MOST_LINES = 500
 LONG_FILES = {

@@ -8,7 +8,7 @@ from spec_tests.conformance.histories import Chronicle
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.judging.plan import Plan
 from torq_conformance.judging.scenarios import SCENARIOS
-from torq_conformance.judging.verdict import Counterexample, Result, Verdict
+from torq_conformance.judging.verdict import Counterexample, Meeting, Result, Verdict
 from torq_conformance.model.findings import Finding
 from torq_conformance.model.frames import Frame, Tlv
 from torq_conformance.model.history import History, Stalled
@@ -138,4 +138,4 @@ def setting(target: str = "my_relay --socket {socket}") -> Setting:
 def report(target: str = "my_relay --socket {socket}", shown: list[Result] | None = None) -> Report:
     shown = results() if shown is None else shown
     entries = [Entry(result.requirement, index * 0.5, result) for index, result in enumerate(shown)]
-    return build(plan(), setting(target), entries, Ending(3.5, complete=True, exit_code=1))
+    return build(plan(), setting(target), entries, Ending(3.5, complete=True, exit_code=1), Meeting(set(range(40))))

@@ -8,7 +8,7 @@ Facts:
 
 from __future__ import annotations
 
-import math
+import contextlib
 from collections.abc import Iterator
 
 from ..errors import ImpededError
@@ -18,12 +18,12 @@ from ..generation.situations.compose import program_of
 from ..generation.situations.coverage import Coverage, covered
 from ..generation.situations.covering import situations
 from ..generation.situations.dimensions import Situation
+from ..generation.situations.possible import Possible
 from ..model.findings import Finding, Kind
 from ..model.history import History
 from ..model.legality import Defect
 from ..model.program import Program
 from ..model.rules import Rules
-from ..oracles.traffic import Oracle
 from ..play.executor import Executor
 from ..play.target import Target
 from .plan import Observer, Plan
@@ -34,6 +34,8 @@ from .verdict import Counterexample, Meeting
 SITUATIONS_OF_AN_EXAMPLE = 5
 """Situations that a run plays for each program that it plays of a requirement, at most."""
 PLAINEST: dict[str, tuple[str, ...]] = {
+    Kind.CRASHED: ("FWD-1",),
+    Kind.STUCK: ("FWD-1",),
     Kind.LOST: ("FWD-1",),
     Kind.HELD_BACK: ("FWD-1",),
     Kind.UNSERVED: ("FWD-1",),
@@ -67,84 +69,111 @@ def coverage(plan: Plan, meeting: Meeting) -> Coverage | None:
     return covered(plan.rules, plan.depth, plan.seed, frozenset(meeting.played))
 
 
-def due(plan: Plan) -> dict[int, Situation]:
-    """The situations of a plan, by place: those that are about its requirements, as many as its effort allows."""
+def due(plan: Plan) -> list[tuple[int, ...]]:
+    """The situations of each program of a plan, by place: about its requirements, as many as its effort allows.
+
+    Situations of the same great age share a program, the others have one each.
+    """
     asked = {each.id for each in plan.requirements}
-    fitting = {
-        place: situation
-        for place, situation in enumerate(situations(plan.rules, plan.depth, plan.seed))
-        if asked.intersection(situation.about)
-    }
-    most = math.inf if plan.depth > 2 else SITUATIONS_OF_AN_EXAMPLE * plan.max_examples
-    return {place: each for count, (place, each) in enumerate(fitting.items()) if count < most}
+    every = situations(plan.rules, plan.depth, plan.seed)
+    fitting = [place for place, situation in enumerate(every) if asked.intersection(situation.about)]
+    if plan.depth == 2:
+        fitting = fitting[: SITUATIONS_OF_AN_EXAMPLE * plan.max_examples]
+    old: dict[int, list[int]] = {}
+    programs = []
+    for place in fitting:
+        if every[place]["age"].dear:
+            old.setdefault(every[place]["age"].number, []).append(place)
+        else:
+            programs.append((place,))
+    return [*programs, *(tuple(places) for places in old.values())]
 
 
-def meet(
-    plan: Plan, target: Target, observer: Observer, clock: Clock, *, rules: Rules, part: int = 0, parts: int = 1
-) -> Meeting:
-    """Let a relay of some rules meet one part of the situations of a plan, as long as there is time."""
-    meeting = Meeting()
-    known = target.known_to(rules)
-    executor = Executor(target, known)
-    oracles = _oracles(plan)
-    mine = list(due(plan).items())[part::parts]
-    for place, situation in mine:
-        program = program_of(situation, plan.rules, plan.seed)
+class Encounter:
+    """Lets a relay of some rules meet situations of a plan, as long as there is time."""
+
+    def __init__(self, plan: Plan, target: Target, observer: Observer, clock: Clock, rules: Rules) -> None:
+        self._plan, self._target, self._observer, self._clock = plan, target, observer, clock
+        self._rules = target.known_to(rules)
+        self._executor = Executor(target, self._rules)
+        self._judged = {
+            each.id: SCENARIOS[each.id]
+            for each in plan.requirements
+            if each.id in SCENARIOS
+            and each.id not in plan.profile.not_promised
+            and each.binds(plan.domain)
+            and not SCENARIOS[each.id].spawned
+            and not SCENARIOS[each.id].unfit_for(plan.rules)
+        }
+        self._oracles = list(dict.fromkeys(oracle for each in self._judged.values() for oracle in each.judges))
+        self._possible = Possible(plan.rules)
+
+    def meet(self, part: int, parts: int) -> Meeting:
+        """What one part of the situations shows."""
+        meeting = Meeting()
+        mine, every = due(self._plan)[part::parts], situations(self._plan.rules, self._plan.depth, self._plan.seed)
         try:
-            clock.check()
-            served_before = target.served
-            history = played(program, executor, target, clock)
+            for count, places in enumerate(mine, start=1):
+                self._meet([every[place] for place in places], meeting)
+                meeting.played.update(places)
+                self._observer.met(count, len(mine))
+                if self._plan.first_failure_only and meeting.shown:
+                    break
         except OutOfTime:
             meeting.cut_short = "the time was over"
-            break
         except ImpededError as lack:
             meeting.cut_short = str(lack)
-            break
-        meeting.played.add(place)
+        return meeting
+
+    def _meet(self, members: list[Situation], meeting: Meeting) -> None:
+        """Play the program of some situations; keep what it shows of requirements that nothing was shown of before."""
+        program = program_of(members, self._plan.rules, self._plan.seed)
+        served_before = self._target.served
+        history = self._played(program)
         meeting.evidence.update(features_of(program))
-        observer.met(len(meeting.played), len(mine))
-        for name in _contradicted(oracles, situation, program, history, known, plan):
-            own = SCENARIOS[name].judge(history, known)
-            shown = Counterexample(name, program, own, history, served_before=served_before)
-            meeting.shown.setdefault(name, shown)
-        if plan.first_failure_only and meeting.shown:
-            break
-    return meeting
+        for name in list(self._contradicted(members, program, history)):
+            if name not in meeting.shown:
+                shown = Counterexample(name, program, self._judged[name].judge(history, self._rules), history)
+                meeting.shown[name] = shown
+                if len(members) == 1 and not self._plan.first_failure_only:
+                    meeting.shown[name] = self._plainest(members[0], shown)
+                meeting.shown[name].served_before = served_before
 
+    def _played(self, program: Program) -> History:
+        self._clock.check()
+        return played(program, self._executor, self._target, self._clock)
 
-def _oracles(plan: Plan) -> list[Oracle]:
-    names = [each.id for each in plan.requirements if _judged(each.id, plan)]
-    return list(dict.fromkeys(oracle for name in names for oracle in SCENARIOS[name].judges))
+    def _plainest(self, situation: Situation, best: Counterexample) -> Counterexample:
+        """The same contradiction in a situation with as many plain values as still show it."""
+        scenario = self._judged[best.requirement]
+        kinds = {each.kind for each in best.findings}
+        with contextlib.suppress(OutOfTime, ImpededError):
+            candidates = self._possible.plainer(situation)
+            while (plainer := next(candidates, None)) is not None:
+                program = program_of([plainer], self._plan.rules, self._plan.seed)
+                history = self._played(program)
+                findings = scenario.judge(history, self._rules)
+                exercised = history.crash or scenario.exercised(program, history, self._rules)
+                if exercised and any(each.kind in kinds for each in findings):
+                    best = Counterexample(best.requirement, program, findings, history)
+                    candidates = self._possible.plainer(plainer)
+        return best
 
-
-def _judged(name: str, plan: Plan) -> bool:
-    asked = next((each for each in plan.requirements if each.id == name), None)
-    return (
-        asked is not None
-        and name in SCENARIOS
-        and name not in plan.profile.not_promised
-        and asked.binds(plan.domain)
-        and not SCENARIOS[name].spawned
-        and not SCENARIOS[name].unfit_for(plan.rules)
-    )
-
-
-def _contradicted(
-    oracles: list[Oracle], situation: Situation, program: Program, history: History, rules: Rules, plan: Plan
-) -> Iterator[str]:
-    """The requirements of the plan that a history contradicts: for each kind of contradiction the plainest one."""
-    kinds: dict[str, Finding] = {}
-    for oracle in oracles:
-        for finding in oracle(history, rules):
-            kinds.setdefault(finding.kind, finding)
-    for kind, finding in kinds.items():
-        plainest = PLAINEST.get(kind, ())
-        if kind == Kind.LEAKED and (named := LEAKED.get(str(finding.facts.get("defect", "")))):
-            plainest = (named,)
-        for name in dict.fromkeys((*plainest, *situation.about, *SCENARIOS)):
-            if name in SCENARIOS and _judged(name, plan):
-                scenario = SCENARIOS[name]
-                exercised = history.crash or scenario.exercised(program, history, rules)
-                if exercised and any(each.kind == kind for each in scenario.judge(history, rules)):
+    def _contradicted(self, members: list[Situation], program: Program, history: History) -> Iterator[str]:
+        """The requirements that a history contradicts: for each kind of contradiction the plainest one."""
+        kinds: dict[str, Finding] = {}
+        for oracle in self._oracles:
+            for finding in oracle(history, self._rules):
+                kinds.setdefault(finding.kind, finding)
+        about = [name for each in members for name in each.about]
+        for kind, finding in kinds.items():
+            plainest = PLAINEST.get(kind, ())
+            if kind == Kind.LEAKED and (named := LEAKED.get(str(finding.facts.get("defect", "")))):
+                plainest = (named,)
+            for name in dict.fromkeys((*plainest, *about, *self._judged)):
+                scenario = self._judged.get(name)
+                if scenario is None or not (history.crash or scenario.exercised(program, history, self._rules)):
+                    continue
+                if any(each.kind == kind for each in scenario.judge(history, self._rules)):
                     yield name
                     break

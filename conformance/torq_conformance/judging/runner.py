@@ -19,7 +19,7 @@ from ..model.rules import Rules
 from ..model.steps import Act
 from ..oracles.traffic import unserved
 from ..play.target import Target
-from .meeting import due, meet
+from .meeting import Encounter, due
 from .plan import Observer, Plan
 from .replaying import Case, replays
 from .scenarios import SCENARIOS, UNJUDGED, Scenario
@@ -110,7 +110,7 @@ class Judge:
         if not self._seen.serves or not due(self._plan):
             return Meeting()
         clock = Clock(seconds, end=self._end)
-        return meet(self._plan, self._target, self._observer, clock, rules=self._fair.rules, part=part, parts=parts)
+        return Encounter(self._plan, self._target, self._observer, clock, self._fair.rules).meet(part, parts)
 
     def after(self, meeting: Meeting) -> Judge:
         """One that knows what situations have shown."""

@@ -117,16 +117,27 @@ class Search:
         return result
 
     def _shown_before(self) -> Counterexample | None:
-        """What a situation of this run has shown of the requirement, unless it belongs to another one."""
+        """What a situation of this run has shown of the requirement, unless it belongs to another one.
+
+        A fixed program that shows it too is easier to read, and what failed in another run is known already.
+        """
         shown = self._plan.shown.get(self._requirement.id)
         if shown is None or self._result.tried:
             return None
+        for program in self._begins():
+            if failing := self._look(program):
+                return failing
         self._result.exercised += 1
         return None if self._belongs_elsewhere(shown.program, shown.findings) else shown
 
+    def _begins(self) -> tuple[Program, ...]:
+        """The programs before all others: what failed in other runs, and the fixed ones."""
+        name = self._requirement.id
+        fixed = (each.program(self._rules) for each in fixed_programs(name))
+        return (*self._plan.remembered.get(name, ()), *fixed)
+
     def _writer(self) -> Writer:
         name, scenario = self._requirement.id, self._scenario
-        fixed = (each.program(self._rules) for each in fixed_programs(name))
         tables = scenario.first(self._rules) if scenario.first else ()
         return Writer(
             name=name,
@@ -135,7 +146,7 @@ class Search:
             steps=scenario.steps,
             count=math.ceil(self._plan.max_examples / scenario.cost_under(self._rules)),
             seed=self._plan.seed,
-            first=(*self._plan.remembered.get(name, ()), *fixed, *tables),
+            first=(*self._begins(), *tables),
             tried=self._result.tried,
         )
 

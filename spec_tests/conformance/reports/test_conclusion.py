@@ -15,7 +15,7 @@ from spec_tests.conformance import shown_runs
 from torq_conformance.commands.run import exit_code
 from torq_conformance.exits import Exit
 from torq_conformance.judging.expected import Problem
-from torq_conformance.judging.verdict import Lack, Result, Verdict
+from torq_conformance.judging.verdict import Lack, Meeting, Result, Verdict
 from torq_conformance.model.requirements import requirements
 from torq_conformance.reports.build import Ending, Entry, build
 from torq_conformance.reports.conclusion import MEANINGS, conclusion
@@ -129,7 +129,9 @@ def test_what_is_left_out_stands_in_every_report_and_a_whole_run_leaves_out_noth
     assert set(report.left_out) == binding - {each.id for each in report.judgements}
     assert f"<dt>left out</dt><dd>{', '.join(report.left_out)}</dd>" in page(report)
     assert f"- left out of the run: {', '.join(report.left_out)}" in markdown(report).splitlines()
-    whole = build(shown_runs.plan(sorted(binding)), shown_runs.setting(), [], Ending(1.0, complete=True, exit_code=0))
+    whole = build(
+        shown_runs.plan(sorted(binding)), shown_runs.setting(), [], Ending(1.0, complete=True, exit_code=0), Meeting()
+    )
     assert whole.left_out == ()
     assert "left out" not in whole.conclusion
 
@@ -144,7 +146,7 @@ def test_what_does_not_bind_the_domain_is_neither_judged_nor_left_out() -> None:
     for names in ([foreign.id], [foreign.id, "FWD-1"], ["FWD-1"], whole):
         plan = shown_runs.plan(names)
         entries = [Entry(each, 0.0, Result(each, Verdict.UNSUPPORTED, "why")) for each in plan.requirements]
-        text = build(plan, shown_runs.setting(), entries, Ending(1.0, complete=True, exit_code=3)).conclusion
+        text = build(plan, shown_runs.setting(), entries, Ending(1.0, complete=True, exit_code=3), Meeting()).conclusion
         counts = re.findall(r"(?<=of )\d+(?= MUST)|\d+(?= MUST (?:and|left))", text)
         assert sum(map(int, counts)) == binding["MUST"], text
         assert ("1 MUST binds other domains only" in text) is (foreign.id in names)
@@ -153,7 +155,7 @@ def test_what_does_not_bind_the_domain_is_neither_judged_nor_left_out() -> None:
 def ended(problems: tuple[Problem, ...] = ()) -> Report:
     results = judged(MUST="PASS UNKNOWN", SHOULD="PASS")
     entries = [Entry(result.requirement, 0.0, result) for result in results]
-    return build(shown_runs.plan(), shown_runs.setting(), entries, Ending(1.0, True, "", 3, problems))
+    return build(shown_runs.plan(), shown_runs.setting(), entries, Ending(1.0, True, "", 3, problems), Meeting())
 
 
 def test_every_report_begins_with_it_and_the_terminal_ends_with_it() -> None:

@@ -17,7 +17,7 @@ from markupsafe import escape
 
 from spec_tests.conformance import shown_runs
 from torq_conformance.errors import UsageError
-from torq_conformance.judging.verdict import Result, Verdict
+from torq_conformance.judging.verdict import Meeting, Result, Verdict
 from torq_conformance.model.profile import load_profile
 from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
@@ -217,7 +217,7 @@ def test_a_profile_that_promises_less_is_seen_in_every_report() -> None:
     profile = msgspec.structs.replace(load_profile("reference"), name="lax", checksum=False, overflow="disconnect")
     plan = dataclasses.replace(shown_runs.plan(), profile=profile)
     entries = [Entry(result.requirement, 0.0, result) for result in shown_runs.results()]
-    report = build(plan, shown_runs.setting(), entries, Ending(1.0, complete=True, exit_code=1))
+    report = build(plan, shown_runs.setting(), entries, Ending(1.0, complete=True, exit_code=1), Meeting())
     assert report.departures == {
         "checksum": "false, by default true",
         "overflow": "disconnect, by default drop_oldest",

@@ -10,6 +10,7 @@ Facts:
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...model.frames import Frame, Item
@@ -46,11 +47,18 @@ GONE = ("half-closes behind it", "closes behind it", "resets behind it")
 """States of a sender that sends nothing more."""
 
 
-def program_of(situation: Situation, rules: Rules, seed: int) -> Program:
-    """The program of a situation; ``seed`` decides what its values leave open."""
-    scene = _Scene(situation, rules, random.Random(f"{seed} {situation.places}"))
-    scene.play()
-    return Program(rules.domain, tuple(scene.steps))
+def program_of(situations: Sequence[Situation], rules: Rules, seed: int) -> Program:
+    """The program of one situation, or of several of the same great age, which come one after the other on one stream.
+
+    ``seed`` decides what their values leave open.
+    """
+    first, *others = (_Scene(each, rules, random.Random(f"{seed} {each.places}")) for each in situations)
+    first.begin()
+    for scene in (first, *others):
+        scene.steps = first.steps
+        scene.meet()
+    first.go_on()
+    return Program(rules.domain, tuple(first.steps))
 
 
 @dataclass(slots=True)
@@ -60,13 +68,11 @@ class _Scene:
     chance: random.Random
     steps: list[Step] = field(default_factory=list)
 
-    def play(self) -> None:
-        """Write the whole program."""
+    def begin(self) -> None:
+        """Bring everybody into their states."""
         self._enter()
         self._carry()
         self._fall_behind()
-        self._meet()
-        self._go_on()
 
     @property
     def _clients(self) -> int:
@@ -131,7 +137,7 @@ class _Scene:
         if receiver.name == "reads again":
             self.steps.append(Resume(RECEIVER))
 
-    def _meet(self) -> None:
+    def meet(self) -> None:
         """The frame is written, with what happens at the same time."""
         situation = self.situation
         talkers = range(self._clients - 1, self._clients - situation["senders"].number, -1)
@@ -221,7 +227,7 @@ class _Scene:
             case "resets behind it":
                 self.steps.append(Close(SENDER, reset=True))
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
         """Whoever stopped goes on, and those who still may send one frame more."""
         situation = self.situation
         receiver = situation["receiver"].name

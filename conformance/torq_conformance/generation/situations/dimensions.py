@@ -47,6 +47,12 @@ def dimensions() -> tuple[Dimension, ...]:
     return msgspec.toml.decode(text, type=_File).dimension
 
 
+@cache
+def plain(name: str) -> Value:
+    """The plain value of a dimension. Raises KeyError for a name that none has."""
+    return dimensions()[_indexes()[name]].values[0]
+
+
 class Situation(msgspec.Struct, frozen=True):
     """One value of each dimension, by its place among the values."""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from ...model.rules import Rules
-from .dimensions import Dimension, Value, dimensions
+from .dimensions import Dimension, Situation, Value, dimensions, plain
 
 TLV_DEFECTS = (
     "other type",
@@ -39,6 +39,8 @@ LEAST_WITH_TLV_DEFECT = 128
 """The class of the smallest frames that have room for a defect among other TLVs, in bytes."""
 BESIDE_A_FORM = 40
 """Bytes that a frame has besides the TLVs of its form: the defect and its neighbours."""
+OF_THE_FRAME = ("size", "edge", "TLVs", "place", "company", "cut")
+"""Dimensions that change one write, and no client."""
 MOST_IN_SMALL_PIECES = 1_024
 MOST_FOR_MANY_CLIENTS = 131_072
 MANY_CLIENTS = 66
@@ -49,7 +51,7 @@ JOINING = 4
 UNREAD = ("stalls", "has a backlog", "reads again", "half-closed with a backlog", "never reads")
 
 
-def excluded(rules: Rules, dimension: Dimension, value: Value, *, dear: bool) -> str:
+def excluded(rules: Rules, dimension: Dimension, value: Value) -> str:
     """Why no situation has a value under these rules; "" where some do."""
     match dimension.name, value.name:
         case "size", _ if value.number > rules.max_message_size:
@@ -68,8 +70,6 @@ def excluded(rules: Rules, dimension: Dimension, value: Value, *, dear: bool) ->
             return "under backpressure whoever does not read holds up everybody"
         case _ if rules.granularity == "reads" and _mixes(dimension.name, value.name):
             return "where reads are forwarded, the bytes of two senders may mix"
-        case _ if value.dear and not dear:
-            return "takes too long for every run"
     return ""
 
 
@@ -93,6 +93,9 @@ def _mixes(dimension: str, value: str) -> bool:
 def apart(rules: Rules, one: tuple[str, Value], other: tuple[str, Value]) -> str:
     """Why two values of different dimensions do not go together; "" where they do."""
     given = dict((one, other))
+    if "age" in given and given["age"].dear:
+        (name, value), *_ = (each for each in given.items() if each[0] != "age")
+        return _apart_from_great_age(name, value)
     match given:
         case {"size": size, "edge": edge}:
             return _size_and_edge(rules, size, edge)
@@ -135,6 +138,15 @@ def apart(rules: Rules, one: tuple[str, Value], other: tuple[str, Value]) -> str
     return ""
 
 
+def _apart_from_great_age(name: str, value: Value) -> str:
+    """Situations of a great age share one stream: they differ in the frame alone, and none ends the stream."""
+    if name == "defect":
+        return "the next would need as long a stream" if value.name in FRAMING_ERRORS else ""
+    if name in OF_THE_FRAME or value == plain(name):
+        return ""
+    return "takes too long for every run"
+
+
 def _size_and_edge(rules: Rules, size: Value, edge: Value) -> str:
     if size.number == 32 and edge.name != "exact":
         return "a header has one size"
@@ -149,11 +161,11 @@ class Possible:
     ``choices`` are the possible values of each dimension. ``lacks`` names the values that are not, with their reasons.
     """
 
-    def __init__(self, rules: Rules, *, dear: bool = False) -> None:
+    def __init__(self, rules: Rules) -> None:
         self.choices: list[list[int]] = []
         self.lacks: dict[str, str] = {}
         for dimension in dimensions():
-            reasons = [excluded(rules, dimension, value, dear=dear) for value in dimension.values]
+            reasons = [excluded(rules, dimension, value) for value in dimension.values]
             self.choices.append([place for place, reason in enumerate(reasons) if not reason])
             self.lacks.update(
                 (f"{dimension.name}: {value.name}", reason)
@@ -174,6 +186,13 @@ class Possible:
             (each, other, dimension, place) in self._apart or (dimension, place, each, other) in self._apart
             for each, other in others
         )
+
+    def plainer(self, situation: Situation) -> Iterator[Situation]:
+        """The same situation with the plain value of one more dimension, where that goes with the others."""
+        for dimension, place in enumerate(situation.places):
+            others = [(each, other) for each, other in enumerate(situation.places) if each != dimension]
+            if place != 0 and self.goes_with(dimension, 0, others):
+                yield Situation((*situation.places[:dimension], 0, *situation.places[dimension + 1 :]))
 
     def tuples(self, strength: int) -> Iterator[tuple[tuple[int, int], ...]]:
         """Every combination of so many values of different dimensions that go together: (dimension, place) of each."""

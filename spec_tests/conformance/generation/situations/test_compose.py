@@ -1,0 +1,178 @@
+"""The program of a situation has what its values say: every one is looked for in the steps, by other means."""
+
+from collections.abc import Callable
+
+import pytest
+
+from spec_tests.conformance.program_strategies import DOMAINS, rules_of
+from torq_conformance.generation.situations.compose import GONE, RECEIVER, SENDER, program_of
+from torq_conformance.generation.situations.covering import situations
+from torq_conformance.generation.situations.dimensions import Situation
+from torq_conformance.generation.situations.possible import FRAMING_ERRORS
+from torq_conformance.model.frames import Frame, Raw
+from torq_conformance.model.legality import Defect, Fate, fate_of
+from torq_conformance.model.program import Program
+from torq_conformance.model.rules import Rules
+from torq_conformance.model.steps import Buffer, Close, Connect, Finish, Flood, Freeze, HalfClose, Stall, Write
+from torq_conformance.model.wire import decode
+
+SEED = 11
+DEFECTS: dict[str, set[Defect]] = {
+    "checksum bit": {Defect.WRONG_CHECKSUM},
+    "checksum of other bytes": {Defect.WRONG_CHECKSUM},
+    "payload bit": {Defect.WRONG_CHECKSUM},
+    "other domain": {Defect.FOREIGN_DOMAIN},
+    "no domain": {Defect.FOREIGN_DOMAIN},
+    "other type": {Defect.FOREIGN_TYPE},
+    "other type, extended": {Defect.FOREIGN_TYPE},
+    "inner type 0 or 255": {Defect.BAD_INNER_TYPE, Defect.MALFORMED_TLVS},
+    "value one short": {Defect.MALFORMED_TLVS},
+    "extended value one short": {Defect.MALFORMED_TLVS},
+    "TLV header cut": {Defect.MALFORMED_TLVS},
+    "reserved byte": {Defect.MALFORMED_TLVS},
+    "version": {Defect.VERSION},
+    "source": {Defect.UNKNOWN_SOURCE},
+    "size of a type": {Defect.WRONG_SIZE},
+}
+"""What the execution relay, which looks at everything, must find wrong."""
+
+
+def single(domain: str) -> list[tuple[Situation, Program, Rules]]:
+    rules = rules_of(domain)
+    every = situations(rules, 2, SEED)
+    return [(each, program_of([each], rules, SEED), rules) for each in every if not each["age"].dear]
+
+
+def write_of(situation: Situation, program: Program) -> Write:
+    """The write of the frame: of those of the sender the last before the others speak again, and the longest."""
+    writes = [step for step in program.steps if isinstance(step, Write) and step.conn == SENDER]
+    company = situation["company"].name
+    last = situation["sender"].name not in GONE and situation["defect"].name not in FRAMING_ERRORS
+    write = writes[-2] if last else writes[-1]
+    assert len(write.items) == {
+        "alone": 1, "behind one": 2, "before one": 2, "between two": 3, "twice": 2, "behind 40": 41,
+        "behind a large one": 3, "before a large one": 4,
+    }[company]  # fmt: skip
+    return write
+
+
+def item_of(situation: Situation, program: Program) -> tuple[Frame | Raw, int]:
+    """The frame of the situation, and where it begins in its write."""
+    place = {"behind one": 1, "between two": 1, "behind 40": 40, "behind a large one": 1, "before a large one": 1}
+    write = write_of(situation, program)
+    index = place.get(situation["company"].name, 0)
+    return write.items[index], sum(each.size for each in write.items[:index])
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_frame_has_the_size_of_its_class(domain: str) -> None:
+    for situation, program, _ in single(domain):
+        item, _ = item_of(situation, program)
+        base, edge = situation["size"].number, situation["edge"].name
+        assert (
+            item.size
+            in {
+                "exact": range(base, base + 1),
+                "one below": range(base - 1, base),
+                "one above": range(base + 1, base + 2),
+                "between": range(base + 2, 2 * base - 1),
+            }[edge]
+        ), situation.words
+
+
+def test_the_frame_is_wrong_in_the_way_of_its_defect_and_in_no_other() -> None:
+    for situation, program, rules in single("execution"):
+        item, _ = item_of(situation, program)
+        name = situation["defect"].name
+        if isinstance(item, Raw):
+            assert name in ("text", "wrong magic")
+            assert decode(bytes.fromhex(item.bytes), rules.max_message_size)[2], situation.words
+            continue
+        fate, reason = fate_of(item, rules)
+        if name == "none":
+            assert fate is Fate.FORWARD, (situation.words, str(reason))
+        elif name in FRAMING_ERRORS:
+            assert fate is Fate.BREAK, situation.words
+        elif name == "checksum 0":
+            assert (fate is Fate.REFUSE) == (rules.zero_checksum == "refuse"), situation.words
+        else:
+            assert reason is not None, situation.words
+            assert reason.defect in DEFECTS[name], (situation.words, str(reason))
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_clients_are_in_the_states_of_their_values(domain: str) -> None:
+    def has(test: Callable[[object], bool], program: Program) -> bool:
+        return any(test(step) for step in program.steps)
+
+    for situation, program, _ in single(domain):
+        words, steps = situation.words, program.steps
+        item, start = item_of(situation, program)
+        write = write_of(situation, program)
+        at = max(place for place, step in enumerate(steps) if step is write)
+        before, behind = steps[:at], steps[at + 1 :]
+        extra = (situation["leaver"].name != "nobody") + (situation["bystander"].name == "another stalls")
+        extra += situation["bystander"].name == "another joins"
+        assert sum(isinstance(step, Connect) for step in before) == situation["connections"].number + extra, words
+        talkers = {step.conn for step in steps if isinstance(step, Write) and not step.settle} - {SENDER}
+        talkers -= {situation["connections"].number}  # who leaves
+        assert len(talkers) + 1 == situation["senders"].number, words
+        assert has(lambda step: isinstance(step, Freeze), program) == (situation["bystander"].name == "relay frozen")
+        cut = situation["cut"]
+        whole = sum(each.size for each in write.items)
+        where = {"in the middle": item.size // 2, "before last byte": item.size - 1}.get(cut.name, cut.number)
+        match cut.name:
+            case "whole":
+                assert write.pieces() == [(0, whole)], words
+            case "small send buffer":
+                assert any(isinstance(step, Buffer) and step.conn == SENDER for step in before), words
+            case "in 7 bytes":
+                assert write.pieces()[0] == (0, 7), words
+            case "pause in header" | "pause in payload":
+                assert write.stop == start + where, words
+                assert Finish(SENDER) in behind, words
+                assert any(isinstance(step, Write) for step in behind[: behind.index(Finish(SENDER))]) or situation[
+                    "receiver"
+                ].name.startswith(("has half", "half")), words
+            case _:
+                assert [start + where] == [stop for _, stop in write.pieces()[:-1]], words
+        age = situation["age"].number
+        carried = sum(step.count for step in before if isinstance(step, Flood) and step.frame.size < 100)
+        carried += age == 1 and any(isinstance(step, Write) and step.conn == SENDER for step in before)
+        assert carried == age, words
+        leaver, conn = situation["leaver"].name, situation["connections"].number
+        left = [step for step in steps if isinstance(step, Close) and step.conn == conn]
+        assert len(left) == (leaver != "nobody"), words
+        if left:
+            (part,) = (step for step in steps if isinstance(step, Write) and step.conn == conn)
+            assert left[0].reset == leaver.startswith("resets"), words
+            assert (HalfClose(conn) in steps) == leaver.startswith("half-closes"), words
+            inside = {"header": range(1, 32), "payload": range(33, 42)}
+            expected = next((sizes for name, sizes in inside.items() if name in leaver), None)
+            assert part.stop is None if expected is None else part.stop in expected, words
+        receiver = situation["receiver"].name
+        assert (Connect(RECEIVER, reads=False) in before) == (receiver == "never reads"), words
+        assert (Stall(RECEIVER) in before) == (
+            receiver in ("stalls", "has a backlog", "reads again", "half-closed with a backlog")
+        ), words
+        assert (HalfClose(RECEIVER) in before) == ("half-closed" in receiver), words
+        sender = situation["sender"].name
+        assert (Connect(SENDER, reads=False) in before) == (sender == "only sends"), words
+        assert (Stall(SENDER) in before) == (sender == "does not read"), words
+        ends = {"half-closes behind it": HalfClose(SENDER), "closes behind it": Close(SENDER)}
+        ends["resets behind it"] = Close(SENDER, reset=True)
+        assert [end in behind for end in ends.values()] == [name == sender for name in ends], words
+
+
+def test_situations_of_a_great_age_share_one_stream_and_end_it_nowhere() -> None:
+    rules = rules_of("signal")
+    old = [each for each in situations(rules, 2, SEED) if each["age"].number > 10_000]
+    for age in {each["age"].number for each in old}:
+        members = [each for each in old if each["age"].number == age]
+        assert len(members) > 10
+        program = program_of(members, rules, SEED)
+        assert sum(step.count for step in program.steps if isinstance(step, Flood)) == age
+        assert not any(fate_of(frame, rules)[0] is Fate.BREAK for _, _, _, frame in program.frames())
+        defects = {each["defect"].name for each in members}
+        assert defects == {name for name in defects if name not in FRAMING_ERRORS}
+        assert {"none", "checksum bit", "other type"} <= defects

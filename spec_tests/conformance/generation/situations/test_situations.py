@@ -1,0 +1,102 @@
+"""Situations: what stands in the file of dimensions, what goes together, and that arrays and programs keep to both."""
+
+from itertools import combinations
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spec_tests.conformance.program_strategies import DOMAINS, rules_of
+from torq_conformance.generation.situations.coverage import covered
+from torq_conformance.generation.situations.covering import Combinations, covering, situations
+from torq_conformance.generation.situations.dimensions import Situation, dimensions
+from torq_conformance.generation.situations.possible import Possible, apart
+from torq_conformance.model.profile import built_in_profiles
+from torq_conformance.model.requirements import requirements
+from torq_conformance.model.rules import Rules
+
+VARIED = st.fixed_dictionaries(
+    {},
+    optional={
+        "overflow": st.sampled_from(("drop_oldest", "disconnect", "backpressure")),
+        "granularity": st.sampled_from(("frames", "reads")),
+        "on_framing_error": st.sampled_from(("close", "resync", "forward")),
+        "max_connections": st.integers(2, 200),
+        "max_message_size": st.sampled_from((600, 4_096, 65_536, 100_000, 1_048_576)),
+    },
+)
+
+
+def together(rules: Rules, situation: Situation) -> bool:
+    values = [(each.name, situation[each.name]) for each in dimensions()]
+    return not any(apart(rules, one, other) for one, other in combinations(values, 2))
+
+
+def test_each_value_stands_once_with_a_reason_and_with_requirements_that_there_are() -> None:
+    for dimension in dimensions():
+        names = [value.name for value in dimension.values]
+        assert len(names) == len(set(names)), dimension.name
+        assert all(value.why for value in dimension.values), dimension.name
+        assert {name for value in dimension.values for name in value.about} <= requirements().keys(), dimension.name
+
+
+@pytest.mark.parametrize("profile", built_in_profiles())
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_every_pair_that_is_possible_is_met(domain: str, profile: str) -> None:
+    rules = rules_of(domain, profile)
+    every = situations(rules, 2, 5)
+    assert bool(every) == rules.forwards
+    if every:
+        met = covered(rules, 2, 5, frozenset(range(len(every))))
+        assert met is not None
+        assert met.pairs == met.pairs_of > 1_000
+        assert not met.missing
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from(DOMAINS), VARIED, st.integers(0, 2**32))
+def test_an_array_holds_what_is_possible_and_nothing_else(domain: str, varied: dict[str, object], seed: int) -> None:
+    rules = msgspec.structs.replace(rules_of(domain), **varied)
+    possible = Possible(rules)
+    if not all(possible.choices):
+        assert situations(rules, 2, seed) == ()
+        return
+    every = list(covering(possible, 2, seed))
+    assert all(together(rules, each) for each in every)
+    left = Combinations(possible, 2)
+    for each in every:
+        left.meet(each)
+    assert left.left == 0, list(left.unmet())[:3]
+
+
+def test_of_three_values_every_combination_can_be_met_too() -> None:
+    rules = msgspec.structs.replace(rules_of("market_data"), max_connections=9, max_message_size=600)
+    possible = Possible(rules)
+    left = Combinations(possible, 3)
+    for each in covering(possible, 3, 1):
+        left.meet(each)
+    assert left.of > 10_000
+    assert left.left == 0, list(left.unmet())[:3]
+
+
+def test_what_was_not_played_is_missing_by_name() -> None:
+    rules = rules_of("signal")
+    every = situations(rules, 2, 5)
+    few = covered(rules, 2, 5, frozenset(range(40)))
+    assert few is not None
+    assert few.played == 40
+    assert few.pairs < few.pairs_of
+    assert few.missing
+    assert "thin: " in few.words
+    assert "100 %" not in few.words
+    whole = covered(rules, 2, 5, frozenset(range(len(every))))
+    assert whole is not None
+    assert "2-way 100 % of" in whole.words
+    assert "thin" not in whole.words
+
+
+def test_other_seeds_bring_other_values_together() -> None:
+    rules = rules_of("signal")
+    assert situations(rules, 2, 1) != situations(rules, 2, 2)
+    assert situations(rules, 2, 1) == tuple(covering(Possible(rules), 2, 1))
