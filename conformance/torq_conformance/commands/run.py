@@ -42,6 +42,7 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
     include: tuple[str, ...]
     exclude: tuple[str, ...]
     max_examples: int
+    depth: int
     time_budget: float
     confirm_budget: float
     shrink_budget: float
@@ -75,6 +76,14 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
     programs="Programs for each requirement.",
     budget="5m",
     time="Time for the whole run, such as 60s or 5m.",
+)
+@click.option(
+    "--depth",
+    type=click.IntRange(2, 3),
+    default=2,
+    show_default=True,
+    metavar="2|3",
+    help="Situations in which any two values come together, or any three: thousands, in two thirds of the time.",
 )
 @click.option(
     "--confirm-budget",
@@ -177,6 +186,7 @@ def command(**given: object) -> int:
         time_budget=options.time_budget,
         confirm_seconds=options.confirm_budget,
         shrink_seconds=options.shrink_budget,
+        depth=options.depth,
     )
     return _Run(extras.prepared(plan), options, extras).run()
 
@@ -269,6 +279,7 @@ class _Run(Observer):
         words += [f"--exclude {shlex.quote(each)}" for each in options.exclude]
         words.append(f"--max-examples {options.max_examples} --time-budget {options.time_budget:g}s")
         words.append(f"--confirm-budget {options.confirm_budget:g}s --shrink-budget {options.shrink_budget:g}s")
+        words += [f"--depth {options.depth}"] if options.depth != 2 else []
         words.append(f"--seed {options.seed}")
         words += self._extras.words()
         return " ".join(filter(None, words))

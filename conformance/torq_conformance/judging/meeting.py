@@ -31,8 +31,8 @@ from .playing import played
 from .scenarios import SCENARIOS
 from .verdict import Counterexample, Meeting
 
-SITUATIONS_OF_AN_EXAMPLE = 5
-"""Situations that a run plays for each program that it plays of a requirement, at most."""
+EXAMPLES_SQUARED = 25
+"""A run plays one situation for so many of the square of its effort, at most: of pairs there are as many."""
 PLAINEST: dict[str, tuple[str, ...]] = {
     Kind.CRASHED: ("FWD-1",),
     Kind.STUCK: ("FWD-1",),
@@ -78,7 +78,7 @@ def due(plan: Plan) -> list[tuple[int, ...]]:
     every = situations(plan.rules, plan.depth, plan.seed)
     fitting = [place for place, situation in enumerate(every) if asked.intersection(situation.about)]
     if plan.depth == 2:
-        fitting = fitting[: SITUATIONS_OF_AN_EXAMPLE * plan.max_examples]
+        fitting = fitting[: plan.max_examples**2 // EXAMPLES_SQUARED]
     old: dict[int, list[int]] = {}
     programs = []
     for place in fitting:

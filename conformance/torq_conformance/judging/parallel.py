@@ -180,7 +180,7 @@ def _after_situations(
         return plan
     parts, end = len(pool), started + plan.time_budget
     for index in range(parts):
-        todo.put(_Part(index, parts, plan, MEETING * plan.time_budget, end))
+        todo.put(_Part(index, parts, plan, MEETING[plan.depth] * plan.time_budget, end))
     meeting, counts, ended = Meeting(), Counter[int](), 0
     while ended < parts and time.monotonic() < end + LATE_SECONDS:
         match _next_event(told, pool):

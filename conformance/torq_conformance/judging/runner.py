@@ -35,8 +35,8 @@ LEAST_ROUND_SECONDS = 1.0
 """Seconds that must be left for another round of what lacks time."""
 BREADTH = 1 / 3
 """The share of the time budget within which every requirement is tried."""
-MEETING = 1 / 5
-"""The share of it in which the relay meets situations."""
+MEETING = {2: 1 / 5, 3: 2 / 3}
+"""The share of it in which the relay meets situations, by the depth of the run."""
 LONG_CHECKS = {"LIFE-1": 6.0, "RES-3": 6.0, "RES-4": 3.5, "ISO-8": 1.5, "CONN-10": 1.2, "CONN-8": 1.0, "RES-2": 1.0}
 """Seconds that fixed checks take on a right relay. One that has begun is not cut short."""
 CHECK_COST = 0.4
@@ -54,7 +54,7 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
     started = time.monotonic()
     end = started + plan.time_budget
     judge = Judge(plan, target, observer, end)
-    meeting = judge.meet(MEETING * plan.time_budget)
+    meeting = judge.meet(MEETING[plan.depth] * plan.time_budget)
     observer.has_met(meeting)
     judge = judge.after(meeting)
     found: dict[str, Result] = {}

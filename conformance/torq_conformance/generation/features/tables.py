@@ -6,7 +6,7 @@ idle client.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import product
 
 import msgspec
@@ -37,6 +37,8 @@ CLIENTS = 12
 """Clients of one program that all send the same."""
 MIDDLE_FRAME_SIZES = range(601, 4_200)
 """Sizes in bytes of frames that share a write."""
+SIZE_STEP = 1.02
+"""Factor between the sizes of larger frames: a relay that loses a range of sizes wider than that is found."""
 BUFFER_SIZES = tuple(2**power for power in range(10, 21))
 """Sizes in bytes that buffers may have: programs send frames about these sizes, and fill reads of exactly these."""
 LEAST_BUFFER = 1
@@ -159,14 +161,24 @@ def valid_frame_edges(rules: Rules) -> tuple[Program, ...]:
     return (*header_field_values(rules), *identical_frames(rules), *last_frame_kinds(rules))
 
 
+def _large_sizes(most: int) -> Iterator[int]:
+    size = float(MIDDLE_FRAME_SIZES.stop)
+    while size <= most:
+        yield int(size)
+        size *= SIZE_STEP
+
+
 def frame_sizes(rules: Rules) -> tuple[Program, ...]:
-    """Frames of every size up to 4 kB, about every size of a buffer, the largest, and large ones in pieces (FWD-7)."""
+    """Frames of every size up to 4 kB, then in steps of 2 %, about buffer sizes, the largest, and large ones in
+    pieces (FWD-7).
+    """
     about = {size + off + header for size in BUFFER_SIZES for off in (-1, 0, 1) for header in (0, 32)}
     sizes = [*SMALL_FRAME_SIZES, *sorted(size for size in about if 600 < size <= rules.max_message_size)]
     writes = [Write(0, (sized(rules, size),)) for size in sizes]
     middle = range(MIDDLE_FRAME_SIZES.start, min(MIDDLE_FRAME_SIZES.stop, rules.max_message_size + 1))
     groups = (middle[start : start + FRAMES_PER_WRITE] for start in range(0, len(middle), FRAMES_PER_WRITE))
     writes += [Write(0, tuple(sized(rules, size) for size in group)) for group in groups]
+    writes += [Write(0, (sized(rules, size),)) for size in _large_sizes(rules.max_message_size)]
     if rules.max_message_size <= PROGRAM_BYTES:
         writes.append(Write(0, (own(rules), sized(rules, rules.max_message_size), own(rules))))
     large = sized(rules, min(ABOVE_A_READ_BYTES, rules.max_message_size))
