@@ -35,6 +35,8 @@ from torq_conformance.judging.selftest_cases import listed_mutants
 from torq_conformance.model.requirements import requirements, sections
 from torq_conformance.reports.markdown import cell
 from torq_conformance.reports.model import FAILING, VERDICTS
+from torq_conformance.specimens import mutants
+from torq_conformance.specimens.mutants.table import TABLE
 
 PAGE = OUTCOMES.with_suffix(".md")
 
@@ -112,6 +114,7 @@ def _mutants(matrix: Matrix) -> Iterator[str]:
         "Each is the same small relay with one fault; a fault has to be found by a requirement that it breaks.",
         f"Each is judged {_runs(matrix)}, with the seeds from {matrix.seed} on; programs and seconds are medians.",
         "`torq-conformance selftest --only mutants --mutants NAME --seed SEED` shows one again.",
+        "[Faults by kind](specimens.md#faults-by-kind) have rows as far as they are judged.",
         "",
         "| mutant | fault | killed by | what was seen | programs | seconds |",
         "|-|-|-|-|-:|-:|",
@@ -145,10 +148,13 @@ def _brief(text: str, most: int = 120) -> str:
     return text if len(text) <= most else text[: most - 4].rpartition(" ")[0] + " ..."
 
 
-def faults(matrix: Matrix, text: str, mutants: Sequence[str]) -> list[str]:
-    """What is wrong with the page ``text``, its outcomes, and the mutants that there are; empty when all is well."""
+def faults(matrix: Matrix, text: str, mutants: Sequence[str], by_kind: Sequence[str] = ()) -> list[str]:
+    """What is wrong with the page ``text``, its outcomes, and the mutants that there are; empty when all is well.
+
+    The page may lack mutants ``by_kind``.
+    """
     listed = [each.name for each in matrix.mutants]
-    found = [f"mutant {name} is not on the page" for name in mutants if name not in listed]
+    found = [f"mutant {name} is not on the page" for name in mutants if name not in (*listed, *by_kind)]
     found += [f"mutant {name} is on the page and does not exist" for name in listed if name not in mutants]
     found += [f"mutant {each.name} survives" for each in matrix.mutants if each.missed]
     found += [f"a right relay is accused: {each}" for each in accused(matrix)]
@@ -157,6 +163,13 @@ def faults(matrix: Matrix, text: str, mutants: Sequence[str]) -> list[str]:
     if text != page(matrix):
         found.append("docs/matrix.md is not what docs/matrix.json says; write it with --render")
     return found
+
+
+def faults_of_the_page() -> list[str]:
+    """What is wrong with the page that is checked in."""
+    mutants.load()
+    by_kind = [row.name for row in TABLE.values() if row.family]
+    return faults(load(), PAGE.read_text("utf-8"), list(TABLE), by_kind)
 
 
 def main() -> int:
@@ -175,7 +188,7 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=PAGE, help="the page; its outcomes go beside it")
     arguments = parser.parse_args()
     if arguments.check:
-        found = faults(load(), PAGE.read_text("utf-8"), [mutant.name for mutant in listed_mutants()])
+        found = faults_of_the_page()
         print("\n".join(found) or "docs/matrix.md is complete")
         return int(bool(found))
     matrix = load() if arguments.render else judge(arguments)

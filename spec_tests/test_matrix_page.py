@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from spec_tests.matrix import CANDIDATES, OUTCOMES, Judged, Matrix, Relay, encoded, load, renewed, specimen
-from spec_tests.matrix_page import PAGE, faults, page
-from torq_conformance.judging.selftest_cases import listed_mutants
+from spec_tests.matrix_page import faults, faults_of_the_page, page
 from torq_conformance.judging.selftest_outcomes import Outcome, Selftest
 
 
@@ -59,6 +58,17 @@ def test_what_is_wrong_with_the_outcomes_is_named(
     assert words in found(made(), mutants)
 
 
+def test_a_mutant_by_kind_may_be_missing_but_not_alive_or_unknown() -> None:
+    known, by_kind = ["dropper", "dropper:each=3"], ["dropper", "dropper:each=3"]
+    for judged, words in (
+        (outcome("dropper"), []),
+        (outcome("dropper:each=3", killed_by="", failed=""), ["mutant dropper:each=3 survives"]),
+        (outcome("dropper:each=4"), ["mutant dropper:each=4 is on the page and does not exist"]),
+    ):
+        made = matrix(judged)
+        assert faults(made, page(made), known, by_kind) == words
+
+
 def test_judging_some_again_keeps_the_others() -> None:
     survivor = outcome("dropper", killed_by="", failed="")
     old = matrix(survivor, outcome("doubler"), msgspec.structs.replace(survivor, seed=2))
@@ -97,4 +107,4 @@ def test_a_failure_of_a_historical_relay_is_no_accusation() -> None:
 
 
 def test_the_committed_page_has_every_mutant_dead_and_no_right_relay_accused() -> None:
-    assert faults(load(), PAGE.read_text("utf-8"), [mutant.name for mutant in listed_mutants()]) == []
+    assert faults_of_the_page() == []

@@ -114,7 +114,7 @@ def _add_settings(parser: argparse.ArgumentParser, default: Settings) -> None:
         value = getattr(default, field)
         parser.add_argument(flag, dest=field, choices=choices, default=value, help=f"{text} (default: {value})")
 
-    parser.add_argument("--mutant", metavar="NAME", help="seed one fault; --list-mutants names them all")
+    parser.add_argument("--mutant", metavar="NAME", help="seed one fault, such as --list-mutants shows")
     parser.add_argument(
         "--echo", action=argparse.BooleanOptionalAction, default=default.echo, help="senders get their frames back"
     )
@@ -217,7 +217,10 @@ def _mutated_relay(name: str) -> "type[Relay]":
     from torq_conformance.specimens import mutants
     from torq_conformance.specimens.mutants.table import relay_with
 
-    row = mutants.find(name)
+    try:
+        row = mutants.find(name)
+    except ValueError as error:
+        _fail(f"--mutant {name}: {error}", code=2)
     if row is None:
         _fail(f"there is no mutant {name!r}: --list-mutants names them all", code=2)
     return relay_with(row.part)
@@ -242,7 +245,7 @@ def _print_mutants(as_json: bool) -> None:
     if as_json:
         import json
 
-        fields = ("name", "catches", "domains", "arguments", "text", "needs_root")
+        fields = ("name", "catches", "domains", "arguments", "text", "needs_root", "family")
         print(json.dumps([{field: getattr(row, field) for field in fields} for row in TABLE.values()], indent=2))
         return
     for row in TABLE.values():

@@ -81,14 +81,15 @@ class Judge:
 
     def tlvs(self, frame: bytes) -> Iterator[Tlv]:
         """The TLVs of a frame in order. Raises MalformedError."""
-        at, end = HEADER_BYTES, len(frame)
+        at, end, place = HEADER_BYTES, len(frame), 0
         while at < end:
             head = 5 if frame[at] == EXTENDED else 2
             if end - at < head:
                 raise MalformedError
             tlv = self.extended_tlv(frame[at : at + 5]) if head == 5 else Tlv(frame[at], frame[at + 1], False)
             at += head + tlv.size
-            if at > end:
+            place += 1
+            if self.is_cut_short(tlv, place, at - end):
                 raise MalformedError
             yield tlv
 
@@ -97,6 +98,10 @@ class Judge:
         if head[1] != 0 or head[2] in (0, EXTENDED):
             raise MalformedError
         return Tlv(head[2], int.from_bytes(head[3:5], "little"), extended=True)
+
+    def is_cut_short(self, tlv: Tlv, place: int, missing: int) -> bool:
+        """Whether the payload ends within the value of a TLV, the `place`-th: `missing` bytes too early."""
+        return missing > 0
 
     def domain_accepted(self, domain: int) -> bool:
         """Whether the header names this relay's domain (DOM-1)."""

@@ -236,12 +236,16 @@ class Relay:
         except BlockingIOError:
             return
         except OSError:
+            self.was_reset(connection)
             data, event = b"", GONE
         if data:
             self.received(connection, data)
         else:
             self.sending_ended(connection, bool(event & GONE))
         self.write_all()
+
+    def was_reset(self, connection: Connection) -> None:
+        """A client leaves by a reset, which ends both directions at once."""
 
     def sending_ended(self, connection: Connection, gone: bool) -> None:
         """A client sends no more: it may go on receiving (CONN-7) unless it is gone."""

@@ -5,7 +5,7 @@ A section file holds the mutants of a section of the requirements; `table` is wh
 
 import importlib
 
-from torq_conformance.specimens.mutants.table import TABLE, Mutant
+from torq_conformance.specimens.mutants.table import TABLE, Mutant, parsed, varied
 
 SECTIONS = (
     "forwarding",
@@ -26,6 +26,13 @@ SECTIONS = (
     "rare_states",
     "combined_states",
     "long_acquaintance",
+    "by_kind.sizes",
+    "by_kind.populations",
+    "by_kind.ages",
+    "by_kind.receivers",
+    "by_kind.leaving",
+    "by_kind.defects",
+    "by_kind.unkept_settings",
 )
 
 
@@ -36,9 +43,14 @@ def load() -> None:
 
 
 def find(name: str) -> Mutant | None:
-    """The row of this name, or None; sections are entered only until it is found."""
+    """The row of this name, or None; sections are entered only until it is found.
+
+    NAME:ATTRIBUTE=VALUE:... is a fault with other values than those in the table. Raises ValueError for what is none.
+    """
+    base, *words = name.split(":")
     for section in SECTIONS:
         importlib.import_module(f"{__name__}.{section}")
-        if name in TABLE:
-            return TABLE[name]
+        if base in TABLE:
+            row = TABLE[base]
+            return varied(row, parsed(row, words)) if words else row
     return None

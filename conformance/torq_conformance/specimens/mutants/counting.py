@@ -2,6 +2,7 @@
 
 import random
 
+from torq_conformance.specimens.correct.outbox import Outbox
 from torq_conformance.specimens.correct.relay import Connection, Relay
 
 
@@ -40,3 +41,9 @@ class Counting(Relay):
     def happens(self) -> bool:
         """True with the probability of the settings."""
         return self.dice.random() < self.settings.probability
+
+
+def discard_waiting(outbox: Outbox) -> None:
+    """Throw away the frames of which no byte is sent."""
+    while len(outbox.frames) > (1 if outbox.written else 0):
+        outbox.bytes -= len(outbox.frames.pop())

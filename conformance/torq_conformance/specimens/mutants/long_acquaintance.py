@@ -6,6 +6,7 @@ from torq_conformance.specimens.correct.framing import HEADER_BYTES
 from torq_conformance.specimens.correct.judging import Judge
 from torq_conformance.specimens.correct.outbox import Outbox
 from torq_conformance.specimens.correct.relay import GONE, READ_BYTES, Connection, Relay
+from torq_conformance.specimens.mutants.counting import discard_waiting
 from torq_conformance.specimens.mutants.table import mutant, replacing
 
 TRUSTED = 256
@@ -41,11 +42,9 @@ class VerdictByChecksum(Judge):
         return reason
 
 
-@mutant("overflow-clears-all", "ISO-3", "drops all that waits when a queue overflows")
-class OverflowClearsAll(Outbox):
-    def drop_oldest(self, frame: bytes) -> None:
-        while len(self.frames) > (1 if self.written else 0):
-            self.bytes -= len(self.frames.pop())
+mutant("overflow-clears-all", "ISO-3", "drops all that waits when a queue overflows")(
+    replacing(Outbox.drop_oldest, lambda outbox, frame: discard_waiting(outbox))
+)
 
 
 @mutant("part-sent-stays-counted", "ISO-5 FWD-1", "counts the first part of a frame sent in parts for ever")

@@ -31,6 +31,21 @@ class SmallFirst(Framer):
         yield from sorted(super().feed(data), key=len)
 
 
+class Swapping(Relay):
+    """Swaps each frame with the one before it, for some receivers, where neither is partly sent."""
+
+    def is_swapped(self, sender: Connection, receiver: Connection) -> bool:
+        """Whether this receiver gets the frame in hand before the one ahead of it."""
+        return False
+
+    def forward(self, sender: Connection, frame: bytes) -> None:
+        super().forward(sender, frame)
+        for receiver in self.receivers(sender):
+            frames = receiver.outbox.frames
+            if len(frames) > (2 if receiver.outbox.written else 1) and self.is_swapped(sender, receiver):
+                frames[-1], frames[-2] = frames[-2], frames[-1]
+
+
 class Delaying(Relay):
     """Delivers some frames to some receivers `LATE_S` later, and those in order."""
 

@@ -327,8 +327,12 @@ class RefusedSearched(Relay):
 
     reasons: tuple[str, ...] = ()
 
+    def found_in(self, frame: bytes) -> int:
+        """Offset of the magic that is taken for a beginning, or -1."""
+        return frame.find(MAGIC, 1)
+
     def refused(self, connection: Connection, frame: bytes, reason: str) -> None:
-        at = frame.find(MAGIC, 1) if reason in self.reasons else -1
+        at = self.found_in(frame) if reason in self.reasons else -1
         if at >= 0:
             inner = frame[at:]
             inner = inner[: HEADER_BYTES + int.from_bytes(inner[24:28], "little")]

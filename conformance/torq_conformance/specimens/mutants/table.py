@@ -1,9 +1,13 @@
 """The table of mutants: the name of each, the requirements that catch it, and the part of the relay that it replaces.
 
-A fault of one expression is a row with `replacing`; a fault with state or statements is a class."""
+A fault of one expression is a row with `replacing`; a fault with state or statements is a class. A fault with a number
+in it, such as the size from which on it shows, is a class that `mutants` enters once for each variant: values for
+attributes of the class.
+"""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from torq_conformance.specimens.correct.audit import Audit
@@ -19,6 +23,8 @@ PartT = TypeVar("PartT", bound=Part)
 OwnerT = TypeVar("OwnerT", bound=Doorway | Framer | Judge | Outbox | Counters | Audit | Relay)
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Value = int | float | str
+Values = Mapping[str, Value]
 Method = Callable[Concatenate[OwnerT, Arguments], Result]
 
 
@@ -27,7 +33,8 @@ class Mutant(NamedTuple):
 
     `catches`: the requirements that it breaks, the nearest first. `domains`: the domains where it shows. `arguments`:
     options that the relay needs for the fault to show. `part`: the class that replaces the correct part.
-    `needs_root`: the fault shows only to a user that may give a directory to another user.
+    `needs_root`: the fault shows only to a user that may give a directory to another user. `family`: the fault that the
+    row is a variant of, "" where it has none; `values`: those in which the fault may vary, as they are here.
     """
 
     name: str
@@ -37,6 +44,8 @@ class Mutant(NamedTuple):
     text: str
     part: Part
     needs_root: bool = False
+    family: str = ""
+    values: Values = MappingProxyType({})
 
 
 ALL_DOMAINS = ("market_data", "signal", "execution")
@@ -61,6 +70,52 @@ def mutant(
         return part
 
     return enter
+
+
+def mutants(
+    name: str,
+    catches: str,
+    text: str,
+    domains: str = " ".join(ALL_DOMAINS),
+    arguments: str = "",
+    *,
+    variants: Sequence[Values],
+) -> Callable[[PartT], PartT]:
+    """Enter the decorated part as it stands and with the values of each variant; `text` may show `{values}`.
+
+    A variant is called NAME:ATTRIBUTE=VALUE:... . `find` takes such a name with other values, too.
+    """
+
+    def enter(part: PartT) -> PartT:
+        names = dict.fromkeys(attribute for variant in variants for attribute in variant)
+        values = {attribute: getattr(part, attribute) for attribute in names}
+        mutant(name, catches, text, domains, arguments)(part)
+        base = TABLE[name]._replace(family=name, values=values)
+        for variant in ({}, *variants):
+            row = varied(base, variant)
+            assert not variant or row.name not in TABLE
+            TABLE[row.name] = row
+        return part
+
+    return enter
+
+
+def varied(base: Mutant, variant: Values) -> Mutant:
+    """A fault with other values."""
+    name = ":".join((base.family, *(f"{attribute}={value}" for attribute, value in variant.items())))
+    part = type(base.part.__name__, (base.part,), {**variant, "__module__": base.part.__module__})
+    values = {**base.values, **variant}
+    return base._replace(name=name, text=base.text.format_map(values), part=part, values=values)
+
+
+def parsed(base: Mutant, words: Sequence[str]) -> dict[str, Value]:
+    """The values in ATTRIBUTE=VALUE, each of the type that it has in the fault. Raises ValueError for what is none."""
+    values: dict[str, Value] = {}
+    for attribute, _, value in (word.partition("=") for word in words):
+        if attribute not in base.values:
+            raise ValueError(f"{base.name} does not vary in {attribute!r} but in {', '.join(base.values) or 'nothing'}")
+        values[attribute] = type(base.values[attribute])(value)
+    return values
 
 
 def replacing(right: Method[OwnerT, Arguments, Result], wrong: Method[OwnerT, Arguments, Result]) -> type[OwnerT]:
