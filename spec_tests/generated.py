@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import api_reference, dimensions_page, traceability, walk
+from . import api_reference, dimensions_page, faults_by_kind, traceability, walk
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
@@ -24,6 +24,7 @@ PAGES = {
     "docs/traceability.md": traceability.page,
     dimensions_page.PAGE: dimensions_page.page,
     walk.PAGE: walk.page,
+    faults_by_kind.PAGE: faults_by_kind.page,
     **api_reference.pages(),
 }
 """Pages that are made here, or whose blocks are."""
