@@ -105,3 +105,25 @@ def one_frame_is_lost_across_the_edge(start: Start, fault: Fault) -> bool:
         for number in range(count):
             sender.send(of_size(hand, number, size))
         return sequences(hand.witness) == [each for each in range(count) if each != fault.edge // size]
+
+
+@shows("garbage-forgiven-after")
+def garbage_closes_nobody(start: Start, fault: Fault) -> bool:
+    with start() as hand:
+        young, ages = of_age(fault, hand)
+        age(hand, ages, fault.after)
+        young.send(bytes(64))
+        old, ages = of_age(fault, hand)
+        age(hand, ages, 1 if fault.of == "relay" else fault.after + 1)
+        old.send(bytes(64))
+        return young.closed and not old.closed
+
+
+@shows("newcomer-unheard")
+def the_connection_of_the_period_is_unheard(start: Start, fault: Fault) -> bool:
+    with start() as hand:
+        for number in range(2, fault.period + 2):  # the witness was the first
+            newcomer = hand.join()
+            newcomer.send(hand.plain(number))
+            newcomer.leave("close")
+        return sequences(hand.witness) == [*range(2, fault.period), fault.period + 1]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from spec_tests.conformance.specimens.by_kind.showing import Fault, Start, sequences, shows
+from spec_tests.conformance.specimens.by_kind.showing import Fault, Start, of_size, sequences, shows
 from spec_tests.conformance.specimens.specimen_process import TYPES, frame, tlv
 
 FOREIGN_DOMAIN, FOREIGN_TYPE = 9, 90
@@ -101,6 +101,16 @@ def a_wrong_checksum_at_the_place_is_forwarded(start: Start, fault: Fault) -> bo
             hand.join().send(*good, frame(500, domain=hand.domain, checksum=1), hand.plain(600))
             seen.append(500 in sequences(hand.witness))
         return seen == [False, True]
+
+
+@shows("flip-unseen-beyond")
+def a_frame_with_a_wrong_bit_there_is_forwarded(start: Start, fault: Fault) -> bool:
+    with start() as hand:
+        for number, at in enumerate((fault.beyond, fault.beyond + 1, fault.beyond + 99)):
+            sent = bytearray(of_size(hand, number, fault.beyond + 100))
+            sent[at] ^= 16
+            hand.join().send(bytes(sent))
+        return sequences(hand.witness) == [1, 2]
 
 
 @shows("refused-too-often-closed")

@@ -75,6 +75,26 @@ def fewer_bytes_wait_than_were_told(start: Start, fault: Fault) -> bool:
         return last_in_a_row(consumer) < 99
 
 
+@shows("queue-frames-fixed")
+def no_more_frames_wait(start: Start, fault: Fault) -> bool:
+    with start(queue_frames=10_000) as hand:
+        consumer = hand.join(reads=False)
+        fill(hand, 40)
+        hand.witness.send(b"".join(hand.plain(40 + number) for number in range(fault.frames)))
+        consumer.resume()
+        return len(sequences(consumer)) < fault.frames + 40
+
+
+@shows("queue-bytes-fixed")
+def no_more_bytes_wait(start: Start, fault: Fault) -> bool:
+    count = 20 + fault.bytes // FILL_BYTES
+    with start(queue_bytes=1 << 30) as hand:
+        consumer = hand.join(reads=False)
+        fill(hand, count + 40)
+        consumer.resume()
+        return len(sequences(consumer)) < count + 40
+
+
 @shows("max-size-scaled")
 def the_largest_size_is_another(start: Start, fault: Fault) -> bool:
     told = 100_000

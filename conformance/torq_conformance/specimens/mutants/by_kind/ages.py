@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from torq_conformance.specimens.correct.framing import Framer
 from torq_conformance.specimens.correct.relay import Connection, Relay
-from torq_conformance.specimens.mutants.counting import Counting
+from torq_conformance.specimens.mutants.counting import Counting, Losing
 from torq_conformance.specimens.mutants.ordering import Swapping
 from torq_conformance.specimens.mutants.table import Values, mutants
 
@@ -99,6 +99,20 @@ class EchoEndsAfter(Aging):
         return [each for each in receivers if each is not sender] if self.is_old(sender) else receivers
 
 
+@mutants(
+    "garbage-forgiven-after",
+    "VAL-5",
+    "throws garbage away and closes nobody for it after {after} frames of a {of}",
+    variants=AGES,
+)
+class GarbageForgivenAfter(Aging):
+    def framing_error(self, connection: Connection) -> None:
+        if self.is_old(connection):
+            connection.framer.buffer.clear()
+        else:
+            super().framing_error(connection)
+
+
 class Periodic(Counting):
     """Does something to each `period`-th frame."""
 
@@ -140,3 +154,16 @@ class LostAcross(Framer):
             self.passed += len(frame)
             if first // self.edge == (self.passed - 1) // self.edge:
                 yield frame
+
+
+@mutants(
+    "newcomer-unheard",
+    "FWD-1 CONN-6",
+    "loses what each {period}th of all connections that ever joined sends",
+    variants=({"period": 29}, {"period": 131}, {"period": 613}),
+)
+class NewcomerUnheard(Losing):
+    period = 61
+
+    def is_lost(self, sender: Connection, frame: bytes) -> bool:
+        return sender.number % self.period == 0

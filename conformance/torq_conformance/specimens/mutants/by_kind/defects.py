@@ -1,5 +1,6 @@
 """Faults that depend on the place of a defect: in a frame, in a payload, in a read, among other defects."""
 
+import zlib
 from collections.abc import Iterator
 
 from torq_conformance.specimens.correct.framing import MAGIC
@@ -8,6 +9,7 @@ from torq_conformance.specimens.correct.relay import Connection, Relay
 from torq_conformance.specimens.mutants.rare_states import RefusedSearched
 from torq_conformance.specimens.mutants.table import mutants
 
+OF_A_BYTE = [zlib.crc32(bytes((byte,))) ^ zlib.crc32(bytes(1)) for byte in range(256)]
 VERIFYING = "signal execution"
 
 
@@ -146,6 +148,30 @@ class UnverifiedAtPlace(Relay):
             self.forward(connection, frame)
         else:
             self.at += 1
+
+
+@mutants(
+    "flip-unseen-beyond",
+    "VAL-1",
+    "takes a checksum for right if one bit beyond offset {beyond} is wrong",
+    domains=VERIFYING,
+    variants=({"beyond": 101}, {"beyond": 2_003}, {"beyond": 9_001}),
+)
+class FlipUnseenBeyond(Judge):
+    """A CRC is linear: what a wrong bit changes in it depends on nothing but how many bytes come behind."""
+
+    beyond = 517
+
+    def checksum_accepted(self, frame: bytes) -> bool:
+        change = int.from_bytes(frame[28:32], "little") ^ self.checksum(frame)
+        return change == 0 or change in self.of_one_bit(len(frame) - self.beyond - 1)
+
+    def of_one_bit(self, size: int) -> Iterator[int]:
+        """What a wrong bit in one of the last bytes changes."""
+        changes = [OF_A_BYTE[1 << bit] for bit in range(8)]
+        for _ in range(size):
+            yield from changes
+            changes = [OF_A_BYTE[change & 255] ^ (change >> 8) for change in changes]
 
 
 @mutants(

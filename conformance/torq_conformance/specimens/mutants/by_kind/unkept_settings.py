@@ -47,6 +47,36 @@ class Scaled(Relay):
         super().__init__(settings._replace(**{self.setting: type(told)(told * self.factor)}), doorway)
 
 
+class QueueFixed(Relay):
+    """Bounds queues whatever it is told."""
+
+    frames = 0
+    bytes = 1 << 30
+
+    def __init__(self, settings: Settings, doorway: Doorway) -> None:
+        super().__init__(settings._replace(queue_frames=self.frames, queue_bytes=self.bytes), doorway)
+
+
+@mutants(
+    "queue-frames-fixed",
+    "ISO-5",
+    "holds {frames} frames at most for a consumer",
+    variants=({"frames": 313}, {"frames": 4_801}, {"frames": 9_403}),
+)
+class QueueFramesFixed(QueueFixed):
+    frames = 1_201
+
+
+@mutants(
+    "queue-bytes-fixed",
+    "ISO-5",
+    "holds {bytes} bytes at most for a consumer",
+    variants=({"bytes": 700_001}, {"bytes": 9_000_011}, {"bytes": 41_000_003}),
+)
+class QueueBytesFixed(QueueFixed):
+    bytes = 2_100_003
+
+
 LESS = ({"factor": 0.97}, {"factor": 0.71}, {"factor": 0.43})
 
 
