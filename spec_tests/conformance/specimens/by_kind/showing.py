@@ -12,11 +12,14 @@ FILL_FRAMES, FILL_BYTES = 80, 10_000  # more than a socket takes
 
 
 class Fault:
-    """The values of a variant: numbers, but for what is said of the others here."""
+    """The values of a variant: whole numbers, but for those that are named here."""
 
     which: str
     way: str
     of: str
+    ms: float
+    seconds: float
+    factor: float
 
     def __init__(self, part: Part) -> None:
         self.part = part

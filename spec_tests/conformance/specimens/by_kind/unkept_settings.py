@@ -30,24 +30,27 @@ def who_reads_last_misses_some(start: Start, slow: int, after_s: float) -> bool:
         return len(sequences(clients[-1])) < FILL_FRAMES
 
 
-@shows("drain-shortened")
-def the_drain_is_over_after_the_seconds(start: Start, fault: Fault) -> bool:
-    within, later = (who_reads_last_misses_some(start, 1, fault.seconds + late) for late in (-SOON_S, SOON_S))
-    return later and not within
-
-
-@shows("drain-scaled")
-def the_drain_is_over_after_a_part_of_the_time(start: Start, fault: Fault) -> bool:
-    seconds = DRAIN_S * fault.factor
+def is_over_after(start: Start, seconds: float) -> bool:
+    """Whether the drain lasts as long, and no longer."""
     within, later = (who_reads_last_misses_some(start, 1, seconds + late) for late in (-SOON_S, SOON_S))
     return later and not within
 
 
+@shows("drain-shortened")
+def the_drain_is_over_after_the_seconds(start: Start, fault: Fault) -> bool:
+    return is_over_after(start, fault.seconds)
+
+
+@shows("drain-scaled")
+def the_drain_is_over_after_a_part_of_the_time(start: Start, fault: Fault) -> bool:
+    return is_over_after(start, DRAIN_S * fault.factor)
+
+
 @shows("drain-of-few")
 def one_client_more_is_not_drained_to(start: Start, fault: Fault) -> bool:
-    # the witness is the first connection
-    enough, more = (who_reads_last_misses_some(start, slow, SOON_S) for slow in (fault.clients - 1 or 1, fault.clients))
-    return more and (not enough or fault.clients == 1)
+    besides = fault.clients - 1  # the witness is the oldest
+    enough = besides and who_reads_last_misses_some(start, besides, SOON_S)
+    return not enough and who_reads_last_misses_some(start, fault.clients, SOON_S)
 
 
 def last_in_a_row(consumer: Peer) -> int:

@@ -66,7 +66,7 @@ class PartialLostAmong(Relay):
 
 @mutants(
     "backlog-lost-among",
-    "ISO-5",
+    "ISO-5 ISO-8",
     "throws away what waits for a consumer that is full when more than {more_than} others are",
     variants=({"more_than": 2}, {"more_than": 4}, {"more_than": 5}),
 )

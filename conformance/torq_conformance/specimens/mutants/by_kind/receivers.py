@@ -86,7 +86,7 @@ class HalfClosedDisconnectedAtOverflow(AgainstHalfClosed):
 
 @mutants(
     "half-closed-loses-backlog",
-    "CONN-7 ISO-5",
+    "CONN-7 ISO-5 ISO-8",
     "throws away what waits for a half-closed consumer that is full (which: {which})",
     variants=WHICH,
 )
@@ -122,7 +122,7 @@ class SlowedByTheFull(Relay):
 
 @mutants(
     "resumed-loses",
-    "ISO-5",
+    "ISO-5 ISO-8",
     "loses the first frame for a consumer that has been full {times} times and caught up",
     variants=({"times": 2}, {"times": 5}, {"times": 9}),
 )

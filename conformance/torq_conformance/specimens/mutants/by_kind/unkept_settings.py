@@ -59,7 +59,7 @@ class QueueFixed(Relay):
 
 @mutants(
     "queue-frames-fixed",
-    "ISO-5",
+    "ISO-5 ISO-8",
     "holds {frames} frames at most for a consumer",
     variants=({"frames": 313}, {"frames": 4_801}, {"frames": 9_403}),
 )
@@ -69,7 +69,7 @@ class QueueFramesFixed(QueueFixed):
 
 @mutants(
     "queue-bytes-fixed",
-    "ISO-5",
+    "ISO-5 ISO-8",
     "holds {bytes} bytes at most for a consumer",
     variants=({"bytes": 700_001}, {"bytes": 9_000_011}, {"bytes": 41_000_003}),
 )
@@ -80,12 +80,12 @@ class QueueBytesFixed(QueueFixed):
 LESS = ({"factor": 0.97}, {"factor": 0.71}, {"factor": 0.43})
 
 
-@mutants("queue-frames-scaled", "ISO-5", "bounds queues at {factor} of the frames that it is told", variants=LESS)
+@mutants("queue-frames-scaled", "ISO-5 ISO-8", "bounds queues at {factor} of the frames that it is told", variants=LESS)
 class QueueFramesScaled(Scaled):
     setting = "queue_frames"
 
 
-@mutants("queue-bytes-scaled", "ISO-5", "bounds queues at {factor} of the bytes that it is told", variants=LESS)
+@mutants("queue-bytes-scaled", "ISO-5 ISO-8", "bounds queues at {factor} of the bytes that it is told", variants=LESS)
 class QueueBytesScaled(Scaled):
     setting = "queue_bytes"
 
