@@ -328,6 +328,8 @@ class Bench:
             if len(missing) < len(left):
                 hopeless = time.monotonic() + prompt
             left = missing
+            if any(each.closed for each in left):
+                return False
             wait = min(wait * 2, 0.5)
         return not left
 

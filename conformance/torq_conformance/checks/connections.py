@@ -15,6 +15,7 @@ from ..errors import ImpededError, TargetError
 from ..model.findings import Finding, Kind
 from ..play.target import SpawnedTarget
 from .bench import Bench, Client, UnsupportedCheckError
+from .leaving import leave, leavings
 
 MANY_CONNECTIONS = 1000
 """Connections of CONN-4 and RES-1."""
@@ -24,6 +25,8 @@ FRAMES_OF_ONLY_CLIENT = 3
 """Frames that the only client sends."""
 LARGER_VALUE_BYTES = 2_000
 """Bytes of the value in the last frame for all connections: a relay may keep a frame of that size once for all."""
+REFUSED_CLIENTS = 25
+"""Clients that a relay refuses before its limit is looked at again: it may forget one of ten."""
 LIMIT = 8
 """The limit of CONN-5, where the suite sets it."""
 RESERVED_DESCRIPTORS = 100
@@ -163,6 +166,40 @@ def refuses_above_its_limit(bench: Bench) -> Iterator[Finding]:
             )
         if any(client.closed for client in clients) or not bench.reaches(clients[0], clients):
             yield Finding(Kind.DISTURBED, f"the {counted(limit, 'connection')} to go on being served", "they are not")
+            return
+        yield from _keeps_its_limit(bench, target, clients)
+
+
+def _keeps_its_limit(bench: Bench, target: SpawnedTarget, clients: list[Client]) -> Iterator[Finding]:
+    """As many are admitted again when some have left, in every way, and others were refused."""
+    limit = len(clients)
+    bench.act(
+        f"{counted(REFUSED_CLIENTS, 'client')} more try to connect; one of those served leaves and another comes, "
+        f"{counted(len(leavings()), 'time')}, each in another way; then see whether {limit} are served"
+    )
+    for _ in range(REFUSED_CLIENTS):
+        _is_refused(bench, target)
+    for leaving in leavings():
+        leave(bench, clients.pop(), leaving, clients[0])
+        clients += _admitted(bench, target, clients, limit)
+        if len(clients) < limit:
+            yield Finding(
+                Kind.REFUSED, f"another client admitted when one has left ({leaving.words})", "it is refused, or waits"
+            )
+            return
+    if not bench.reaches(clients[0], clients):
+        yield Finding(Kind.LOST, f"a frame at each of {counted(limit, 'client')} again", "not all of them got it")
+
+
+def _admitted(bench: Bench, target: SpawnedTarget, clients: list[Client], limit: int) -> list[Client]:
+    """A new client that is served, or none: a relay may count for a moment one that has left."""
+    until = time.monotonic() + bench.timing.room_seconds
+    while len(clients) < limit and time.monotonic() < until:
+        client = bench.connect(target)
+        if bench.reaches(clients[0], [client], bench.timing.attempt_seconds):
+            return [client]
+        client.close()
+    return []
 
 
 def _connected(bench: Bench, target: SpawnedTarget, count: int) -> list[Client]:

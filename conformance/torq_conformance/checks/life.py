@@ -24,6 +24,14 @@ VALUE_BYTES = 1500
 """Bytes of the value in each frame of the backlog."""
 FRAMES_PER_PART = 30
 """Frames that the sender writes before it waits for the reader."""
+LATE_SHARE = 0.84
+"""The share of the drain_timeout after which consumers begin to read."""
+LATE_MARGIN = 0.2
+"""Seconds before the end of the drain_timeout in which nothing may arrive any more, to say that something lacks."""
+LATE_CLIENTS = 7
+"""Consumers that begin to read so late: a relay may drain to some connections and not to others."""
+OTHER_CLIENTS = 5
+"""Clients beside those: the sender, a reader, one that never reads, and those that find the relay serving."""
 FIRST_PART_BYTES = 10
 """Bytes of a frame that a consumer has begun when the relay gets SIGTERM."""
 
@@ -174,19 +182,51 @@ def _accepts(target: SpawnedTarget) -> bool:
 
 
 def _unread_backlog(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
-    """One SIGTERM while no client reads its backlog: the relay ends when its drain_timeout is over."""
+    """One SIGTERM while clients have backlogs: some read when most of the drain_timeout is over, one never reads."""
     drain = bench.profile.drain_timeout
     seconds = drain + bench.timing.prompt_seconds
     if drain > bench.timing.most_drain_seconds:
         bench.leave_out(f"whether it ends when nobody reads: its drain_timeout is {drain:g} s")
         return
+    late_after, most = drain * LATE_SHARE, bench.rules.max_connections
+    many = LATE_CLIENTS if most is None else max(0, min(LATE_CLIENTS, most - OTHER_CLIENTS))
     with bench.relay() as target:
-        bench.act("the same, but no client reads its backlog; wait for the relay's end")
+        bench.act(
+            f"the same, with {counted(many, 'client')} more that read when {late_after:g} s are over; "
+            "A never reads; wait for the relay's end"
+        )
+        late = bench.joined(target, many)
+        began = time.monotonic()
         if not _sigterm_with_backlog(bench, target, frames):
             return
-        if target.wait(seconds) is None:
+        slowly = time.monotonic() - began > drain / 2
+        signalled = time.monotonic()
+        target.wait(late_after)
+        if drain >= bench.timing.least_drain_seconds and not slowly:
+            yield from _late_readers(bench, late, frames, signalled + drain)
+        if target.wait(max(0.0, signalled + seconds - time.monotonic())) is None:
             seen = f"it still runs {seconds:.0f} s after SIGTERM"
             yield Finding(Kind.STUCK, f"the relay to end after a drain_timeout of {drain:g} s", seen)
+
+
+def _late_readers(bench: Bench, late: Sequence[Client], frames: list[bytes], end: float) -> Iterator[Finding]:
+    """What those lack that read within the drain_timeout, if they had the time to read it all."""
+    last, waiting, arrived = frames[-1], set(late), time.monotonic()
+    while waiting and time.monotonic() < end:
+        for client in list(waiting):
+            seen = max(0, len(client.buffer) - len(last))
+            if client.read(0.001):
+                arrived = time.monotonic()
+            if client.closed or client.buffer.find(last, seen) >= 0:
+                waiting.remove(client)
+    if arrived > end - LATE_MARGIN:
+        bench.leave_out("consumers that begin late to read: there was no time left to read so much")
+        return
+    missing = [len(set(frames) - whole_frames(client, bench.rules)) for client in late]
+    if any(missing):
+        owed = f"each of {counted(len(frames), 'accepted frame')} delivered to who reads within the drain_timeout"
+        lacking = f"{sum(map(bool, missing))} of {len(late)} lack some, {grouped(max(missing))} at most"
+        yield Finding(Kind.LOST, owed, lacking)
 
 
 def _successor(bench: Bench) -> Iterator[Finding]:

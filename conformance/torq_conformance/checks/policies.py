@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
+import msgspec
+
 from ..generation.features.queues import sustained_overflow
 from ..model.findings import Finding
-from ..model.rules import Overflow
+from ..model.program import Program
+from ..model.rules import Overflow, Rules
+from ..model.steps import HalfClose, Stall, Step
 from ..oracles.isolation import overflow_policy_broken
 from ..oracles.traffic import crashed, stuck
 from ..play.executor import Executor
@@ -27,10 +31,25 @@ def follows_each_policy(bench: Bench) -> Iterator[Finding]:
             return
         with told.relay() as target:
             rules = target.known_to(told.rules)
-            for program in sustained_overflow(rules):
+            for program in _programs(rules, halves="CONN-7" not in bench.profile.not_promised):
                 for text in program.words():
                     bench.act(text)
                 history = Executor(target, rules).play(program)
                 bench.evidence["frames"] += len(history.sent)
                 for oracle in (crashed, stuck, overflow_policy_broken):
                     yield from oracle(history, rules)
+
+
+def _programs(rules: Rules, *, halves: bool) -> tuple[Program, ...]:
+    """The programs of the profile's own policy, and the same for a consumer that has half-closed before it stalls."""
+    programs = sustained_overflow(rules)
+    if not halves:
+        return programs
+    return (*programs, *(msgspec.structs.replace(each, steps=_half_closed(each.steps)) for each in programs))
+
+
+def _half_closed(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    last = max(place for place, step in enumerate(steps) if isinstance(step, Stall))
+    stall = steps[last]
+    assert isinstance(stall, Stall)
+    return (*steps[:last], HalfClose(stall.conn), *steps[last:])

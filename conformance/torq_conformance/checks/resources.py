@@ -13,6 +13,7 @@ from ..generation.features.queues import MOST_QUEUE_BYTES
 from ..model.findings import Finding, Kind
 from .bench import Bench, Client
 from .connections import MANY_CONNECTIONS, room_for_many
+from .leaving import leave, leavings
 from .levels import descriptors, memory, peak_memory, pid_of, settles, threads
 
 CONNECTION_BYTES = 65_536
@@ -42,12 +43,12 @@ def returns_resources(bench: Bench) -> Iterator[Finding]:
     with bench.relay() as target:
         pid = pid_of(target)
         stays = bench.joined(target, 1)[0]
-        rounds, each = 3, 40
+        rounds, each = 3, 3 * len(leavings())
         frames = max(1, min(MOST_FRAMES_PER_GUEST, bench.rules.most_frames // 2, bench.rules.most_bytes // 2_000))
         bench.act(
             f"{rounds} times: {each} clients connect, send {frames} valid and {REFUSED_FRAMES} invalid frames, "
-            "and leave: a fifth after reading all, a fifth after a half-close, a fifth after garbage, a fifth within a "
-            "frame, a fifth without reading; compare the levels"
+            "and leave: each third of them after reading all, after a half-close, after garbage, within a frame or "
+            f"without reading, the others in {len(leavings())} ways within a frame or behind it; compare the levels"
         )
         levels: list[tuple[int, int, int]] = []
         for patience in (bench.timing.levels_seconds,) * rounds + (bench.timing.prompt_seconds,):
@@ -59,7 +60,10 @@ def returns_resources(bench: Bench) -> Iterator[Finding]:
                 if not sent or not bench.reaches(guest, [stays]):
                     yield Finding(Kind.LOST, "guests to be served", "a guest's frame did not arrive")
                     return
-                _leave(bench, guest, number % 5)
+                if number % 3:
+                    leave(bench, guest, leavings()[number // 3], stays)
+                else:
+                    _leave(bench, guest, number // 3 % 5)
             held = settles(lambda: descriptors(pid), levels[0][0] if levels else 0, patience)
             levels.append((held, settles(lambda: threads(pid), levels[0][1] if levels else 0, patience), memory(pid)))
         first, last, guests = levels[0], levels[-1], rounds * each

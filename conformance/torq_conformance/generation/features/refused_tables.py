@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from torq_protocol.constants import EXTENDED_MARKER
+
 from ...model.frames import Frame, Item, Raw, Tlv, encode_frame
 from ...model.legality import FIXED_SIZES, free_type
 from ...model.program import Program
@@ -27,6 +29,8 @@ VALID_FRAMES_FIRST = 300
 INVALID_FRAMES_IN_A_ROW = 240
 """Invalid frames of one client in a row: the relay must keep its connection."""
 
+FEW = range(2, 45)
+"""TLVs before one that must be refused: every place that a short table or a hand-unrolled loop may end at."""
 HUGE_SIZES = tuple(2**power + 100 for power in range(17, 20))
 """Bytes of frames above each size up to which a relay may validate frames."""
 INVALID_FRAME_GROWTH = 100
@@ -103,9 +107,10 @@ def foreign_type_values(rules: Rules) -> tuple[Program, ...]:
     def invalidate(frame: Frame, number: int = 100) -> Frame:
         return msgspec.structs.replace(frame, tlvs=(*frame.tlvs, Tlv(number, 8)))
 
-    return _refused(
-        rules, [invalidate(own(rules), number) for number in FOREIGN_TYPES if number not in rules.types], invalidate
-    )
+    wrong = [invalidate(own(rules), number) for number in FOREIGN_TYPES if number not in rules.types]
+    behind_many = (invalidate(Frame(rules.number, empty_tlvs(rules, count))) for count in (*FEW, *TLV_COUNTS))
+    fitting = [frame for frame in behind_many if frame.size <= rules.max_message_size]
+    return _refused(rules, [*wrong, *fitting], invalidate)
 
 
 def single_bit_checksum_errors(rules: Rules) -> tuple[Program, ...]:
@@ -127,7 +132,18 @@ def extended_reserved_values(rules: Rules) -> tuple[Program, ...]:
     def invalidate(frame: Frame, reserved: int = 2) -> Frame:
         return msgspec.structs.replace(frame, tail=frame.tail + bytes((255, reserved, free, 4, 0, 1, 2, 3, 4)).hex())
 
-    return _refused(rules, [invalidate(own(rules), value) for value in range(1, 256)], invalidate)
+    wrong = [invalidate(own(rules), value) for value in range(1, 256)]
+    return _refused(rules, [*wrong, *_one_byte_short(rules)], invalidate)
+
+
+def _one_byte_short(rules: Rules) -> list[Frame]:
+    """A last TLV of every length whose last byte is missing, in both forms."""
+    free = free_type(rules)
+    short = [bytes((free, length)) + bytes(length - 1) for length in range(1, 256)]
+    extended = ((length, length.to_bytes(2, "little")) for length in (*range(1, 300, 7), 1_000, 65_535))
+    short += [bytes((EXTENDED_MARKER, 0, free)) + announced + bytes(length - 1) for length, announced in extended]
+    frames = (Frame(rules.number, own(rules).tlvs * (number % 8), tail.hex()) for number, tail in enumerate(short))
+    return [frame for frame in frames if frame.size <= rules.max_message_size]
 
 
 def strict_field_values(rules: Rules) -> tuple[Program, ...]:

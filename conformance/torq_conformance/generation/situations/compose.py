@@ -149,12 +149,14 @@ class _Scene:
         self._leave()
         for conn in talkers:
             self._send(conn, settle=False)
-        if situation["bystander"].name == "another joins":
-            self.steps.append(Connect(self._bystander))
+        paused = situation["cut"].name.startswith("pause")
+        joins = [Connect(self._bystander)] * (situation["bystander"].name == "another joins")
+        self.steps += [] if paused else joins
         self._write(settle=not frozen and situation["sender"].name not in GONE)
         for conn in talkers:
             self._send(conn, settle=False)
-        if situation["cut"].name.startswith("pause"):
+        if paused:
+            self.steps += joins
             self._talk_meanwhile(talkers)
             self.steps.append(Finish(SENDER))
         self._end_of_sender()
@@ -207,8 +209,8 @@ class _Scene:
                 return (one,), (one,)
             case "twice":
                 return (), (item,)
-            case "behind 40":
-                return (own(self.rules, BATCH_VALUE),) * company.number, ()
+            case "behind a batch":
+                return (own(self.rules, BATCH_VALUE),) * self.chance.randint(2, company.number), ()
             case "behind a large one":
                 return (self._large(company.number),), (one,)
             case "before a large one":

@@ -29,6 +29,8 @@ MANY = 60
 """Empty TLVs of a frame with many."""
 MOST_OF_EVERY_TYPE = 12
 """Types of a domain that stand in one frame: as many as fit beside everything else."""
+HIDDEN = 3
+"""Frames in one value, where several are hidden."""
 OTHER_CHECKSUMS: tuple[Checksum, ...] = ("inverted", "off-by-one", "with-field")
 HIGH_BITS = range(21, 32)
 """Bits of payload_size that the size of no frame needs."""
@@ -104,10 +106,10 @@ def _form(name: str, rules: Rules) -> tuple[list[Part], list[Part]]:
             return every[:MOST_OF_EVERY_TYPE], []
         case "many":
             return [Tlv(free)] * MANY, []
-        case "hidden frame":
-            return [wire.tlv(free, _hidden(rules))], []
-        case "hidden behind odd":
-            return [wire.tlv(free, FALSE_MAGIC + _hidden(rules))], []
+        case "hidden frames":
+            return [wire.tlv(free, _hidden(rules) * HIDDEN)], []
+        case "hidden at the end":
+            return [], [wire.tlv(free, FALSE_MAGIC + _hidden(rules))]
     return [], []
 
 

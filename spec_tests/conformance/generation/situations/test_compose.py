@@ -50,7 +50,7 @@ def write_of(situation: Situation, program: Program) -> Write:
     last = situation["sender"].name not in GONE and situation["defect"].name not in FRAMING_ERRORS
     write = writes[-2] if last else writes[-1]
     assert len(write.items) == {
-        "alone": 1, "behind one": 2, "before one": 2, "between two": 3, "twice": 2, "behind 40": 41,
+        "alone": 1, "behind one": 2, "before one": 2, "between two": 3, "twice": 2, "behind a batch": len(write.items),
         "behind a large one": 3, "before a large one": 4,
     }[company]  # fmt: skip
     return write
@@ -58,10 +58,10 @@ def write_of(situation: Situation, program: Program) -> Write:
 
 def item_of(situation: Situation, program: Program) -> tuple[Frame | Raw, int]:
     """The frame of the situation, and where it begins in its write."""
-    place = {"behind one": 1, "between two": 1, "behind 40": 40, "behind a large one": 1, "before a large one": 1}
+    place = {"behind one": 1, "between two": 1, "behind a batch": -1, "behind a large one": 1, "before a large one": 1}
     write = write_of(situation, program)
     index = place.get(situation["company"].name, 0)
-    return write.items[index], sum(each.size for each in write.items[:index])
+    return write.items[index], sum(each.size for each in write.items[:index])  # -1: all but the last
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
