@@ -42,8 +42,8 @@ The source is `generation/situations/dimensions.toml`; to add a value, add its l
 def page(_: Path) -> str:
     """The page."""
     rules = rules_for(load_profile("reference"), "signal")
-    every = situations(rules, 2, SEED)
-    met = covered(rules, 2, SEED, frozenset(range(len(every))))
+    every = situations(rules, frozenset(), 2, SEED)
+    met = covered(rules, frozenset(), 2, SEED, frozenset(range(len(every))))
     head = HEAD.format(words="met: " + (met.words if met else grouped(0)))
     return head + "\n".join(line for each in dimensions() for line in _table(each)) + "\n"
 

@@ -9,7 +9,8 @@ Facts:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections import Counter
+from typing import NamedTuple
 
 from ..errors import ImpededError
 from ..generation.cells import features_of
@@ -18,11 +19,12 @@ from ..generation.situations.compose import program_of
 from ..generation.situations.coverage import Coverage, covered
 from ..generation.situations.covering import situations
 from ..generation.situations.dimensions import Situation
-from ..generation.situations.possible import Possible
+from ..generation.situations.possible import FRAMING_ERRORS, Possible
 from ..model.findings import Finding, Kind
 from ..model.history import History
 from ..model.legality import Defect
 from ..model.program import Program
+from ..model.requirements import requirements
 from ..model.rules import Rules
 from ..play.executor import Executor
 from ..play.target import Target
@@ -33,6 +35,8 @@ from .verdict import Counterexample, Meeting
 
 EXAMPLES_SQUARED = 25
 """A run plays one situation for so many of the square of its effort, at most: of pairs there are as many."""
+MOST_SOUGHT = 6
+"""Contradictions of one kind that are made plain to see whose they are, at most, on one relay."""
 PLAINEST: dict[str, tuple[str, ...]] = {
     Kind.CRASHED: ("FWD-1",),
     Kind.STUCK: ("FWD-1",),
@@ -62,27 +66,46 @@ LEAKED: dict[str, str] = {
 """The same for a frame that had to be refused, by its defect."""
 
 
+class _Seen(NamedTuple):
+    """What the program of some situations has shown: the first contradiction of each kind."""
+
+    members: list[Situation]
+    program: Program
+    history: History
+    kinds: dict[str, Finding]
+
+
+def possible(plan: Plan) -> Possible:
+    """What is possible under the profile of a plan."""
+    return Possible(plan.rules, frozenset(plan.profile.not_promised))
+
+
+def chosen(plan: Plan) -> tuple[Situation, ...]:
+    """All situations of a plan, whatever it was asked about."""
+    return situations(plan.rules, frozenset(plan.profile.not_promised), plan.depth, plan.seed)
+
+
 def coverage(plan: Plan, meeting: Meeting) -> Coverage | None:
     """How much of what is possible a relay has met; None where it met nothing."""
     if not meeting.played:
         return None
-    return covered(plan.rules, plan.depth, plan.seed, frozenset(meeting.played))
+    return covered(plan.rules, frozenset(plan.profile.not_promised), plan.depth, plan.seed, frozenset(meeting.played))
 
 
 def due(plan: Plan) -> list[tuple[int, ...]]:
     """The situations of each program of a plan, by place: about its requirements, as many as its effort allows.
 
-    Situations of the same great age share a program, the others have one each.
+    Situations of the same great age share a program, unless they end its stream; the others have one each.
     """
     asked = {each.id for each in plan.requirements}
-    every = situations(plan.rules, plan.depth, plan.seed)
+    every = chosen(plan)
     fitting = [place for place, situation in enumerate(every) if asked.intersection(situation.about)]
     if plan.depth == 2:
         fitting = fitting[: plan.max_examples**2 // EXAMPLES_SQUARED]
     old: dict[int, list[int]] = {}
     programs = []
     for place in fitting:
-        if every[place]["age"].dear:
+        if every[place]["age"].dear and every[place]["defect"].name not in FRAMING_ERRORS:
             old.setdefault(every[place]["age"].number, []).append(place)
         else:
             programs.append((place,))
@@ -96,22 +119,21 @@ class Encounter:
         self._plan, self._target, self._observer, self._clock = plan, target, observer, clock
         self._rules = target.known_to(rules)
         self._executor = Executor(target, self._rules)
-        self._judged = {
+        promised = (each for each in requirements().values() if each.binds(plan.domain))
+        self._scenarios = {
             each.id: SCENARIOS[each.id]
-            for each in plan.requirements
-            if each.id in SCENARIOS
-            and each.id not in plan.profile.not_promised
-            and each.binds(plan.domain)
-            and not SCENARIOS[each.id].spawned
-            and not SCENARIOS[each.id].unfit_for(plan.rules)
+            for each in promised
+            if each.id in SCENARIOS and each.id not in plan.profile.not_promised and not SCENARIOS[each.id].spawned
         }
-        self._oracles = list(dict.fromkeys(oracle for each in self._judged.values() for oracle in each.judges))
-        self._possible = Possible(plan.rules)
+        self._asked = {each.id for each in plan.requirements if each.id in self._scenarios}
+        self._oracles = list(dict.fromkeys(oracle for name in self._asked for oracle in self._scenarios[name].judges))
+        self._possible = possible(plan)
+        self._sought: Counter[str] = Counter()
 
     def meet(self, part: int, parts: int) -> Meeting:
         """What one part of the situations shows."""
         meeting = Meeting()
-        mine, every = due(self._plan)[part::parts], situations(self._plan.rules, self._plan.depth, self._plan.seed)
+        mine, every = due(self._plan)[part::parts], chosen(self._plan)
         try:
             for count, places in enumerate(mine, start=1):
                 self._meet([every[place] for place in places], meeting)
@@ -127,53 +149,54 @@ class Encounter:
 
     def _meet(self, members: list[Situation], meeting: Meeting) -> None:
         """Play the program of some situations; keep what it shows of requirements that nothing was shown of before."""
-        program = program_of(members, self._plan.rules, self._plan.seed)
         served_before = self._target.served
-        history = self._played(program)
-        meeting.evidence.update(features_of(program))
-        for name in list(self._contradicted(members, program, history)):
-            if name not in meeting.shown:
-                shown = Counterexample(name, program, self._judged[name].judge(history, self._rules), history)
-                meeting.shown[name] = shown
-                if len(members) == 1 and not self._plan.first_failure_only:
-                    meeting.shown[name] = self._plainest(members[0], shown)
-                meeting.shown[name].served_before = served_before
+        seen = self._seen(members)
+        meeting.evidence.update(features_of(seen.program))
+        for kind in seen.kinds:
+            if self._sought[kind] == MOST_SOUGHT:
+                continue
+            self._sought[kind] += 1
+            plainest = self._plainest(seen, kind) if len(members) == 1 else seen
+            name = self._contradicted(plainest, kind)
+            if name in self._asked and name not in meeting.shown:
+                findings = self._scenarios[name].judge(plainest.history, self._rules)
+                meeting.shown[name] = Counterexample(
+                    name, plainest.program, findings, plainest.history, served_before=served_before
+                )
 
-    def _played(self, program: Program) -> History:
+    def _seen(self, members: list[Situation]) -> _Seen:
+        """What the program of some situations shows. Raises OutOfTime and ImpededError."""
+        program = program_of(members, self._plan.rules, self._plan.seed)
         self._clock.check()
-        return played(program, self._executor, self._target, self._clock)
-
-    def _plainest(self, situation: Situation, best: Counterexample) -> Counterexample:
-        """The same contradiction in a situation with as many plain values as still show it."""
-        scenario = self._judged[best.requirement]
-        kinds = {each.kind for each in best.findings}
-        with contextlib.suppress(OutOfTime, ImpededError):
-            candidates = self._possible.plainer(situation)
-            while (plainer := next(candidates, None)) is not None:
-                program = program_of([plainer], self._plan.rules, self._plan.seed)
-                history = self._played(program)
-                findings = scenario.judge(history, self._rules)
-                exercised = history.crash or scenario.exercised(program, history, self._rules)
-                if exercised and any(each.kind in kinds for each in findings):
-                    best = Counterexample(best.requirement, program, findings, history)
-                    candidates = self._possible.plainer(plainer)
-        return best
-
-    def _contradicted(self, members: list[Situation], program: Program, history: History) -> Iterator[str]:
-        """The requirements that a history contradicts: for each kind of contradiction the plainest one."""
+        history = played(program, self._executor, self._target, self._clock)
         kinds: dict[str, Finding] = {}
         for oracle in self._oracles:
             for finding in oracle(history, self._rules):
                 kinds.setdefault(finding.kind, finding)
-        about = [name for each in members for name in each.about]
-        for kind, finding in kinds.items():
-            plainest = PLAINEST.get(kind, ())
-            if kind == Kind.LEAKED and (named := LEAKED.get(str(finding.facts.get("defect", "")))):
-                plainest = (named,)
-            for name in dict.fromkeys((*plainest, *about, *self._judged)):
-                scenario = self._judged.get(name)
-                if scenario is None or not (history.crash or scenario.exercised(program, history, self._rules)):
-                    continue
-                if any(each.kind == kind for each in scenario.judge(history, self._rules)):
-                    yield name
-                    break
+        return _Seen(members, program, history, kinds)
+
+    def _plainest(self, seen: _Seen, kind: str) -> _Seen:
+        """The same kind of contradiction in a situation with as many plain values as still show it."""
+        with contextlib.suppress(OutOfTime, ImpededError):
+            candidates = self._possible.plainer(seen.members[0])
+            while (plainer := next(candidates, None)) is not None:
+                again = self._seen([plainer])
+                if kind in again.kinds:
+                    seen, candidates = again, self._possible.plainer(plainer)
+        return seen
+
+    def _contradicted(self, seen: _Seen, kind: str) -> str | None:
+        """The requirement that a contradiction is most plainly about, be the run asked about it or not."""
+        plainest = PLAINEST.get(kind, ())
+        if kind == Kind.LEAKED and (named := LEAKED.get(str(seen.kinds[kind].facts.get("defect", "")))):
+            plainest = (named,)
+        about = [name for each in seen.members for name in each.about]
+        for name in dict.fromkeys((*plainest, *about, *self._scenarios)):
+            scenario = self._scenarios.get(name)
+            if scenario is None:
+                continue
+            if (seen.history.crash or scenario.exercised(seen.program, seen.history, self._rules)) and any(
+                each.kind == kind for each in scenario.judge(seen.history, self._rules)
+            ):
+                return name
+        return None

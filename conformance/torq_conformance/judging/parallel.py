@@ -39,7 +39,7 @@ from ..play.processes import family
 from ..play.target import SpawnedTarget
 from .meeting import due
 from .plan import Observer, Plan
-from .runner import BREADTH, LEAST_LOOK_SECONDS, LEAST_ROUND_SECONDS, MEETING, Judge, cost_of_a_look
+from .runner import BREADTH, LEAST_LOOK_SECONDS, LEAST_ROUND_SECONDS, Judge, cost_of_a_look, meeting_share
 from .scenarios import SCENARIOS
 from .verdict import Counterexample, Lack, Meeting, Result, Verdict
 
@@ -180,7 +180,7 @@ def _after_situations(
         return plan
     parts, end = len(pool), started + plan.time_budget
     for index in range(parts):
-        todo.put(_Part(index, parts, plan, MEETING[plan.depth] * plan.time_budget, end))
+        todo.put(_Part(index, parts, plan, meeting_share(plan) * plan.time_budget, end))
     meeting, counts, ended = Meeting(), Counter[int](), 0
     while ended < parts and time.monotonic() < end + LATE_SECONDS:
         match _next_event(told, pool):

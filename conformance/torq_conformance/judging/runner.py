@@ -41,6 +41,8 @@ LONG_CHECKS = {"LIFE-1": 6.0, "RES-3": 6.0, "RES-4": 3.5, "ISO-8": 1.5, "CONN-10
 """Seconds that fixed checks take on a right relay. One that has begun is not cut short."""
 CHECK_COST = 0.4
 """The same of every other check."""
+MEETING_FOR_ONE = 1 / 2
+"""The same where a run is asked about one requirement."""
 PROGRAM_COST = 0.05
 """Seconds of an ordinary program."""
 
@@ -54,7 +56,7 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
     started = time.monotonic()
     end = started + plan.time_budget
     judge = Judge(plan, target, observer, end)
-    meeting = judge.meet(MEETING[plan.depth] * plan.time_budget)
+    meeting = judge.meet(meeting_share(plan) * plan.time_budget)
     observer.has_met(meeting)
     judge = judge.after(meeting)
     found: dict[str, Result] = {}
@@ -77,6 +79,11 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
         result.seen_once()
         observer.finished(result)
     return [found[requirement.id] for requirement in plan.requirements]
+
+
+def meeting_share(plan: Plan) -> float:
+    """The share of the time budget in which the relay meets situations. One requirement leaves no other time."""
+    return MEETING[plan.depth] if len(plan.requirements) > 1 else MEETING_FOR_ONE
 
 
 def look_seconds(plan: Plan, started: float, looks: float) -> float:

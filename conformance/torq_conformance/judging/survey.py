@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import msgspec
 
 from ..errors import ImpededError, TargetError
-from ..generation.features.tables import own
+from ..model.frames import Frame, Tlv
+from ..model.legality import free_type
 from ..model.program import Program
 from ..model.rules import Rules
 from ..model.steps import Connect, Sync, Write
@@ -41,9 +42,8 @@ def survey(rules: Rules, target: Target) -> Survey:
     if not rules.forwards:
         return Survey()
     executor = Executor(target, msgspec.structs.replace(rules, echo=False))
-    both_send = Program(
-        rules.domain, (Connect(0), Connect(1), *(Write(conn, (own(rules),)) for conn in (0, 1)), Sync())
-    )
+    frame = Frame(rules.number, (Tlv(free_type(rules), 8),))
+    both_send = Program(rules.domain, (Connect(0), Connect(1), *(Write(conn, (frame,)) for conn in (0, 1)), Sync()))
     echoes: set[bool] = set()
     for _ in range(LOOKS):
         try:

@@ -111,7 +111,8 @@ class _Scene:
         """The connections carry frames, and the sender leaves its beginning behind."""
         age, state = self.situation["age"].number, self.situation["sender"].name
         if age:
-            self.steps.append(Flood(SENDER, self._small(), age) if age > 1 else Write(SENDER, (self._small(),)))
+            frame = own(self.rules, BATCH_VALUE)
+            self.steps.append(Flood(SENDER, frame, age) if age > 1 else Write(SENDER, (frame,)))
         if state == "had one refused":
             self.steps.append(Write(SENDER, (Frame(self.rules.number % 3 + 1, self._small().tlvs),)))
         elif state == "paused before":
@@ -147,25 +148,31 @@ class _Scene:
         if frozen:
             self.steps.append(Freeze())
         self._leave()
-        for conn in talkers:
-            self._send(conn, settle=False)
         paused = situation["cut"].name.startswith("pause")
+        for conn in talkers:
+            begun = Write(conn, (self._small(),), stop=BEGUN_BYTES)
+            self.steps.append(begun if paused else Write(conn, (self._small(),), settle=False))
         joins = [Connect(self._bystander)] * (situation["bystander"].name == "another joins")
         self.steps += [] if paused else joins
         self._write(settle=not frozen and situation["sender"].name not in GONE)
+        if paused:  # whoever talks is within a frame too, and ends it before the sender, the last one first
+            self.steps += joins
+            self._talk_meanwhile()
+            self.steps += map(Finish, reversed(talkers))
+            self.steps.append(Finish(SENDER))
         for conn in talkers:
             self._send(conn, settle=False)
-        if paused:
-            self.steps += joins
-            self._talk_meanwhile(talkers)
-            self.steps.append(Finish(SENDER))
         self._end_of_sender()
         if frozen:
             self.steps.append(Thaw())
 
-    def _talk_meanwhile(self, talkers: range) -> None:
-        """Somebody writes while the frame is begun, even if nobody else talks."""
-        if not talkers and self.situation["receiver"].name not in ("has half-closed", "half-closed with a backlog"):
+    def _talk_meanwhile(self) -> None:
+        """Somebody writes a whole frame while others are begun."""
+        if self.situation["receiver"].name not in (
+            "has half-closed",
+            "half-closed with a backlog",
+            "is within a frame",
+        ):
             self._send(RECEIVER)
 
     def _leave(self) -> None:

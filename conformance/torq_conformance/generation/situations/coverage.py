@@ -43,7 +43,10 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
             f"3-way {_share(self.triples, self.triples_of)} of {grouped(self.triples_of)}",
         )
         missing = [f"{name} ({counted(number, 'pair')})" for name, number in self.missing.items()]
-        missing += [f"{name} ({reason})" for name, reason in self.left_out.items()]
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self.left_out.items():
+            reasons.setdefault(reason, []).append(name)
+        missing += [f"{', '.join(names)} ({reason})" for reason, names in reasons.items()]
         thin = f"; thin: {', '.join(missing)}" if missing else ""
         return f"{grouped(self.played)} of {counted(self.situations, 'situation')}: {', '.join(shares)}{thin}"
 
@@ -54,12 +57,12 @@ def _share(met: int, of: int) -> str:
 
 
 @lru_cache(maxsize=4)
-def covered(rules: Rules, depth: int, seed: int, played: frozenset[int]) -> Coverage | None:
+def covered(rules: Rules, unpromised: frozenset[str], depth: int, seed: int, played: frozenset[int]) -> Coverage | None:
     """The coverage of a run that played these of its situations; None where it had none."""
-    every = situations(rules, depth, seed)
+    every = situations(rules, unpromised, depth, seed)
     if not every:
         return None
-    possible = Possible(rules)
+    possible = Possible(rules, unpromised)
     pairs, triples = Combinations(possible, 2), Combinations(possible, 3)
     for place in played:
         pairs.meet(every[place])

@@ -125,9 +125,12 @@ def _gains(left: Combinations, fitting: list[int], chosen: list[tuple[int, int]]
 
 
 @cache
-def situations(rules: Rules, strength: int, seed: int) -> tuple[Situation, ...]:
-    """Situations that meet every combination of ``strength`` values which is possible under the rules of a relay."""
-    possible = Possible(rules)
+def situations(rules: Rules, unpromised: frozenset[str], strength: int, seed: int) -> tuple[Situation, ...]:
+    """Situations that meet every combination of ``strength`` values which is possible under the rules of a relay.
+
+    What it does not promise is in none of them.
+    """
+    possible = Possible(rules, unpromised)
     if not rules.forwards or not all(possible.choices):
         return ()
     pairs = tuple(covering(possible, 2, seed))

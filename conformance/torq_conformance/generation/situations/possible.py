@@ -39,6 +39,8 @@ LEAST_WITH_TLV_DEFECT = 128
 """The class of the smallest frames that have room for a defect among other TLVs, in bytes."""
 BESIDE_A_FORM = 40
 """Bytes that a frame has besides the TLVs of its form: the defect and its neighbours."""
+GREATEST_AGE = 50_000
+"""Frames of a stream that only one program has."""
 OF_THE_FRAME = ("size", "edge", "TLVs", "place", "company", "cut")
 """Dimensions that change one write, and no client."""
 MOST_IN_SMALL_PIECES = 1_024
@@ -51,8 +53,10 @@ JOINING = 4
 UNREAD = ("stalls", "has a backlog", "reads again", "half-closed with a backlog", "never reads")
 
 
-def excluded(rules: Rules, dimension: Dimension, value: Value) -> str:
+def excluded(rules: Rules, unpromised: frozenset[str], dimension: Dimension, value: Value) -> str:
     """Why no situation has a value under these rules; "" where some do."""
+    if value.about and unpromised.issuperset(value.about) and value != dimension.values[0]:
+        return "not promised"
     match dimension.name, value.name:
         case "size", _ if value.number > rules.max_message_size:
             return "above the limit for frames"
@@ -95,7 +99,7 @@ def apart(rules: Rules, one: tuple[str, Value], other: tuple[str, Value]) -> str
     given = dict((one, other))
     if "age" in given and given["age"].dear:
         (name, value), *_ = (each for each in given.items() if each[0] != "age")
-        return _apart_from_great_age(name, value)
+        return _apart_from_great_age(given["age"], name, value)
     match given:
         case {"size": size, "edge": edge}:
             return _size_and_edge(rules, size, edge)
@@ -138,10 +142,11 @@ def apart(rules: Rules, one: tuple[str, Value], other: tuple[str, Value]) -> str
     return ""
 
 
-def _apart_from_great_age(name: str, value: Value) -> str:
-    """Situations of a great age share one stream: they differ in the frame alone, and none ends the stream."""
+def _apart_from_great_age(age: Value, name: str, value: Value) -> str:
+    """Situations of a great age share one stream: they differ in the frame alone, and of the greatest none ends it."""
     if name == "defect":
-        return "the next would need as long a stream" if value.name in FRAMING_ERRORS else ""
+        lasts = value.name not in FRAMING_ERRORS or age.number < GREATEST_AGE
+        return "" if lasts else "the next would need as long a stream"
     if name in OF_THE_FRAME or value == plain(name):
         return ""
     return "takes too long for every run"
@@ -156,16 +161,16 @@ def _size_and_edge(rules: Rules, size: Value, edge: Value) -> str:
 
 
 class Possible:
-    """What is possible under the rules of a relay; values are known by their places.
+    """What is possible under the rules of a relay that does not promise some requirements; values have their places.
 
     ``choices`` are the possible values of each dimension. ``lacks`` names the values that are not, with their reasons.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, unpromised: frozenset[str] = frozenset()) -> None:
         self.choices: list[list[int]] = []
         self.lacks: dict[str, str] = {}
         for dimension in dimensions():
-            reasons = [excluded(rules, dimension, value) for value in dimension.values]
+            reasons = [excluded(rules, unpromised, dimension, value) for value in dimension.values]
             self.choices.append([place for place, reason in enumerate(reasons) if not reason])
             self.lacks.update(
                 (f"{dimension.name}: {value.name}", reason)
