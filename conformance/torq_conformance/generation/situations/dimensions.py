@@ -29,11 +29,15 @@ class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Dimension(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing in which situations differ; its first value is the plain one."""
+    """One thing in which situations differ; its first value is the plain one.
+
+    Of an ``ordered`` one each value is plainer than those behind it.
+    """
 
     name: str
     about: str
     values: tuple[Value, ...]
+    ordered: bool = False
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -193,11 +193,12 @@ class Possible:
         )
 
     def plainer(self, situation: Situation) -> Iterator[Situation]:
-        """The same situation with the plain value of one more dimension, where that goes with the others."""
+        """The same situation with a plainer value of one more dimension, where that goes with the others."""
         for dimension, place in enumerate(situation.places):
             others = [(each, other) for each, other in enumerate(situation.places) if each != dimension]
-            if place != 0 and self.goes_with(dimension, 0, others):
-                yield Situation((*situation.places[:dimension], 0, *situation.places[dimension + 1 :]))
+            for plainer in range(place if dimensions()[dimension].ordered else min(place, 1)):
+                if plainer in self.choices[dimension] and self.goes_with(dimension, plainer, others):
+                    yield Situation((*situation.places[:dimension], plainer, *situation.places[dimension + 1 :]))
 
     def tuples(self, strength: int) -> Iterator[tuple[tuple[int, int], ...]]:
         """Every combination of so many values of different dimensions that go together: (dimension, place) of each."""
