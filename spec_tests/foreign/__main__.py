@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--only", metavar="NAME", help="judge the faults whose name begins so")
     parser.add_argument("--seed", type=int, default=1, help="seed of the first run; each run has the next one")
     parser.add_argument("--max-examples", type=int, default=20, help="programs for each requirement")
-    parser.add_argument("--run-budget", type=int, default=120, metavar="SECONDS", help="time for one run of the suite")
+    parser.add_argument("--run-budget", type=int, default=300, metavar="SECONDS", help="time for one run of the suite")
     parser.add_argument("--budget", type=_seconds, default=3600.0, help="time for all, such as 90s or 30m")
     parser.add_argument("--workers", type=int, default=2, help="runs of the suite at once")
     arguments = parser.parse_args()
