@@ -20,8 +20,8 @@ from .judging import Judgement, judge
 
 _Task = TypeVar("_Task")
 
-FAULT_DOMAINS = ("execution", "market_data")
-"""The strictest domain first; the one that looks at no payload judges what survives there."""
+_VALIDATION = ("search-after=", "checksum-tires", "tlv-255")
+"""Faults in checks that market data does not make (but the domain's, which all make)."""
 
 
 def main() -> int:
@@ -81,7 +81,7 @@ class _Work:
         judged: list[str] = []
 
         def one(word: str) -> None:
-            for domain in FAULT_DOMAINS:
+            for domain in _domains(word):
                 judgement = self._judge(command(word), domain, self._arguments.seed)
                 if judgement.failures:
                     break
@@ -112,6 +112,12 @@ class _Work:
     def _print(self, line: str) -> None:
         with self._printing:
             print(line.rstrip(), flush=True)
+
+
+def _domains(word: str) -> tuple[str, str]:
+    """Where a fault is judged: in the strictest domain, and if it survives there in one on other paths of the code."""
+    of_validation = word.startswith(_VALIDATION) and not word.endswith("bad-domain")
+    return "execution", "signal" if of_validation else "market_data"
 
 
 def _seconds(text: str) -> float:
