@@ -60,7 +60,10 @@ def program() -> Path:
     if not made.exists():
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             new = Path(scratch) / "relay"
-            run = subprocess.run([*compiler, *_FLAGS, "-o", str(new), str(SOURCE)], capture_output=True, text=True)
+            try:
+                run = subprocess.run([*compiler, *_FLAGS, "-o", str(new), str(SOURCE)], capture_output=True, text=True)
+            except OSError as error:
+                raise CompilerError(f"{compiler[0]}: cannot be run: {error.strerror}; set CXX") from None
             if run.returncode:
                 raise CompilerError(f"{shlex.join(compiler)}: {SOURCE}:\n{run.stderr}")
             new.replace(made)  # at once: others may be compiling it too

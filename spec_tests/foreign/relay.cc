@@ -113,8 +113,11 @@ public:
         const std::string name = word.substr(0, equals);
         for (const auto& entry : kFaults)
             if (name == entry.name) {
-                if (equals != std::string::npos && !*entry.usual) fail("--fault " + name + " takes no value");
-                values_[index(entry.fault)] = equals == std::string::npos ? entry.usual : word.substr(equals + 1);
+                const std::string value = equals == std::string::npos ? entry.usual : word.substr(equals + 1);
+                const bool is_number = !value.empty() && value.find_first_not_of("0123456789") == std::string::npos;
+                if (!*entry.usual && !value.empty()) fail("--fault " + name + " takes no value");
+                if (*entry.usual && entry.fault != Fault::search_after && !is_number) fail("--fault " + word + ": no number");
+                values_[index(entry.fault)] = value;
                 return;
             }
         fail("--fault " + name + ": no such fault; --list-faults names them");
@@ -141,10 +144,10 @@ struct Settings {
     std::string socket;
     bool echo = true;
     bool resync = false;
-    bool checksum = true;
-    bool check_tlvs = true;      // the type filter goes with it
-    bool strict = false;
+    bool checksum = false;
     bool accept_zero_checksum = true;
+    bool check_tlvs = false;  // the type filter goes with it
+    bool strict = false;
     std::size_t max_message_size = 1 << 20;
     std::size_t max_connections = 0;  // 0: none
     Overflow overflow = Overflow::drop_oldest;
@@ -158,6 +161,14 @@ struct Settings {
     std::set<unsigned> allow_uids, allow_gids;  // both empty: everybody
     std::string metrics;                        // path of a socket that shows the counters
 
+    // Takes a domain and its defaults: what changes them comes after it.
+    void use_domain(const std::string& name) {
+        if (name != "market_data" && name != "signal" && name != "execution") fail(name + ": no relay's domain");
+        domain = name;
+        checksum = check_tlvs = name != "market_data";
+        strict = name == "execution";
+        accept_zero_checksum = name != "execution";
+    }
     std::uint8_t number() const { return domain == "market_data" ? 1 : domain == "signal" ? 2 : 3; }
     unsigned first_type() const { return domain == "signal" ? 20 : 40; }
     unsigned last_type() const { return domain == "signal" ? 39 : 79; }
@@ -357,7 +368,6 @@ public:
     bool is_partial() const { return !bytes_.empty(); }
     // When the first byte of that frame came: more bytes of it gain no time (FRAME-5).
     Clock::time_point partial_since() const { return partial_since_; }
-    void begin_with(const Inbox& other) { bytes_ = other.bytes_; }
 
 private:
     static std::size_t size_of(std::string_view header) {
@@ -598,6 +608,7 @@ private:
             for (const auto& each : receivers) {
                 if (settings_.echo || each.get() != &sender) enqueue(*each, frame);
                 lock.unlock();
+                std::this_thread::yield();
                 lock.lock();
             }
             return;
@@ -998,21 +1009,12 @@ bool choose(const std::string& text, const std::string& yes, const std::string& 
     return text == yes;
 }
 
-Settings settings_of(std::vector<std::string> words) {
+Settings settings_of(const std::vector<std::string>& words) {
     Settings settings;
-    const auto is_domain = [](const std::string& word) { return word == "--domain"; };
-    const auto at = std::find_if(words.begin(), words.end(), is_domain);
-    settings.domain = at == words.end() || at + 1 == words.end() ? "" : at[1];
-    if (settings.domain != "market_data" && settings.domain != "signal" && settings.domain != "execution")
-        fail("--domain: market_data, signal or execution");
-    settings.checksum = settings.check_tlvs = settings.domain != "market_data";
-    settings.strict = settings.domain == "execution";
-    settings.accept_zero_checksum = settings.domain != "execution";
-
-    using Text = const std::string&;
     auto& s = settings;
+    using Text = const std::string&;
     const std::map<std::string, std::function<void(Text)>> options{
-        {"--domain", [](Text) {}},
+        {"--domain", [&](Text text) { s.use_domain(text); }},
         {"--socket", [&](Text text) { s.socket = text; }},
         {"--echo", [&](Text text) { s.echo = choose(text, "true", "false"); }},
         {"--checksum", [&](Text text) { s.checksum = choose(text, "true", "false"); }},
@@ -1038,15 +1040,17 @@ Settings settings_of(std::vector<std::string> words) {
             faults.turn_all_on();
             continue;
         }
-        const auto option = options.find(*word);
-        if (option == options.end()) {
-            std::string known;
-            for (const auto& each : options) known += " " + each.first;
-            fail(*word + ": no such option; there are --faults-all --list-faults --help" + known);
+        if (*word == "--help") {
+            for (const auto& option : options) std::cout << option.first << " VALUE\n";
+            std::cout << "--faults-all\n--list-faults\n";
+            std::exit(0);
         }
+        const auto option = options.find(*word);
+        if (option == options.end()) fail(*word + ": no such option; --help names them");
         if (word + 1 == words.end()) fail(*word + ": a value is missing");
         option->second(*++word);
     }
+    if (settings.domain.empty()) fail("--domain: market_data, signal or execution is missing");
     if (settings.socket.empty()) fail("--socket: a path is missing");
     return settings;
 }
