@@ -4,26 +4,23 @@ import subprocess
 
 import pytest
 
-from spec_tests.foreign import CompilerError, command, faults, program
-from spec_tests.foreign.judging import judge
+from spec_tests.foreign import CompilerError, faults, program
+from spec_tests.foreign.judging import Effort, judge
 
 try:
     program()
 except CompilerError as error:
     pytest.skip(str(error), allow_module_level=True)
 
-EXAMPLES = 5
-BUDGET_S = 60
-
 
 def test_frame_1_the_right_build_passes() -> None:
-    judged = judge(command(), "execution", 1, EXAMPLES, BUDGET_S, "FRAME-1")
+    judged = judge("execution", 1, Effort(5, 60, "FRAME-1"))
     assert judged.code == 0, judged.output
     assert "PASS            FRAME-1" in judged.output
 
 
 def test_val_1_a_fault_is_found() -> None:
-    judged = judge(command("checksum-tires=0"), "execution", 1, EXAMPLES, BUDGET_S, "VAL-1")
+    judged = judge("execution", 1, Effort(5, 60, "VAL-1"), "checksum-tires=0")
     assert judged.failures == {"VAL-1": "FAIL"}, judged.output
     assert judged.failing_lines
 

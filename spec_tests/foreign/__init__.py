@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,21 @@ _REASONS = (
     "type-out-of-range",
     "bad-tlv-size",
 )
+
+
+Settings = Mapping[str, bool | int | float | str]
+"""Keys of a profile; the relay has an option of the same name for each."""
+RIGHT_BUILDS: tuple[Settings, ...] = (
+    {},
+    {"echo": False},
+    {"on_framing_error": "resync"},
+    {"queue_frames": 64},
+    {"overflow": "disconnect", "queue_bytes": 3_000_000},
+    {"overflow": "backpressure", "queue_bytes": 3_000_000},
+    {"max_message_size": 4096, "queue_bytes": 100_000, "checksum": True},
+    {"queue_frames": 16, "max_connections": 8, "partial_frame_timeout": 1.0, "drain_timeout": 1.0},
+)
+"""Settings that the right build is judged with; their number has no divisor in common with that of the domains."""
 
 
 class CompilerError(Exception):
@@ -70,10 +86,12 @@ def program() -> Path:
     return made
 
 
-def command(*faults: str) -> str:
+def command(*faults: str, **settings: bool | int | float | str) -> str:
     """What ``torq-conformance --exec`` starts: the right relay, or one with faults (``"all"``: every one)."""
     words = [word for fault in faults for word in (["--faults-all"] if fault == "all" else ["--fault", fault])]
-    return shlex.join([str(program()), *words]) + " --domain {domain} --socket {socket}"
+    for key, value in settings.items():
+        words += ["--" + key.replace("_", "-"), str(value).lower()]
+    return shlex.join([str(program()), "--domain", "{domain}", "--socket", "{socket}", *words])
 
 
 def faults() -> list[Fault]:

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from . import DOMAINS, CompilerError, command, faults
-from .judging import Judgement, judge
+from . import DOMAINS, RIGHT_BUILDS, CompilerError, faults, program
+from .judging import Effort, Judgement, judge
 
 _Task = TypeVar("_Task")
 
@@ -38,7 +38,7 @@ def main() -> int:
     arguments = parser.parse_args()
     runs = arguments.runs if arguments.runs is not None else 0 if arguments.faults or arguments.only else 20
     try:
-        command()
+        program()
     except CompilerError as error:
         print(error, file=sys.stderr)
         return 2
@@ -55,6 +55,7 @@ class _Work:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._arguments = arguments
         self._ends = time.monotonic() + arguments.budget
+        self._effort = Effort(arguments.max_examples, arguments.run_budget)
         self._printing = threading.Lock()
 
     def right_build(self, runs: int) -> int:
@@ -64,10 +65,13 @@ class _Work:
 
         def one(index: int) -> None:
             domain, seed = DOMAINS[index % len(DOMAINS)], self._arguments.seed + index
-            judgement = self._judge(command(), domain, seed)
+            settings = RIGHT_BUILDS[index % len(RIGHT_BUILDS)]
+            judgement = judge(domain, seed, self._effort, settings=settings)
             done.append(judgement)
-            summary = f"{judgement.verdict:9} {domain:11} seed {seed:<4} {judgement.seconds:4.0f} s  {judgement.words}"
-            self._print("\n".join([summary, *judgement.failing_lines]))
+            shown = " ".join(f"{key}={value}" for key, value in settings.items())
+            self._print(f"{judgement.verdict:9} {domain:11} seed {seed:<4} {judgement.seconds:4.0f} s  {shown}")
+            for lines in judgement.failing_lines:
+                self._print(lines)
 
         self._all(one, tasks)
         accused = sum(bool(each.failures) for each in done)
@@ -82,7 +86,7 @@ class _Work:
 
         def one(word: str) -> None:
             for domain in _domains(word):
-                judgement = self._judge(command(word), domain, self._arguments.seed)
+                judgement = judge(domain, self._arguments.seed, self._effort, word)
                 if judgement.failures:
                     break
             else:
@@ -94,9 +98,6 @@ class _Work:
         self._all(one, words)
         found = len(judged) - len(survivors)
         print(f"faults: {found} of {len(judged)} found{self._left_out(len(words) - len(judged))}", flush=True)
-
-    def _judge(self, relay: str, domain: str, seed: int) -> Judgement:
-        return judge(relay, domain, seed, self._arguments.max_examples, self._arguments.run_budget)
 
     def _all(self, one: Callable[[_Task], None], tasks: list[_Task]) -> None:
         def in_time(task: _Task) -> None:

@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from . import PROFILE
+import tomli_w
+
+from . import PROFILE, Settings, command
 
 _FAILED = re.compile(r"^(FAIL|FLAKY) +([A-Z]+-\d+)", re.MULTILINE)
 _GRACE_S = 120.0
@@ -44,18 +46,30 @@ class Judgement(NamedTuple):
         return re.findall(r"^(?:FAIL|FLAKY) .*?(?=^\s*$|\Z)", self.output, re.MULTILINE | re.DOTALL)
 
 
-def judge(relay: str, domain: str, seed: int, max_examples: int, budget_s: int, *sections: str) -> Judgement:
-    """Run the suite on the relay that ``relay`` starts; no counterexample is kept: the seed finds it again."""
+class Effort(NamedTuple):
+    """What a run may cost: programs for each requirement, seconds, and the requirements (empty: all)."""
+
+    max_examples: int
+    seconds: int
+    section: str = ""
+
+
+def judge(domain: str, seed: int, effort: Effort, *faults: str, settings: Settings | None = None) -> Judgement:
+    """Run the suite on a relay with these faults and settings; no counterexample is kept: the seed finds it again."""
     started = time.monotonic()
+    settings = settings or {}
     with tempfile.TemporaryDirectory(prefix="torq-foreign-") as folder:
+        profile = Path(folder) / PROFILE.name
+        profile.write_text(tomli_w.dumps(settings) + PROFILE.read_text("utf-8"), "utf-8")
+        relay = command(*faults, **settings)
         words = [sys.executable, "-m", "torq_conformance", "run", "--exec", relay, "--domain", domain]
-        words += ["--profile", str(PROFILE), "--seed", str(seed), "--max-examples", str(max_examples), *_MEANS]
-        words += ["--time-budget", f"{budget_s}s", "--failures", str(Path(folder) / "failures")]
-        if sections:
-            words += ["--section", ",".join(sections)]
+        words += ["--profile", str(profile), "--seed", str(seed), "--max-examples", str(effort.max_examples), *_MEANS]
+        words += ["--time-budget", f"{effort.seconds}s", "--failures", str(Path(folder) / "failures")]
+        if effort.section:
+            words += ["--section", effort.section]
         environment = {**os.environ, "NO_COLOR": "1"}
         run = subprocess.run(
-            words, cwd=folder, env=environment, capture_output=True, text=True, timeout=budget_s + _GRACE_S
+            words, cwd=folder, env=environment, capture_output=True, text=True, timeout=effort.seconds + _GRACE_S
         )
     output = run.stdout + run.stderr
     if run.returncode not in (0, 1, 3):
