@@ -35,7 +35,7 @@ class ProgressTimeout:
     def expired(self) -> bool:
         """Whether nothing has arrived for so long, or too little for far longer."""
         now, arrived = time.monotonic(), self._arrived()
-        if arrived > self._seen:
+        if arrived != self._seen:
             self._seen, self._deadline = arrived, min(now + self._seconds, self._limit)
         return now > self._deadline
 
@@ -126,9 +126,11 @@ class Fences:
         return True
 
     def timeout(self, seconds: float) -> ProgressTimeout:
-        """A wait that goes on while frames of the program arrive at receivers."""
+        """A wait that goes on while frames of the program arrive at receivers, or more bytes of one."""
         return ProgressTimeout(
-            seconds, self._state.timing.slow_factor, lambda: sum(len(link.got) for link in self.receivers())
+            seconds,
+            self._state.timing.slow_factor,
+            lambda: sum(len(link.got) + len(link.buffer) for link in self.receivers()),
         )
 
     def witness(self) -> Link:

@@ -1,5 +1,6 @@
 """Stalls, floods, a stopped and a killed relay: played over real sockets, and judged from hand-made histories."""
 
+import socket
 from collections.abc import Iterator
 
 import msgspec
@@ -16,7 +17,7 @@ from torq_conformance.judging.selftest_cases import SMALL_BOUNDS
 from torq_conformance.judging.verdict import Verdict
 from torq_conformance.model.findings import Finding
 from torq_conformance.model.frames import Frame, Tlv, encode_frame
-from torq_conformance.model.history import History, Received, Stalled
+from torq_conformance.model.history import History, Peer, Received, Stalled
 from torq_conformance.model.program import Program
 from torq_conformance.model.steps import (
     Buffer,
@@ -32,11 +33,14 @@ from torq_conformance.model.steps import (
     Thaw,
     Write,
 )
+from torq_conformance.model.timing import DEFAULT
 from torq_conformance.oracles import isolation as i
 from torq_conformance.oracles import traffic as o
 from torq_conformance.play.executor import Executor
-from torq_conformance.play.fences import ProgressTimeout
-from torq_conformance.play.recorder import encoded_flood
+from torq_conformance.play.fences import Fences, ProgressTimeout
+from torq_conformance.play.recorder import Recorder, encoded_flood
+from torq_conformance.play.state import Link, Patience, State
+from torq_conformance.play.streams import Streams
 from torq_conformance.play.target import SpawnedTarget
 
 SMALL = Frame(2, (Tlv(30, 40),))
@@ -278,6 +282,23 @@ def test_a_flood_ends_where_the_relay_falls_silent_so_that_nobody_becomes_slow_b
     with relay(specimen("correct", "signal", "--mutant hang-after-200")) as target:
         history = played(target, Connect(0), Connect(1), Flood(0, Frame(2, (Tlv(30, 1_000),)), 3_000))
     assert 200 <= len(history.sent) < 500
+
+
+def test_a_frame_that_comes_piece_by_piece_is_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("torq_conformance.play.fences.time.monotonic", lambda: now[0])
+    with socket.socket() as unused, relay(specimen("correct", "signal")) as target:
+        state = State(rules_of("signal"), DEFAULT, Patience())
+        link = state.links[0] = Link(unused, Peer(0, connected=0, joined=1))
+        recorder = Recorder(state)
+        timeout = Fences(state, target, recorder, Streams(state, target, recorder)).timeout(1.0)
+        pieces = encode_frame(Frame(2, (Tlv(30, 400),)), conn=3, number=0, sequence=1)
+        for place in range(0, len(pieces), 120):
+            now[0] += 0.9
+            recorder.take(link, pieces[place : place + 120])
+            assert not timeout.expired()
+        now[0] += 1.1
+        assert timeout.expired()
 
 
 def test_who_still_forwards_is_slow_and_not_silent_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
