@@ -52,6 +52,8 @@ class Timing:
     """A relay that brings no fence for this time forwards nothing more to a connection."""
     slow_factor: float = 5.0
     """A relay that still forwards what it was sent gets so many times as long as a silent one."""
+    slow_bytes: int = 50_000_000
+    """It gets as long again for each time that so many bytes may be under way to one receiver."""
     apart_seconds: float = 1.0
     """How long the pieces of a large write may be on their way before others write where reads are forwarded."""
     part_seconds: float = 3.0

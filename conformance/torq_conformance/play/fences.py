@@ -127,9 +127,11 @@ class Fences:
 
     def timeout(self, seconds: float) -> ProgressTimeout:
         """A wait that goes on while frames of the program arrive at receivers, or more bytes of one."""
+        timing = self._state.timing
+        backlog = max((0, *(link.awaited_bytes for link in self.receivers())))
         return ProgressTimeout(
             seconds,
-            self._state.timing.slow_factor,
+            timing.slow_factor * (1 + backlog / timing.slow_bytes),
             lambda: sum(len(link.got) + len(link.buffer) for link in self.receivers()),
         )
 

@@ -284,18 +284,22 @@ def test_a_flood_ends_where_the_relay_falls_silent_so_that_nobody_becomes_slow_b
     assert 200 <= len(history.sent) < 500
 
 
-def test_a_frame_that_comes_piece_by_piece_is_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("backlog", "pieces"), [(0, 4), (2 * DEFAULT.slow_bytes, 12)])
+def test_a_frame_that_comes_piece_by_piece_is_progress_for_as_long_as_a_backlog_takes(
+    backlog: int, pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [0.0]
     monkeypatch.setattr("torq_conformance.play.fences.time.monotonic", lambda: now[0])
     with socket.socket() as unused, relay(specimen("correct", "signal")) as target:
         state = State(rules_of("signal"), DEFAULT, Patience())
         link = state.links[0] = Link(unused, Peer(0, connected=0, joined=1))
         recorder = Recorder(state)
+        link.awaited_bytes = backlog
         timeout = Fences(state, target, recorder, Streams(state, target, recorder)).timeout(1.0)
-        pieces = encode_frame(Frame(2, (Tlv(30, 400),)), conn=3, number=0, sequence=1)
-        for place in range(0, len(pieces), 120):
+        data = encode_frame(Frame(2, (Tlv(30, 400),)), conn=3, number=0, sequence=1)
+        for piece in range(pieces):
             now[0] += 0.9
-            recorder.take(link, pieces[place : place + 120])
+            recorder.take(link, data[piece * 30 : (piece + 1) * 30])
             assert not timeout.expired()
         now[0] += 1.1
         assert timeout.expired()
