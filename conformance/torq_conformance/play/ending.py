@@ -53,6 +53,7 @@ class Ending:
             state.fall_silent()
         if state.rules.forwards:
             self._await_stragglers()
+            self._await_rests()
         for _ in state.links:
             self._streams.pump(0)  # such as the end of a connection that nothing was due to any more
         for link, sent in missing:
@@ -89,6 +90,19 @@ class Ending:
             share = min(state.patience.orphans, state.patience.forwarding)
             missing = self._await(self._owed(), state.timing.orphan_seconds * share)
             state.patience.orphans = state.share_after(share, met=not missing)
+
+    def _await_rests(self) -> None:
+        """Wait for the rest of frames that have begun to come: a slow relay is no torn stream."""
+        state = self._state
+        if not self._rests():
+            return
+        timeout = self._fences.timeout(state.timing.silence_seconds * state.patience.rests)
+        while self._rests() and not timeout.expired():
+            self._streams.pump_until(lambda: not self._rests(), state.timing.quiet_seconds)
+        state.patience.rests = state.share_after(state.patience.rests, met=not self._rests())
+
+    def _rests(self) -> bool:
+        return any(link.buffer for link in self._fences.receivers())
 
     def _await_the_last(self) -> Missing:
         """Wait for the last frame of each client: those that did not arrive before anything else was sent.

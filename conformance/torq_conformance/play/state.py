@@ -29,7 +29,8 @@ class Patience:
     ``holding`` is waiting for what nothing follows (``holds_back`` says that this was found to arrive only when
     something follows), ``joining`` for a new connection to be served, ``forwarding`` for fences, ``closing`` for the
     end of a broken connection, ``orphans`` for what is missing at the end, ``reading`` for the relay to read what was
-    written, ``hanging`` for any sign of life of a relay that has fallen silent.
+    written, ``rests`` for the rest of a frame that has begun to come, ``hanging`` for any sign of life of a relay that
+    has fallen silent.
     """
 
     holding: float = 1.0
@@ -39,6 +40,7 @@ class Patience:
     closing: float = 1.0
     orphans: float = 1.0
     reading: float = 1.0
+    rests: float = 1.0
     hanging: float = 1.0
 
 

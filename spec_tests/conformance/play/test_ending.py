@@ -15,6 +15,7 @@ from torq_conformance.model.program import Program
 from torq_conformance.model.steps import Connect, Flood, Write
 from torq_conformance.model.timing import DEFAULT
 from torq_conformance.play.executor import Executor
+from torq_conformance.play.state import Patience
 
 OWN = Frame(2, (Tlv(30, 8),))
 LATE = """
@@ -33,6 +34,10 @@ while True:
             clients.append(listener.accept()[0])
         elif not (data := sock.recv(65536)):
             clients.remove(sock)
+        elif how == "halves" and len(data) > 1000:
+            forward(data[:500])
+            time.sleep(seconds)
+            forward(data[500:])
         elif how != "delays" and len(data) > 32:
             forward(data)
         elif how == "computes":
@@ -45,7 +50,10 @@ while True:
     while waiting and waiting[0][0] <= time.monotonic():
         forward(waiting.pop(0)[1])
 """
-"""A relay that is slow with header-only frames: it computes meanwhile, or lets the others pass; or slow with all."""
+"""A relay that is slow with header-only frames: it computes meanwhile, or lets the others pass; or slow with all.
+
+Or it pauses within large ones.
+"""
 
 
 def late_relay(folder: Path, how: str, seconds: float) -> str:
@@ -87,6 +95,16 @@ def test_fwd_1_a_relay_that_is_merely_slow_holds_nothing_back(how: str, tmp_path
         history = played(target, Connect(0), Connect(1), Write(0, (Frame(2),)))
     assert [received.number for received in history.peers[1].received] == [0]
     assert found("FWD-6", history) == []
+
+
+def test_iso_4_a_frame_that_pauses_on_its_way_is_not_torn_however_little_patience_is_left(tmp_path: Path) -> None:
+    rules = rules_of("signal")
+    with relay(late_relay(tmp_path, "halves", DEFAULT.silence_seconds / 2)) as target:
+        executor = Executor(target, rules, Patience(forwarding=DEFAULT.least_share, holding=DEFAULT.least_share))
+        large = Write(0, (Frame(2, (Tlv(30, 1_200),)),), settle=False)
+        history = executor.play(Program("signal", (Connect(0), Connect(1), large)))
+    assert SCENARIOS["ISO-4"].judge(history, rules) == []
+    assert [received.number for received in history.peers[1].received] == [0]
 
 
 def test_a_fence_that_was_under_way_before_proves_nothing(tmp_path: Path) -> None:
