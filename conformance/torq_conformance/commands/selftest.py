@@ -41,8 +41,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N mutants.  [default: all]")
 @click.option(
     "--only",
-    type=click.Choice(("right", "mutants")),
-    help="Judge the right relays alone, or the mutants alone.  [default: both]",
+    type=click.Choice(("right", "mutants", "kinds")),
+    help="Judge the right relays alone, the mutants alone, or the faults by kind alone.  [default: right and mutants]",
 )
 @click.option(
     "--repeat",
@@ -70,7 +70,8 @@ def command(**given: object) -> int:
     torq-conformance selftest --only right --repeat 25
 
     A mutant is the right relay with one fault (torq-specimen --list-mutants). Every mutant must fail a requirement that
-    it names, and the right relay, in each domain and with several settings, none.
+    it names, and the right relay, in each domain and with several settings, none. Faults by kind are mutants with
+    other numbers each: what part of them dies says how well the suite finds faults that nobody has named.
 
     \b
     Exit codes: 0 every mutant is killed and no right relay fails; 1 a mutant survives, or a false alarm; 2 wrong usage.
@@ -97,8 +98,8 @@ def _chosen(options: Options, effort: Effort) -> Iterator[Case]:
     names = split_names(options.mutants)
     if options.only == "right" and (names or options.limit):
         raise UsageError("--only right judges no mutant: leave out --mutants and --limit")
-    mutants = chosen_mutants(names, options.limit)
-    if options.only != "mutants":
+    mutants = chosen_mutants(names, options.limit, by_kind=options.only == "kinds")
+    if options.only in (None, "right"):
         yield from right_cases(effort, domain=options.domain)
     if options.only != "right":
         yield from mutant_cases(mutants, effort, domain=options.domain)

@@ -45,7 +45,7 @@ GOOD_ARGUMENTS: tuple[tuple[str, ...], ...] = (
 
 
 class Mutant(msgspec.Struct, frozen=True):
-    """A seeded fault, as the specimens list it."""
+    """A seeded fault, as the specimens list it; ``family`` is the fault by kind that it varies, if any."""
 
     name: str
     catches: tuple[str, ...]
@@ -53,6 +53,7 @@ class Mutant(msgspec.Struct, frozen=True):
     arguments: tuple[str, ...]
     text: str
     needs_root: bool = False
+    family: str = ""
 
 
 class Effort(msgspec.Struct, frozen=True):
@@ -96,14 +97,18 @@ def listed_mutants() -> list[Mutant]:
         raise ConformanceError(f"cannot list the mutants: {error}; try torq-specimen --list-mutants") from error
 
 
-def chosen_mutants(names: Iterable[str], limit: int | None) -> list[Mutant]:
-    """The mutants of these names, at most ``limit``; without names all that this user can run. Raises UsageError."""
+def chosen_mutants(names: Iterable[str], limit: int | None, *, by_kind: bool = False) -> list[Mutant]:
+    """The mutants of these names, at most ``limit``; without names all that this user can run. Raises UsageError.
+
+    Without names the faults ``by_kind`` are those, or are not among them.
+    """
     known = {mutant.name: mutant for mutant in listed_mutants()}
     wanted = list(names)
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise UsageError(f"no mutant is called {', '.join(unknown)}; torq-specimen --list-mutants names them all")
-    shown = [name for name, mutant in known.items() if not mutant.needs_root or os.geteuid() == 0]
+    able = (mutant for mutant in known.values() if not mutant.needs_root or os.geteuid() == 0)
+    shown = [mutant.name for mutant in able if bool(mutant.family) == by_kind]
     return [known[name] for name in wanted or shown][:limit]
 
 

@@ -87,3 +87,7 @@ def test_an_unknown_mutant_is_refused() -> None:
     with pytest.raises(UsageError, match="no mutant is called nonsense"):
         chosen_mutants(["nonsense"], None)
     assert isinstance(chosen_mutants([], 3)[2], Mutant)
+    assert not any(mutant.family for mutant in chosen_mutants([], None))
+    kinds = chosen_mutants([], None, by_kind=True)
+    assert all(mutant.family for mutant in kinds)
+    assert len(kinds) > len({mutant.family for mutant in kinds}) > 40
