@@ -1,11 +1,13 @@
 """Runs with every verdict, made by hand: what reports, diagrams and screens are tested with."""
 
 from collections import Counter
+from itertools import islice
 
 import msgspec
 
 from spec_tests.conformance.histories import Chronicle
 from spec_tests.conformance.program_strategies import rules_of
+from torq_conformance.judging.meeting import chosen
 from torq_conformance.judging.plan import Plan
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.judging.verdict import Counterexample, Meeting, Result, Verdict
@@ -138,4 +140,10 @@ def setting(target: str = "my_relay --socket {socket}") -> Setting:
 def report(target: str = "my_relay --socket {socket}", shown: list[Result] | None = None) -> Report:
     shown = results() if shown is None else shown
     entries = [Entry(result.requirement, index * 0.5, result) for index, result in enumerate(shown)]
-    return build(plan(), setting(target), entries, Ending(3.5, complete=True, exit_code=1), Meeting(set(range(40))))
+    return build(
+        plan(),
+        setting(target),
+        entries,
+        Ending(3.5, complete=True, exit_code=1),
+        Meeting(list(islice(chosen(plan()), 40))),
+    )

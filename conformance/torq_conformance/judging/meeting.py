@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from ..errors import ImpededError
@@ -17,9 +19,9 @@ from ..generation.cells import features_of
 from ..generation.search import Clock, OutOfTime
 from ..generation.situations.compose import program_of
 from ..generation.situations.coverage import Coverage, covered
-from ..generation.situations.covering import situations
+from ..generation.situations.covering import Situations, situations
 from ..generation.situations.dimensions import Situation
-from ..generation.situations.possible import FRAMING_ERRORS, Possible
+from ..generation.situations.possible import FRAMING_ERRORS
 from ..model.findings import Finding, Kind
 from ..model.history import History
 from ..model.legality import Defect
@@ -69,47 +71,39 @@ LEAKED: dict[str, str] = {
 class _Seen(NamedTuple):
     """What the program of some situations has shown: the first contradiction of each kind."""
 
-    members: list[Situation]
+    members: Sequence[Situation]
     program: Program
     history: History
     kinds: dict[str, Finding]
 
 
-def possible(plan: Plan) -> Possible:
-    """What is possible under the profile of a plan."""
-    return Possible(plan.rules, frozenset(plan.profile.not_promised))
-
-
-def chosen(plan: Plan) -> tuple[Situation, ...]:
+def chosen(plan: Plan) -> Situations:
     """All situations of a plan, whatever it was asked about."""
     return situations(plan.rules, frozenset(plan.profile.not_promised), plan.depth, plan.seed)
 
 
 def coverage(plan: Plan, meeting: Meeting) -> Coverage | None:
     """How much of what is possible a relay has met; None where it met nothing."""
-    if not meeting.played:
-        return None
-    return covered(plan.rules, frozenset(plan.profile.not_promised), plan.depth, plan.seed, frozenset(meeting.played))
+    return covered(chosen(plan).possible, tuple(meeting.played)) if meeting.played else None
 
 
-def due(plan: Plan) -> list[tuple[int, ...]]:
-    """The situations of each program of a plan, by place: about its requirements, as many as its effort allows.
+def due(plan: Plan) -> list[tuple[Situation, ...]]:
+    """The situations of each program of a plan: about its requirements, as many as its effort allows.
 
     Situations of the same great age share a program, unless they end its stream; the others have one each.
     """
     asked = {each.id for each in plan.requirements}
-    every = chosen(plan)
-    fitting = [place for place, situation in enumerate(every) if asked.intersection(situation.about)]
+    fitting: Iterable[Situation] = (each for each in chosen(plan) if asked.intersection(each.about))
     if plan.depth == 2:
-        fitting = fitting[: plan.max_examples**2 // EXAMPLES_SQUARED]
-    old: dict[int, list[int]] = {}
+        fitting = islice(fitting, plan.max_examples**2 // EXAMPLES_SQUARED)
+    old: dict[int, list[Situation]] = {}
     programs = []
-    for place in fitting:
-        if every[place]["age"].dear and every[place]["defect"].name not in FRAMING_ERRORS:
-            old.setdefault(every[place]["age"].number, []).append(place)
+    for situation in fitting:
+        if situation["age"].dear and situation["defect"].name not in FRAMING_ERRORS:
+            old.setdefault(situation["age"].number, []).append(situation)
         else:
-            programs.append((place,))
-    return [*programs, *(tuple(places) for places in old.values())]
+            programs.append((situation,))
+    return [*programs, *map(tuple, old.values())]
 
 
 class Encounter:
@@ -127,17 +121,17 @@ class Encounter:
         }
         self._asked = {each.id for each in plan.requirements if each.id in self._scenarios}
         self._oracles = list(dict.fromkeys(oracle for name in self._asked for oracle in self._scenarios[name].judges))
-        self._possible = possible(plan)
+        self._possible = chosen(plan).possible
         self._sought: Counter[str] = Counter()
 
     def meet(self, part: int, parts: int) -> Meeting:
         """What one part of the situations shows."""
         meeting = Meeting()
-        mine, every = due(self._plan)[part::parts], chosen(self._plan)
+        mine = due(self._plan)[part::parts]
         try:
-            for count, places in enumerate(mine, start=1):
-                self._meet([every[place] for place in places], meeting)
-                meeting.played.update(places)
+            for count, members in enumerate(mine, start=1):
+                self._meet(members, meeting)
+                meeting.played += members
                 self._observer.met(count, len(mine))
                 if self._plan.first_failure_only and meeting.shown:
                     break
@@ -147,7 +141,7 @@ class Encounter:
             meeting.cut_short = str(lack)
         return meeting
 
-    def _meet(self, members: list[Situation], meeting: Meeting) -> None:
+    def _meet(self, members: Sequence[Situation], meeting: Meeting) -> None:
         """Play the program of some situations; keep what it shows of requirements that nothing was shown of before."""
         served_before = self._target.served
         seen = self._seen(members)
@@ -164,7 +158,7 @@ class Encounter:
                     name, plainest.program, findings, plainest.history, served_before=served_before
                 )
 
-    def _seen(self, members: list[Situation]) -> _Seen:
+    def _seen(self, members: Sequence[Situation]) -> _Seen:
         """What the program of some situations shows. Raises OutOfTime and ImpededError."""
         program = program_of(members, self._plan.rules, self._plan.seed)
         self._clock.check()

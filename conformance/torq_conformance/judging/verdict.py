@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ..generation.situations.dimensions import Situation
 from ..model.findings import Finding
 from ..model.history import History
 from ..model.program import Program
@@ -92,16 +93,16 @@ class Result:
 
 @dataclass(slots=True)
 class Meeting:
-    """What a relay has met: the places of the situations played, and what they showed, by requirement."""
+    """What a relay has met: the situations that were played, and what they showed, by requirement."""
 
-    played: set[int] = field(default_factory=set)
+    played: list[Situation] = field(default_factory=list)
     shown: dict[str, Counterexample] = field(default_factory=dict)
     evidence: Counter[str] = field(default_factory=Counter)
     cut_short: str = ""
 
     def join(self, other: Meeting) -> None:
         """Take in what another part of the same run has met."""
-        self.played |= other.played
+        self.played += other.played
         self.evidence += other.evidence
         self.cut_short = self.cut_short or other.cut_short
         for name, shown in other.shown.items():

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spec_tests.conformance.judged_relays import plan_for, relay, specimen
+from torq_conformance.generation.situations.dimensions import Situation
 from torq_conformance.judging.meeting import chosen, due
 from torq_conformance.judging.plan import Observer, Plan
 from torq_conformance.judging.runner import Judge, judge_all
@@ -21,19 +22,22 @@ def met(command: str, plan: Plan) -> Meeting:
         return Judge(plan, target, Observer(), time.monotonic() + 120.0).meet(120.0)
 
 
+def everything_due(plan: Plan) -> list[Situation]:
+    return [situation for members in due(plan) for situation in members]
+
+
 @given(st.integers(1, 300), st.sampled_from(SIGNAL))
 def test_a_run_plays_each_situation_once_and_more_with_more_effort(effort: int, name: str) -> None:
     plan = plan_for(name, max_examples=effort)
-    places = [place for places in due(plan) for place in places]
-    assert len(places) == len(set(places)) <= effort**2
-    assert all(name in chosen(plan)[place].about for place in places)
-    more = [place for places in due(dataclasses.replace(plan, max_examples=effort + 50)) for place in places]
-    assert set(places) <= set(more)
+    played = everything_due(plan)
+    assert len(played) == len(set(played)) <= effort**2
+    assert all(name in situation.about for situation in played)
+    assert set(played) <= set(everything_due(dataclasses.replace(plan, max_examples=effort + 50)))
 
 
 def test_every_situation_is_played_where_a_run_is_asked_about_everything_at_the_usual_effort() -> None:
     plan = plan_for(*SIGNAL, "FWD-6", "FWD-7", "FWD-8", "FRAME-1", "FRAME-2", "CONN-6", max_examples=100)
-    assert len({place for places in due(plan) for place in places}) == len(chosen(plan))
+    assert set(everything_due(plan)) == set(chosen(plan))
 
 
 @pytest.mark.parametrize(
@@ -75,6 +79,6 @@ def test_what_was_cut_short_counts_only_what_was_played() -> None:
     with relay(specimen("correct", "signal")) as target:
         meeting = Judge(plan, target, Observer(), time.monotonic() + 120.0).meet(0.5)
     assert meeting.cut_short
-    assert 0 < len(meeting.played) < len(chosen(plan))
+    assert 0 < len(meeting.played) < len(list(chosen(plan)))
     assert meeting.evidence["programs"] <= len(meeting.played)
     assert not meeting.shown

@@ -11,8 +11,8 @@ from functools import lru_cache
 import msgspec
 
 from ...counting import counted, grouped
-from ...model.rules import Rules
-from .covering import Combinations, situations
+from .covering import Combinations, names
+from .dimensions import Situation
 from .possible import Possible
 
 MOST_NAMED = 4
@@ -20,14 +20,13 @@ MOST_NAMED = 4
 
 
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run has met: situations ``played`` of ``situations``, and combinations of ``of`` possible ones.
+    """What a run has met: situations ``played``, and combinations of ``of`` possible ones.
 
     ``missing`` are the values of which most pairs are missing, with their number; ``left_out`` are values that no
     situation of the run has, with the reason.
     """
 
     played: int
-    situations: int
     pairs: int
     pairs_of: int
     triples: int
@@ -48,7 +47,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
             reasons.setdefault(reason, []).append(name)
         missing += [f"{', '.join(names)} ({reason})" for reason, names in reasons.items()]
         thin = f"; thin: {', '.join(missing)}" if missing else ""
-        return f"{grouped(self.played)} of {counted(self.situations, 'situation')}: {', '.join(shares)}{thin}"
+        return f"{counted(self.played, 'situation')}: {', '.join(shares)}{thin}"
 
 
 def _share(met: int, of: int) -> str:
@@ -57,20 +56,16 @@ def _share(met: int, of: int) -> str:
 
 
 @lru_cache(maxsize=4)
-def covered(rules: Rules, unpromised: frozenset[str], depth: int, seed: int, played: frozenset[int]) -> Coverage | None:
-    """The coverage of a run that played these of its situations; None where it had none."""
-    every = situations(rules, unpromised, depth, seed)
-    if not every:
-        return None
-    possible = Possible(rules, unpromised)
+def covered(possible: Possible, played: tuple[Situation, ...]) -> Coverage:
+    """The coverage of a run that played these situations, of what is possible for its relay."""
     pairs, triples = Combinations(possible, 2), Combinations(possible, 3)
-    for place in played:
-        pairs.meet(every[place])
-        triples.meet(every[place])
-    missing = Counter(f"{name}: {value}" for pair in pairs.unmet() for name, value in pair)
+    for situation in played:
+        pairs.meet(situation)
+        triples.meet(situation)
+    known = names()
+    missing = Counter(": ".join(known[number]) for pair in pairs.unmet() for number in pair)
     return Coverage(
         played=len(played),
-        situations=len(every),
         pairs=pairs.met,
         pairs_of=pairs.of,
         triples=triples.met,

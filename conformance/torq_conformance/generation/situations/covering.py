@@ -16,40 +16,43 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import accumulate, combinations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...model.rules import Rules
 from .dimensions import Situation, dimensions
 from .possible import Possible
 
-Table = NDArray[np.bool_]
+Numbers = tuple[int, ...]
+"""Values, each by its number among those of all dimensions."""
 
 
 class Combinations:
-    """Which combinations of ``strength`` values (2 or 3) some situations have met, of all that are possible."""
+    """Which combinations of ``strength`` values (2 or 3) situations have not met, of all that are possible.
+
+    A set of values is a number with a bit for each: of the values that are missing in combination with one, or two.
+    """
 
     def __init__(self, possible: Possible, strength: int) -> None:
         self.possible = possible
         self.strength = strength
-        sizes = [len(each.values) for each in dimensions()]
-        self.starts = [0, *accumulate(sizes)][:-1]
-        self.open: Table = np.zeros((sum(sizes),) * strength, dtype=np.bool_)
-        for each in possible.tuples(strength):
-            self._set([self.starts[dimension] + place for dimension, place in each], to=True)
-        self.of = self._count()
-
-    def _set(self, numbers: list[int], *, to: bool) -> None:
-        for which in combinations(numbers, self.strength):
-            self.open[which] = to
-
-    def _count(self) -> int:
-        return int(np.count_nonzero(self.open))
+        self.starts = _starts()
+        fitting = {
+            start + place: _set(self.starts[other] + with_place for other, with_place in possible.partners(each, place))
+            for each, start in enumerate(self.starts)
+            for place in possible.choices[each]
+        }
+        self.missing: dict[Numbers, int] = {(one,): with_one for one, with_one in fitting.items()}
+        if strength == 3:
+            self.missing = {
+                (one, other): fitting[one] & fitting[other]
+                for one in fitting
+                for other in _members(fitting[one])
+                if one < other
+            }
+        self.of = self.left
 
     @property
     def left(self) -> int:
         """How many are not met."""
-        return self._count()
+        return sum(missing.bit_count() for missing in self.missing.values()) // self.strength
 
     @property
     def met(self) -> int:
@@ -58,13 +61,44 @@ class Combinations:
 
     def meet(self, situation: Situation) -> None:
         """Note the combinations of a situation as met."""
-        self._set([start + place for start, place in zip(self.starts, situation.places, strict=True)], to=False)
+        numbers = [start + place for start, place in zip(self.starts, situation.places, strict=True)]
+        others = ~_set(numbers)
+        for some in combinations(numbers, self.strength - 1):
+            if some in self.missing:
+                self.missing[some] &= others
 
-    def unmet(self) -> Iterator[tuple[tuple[str, str], ...]]:
-        """Each combination that is not met: (dimension, value) of its parts."""
-        names = [(each.name, value.name) for each in dimensions() for value in each.values]
-        for which in np.argwhere(self.open):
-            yield tuple(names[number] for number in which)
+    def unmet(self) -> Iterator[Numbers]:
+        """Each combination that is not met, in the order of the dimensions."""
+        for some, missing in self.missing.items():
+            yield from ((*some, number) for number in _members(missing) if number > some[-1])
+
+    def gain(self, number: int, chosen: Iterable[int], among: int) -> int:
+        """How many combinations are new that a value has with those ``chosen``; ``among`` is their set."""
+        if self.strength == 2:
+            return (self.missing[number,] & among).bit_count()
+        return sum((self.missing.get((min(number, each), max(number, each)), 0) & among).bit_count() for each in chosen)
+
+
+def names() -> list[tuple[str, str]]:
+    """The dimension and the name of each value, by its number."""
+    return [(each.name, value.name) for each in dimensions() for value in each.values]
+
+
+@cache
+def _starts() -> list[int]:
+    """The number of the first value of each dimension."""
+    return [0, *accumulate(len(each.values) for each in dimensions())][:-1]
+
+
+def _set(numbers: Iterable[int]) -> int:
+    return sum(1 << number for number in set(numbers))
+
+
+def _members(numbers: int) -> Iterator[int]:
+    while numbers:
+        lowest = numbers & -numbers
+        yield lowest.bit_length() - 1
+        numbers ^= lowest
 
 
 def covering(possible: Possible, strength: int, seed: int, begun: Iterable[Situation] = ()) -> Iterator[Situation]:
@@ -73,65 +107,71 @@ def covering(possible: Possible, strength: int, seed: int, begun: Iterable[Situa
     left = Combinations(possible, strength)
     for situation in begun:
         left.meet(situation)
-    waiting = [tuple(int(number) for number in each) for each in np.argwhere(left.open)]
+    waiting = list(left.unmet())
     chance.shuffle(waiting)
     while waiting:
-        first = waiting.pop()
-        if left.open[first]:
-            grown = _grown(left, first, chance)
+        *some, last = waiting.pop()
+        if left.missing[tuple(some)] >> last & 1:
+            grown = _grown(left, (*some, last), chance)
             if grown is not None:
                 left.meet(grown)
                 yield grown
 
 
-def _grown(left: Combinations, first: tuple[int, ...], chance: random.Random) -> Situation | None:
+def _grown(left: Combinations, first: Numbers, chance: random.Random) -> Situation | None:
     """A situation around the combination ``first``; None in a dead end."""
     possible, starts = left.possible, left.starts
-    chosen = {_dimension_of(number, starts): number for number in first}
+    chosen = {max(each for each, start in enumerate(starts) if start <= number): number for number in first}
+    among = _set(first)
     rest = [each for each in range(len(starts)) if each not in chosen]
     chance.shuffle(rest)
     for dimension in rest:
+        others = [(each, number - starts[each]) for each, number in chosen.items()]
         fitting = [
             starts[dimension] + place
             for place in possible.choices[dimension]
-            if possible.goes_with(dimension, place, ((each, number - starts[each]) for each, number in chosen.items()))
+            if possible.goes_with(dimension, place, others)
         ]
         if not fitting:
             return None
         chance.shuffle(fitting)
-        gains = _gains(left, fitting, list(chosen.items()), dimension)
-        chosen[dimension] = fitting[int(np.argmax(gains))]
+        best = max(fitting, key=lambda number: left.gain(number, chosen.values(), among))
+        chosen[dimension] = best
+        among |= 1 << best
     return Situation(tuple(chosen[each] - start for each, start in enumerate(starts)))
 
 
-def _dimension_of(number: int, starts: list[int]) -> int:
-    return max(each for each, start in enumerate(starts) if start <= number)
+class Situations:
+    """The situations of a run, written as far as somebody asks for them: any ``strength`` values come together.
 
+    What a relay does not promise is in none of them.
+    """
 
-def _gains(left: Combinations, fitting: list[int], chosen: list[tuple[int, int]], dimension: int) -> NDArray[np.int_]:
-    """How many new combinations each fitting value has with those that are chosen."""
-    before = [number for each, number in chosen if each < dimension]
-    behind = [number for each, number in chosen if each > dimension]
-    if left.strength == 2:
-        gains = left.open[np.ix_(before, fitting)].sum(axis=0) + left.open[np.ix_(fitting, behind)].sum(axis=1)
-        return np.asarray(gains)
-    before.sort()
-    behind.sort()
-    return np.asarray(
-        left.open[np.ix_(before, before, fitting)].sum(axis=(0, 1))
-        + left.open[np.ix_(before, fitting, behind)].sum(axis=(0, 2))
-        + left.open[np.ix_(fitting, behind, behind)].sum(axis=(1, 2))
-    )
+    def __init__(self, rules: Rules, unpromised: frozenset[str], strength: int, seed: int) -> None:
+        self.possible = Possible(rules, unpromised)
+        self.strength = strength
+        self._written: list[Situation] = []
+        self._more = self._write(seed) if rules.forwards and all(self.possible.choices) else iter(())
+
+    def _write(self, seed: int) -> Iterator[Situation]:
+        yield from covering(self.possible, 2, seed)
+        if self.strength > 2:
+            yield from covering(self.possible, self.strength, seed, list(self._written))
+
+    def __iter__(self) -> Iterator[Situation]:
+        place = 0
+        while place < len(self._written) or self._goes_on():
+            yield self._written[place]
+            place += 1
+
+    def _goes_on(self) -> bool:
+        following = next(self._more, None)
+        if following is not None:
+            self._written.append(following)
+        return following is not None
 
 
 @cache
-def situations(rules: Rules, unpromised: frozenset[str], strength: int, seed: int) -> tuple[Situation, ...]:
-    """Situations that meet every combination of ``strength`` values which is possible under the rules of a relay.
-
-    What it does not promise is in none of them.
-    """
-    possible = Possible(rules, unpromised)
-    if not rules.forwards or not all(possible.choices):
-        return ()
-    pairs = tuple(covering(possible, 2, seed))
-    return pairs if strength == 2 else (*pairs, *covering(possible, strength, seed, pairs))
+def situations(rules: Rules, unpromised: frozenset[str], strength: int, seed: int) -> Situations:
+    """The situations of a relay of these rules that does not promise some requirements, the same for each who asks."""
+    return Situations(rules, unpromised, strength, seed)

@@ -200,18 +200,8 @@ class Possible:
                 if plainer in self.choices[dimension] and self.goes_with(dimension, plainer, others):
                     yield Situation((*situation.places[:dimension], plainer, *situation.places[dimension + 1 :]))
 
-    def tuples(self, strength: int) -> Iterator[tuple[tuple[int, int], ...]]:
-        """Every combination of so many values of different dimensions that go together: (dimension, place) of each."""
-        for which in combinations(range(len(self.choices)), strength):
-            yield from self._tuples(which, ())
-
-    def _tuples(
-        self, which: tuple[int, ...], begun: tuple[tuple[int, int], ...]
-    ) -> Iterator[tuple[tuple[int, int], ...]]:
-        if len(begun) == len(which):
-            yield begun
-            return
-        dimension = which[len(begun)]
-        for place in self.choices[dimension]:
-            if not any((*each, dimension, place) in self._apart for each in begun):
-                yield from self._tuples(which, (*begun, (dimension, place)))
+    def partners(self, dimension: int, place: int) -> Iterator[tuple[int, int]]:
+        """The values of other dimensions that go with a value, each as (dimension, place)."""
+        for other, places in enumerate(self.choices):
+            if other != dimension:
+                yield from ((other, each) for each in places if self.goes_with(dimension, place, [(other, each)]))
