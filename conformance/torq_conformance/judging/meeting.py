@@ -39,6 +39,10 @@ EXAMPLES_SQUARED = 25
 """A run plays one situation for so many of the square of its effort, at most: of pairs there are as many."""
 MOST_SOUGHT = 6
 """Contradictions of one kind that are made plain to see whose they are, at most, on one relay."""
+FAILING_SECONDS = 5.0
+"""Seconds that situations may take which fail: a relay that fails in so many is slow to judge, and known enough."""
+PLAIN_SECONDS = 2.0
+"""Seconds for making one contradiction plain."""
 PLAINEST: dict[str, tuple[str, ...]] = {
     Kind.CRASHED: ("FWD-1",),
     Kind.STUCK: ("FWD-1",),
@@ -90,7 +94,8 @@ def coverage(plan: Plan, meeting: Meeting) -> Coverage | None:
 def due(plan: Plan) -> list[tuple[Situation, ...]]:
     """The situations of each program of a plan: about its requirements, as many as its effort allows.
 
-    Situations of the same great age share a program, unless they end its stream; the others have one each.
+    Situations of the same great age share a program, unless they end its stream; the others have one each, those of few
+    clients first: they show soonest what shows everywhere.
     """
     asked = {each.id for each in plan.requirements}
     fitting: Iterable[Situation] = (each for each in chosen(plan) if asked.intersection(each.about))
@@ -103,6 +108,7 @@ def due(plan: Plan) -> list[tuple[Situation, ...]]:
             old.setdefault(situation["age"].number, []).append(situation)
         else:
             programs.append((situation,))
+    programs.sort(key=lambda members: members[0]["connections"].number)
     return [*programs, *map(tuple, old.values())]
 
 
@@ -127,13 +133,18 @@ class Encounter:
     def meet(self, part: int, parts: int) -> Meeting:
         """What one part of the situations shows."""
         meeting = Meeting()
-        mine = due(self._plan)[part::parts]
+        mine, failing = due(self._plan)[part::parts], 0.0
         try:
             for count, members in enumerate(mine, start=1):
-                self._meet(members, meeting)
+                started = self._clock.now()
+                if self._meet(members, meeting):
+                    failing += self._clock.now() - started
                 meeting.played += members
                 self._observer.met(count, len(mine))
-                if self._plan.first_failure_only and meeting.shown:
+                if meeting.shown.keys() >= self._asked or (self._plan.first_failure_only and meeting.shown):
+                    break
+                if failing > FAILING_SECONDS:
+                    meeting.cut_short = "it failed in too many situations"
                     break
         except OutOfTime:
             meeting.cut_short = "the time was over"
@@ -141,22 +152,30 @@ class Encounter:
             meeting.cut_short = str(lack)
         return meeting
 
-    def _meet(self, members: Sequence[Situation], meeting: Meeting) -> None:
-        """Play the program of some situations; keep what it shows of requirements that nothing was shown of before."""
+    def _meet(self, members: Sequence[Situation], meeting: Meeting) -> bool:
+        """Play the program of some situations; keep what it shows of requirements that nothing was shown of before.
+
+        Whether it showed anything.
+        """
         served_before = self._target.served
         seen = self._seen(members)
         meeting.evidence.update(features_of(seen.program))
         for kind in seen.kinds:
-            if self._sought[kind] == MOST_SOUGHT:
+            if plainly := self._plainly(seen, kind):
+                if plainly not in self._asked or plainly in meeting.shown:
+                    continue
+            elif self._sought[kind] == MOST_SOUGHT:
                 continue
-            self._sought[kind] += 1
-            plainest = self._plainest(seen, kind) if len(members) == 1 else seen
+            else:
+                self._sought[kind] += 1
+            plainest = seen if plainly and self._plan.first_failure_only else self._plainest(seen, kind)
             name = self._contradicted(plainest, kind)
             if name in self._asked and name not in meeting.shown:
                 findings = self._scenarios[name].judge(plainest.history, self._rules)
                 meeting.shown[name] = Counterexample(
                     name, plainest.program, findings, plainest.history, served_before=served_before
                 )
+        return bool(seen.kinds)
 
     def _seen(self, members: Sequence[Situation]) -> _Seen:
         """What the program of some situations shows. Raises OutOfTime and ImpededError."""
@@ -170,27 +189,33 @@ class Encounter:
         return _Seen(members, program, history, kinds)
 
     def _plainest(self, seen: _Seen, kind: str) -> _Seen:
-        """The same kind of contradiction in a situation with as many plain values as still show it."""
+        """The same kind of contradiction in a situation with as many plain values as still show it, found in time."""
+        if len(seen.members) > 1:
+            return seen
+        end = self._clock.now() + PLAIN_SECONDS
         with contextlib.suppress(OutOfTime, ImpededError):
             candidates = self._possible.plainer(seen.members[0])
-            while (plainer := next(candidates, None)) is not None:
+            while self._clock.now() < end and (plainer := next(candidates, None)) is not None:
                 again = self._seen([plainer])
                 if kind in again.kinds:
                     seen, candidates = again, self._possible.plainer(plainer)
         return seen
 
+    def _plainly(self, seen: _Seen, kind: str) -> str | None:
+        """The requirement that a contradiction of a kind is about whatever the situation, where there is one."""
+        named = LEAKED.get(str(seen.kinds[kind].facts.get("defect", ""))) if kind == Kind.LEAKED else None
+        names = (named,) if named else PLAINEST.get(kind, ())
+        return next((name for name in names if self._contradicts(seen, kind, name)), None)
+
     def _contradicted(self, seen: _Seen, kind: str) -> str | None:
         """The requirement that a contradiction is most plainly about, be the run asked about it or not."""
-        plainest = PLAINEST.get(kind, ())
-        if kind == Kind.LEAKED and (named := LEAKED.get(str(seen.kinds[kind].facts.get("defect", "")))):
-            plainest = (named,)
         about = [name for each in seen.members for name in each.about]
-        for name in dict.fromkeys((*plainest, *about, *self._scenarios)):
-            scenario = self._scenarios.get(name)
-            if scenario is None:
-                continue
-            if (seen.history.crash or scenario.exercised(seen.program, seen.history, self._rules)) and any(
-                each.kind == kind for each in scenario.judge(seen.history, self._rules)
-            ):
-                return name
-        return None
+        others = (name for name in (*about, *self._scenarios) if self._contradicts(seen, kind, name))
+        return self._plainly(seen, kind) or next(others, None)
+
+    def _contradicts(self, seen: _Seen, kind: str, name: str) -> bool:
+        """Whether a history contradicts one requirement that the relay promises, in some way."""
+        scenario = self._scenarios.get(name)
+        if scenario is None or not (seen.history.crash or scenario.exercised(seen.program, seen.history, self._rules)):
+            return False
+        return any(each.kind == kind for each in scenario.judge(seen.history, self._rules))

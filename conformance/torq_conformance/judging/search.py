@@ -81,12 +81,14 @@ class Search:
         stopped = ""
         result.lacks = Lack.NOTHING
         try:
-            result.counterexample = self._shown_before() or self._writer().until_shown(self._look)
+            result.counterexample = self._writer().until_shown(self._look)
         except OutOfTime as ended:
             stopped = "; ".join(("the time budget ended the search", *ended.args))
             result.lacks = Lack.TIME
         except ImpededError as lack:
             stopped = unjudged(lack)
+        if result.counterexample is None:
+            result.counterexample = self._shown_before()
         if result.counterexample is not None:
             result.verdict, result.reason = Verdict.FAIL, ""
             self._observer.failed(result.counterexample)
@@ -119,16 +121,16 @@ class Search:
     def _shown_before(self) -> Counterexample | None:
         """What a situation of this run has shown of the requirement, unless it belongs to another one.
 
-        A fixed program that shows it too is easier to read, and what failed in another run is known already.
+        It is asked for last: what its own programs show is smaller.
         """
         shown = self._plan.shown.get(self._requirement.id)
-        if shown is None or self._result.tried:
+        if shown is None:
             return None
-        for program in self._begins():
-            if failing := self._look(program):
-                return failing
         self._result.exercised += 1
-        return None if self._belongs_elsewhere(shown.program, shown.findings) else shown
+        with contextlib.suppress(OutOfTime, ImpededError):
+            if self._belongs_elsewhere(shown.program, shown.findings):
+                return None
+        return shown
 
     def _begins(self) -> tuple[Program, ...]:
         """The programs before all others: what failed in other runs, and the fixed ones."""
