@@ -56,12 +56,13 @@ def test_a_fault_is_found_by_its_kind_and_told_of_its_requirement(mutant: str, r
     assert meeting.shown[requirement].findings
 
 
-def test_what_is_shown_is_made_as_plain_as_it_can_be() -> None:
+def test_what_is_shown_is_made_as_plain_as_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torq_conformance.judging.meeting.PLAIN_SECONDS", 60.0)
     command = specimen("correct", "signal", "--mutant", "order-lost-among:more_than=7")
     meeting = met(command, plan_for("ORD-1", max_examples=100))
     program = meeting.shown["ORD-1"].program
     assert 7 <= len(program.connections) <= 12  # and the witness
-    assert len(program.steps) - len(program.connections) <= 8
+    assert len(program.steps) - len(program.connections) <= 12  # who leaves and who stalls are connections, too
 
 
 def test_a_requirement_is_not_accused_of_what_is_plainly_about_another_one() -> None:
