@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import time
@@ -164,6 +165,7 @@ def refuses_above_its_limit(bench: Bench) -> Iterator[Finding]:
             yield Finding(
                 Kind.ADMITTED, f"connection {limit + 1} to be refused", "it stays open, or waits in the backlog"
             )
+            return
         if any(client.closed for client in clients) or not bench.reaches(clients[0], clients):
             yield Finding(Kind.DISTURBED, f"the {counted(limit, 'connection')} to go on being served", "they are not")
             return
@@ -195,10 +197,12 @@ def _admitted(bench: Bench, target: SpawnedTarget, clients: list[Client], limit:
     """A new client that is served, or none: a relay may count for a moment one that has left."""
     until = time.monotonic() + bench.timing.room_seconds
     while len(clients) < limit and time.monotonic() < until:
-        client = bench.connect(target)
-        if bench.reaches(clients[0], [client], bench.timing.attempt_seconds):
-            return [client]
-        client.close()
+        with contextlib.suppress(TargetError):
+            client = bench.connect(target)
+            if bench.reaches(clients[0], [client], bench.timing.attempt_seconds):
+                return [client]
+            client.close()
+        time.sleep(bench.timing.room_retry_seconds)
     return []
 
 

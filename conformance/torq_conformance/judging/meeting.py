@@ -39,7 +39,7 @@ EXAMPLES_SQUARED = 25
 """A run plays one situation for so many of the square of its effort, at most: of pairs there are as many."""
 MOST_SOUGHT = 6
 """Contradictions of one kind that are made plain to see whose they are, at most, on one relay."""
-FAILING_SECONDS = 5.0
+FAILING_SECONDS = 2.0
 """Seconds that situations may take which fail: a relay that fails in so many is slow to judge, and known enough."""
 PLAIN_SECONDS = 2.0
 """Seconds for making one contradiction plain."""

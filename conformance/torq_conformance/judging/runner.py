@@ -35,7 +35,7 @@ LEAST_ROUND_SECONDS = 1.0
 """Seconds that must be left for another round of what lacks time."""
 BREADTH = 1 / 3
 """The share of the time budget within which every requirement is tried."""
-MEETING = {2: 1 / 5, 3: 2 / 3}
+MEETING = {2: 1 / 10, 3: 2 / 3}
 """The share of it in which the relay meets situations, by the depth of the run."""
 LONG_CHECKS = {"LIFE-1": 6.0, "RES-3": 6.0, "RES-4": 3.5, "ISO-8": 1.5, "CONN-10": 1.2, "CONN-8": 1.0, "RES-2": 1.0}
 """Seconds that fixed checks take on a right relay. One that has begun is not cut short."""
@@ -116,7 +116,9 @@ class Judge:
         """Let the relay meet one part of the situations, for some seconds."""
         if not self._seen.serves or not due(self._plan):
             return Meeting()
-        clock = Clock(seconds, end=self._end)
+        clock = Clock(
+            seconds, end=min(self._end, time.monotonic() + seconds)
+        )  # a play ends with it, whatever it waits for
         return Encounter(self._plan, self._target, self._observer, clock, self._fair.rules).meet(part, parts)
 
     def after(self, meeting: Meeting) -> Judge:

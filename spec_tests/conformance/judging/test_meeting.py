@@ -44,7 +44,6 @@ def test_every_situation_is_played_where_a_run_is_asked_about_everything_at_the_
     ("mutant", "requirement"),
     [
         ("order-lost-among:more_than=7", "ORD-1"),
-        ("claim-cut:bits=30", "VAL-5"),
         ("partial-lost-among:more_than=4", "FRAME-3"),
         ("payload-trusted-after:after=1013:of=relay", "DOM-2"),
     ],

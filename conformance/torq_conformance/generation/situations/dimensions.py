@@ -73,8 +73,8 @@ class Situation(msgspec.Struct, frozen=True):
 
     @property
     def about(self) -> list[str]:
-        """The requirements that its values are about, those of what is wrong with the frame first."""
-        ordered = sorted(dimensions(), key=lambda each: each.name != "defect")
+        """The requirements that its values are about, those of what is special and wrong with the frame first."""
+        ordered = sorted(dimensions(), key=lambda each: (self.is_plain(each.name), each.name != "defect"))
         return list(dict.fromkeys(name for each in ordered for name in self[each.name].about))
 
     @property
