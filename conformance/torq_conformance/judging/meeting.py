@@ -88,7 +88,7 @@ def chosen(plan: Plan) -> Situations:
 
 def coverage(plan: Plan, meeting: Meeting) -> Coverage | None:
     """How much of what is possible a relay has met; None where it met nothing."""
-    return covered(chosen(plan).possible, tuple(meeting.played)) if meeting.played else None
+    return covered(chosen(plan).possible, tuple(meeting.played), meeting.cut_short) if meeting.played else None
 
 
 def due(plan: Plan) -> list[tuple[Situation, ...]]:
@@ -123,7 +123,10 @@ class Encounter:
         self._scenarios = {
             each.id: SCENARIOS[each.id]
             for each in promised
-            if each.id in SCENARIOS and each.id not in plan.profile.not_promised and not SCENARIOS[each.id].spawned
+            if each.id in SCENARIOS
+            and each.id not in plan.profile.not_promised
+            and not SCENARIOS[each.id].spawned
+            and not SCENARIOS[each.id].unfit_for(plan.rules)
         }
         self._asked = {each.id for each in plan.requirements if each.id in self._scenarios}
         self._oracles = list(dict.fromkeys(oracle for name in self._asked for oracle in self._scenarios[name].judges))
@@ -208,10 +211,25 @@ class Encounter:
         return next((name for name in names if self._contradicts(seen, kind, name)), None)
 
     def _contradicted(self, seen: _Seen, kind: str) -> str | None:
-        """The requirement that a contradiction is most plainly about, be the run asked about it or not."""
-        about = [name for each in seen.members for name in each.about]
-        others = (name for name in (*about, *self._scenarios) if self._contradicts(seen, kind, name))
-        return self._plainly(seen, kind) or next(others, None)
+        """The requirement that a contradiction is most plainly about, be the run asked about it or not.
+
+        Where the control of one fails too, it is about the next; where that is so of all, about the first.
+        """
+        if plainly := self._plainly(seen, kind):
+            return plainly
+        about = (name for each in seen.members for name in each.about)
+        names = [name for name in dict.fromkeys((*about, *self._scenarios)) if self._contradicts(seen, kind, name)]
+        return next((name for name in names if not self._control_fails(seen, kind, name)), names[0] if names else None)
+
+    def _control_fails(self, seen: _Seen, kind: str, name: str) -> bool:
+        """Whether the same program without what a requirement is about fails too."""
+        scenario = self._scenarios[name]
+        if scenario.control is None or kind in scenario.own:
+            return False
+        with contextlib.suppress(OutOfTime, ImpededError):
+            history = played(scenario.control(seen.program), self._executor, self._target, self._clock)
+            return bool(scenario.judge(history, self._rules))
+        return False
 
     def _contradicts(self, seen: _Seen, kind: str, name: str) -> bool:
         """Whether a history contradicts one requirement that the relay promises, in some way."""

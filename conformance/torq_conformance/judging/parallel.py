@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -97,6 +97,12 @@ class _Task:
     def requirement(self) -> Requirement:
         return self.plan.requirements[0]
 
+    def with_shown(self, shown: Mapping[str, Counterexample]) -> _Task:
+        """The same with what situations have shown of its requirement: a history may hold hundreds of MiB."""
+        name = self.requirement.id
+        own = {name: shown[name]} if name in shown else {}
+        return dataclasses.replace(self, plan=dataclasses.replace(self.plan, shown=own))
+
     def seconds(self, waiting: int) -> float:
         """The time for it, where so many others wait to be looked at."""
         if self.before is not None:
@@ -148,8 +154,8 @@ def judge_in_workers(plan: Plan, command_line: str, workers: int, observer: Obse
                         raise ImpededError(f"cannot start a worker: {error.strerror or error}") from error
                     break  # fewer workers judge the same
                 pool.append(process)
-        plan = _after_situations(plan, todo, told, pool, observer, started)
-        tasks = [dataclasses.replace(each, plan=dataclasses.replace(each.plan, shown=plan.shown)) for each in tasks]
+        shown = _shown_by_situations(plan, todo, told, pool, observer, started)
+        tasks = [each.with_shown(shown) for each in tasks]
         for item in _in_order(tasks):
             todo.put(item)
         return _Gathering(tasks, observer, todo).gather(told, pool)
@@ -167,17 +173,18 @@ def _start(process: BaseProcess) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _after_situations(
+def _shown_by_situations(
     plan: Plan,
     todo: multiprocessing.Queue[_Task | _Part | None],
     told: multiprocessing.Queue[_Event],
     pool: list[BaseProcess],
     observer: Observer,
     started: float,
-) -> Plan:
-    """The plan with what situations have shown, each worker having let its relay meet a part of them."""
-    if not due(plan):
-        return plan
+) -> dict[str, Counterexample]:
+    """What situations have shown of each requirement, each worker having let its relay meet a part of them."""
+    every = len(due(plan))
+    if not every:
+        return {}
     parts, end = len(pool), started + plan.time_budget
     for index in range(parts):
         todo.put(_Part(index, parts, plan, meeting_share(plan) * plan.time_budget, end))
@@ -186,12 +193,12 @@ def _after_situations(
         match _next_event(told, pool):
             case _Event("met", part, (int(count), _)):
                 counts[part] = count
-                observer.met(counts.total(), len(due(plan)))
+                observer.met(counts.total(), every)
             case _Event("has met", _, (Meeting() as one,)):
                 meeting.join(one)
                 ended += 1
     observer.has_met(meeting)
-    return dataclasses.replace(plan, shown=meeting.shown)
+    return meeting.shown
 
 
 def _next_event(told: multiprocessing.Queue[_Event], pool: list[BaseProcess]) -> _Event | None:

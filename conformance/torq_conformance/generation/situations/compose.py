@@ -43,6 +43,7 @@ BATCH_VALUE = 40
 BEGUN_BYTES = 20
 """Bytes of a frame that is begun and not finished."""
 NOT_READING = ("stalls", "has a backlog", "reads again", "half-closed with a backlog")
+HALF_CLOSED = ("has half-closed", "half-closed with a backlog")
 GONE = ("half-closes behind it", "closes behind it", "resets behind it")
 """States of a sender that sends nothing more."""
 
@@ -123,20 +124,27 @@ class _Scene:
     def _fall_behind(self) -> None:
         """The receiver, and whoever stands by, come into their states."""
         receiver, bystander = self.situation["receiver"], self.situation["bystander"]
-        if receiver.name in ("has half-closed", "half-closed with a backlog"):
+        if receiver.name in HALF_CLOSED:
             self.steps.append(HalfClose(RECEIVER))
         if receiver.name == "is within a frame":
             self.steps.append(Write(RECEIVER, (self._small(),), stop=receiver.number))
-        stalled = [RECEIVER] * (receiver.name in NOT_READING) + [SENDER] * (
-            self.situation["sender"].name == "does not read"
-        )
-        stalled += [self._bystander] * (bystander.name == "another stalls")
-        self.steps += map(Stall, stalled)
+        self.steps += map(Stall, self._stalled)
         waiting = max(receiver.number if receiver.name in NOT_READING else 0, bystander.number)
         if waiting:
             self.steps.append(Flood(SENDER, own(self.rules, BACKLOG_VALUE), waiting))
         if receiver.name == "reads again":
             self.steps.append(Resume(RECEIVER))
+
+    @property
+    def _stalled(self) -> list[int]:
+        """Those who stop reading for a while."""
+        situation = self.situation
+        stops = {
+            RECEIVER: situation["receiver"].name in NOT_READING,
+            SENDER: situation["sender"].name == "does not read",
+            self._bystander: situation["bystander"].name == "another stalls",
+        }
+        return [conn for conn, stalls in stops.items() if stalls]
 
     def meet(self) -> None:
         """The frame is written, with what happens at the same time."""
@@ -168,11 +176,7 @@ class _Scene:
 
     def _talk_meanwhile(self) -> None:
         """Somebody writes a whole frame while others are begun."""
-        if self.situation["receiver"].name not in (
-            "has half-closed",
-            "half-closed with a backlog",
-            "is within a frame",
-        ):
+        if self.situation["receiver"].name not in (*HALF_CLOSED, "is within a frame"):
             self._send(RECEIVER)
 
     def _leave(self) -> None:
@@ -242,14 +246,9 @@ class _Scene:
         receiver = situation["receiver"].name
         if receiver == "is within a frame":
             self.steps.append(Finish(RECEIVER))
-        if situation["bystander"].name == "another stalls":
-            self.steps.append(Resume(self._bystander))
-        if receiver in NOT_READING:
-            self.steps.append(Resume(RECEIVER))
-        if situation["sender"].name == "does not read":
-            self.steps.append(Resume(SENDER))
+        self.steps += map(Resume, reversed(self._stalled))
         self.steps.append(Sync())
         if situation["sender"].name not in GONE and situation["defect"].name not in FRAMING_ERRORS:
             self._send(SENDER)
-        if receiver not in ("has half-closed", "half-closed with a backlog"):
+        if receiver not in HALF_CLOSED:
             self._send(RECEIVER)

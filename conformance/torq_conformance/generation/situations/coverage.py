@@ -22,8 +22,8 @@ MOST_NAMED = 4
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has met: situations ``played``, and combinations of ``of`` possible ones.
 
-    ``missing`` are the values of which most pairs are missing, with their number; ``left_out`` are values that no
-    situation of the run has, with the reason.
+    ``cut_short`` says why no more were played, if they were to be. ``missing`` are the values of which most pairs are
+    missing, with their number; ``left_out`` are values that no situation of the run has, with the reason.
     """
 
     played: int
@@ -31,6 +31,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     pairs_of: int
     triples: int
     triples_of: int
+    cut_short: str = ""
     missing: dict[str, int] = {}
     left_out: dict[str, str] = {}
 
@@ -47,7 +48,8 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
             reasons.setdefault(reason, []).append(name)
         missing += [f"{', '.join(names)} ({reason})" for reason, names in reasons.items()]
         thin = f"; thin: {', '.join(missing)}" if missing else ""
-        return f"{counted(self.played, 'situation')}: {', '.join(shares)}{thin}"
+        played = counted(self.played, "situation") + (f", then {self.cut_short}" if self.cut_short else "")
+        return f"{played}: {', '.join(shares)}{thin}"
 
 
 def _share(met: int, of: int) -> str:
@@ -56,7 +58,7 @@ def _share(met: int, of: int) -> str:
 
 
 @lru_cache(maxsize=4)
-def covered(possible: Possible, played: tuple[Situation, ...]) -> Coverage:
+def covered(possible: Possible, played: tuple[Situation, ...], cut_short: str = "") -> Coverage:
     """The coverage of a run that played these situations, of what is possible for its relay."""
     pairs, triples = Combinations(possible, 2), Combinations(possible, 3)
     for situation in played:
@@ -70,6 +72,7 @@ def covered(possible: Possible, played: tuple[Situation, ...]) -> Coverage:
         pairs_of=pairs.of,
         triples=triples.met,
         triples_of=triples.of,
+        cut_short=cut_short,
         missing=dict(missing.most_common(MOST_NAMED)),
         left_out=possible.lacks,
     )

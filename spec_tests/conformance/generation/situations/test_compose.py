@@ -5,10 +5,23 @@ from collections.abc import Callable
 import pytest
 
 from spec_tests.conformance.program_strategies import DOMAINS, rules_of
-from torq_conformance.generation.situations.compose import GONE, RECEIVER, SENDER, program_of
+from torq_conformance.generation.situations.compose import (
+    GONE,
+    HALF_CLOSED,
+    NOT_READING,
+    RECEIVER,
+    SENDER,
+    program_of,
+)
 from torq_conformance.generation.situations.covering import situations
-from torq_conformance.generation.situations.dimensions import Situation
-from torq_conformance.generation.situations.possible import FRAMING_ERRORS
+from torq_conformance.generation.situations.dimensions import Dimension, Situation, dimensions
+from torq_conformance.generation.situations.possible import (
+    FRAMING_ERRORS,
+    OF_THE_FRAME,
+    PLACED_DEFECTS,
+    TLV_DEFECTS,
+    UNREAD,
+)
 from torq_conformance.model.frames import Frame, Raw
 from torq_conformance.model.legality import Defect, Fate, fate_of
 from torq_conformance.model.program import Program
@@ -101,23 +114,13 @@ def test_the_frame_is_wrong_in_the_way_of_its_defect_and_in_no_other() -> None:
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_clients_are_in_the_states_of_their_values(domain: str) -> None:
-    def has(test: Callable[[object], bool], program: Program) -> bool:
-        return any(test(step) for step in program.steps)
-
+def test_the_write_is_cut_as_its_value_says(domain: str) -> None:
     for situation, program, _ in single(domain):
         words, steps = situation.words, program.steps
         item, start = item_of(situation, program)
         write = write_of(situation, program)
         at = max(place for place, step in enumerate(steps) if step is write)
         before, behind = steps[:at], steps[at + 1 :]
-        extra = (situation["leaver"].name != "nobody") + (situation["bystander"].name == "another stalls")
-        extra += situation["bystander"].name == "another joins"
-        assert sum(isinstance(step, Connect) for step in steps) == situation["connections"].number + extra, words
-        talkers = {step.conn for step in steps if isinstance(step, Write) and not step.settle} - {SENDER}
-        talkers -= {situation["connections"].number}  # who leaves
-        assert len(talkers) + 1 == situation["senders"].number, words
-        assert has(lambda step: isinstance(step, Freeze), program) == (situation["bystander"].name == "relay frozen")
         cut = situation["cut"]
         whole = sum(each.size for each in write.items)
         where = {"in the middle": item.size // 2, "before last byte": item.size - 1}.get(cut.name, cut.number)
@@ -132,11 +135,30 @@ def test_clients_are_in_the_states_of_their_values(domain: str) -> None:
                 assert write.stop == start + where, words
                 assert Finish(SENDER) in behind, words
                 meanwhile = behind[: behind.index(Finish(SENDER))]
-                silent = ("has half-closed", "half-closed with a backlog", "is within a frame")
-                assert any(isinstance(step, Write) for step in meanwhile) or situation["receiver"].name in silent, words
+                silent = situation["receiver"].name in (*HALF_CLOSED, "is within a frame")
+                assert any(isinstance(step, Write) for step in meanwhile) or silent, words
                 assert sum(isinstance(step, Finish) for step in meanwhile) == situation["senders"].number - 1, words
             case _:
                 assert [start + where] == [stop for _, stop in write.pieces()[:-1]], words
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_clients_are_in_the_states_of_their_values(domain: str) -> None:
+    def has(test: Callable[[object], bool], program: Program) -> bool:
+        return any(test(step) for step in program.steps)
+
+    for situation, program, _ in single(domain):
+        words, steps = situation.words, program.steps
+        write = write_of(situation, program)
+        at = max(place for place, step in enumerate(steps) if step is write)
+        before, behind = steps[:at], steps[at + 1 :]
+        extra = (situation["leaver"].name != "nobody") + (situation["bystander"].name == "another stalls")
+        extra += situation["bystander"].name == "another joins"
+        assert sum(isinstance(step, Connect) for step in steps) == situation["connections"].number + extra, words
+        talkers = {step.conn for step in steps if isinstance(step, Write) and not step.settle} - {SENDER}
+        talkers -= {situation["connections"].number}  # who leaves
+        assert len(talkers) + 1 == situation["senders"].number, words
+        assert has(lambda step: isinstance(step, Freeze), program) == (situation["bystander"].name == "relay frozen")
         age = situation["age"].number
         carried = sum(step.count for step in before if isinstance(step, Flood) and step.frame.size < 100)
         carried += age == 1 and any(isinstance(step, Write) and step.conn == SENDER for step in before)
@@ -163,6 +185,50 @@ def test_clients_are_in_the_states_of_their_values(domain: str) -> None:
         ends = {"half-closes behind it": HalfClose(SENDER), "closes behind it": Close(SENDER)}
         ends["resets behind it"] = Close(SENDER, reset=True)
         assert [end in behind for end in ends.values()] == [name == sender for name in ends], words
+
+
+BESIDE = {"senders": {"connections": "66"}, "receiver": {"connections": "3"}}
+"""What else a value of a dimension needs."""
+
+
+def of(**values: str) -> Situation:
+    """The plainest situation but for these values."""
+    return Situation(
+        tuple(
+            [value.name for value in each.values].index(values.get(each.name, each.values[0].name))
+            for each in dimensions()
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "dimension", [each for each in dimensions() if each.name != "place"], ids=lambda each: each.name
+)
+def test_each_value_makes_a_program_of_its_own(dimension: Dimension) -> None:
+    """A name that nobody knows would make the plainest program, and count as met."""
+    rules, beside = rules_of("execution"), BESIDE.get(dimension.name, {})
+    programs = [
+        program_of([of(**beside, **{dimension.name: value.name})], rules, SEED).steps for value in dimension.values
+    ]
+    assert len(set(programs)) == len(dimension.values)
+
+
+def test_a_defect_stands_in_its_place_among_the_tlvs() -> None:
+    rules = rules_of("execution")
+    for place, index in {"first of four": 0, "third of four": 2, "last of four": -1}.items():
+        situation = of(place=place, defect="other type")
+        item, _ = item_of(situation, program_of([situation], rules, SEED))
+        assert isinstance(item, Frame)
+        assert len(item.tlvs) >= 4
+        assert [tlv.type in rules.types for tlv in item.tlvs].index(False) == index % len(item.tlvs)
+
+
+def test_every_name_that_the_code_knows_stands_in_the_file() -> None:
+    names = {each.name: {value.name for value in each.values} for each in dimensions()}
+    assert names["defect"] >= {*FRAMING_ERRORS, *TLV_DEFECTS, *PLACED_DEFECTS}
+    assert names["receiver"] >= {*NOT_READING, *HALF_CLOSED, *UNREAD}
+    assert names["sender"] >= set(GONE)
+    assert names.keys() >= set(OF_THE_FRAME)
 
 
 def test_situations_of_a_great_age_share_one_stream_and_end_it_nowhere() -> None:
