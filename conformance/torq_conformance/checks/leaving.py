@@ -45,7 +45,7 @@ def leave(bench: Bench, client: Client, leaving: Leaving, other: Client) -> None
         client.is_taken()
     while client.read():
         client.buffer.clear()
-    if leaving.how == "resets":
+    if leaving.how == "resets" and bench.rules.forwards:
         other.send(bench.frame())
         shows(client.sock, select.POLLIN, bench.timing.attempt_seconds)
         if client.sock.family != socket.AF_UNIX:

@@ -37,6 +37,8 @@ from .verdict import Counterexample, Meeting
 
 EXAMPLES_SQUARED = 25
 """A run plays one situation for so many of the square of its effort, at most: of pairs there are as many."""
+LEAST_EFFORT = 20
+"""Programs for each requirement below which a run plays no situations: it is a glance."""
 MOST_SOUGHT = 6
 """Contradictions of one kind that are made plain to see whose they are, at most, on one relay."""
 FAILING_SECONDS = 2.0
@@ -100,7 +102,8 @@ def due(plan: Plan) -> list[tuple[Situation, ...]]:
     asked = {each.id for each in plan.requirements}
     fitting: Iterable[Situation] = (each for each in chosen(plan) if asked.intersection(each.about))
     if plan.depth == 2:
-        fitting = islice(fitting, plan.max_examples**2 // EXAMPLES_SQUARED)
+        effort = plan.max_examples if plan.max_examples >= LEAST_EFFORT else 0
+        fitting = islice(fitting, effort**2 // EXAMPLES_SQUARED)
     old: dict[int, list[Situation]] = {}
     programs = []
     for situation in fitting:
