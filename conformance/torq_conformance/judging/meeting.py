@@ -62,6 +62,8 @@ PLAINEST: dict[str, tuple[str, ...]] = {
     Kind.DROPPED: ("ISO-3",),
 }
 """The requirement that a contradiction of a kind is plainly about, whatever the situation."""
+OF_EVERY_FRAME = ("FWD-3", "FWD-1")
+"""Requirements that bind every valid frame, in whatever situation."""
 LEAKED: dict[str, str] = {
     Defect.FOREIGN_DOMAIN.value[0]: "DOM-1",
     Defect.FOREIGN_TYPE.value[0]: "DOM-2",
@@ -216,13 +218,13 @@ class Encounter:
     def _contradicted(self, seen: _Seen, kind: str) -> str | None:
         """The requirement that a contradiction is most plainly about, be the run asked about it or not.
 
-        Where the control of one fails too, it is about the next; where that is so of all, about the first.
+        It is one that the situation is about, unless its control fails too, or else one that is about every frame.
         """
         if plainly := self._plainly(seen, kind):
             return plainly
         about = (name for each in seen.members for name in each.about)
-        names = [name for name in dict.fromkeys((*about, *self._scenarios)) if self._contradicts(seen, kind, name)]
-        return next((name for name in names if not self._control_fails(seen, kind, name)), names[0] if names else None)
+        names = (name for name in dict.fromkeys((*about, *OF_EVERY_FRAME)) if self._contradicts(seen, kind, name))
+        return next((name for name in names if not self._control_fails(seen, kind, name)), None)
 
     def _control_fails(self, seen: _Seen, kind: str, name: str) -> bool:
         """Whether the same program without what a requirement is about fails too."""
