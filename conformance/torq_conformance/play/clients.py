@@ -12,14 +12,18 @@ from __future__ import annotations
 import select
 import socket
 import time
+from collections.abc import Sequence
 
 from ..model.history import Stalled
+from ..model.steps import Connect
 from .address import shows
 from .fences import Fences
 from .state import WITNESS, Link, State
 from .streams import Streams
 from .target import Target
 
+MOST_TOGETHER = 16
+"""Clients that connect before any of them is waited for: no more than the shortest listen backlogs hold."""
 LINGER_FOR_NOTHING = b"\x01\0\0\0\0\0\0\0"
 """SO_LINGER of a TCP socket whose close is a reset."""
 
@@ -36,33 +40,43 @@ class Clients:
     def connect_witness(self) -> None:
         """Connect the witness, or another one."""
         self._state.links.pop(WITNESS, None)
-        self.connect(WITNESS, reads=False)
+        self.connect([Connect(WITNESS, reads=False)])
 
-    def connect(self, conn: int, *, reads: bool) -> None:
-        """Connect a client, again while a relay with a limit refuses it; wait until one that ``reads`` is served."""
+    def connect(self, row: Sequence[Connect]) -> None:
+        """Connect clients that come one after the other; wait until those that read are served."""
+        new = [step for step in row if step.conn not in self._state.links]
+        together = 1 if self._state.rules.max_connections is not None else MOST_TOGETHER
+        for start in range(0, len(new), together):
+            self._connect_some(new[start : start + together])
+
+    def _connect_some(self, steps: Sequence[Connect]) -> None:
+        """Connect clients; while a relay with a limit refuses one, again."""
         state, timing = self._state, self._state.timing
-        if conn in state.links:
-            return
         until = time.monotonic() + timing.room_seconds
-        self._connect_once(conn, reads=reads)
-        while self._fences.is_refused(conn) and time.monotonic() < until:
-            state.links.pop(conn).sock.close()
+        self._connect_once(steps)
+        while (refused := [step for step in steps if self._fences.is_refused(step.conn)]) and time.monotonic() < until:
+            for step in refused:
+                state.links.pop(step.conn).sock.close()
             self._streams.pump_for(timing.room_retry_seconds)
-            self._connect_once(conn, reads=reads)
+            self._connect_once(refused)
 
-    def _connect_once(self, conn: int, *, reads: bool) -> None:
-        state, link = self._state, self._streams.open(conn)
-        if link is None:
-            return
-        if conn != WITNESS:
-            state.history.peers[conn] = link.peer
-            if not reads:
-                link.peer.reads = False
-                self._stop_reading(link)
-        if reads and not state.rules.forwards:  # nothing shows when it is served: what may come, may come at once
-            link.peer.joined = state.tick
-        elif reads and self._fences.witness().sending:
-            self._fences.join(link)
+    def _connect_once(self, steps: Sequence[Connect]) -> None:
+        state, waiting = self._state, []
+        for step in steps:
+            link = self._streams.open(step.conn)
+            if link is None:
+                return
+            if step.conn != WITNESS:
+                state.history.peers[step.conn] = link.peer
+                if not step.reads:
+                    link.peer.reads = False
+                    self._stop_reading(link)
+            if step.reads and not state.rules.forwards:  # nothing shows when it is served: what may come, may at once
+                link.peer.joined = state.tick
+            elif step.reads:
+                waiting.append(link)
+        if waiting and self._fences.witness().sending:
+            self._fences.join(waiting)
 
     def half_close(self, conn: int) -> None:
         """Shut down the sending side of a client."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
+from itertools import groupby
 from typing import assert_never
 
 from ..errors import CutShortError, TargetError
@@ -17,7 +19,7 @@ from ..model import steps
 from ..model.history import History
 from ..model.program import Program
 from ..model.rules import Rules
-from ..model.steps import Step
+from ..model.steps import Place, Step
 from ..model.timing import Timing
 from .clients import Clients
 from .ending import Ending
@@ -96,11 +98,14 @@ class _Play:
         self._clients.connect_witness()
         if self._crashed():
             return
-        for place, step in program.placed():
-            state.tick += 1
-            self._play(step, place.position, place.number)
+        for connect, row in groupby(program.placed(), lambda placed: isinstance(placed[1], steps.Connect)):
             if self._crashed():
                 break
+            if connect:
+                state.tick += 1
+                self._clients.connect([step for _, step in row if isinstance(step, steps.Connect)])
+            else:
+                self._play_row(row)
         self._ending.conclude()
         state.served = state.served or any(link.peer.joined is not None for link in state.links.values())
         for link in state.links.values():
@@ -113,11 +118,16 @@ class _Play:
     def _crashed(self) -> bool:
         return bool(self._state.history.crash)
 
+    def _play_row(self, row: Iterable[tuple[Place, Step]]) -> None:
+        for place, step in row:
+            self._state.tick += 1
+            self._play(step, place.position, place.number)
+            if self._crashed():
+                break
+
     def _play(self, step: Step, position: int, first: int) -> None:
-        """Play one step; ``first`` is the number of its first frame."""
+        """Play one step; ``first`` is the number of its first frame. Clients connect by whole rows."""
         match step:
-            case steps.Connect():
-                self._clients.connect(step.conn, reads=step.reads)
             case steps.HalfClose():
                 self._clients.half_close(step.conn)
             case steps.Close():
@@ -146,8 +156,8 @@ class _Play:
                 self._target.thaw()
             case steps.Kill():
                 self._kill()
-            case steps.Act():
-                pass  # a person did it, or a fixed check
+            case steps.Connect() | steps.Act():  # by its row; by a person, or a fixed check
+                pass
             case _:
                 assert_never(step)
 

@@ -10,7 +10,7 @@ Facts:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from ..model import wire
@@ -75,27 +75,33 @@ class Fences:
         """Let only fences that are still to be written prove anything of these senders."""
         self._recorder.void_fences(conns)
 
-    def join(self, link: Link) -> None:
-        """Let the witness write fences until the relay serves a new connection."""
+    def join(self, links: Sequence[Link]) -> None:
+        """Let the witness write fences until the relay serves some new connections."""
         state, timing, first = self._state, self._state.timing, self._state.sequence + 1
         limited = state.rules.max_connections is not None  # a client that is not served yet may still be refused
         share = 1.0 if limited else max(state.patience.joining, timing.join_least_share)
         deadline = time.monotonic() + timing.join_seconds * share
+
+        def passed_over() -> list[Link]:
+            return [link for link in links if link.peer.joined is None and link.peer.open]
+
         self._streams.repeat_until(
-            lambda: link.peer.joined is not None or not link.peer.open,
+            lambda: not passed_over(),
             lambda: time.monotonic() < deadline and (self.write(self.witness()) or limited),
             first=0.001,
             most=0.2,
         )
-        met = link.peer.joined is not None
-        others_are = any(other.latest_fence >= first for other in state.links.values() if other is not link)
-        link.peer.passed_over = share == 1.0 and not met and link.peer.open and others_are
-        if met or link.peer.open:  # a relay that closed the connection has used up no wait
-            state.patience.joining = state.share_after(share, met=met)
-        if not met and link.peer.open:
+        for link in passed_over():
+            others_are = any(other.latest_fence >= first for other in state.links.values() if other is not link)
+            link.peer.passed_over = share == 1.0 and others_are
+        if any(link.peer.joined is not None or link.peer.open for link in links):
+            state.patience.joining = state.share_after(share, met=not passed_over())
+        if passed_over():
             state.fall_silent()
         last = state.sequence  # the later fences must not mix with what comes next
-        self._streams.pump_until(lambda: link.latest_fence >= last or not link.peer.open, timing.settle_seconds)
+        self._streams.pump_until(
+            lambda: all(link.latest_fence >= last or not link.peer.open for link in links), timing.settle_seconds
+        )
 
     def round(self, seconds: float) -> bool:
         """Let every sender write fences until every receiver has got one of each, written behind all that it has sent.

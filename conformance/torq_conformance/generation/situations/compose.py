@@ -25,6 +25,7 @@ from ...model.steps import (
     Freeze,
     HalfClose,
     Resume,
+    Sip,
     Stall,
     Step,
     Sync,
@@ -34,7 +35,7 @@ from ...model.steps import (
 from ..features.tables import own, sized
 from .dimensions import Situation
 from .frames import item_of
-from .possible import FRAMING_ERRORS
+from .possible import FRAMING_ERRORS, GONE, NOT_READING
 
 SENDER, RECEIVER = 0, 1
 BACKLOG_VALUE = 9_000
@@ -42,10 +43,11 @@ BACKLOG_VALUE = 9_000
 BATCH_VALUE = 40
 BEGUN_BYTES = 20
 """Bytes of a frame that is begun and not finished."""
-NOT_READING = ("stalls", "has a backlog", "reads again", "half-closed with a backlog")
 HALF_CLOSED = ("has half-closed", "half-closed with a backlog")
-GONE = ("half-closes behind it", "closes behind it", "resets behind it")
-"""States of a sender that sends nothing more."""
+LEAST_AT_THE_BRIM = 12
+"""Frames of a backlog that every socket holds."""
+LONGEST_SIP = 20_000
+"""Bytes."""
 
 
 def program_of(situations: Sequence[Situation], rules: Rules, seed: int) -> Program:
@@ -129,7 +131,10 @@ class _Scene:
         if receiver.name == "is within a frame":
             self.steps.append(Write(RECEIVER, (self._small(),), stop=receiver.number))
         self.steps += map(Stall, self._stalled)
-        waiting = max(receiver.number if receiver.name in NOT_READING else 0, bystander.number)
+        behind = receiver.number if receiver.name in NOT_READING else 0
+        if receiver.name == "is at the brim":
+            behind = self.chance.randint(LEAST_AT_THE_BRIM, behind)
+        waiting = max(behind, bystander.number)
         if waiting:
             self.steps.append(Flood(SENDER, own(self.rules, BACKLOG_VALUE), waiting))
         if receiver.name == "reads again":
@@ -147,22 +152,31 @@ class _Scene:
         return [conn for conn, stalls in stops.items() if stalls]
 
     def meet(self) -> None:
-        """The frame is written, with what happens at the same time."""
+        """The frame is written, as often as the situation says."""
+        for time in range(self.situation["repeats"].number):
+            self._meet_once(time)
+
+    def _meet_once(self, time: int) -> None:
+        """The frame is written, with what happens at the same time. Who joins or leaves is somebody else each time."""
         situation = self.situation
         talkers = range(self._clients - 1, self._clients - situation["senders"].number, -1)
         frozen = situation["bystander"].name == "relay frozen"
+        if time and not situation.is_plain("leaver"):
+            self.steps.append(Connect(self._leaver + 2 * time))
         if situation["cut"].name == "small send buffer":
             self.steps.append(Buffer(SENDER, situation["cut"].number))
         if frozen:
             self.steps.append(Freeze())
-        self._leave()
+        self._leave(time)
         paused = situation["cut"].name.startswith("pause")
         for conn in talkers:
             begun = Write(conn, (self._small(),), stop=BEGUN_BYTES)
             self.steps.append(begun if paused else Write(conn, (self._small(),), settle=False))
-        joins = [Connect(self._bystander)] * (situation["bystander"].name == "another joins")
+        joins = [Connect(self._bystander + 2 * time)] * (situation["bystander"].name == "another joins")
         self.steps += [] if paused else joins
+        self._sip()
         self._write(settle=not frozen and situation["sender"].name not in GONE)
+        self._sip()
         if paused:  # whoever talks is within a frame too, and ends it before the sender, the last one first
             self.steps += joins
             self._talk_meanwhile()
@@ -179,18 +193,23 @@ class _Scene:
         if self.situation["receiver"].name not in (*HALF_CLOSED, "is within a frame"):
             self._send(RECEIVER)
 
-    def _leave(self) -> None:
+    def _sip(self) -> None:
+        """The receiver reads a little, if that is how it reads."""
+        if self.situation["receiver"].name == "reads in sips":
+            self.steps.append(Sip(RECEIVER, self.chance.randint(1, LONGEST_SIP)))
+
+    def _leave(self, time: int) -> None:
         """Another client sends a frame, or a part of one, and leaves."""
-        leaver = self.situation["leaver"]
+        leaver, conn = self.situation["leaver"], self._leaver + 2 * time
         if self.situation.is_plain("leaver"):
             return
         within = leaver.number if leaver.number > 0 else None
-        self.steps.append(Write(self._leaver, (self._small(),), stop=within, settle=False))
+        self.steps.append(Write(conn, (self._small(),), stop=within, settle=False))
         if leaver.name.startswith("half-closes"):
-            self.steps.append(HalfClose(self._leaver))
+            self.steps.append(HalfClose(conn))
             if self.situation["bystander"].name != "relay frozen":
                 self.steps.append(Sync())
-        self.steps.append(Close(self._leaver, reset=leaver.name.startswith("resets")))
+        self.steps.append(Close(conn, reset=leaver.name.startswith("resets")))
 
     def _write(self, *, settle: bool) -> None:
         item = item_of(self.situation, self.rules, self.chance)

@@ -148,7 +148,7 @@ class Situations:
     """
 
     def __init__(self, rules: Rules, unpromised: frozenset[str], strength: int, seed: int) -> None:
-        self.possible = Possible(rules, unpromised)
+        self.possible = Possible(rules, unpromised, deep=strength > 2)
         self.strength = strength
         self._written: list[Situation] = []
         self._more = self._write(seed) if rules.forwards and all(self.possible.choices) else iter(())

@@ -18,7 +18,8 @@ import msgspec
 class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One value of a dimension, and why it is one.
 
-    ``number`` is what its name says, ``about`` are the requirements that it is about; a ``dear`` one takes long.
+    ``number`` is what its name says, ``about`` are the requirements that it is about; a ``dear`` one shares its program
+    with others, a ``deep`` one takes too long for every run.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     about: tuple[str, ...] = ()
     number: int = 0
     dear: bool = False
+    deep: bool = False
 
 
 class Dimension(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

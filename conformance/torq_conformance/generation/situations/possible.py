@@ -44,13 +44,34 @@ GREATEST_AGE = 50_000
 OF_THE_FRAME = ("size", "edge", "TLVs", "place", "company", "cut")
 """Dimensions that change one write, and no client."""
 MOST_IN_SMALL_PIECES = 1_024
-MOST_FOR_MANY_CLIENTS = 131_072
 MANY_CLIENTS = 66
+MOST_DELIVERED = 9_000_000
+"""Bytes of one frame to so many clients, all together."""
+CROWD = 131
+"""Clients from which on nothing large goes to all of them."""
+LARGEST_OF_A_CROWD = 600
+MOST_REPEATED = 10_000
+"""Frames that all connections together send, or get, by repeats."""
+MANY_REPEATS = 400
+MOST_WITH_OTHERS = 2_000
+"""Repeats from which on nobody else joins or leaves with each."""
 MOST_CARRIED = 3_400
 """Frames that all connections together get before a situation."""
 JOINING = 4
 """Clients besides those of the dimension: the witness, one that leaves, one that joins, a bystander."""
-UNREAD = ("stalls", "has a backlog", "reads again", "half-closed with a backlog", "never reads")
+NOT_READING = (
+    "stalls",
+    "is at the brim",
+    "has a backlog",
+    "reads in sips",
+    "reads again",
+    "half-closed with a backlog",
+)
+FLOODED = NOT_READING[1:]
+"""States of a receiver for which much is sent to everybody."""
+UNREAD = (*NOT_READING, "never reads")
+GONE = ("half-closes behind it", "closes behind it", "resets behind it")
+"""States of a sender that sends nothing more."""
 
 
 def excluded(rules: Rules, unpromised: frozenset[str], dimension: Dimension, value: Value) -> str:
@@ -116,8 +137,14 @@ def apart(rules: Rules, one: tuple[str, Value], other: tuple[str, Value]) -> str
         case {"size": size, "cut": Value(name="in 7 bytes")} if size.number > MOST_IN_SMALL_PIECES:
             return "too many writes"
         case {"size": size, "connections": clients} if (
-            size.number > MOST_FOR_MANY_CLIENTS and clients.number >= MANY_CLIENTS
+            clients.number >= MANY_CLIENTS and size.number * clients.number > MOST_DELIVERED
         ):
+            return "too many bytes"
+        case {"connections": crowd, "company": others} if crowd.number >= CROWD and others.number > LARGEST_OF_A_CROWD:
+            return "too many bytes"
+        case {"connections": crowd, "receiver": late} if crowd.number >= CROWD and late.name in FLOODED:
+            return "too many bytes"
+        case {"connections": crowd, "bystander": late} if crowd.number >= CROWD and late.number:
             return "too many bytes"
         case {"connections": many, "age": age} | {"senders": many, "age": age} if (
             many.number * age.number > MOST_CARRIED
@@ -139,6 +166,29 @@ def apart(rules: Rules, one: tuple[str, Value], other: tuple[str, Value]) -> str
             return "nobody would receive"
         case {"age": age, "sender": Value(name="came late")} if age.number:
             return "who came late has carried nothing"
+    if "repeats" in given and given["repeats"].number > 1:
+        (name, value), *_ = (each for each in given.items() if each[0] != "repeats")
+        return _apart_from_repeats(given["repeats"], name, value)
+    return ""
+
+
+def _apart_from_repeats(repeats: Value, name: str, value: Value) -> str:
+    """What ends the sender's stream is not repeated; what is repeated often is small, and few see it."""
+    match name:
+        case "sender" if value.name in GONE:
+            return "who is gone sends nothing more"
+        case "defect" if value.name in FRAMING_ERRORS:
+            return "the relay closes at the first"
+        case "connections" | "senders" | "age" if value.number * repeats.number > MOST_REPEATED:
+            return "too many frames"
+        case "size" if value.number > MOST_IN_SMALL_PIECES and repeats.number >= MANY_REPEATS:
+            return "too many bytes"
+        case "company" | "receiver" | "bystander" if value.number and repeats.number >= MANY_REPEATS:
+            return "too many bytes"
+        case "cut" if value != plain(name) and repeats.number >= MANY_REPEATS:
+            return "too many waits"
+        case "leaver" | "bystander" if value != plain(name) and repeats.number >= MOST_WITH_OTHERS:
+            return "too many clients"
     return ""
 
 
@@ -163,14 +213,18 @@ def _size_and_edge(rules: Rules, size: Value, edge: Value) -> str:
 class Possible:
     """What is possible under the rules of a relay that does not promise some requirements; values have their places.
 
+    Deep values are possible in a ``deep`` run.
     ``choices`` are the possible values of each dimension. ``lacks`` names the values that are not, with their reasons.
     """
 
-    def __init__(self, rules: Rules, unpromised: frozenset[str] = frozenset()) -> None:
+    def __init__(self, rules: Rules, unpromised: frozenset[str] = frozenset(), *, deep: bool = False) -> None:
         self.choices: list[list[int]] = []
         self.lacks: dict[str, str] = {}
         for dimension in dimensions():
-            reasons = [excluded(rules, unpromised, dimension, value) for value in dimension.values]
+            reasons = [
+                "with --depth 3" if value.deep and not deep else excluded(rules, unpromised, dimension, value)
+                for value in dimension.values
+            ]
             self.choices.append([place for place, reason in enumerate(reasons) if not reason])
             self.lacks.update(
                 (f"{dimension.name}: {value.name}", reason)
