@@ -14,9 +14,11 @@ from torq_protocol.constants import (
     HEADER_SIZE,
     MAGIC_BYTES,
     MAX_STANDARD_VALUE,
+    PAYLOAD_SIZE_OFFSET,
 )
 
 HEADER = struct.Struct("<4sBBBBQQII")
+PAYLOAD_SIZE = struct.Struct("<I")
 FENCE_MARK = b"TORQ-FENCE"
 """Stands in the payload of every fence; no generated frame contains it."""
 
@@ -64,17 +66,16 @@ def decode(buffer: bytes | bytearray, limit: int) -> tuple[list[bytes], int, boo
     ``limit`` is the largest size in bytes that a frame may announce.
     """
     frames: list[bytes] = []
-    position = 0
-    size = len(buffer)
+    position, size = 0, len(buffer)
     while size - position >= HEADER_SIZE:
-        if buffer[position : position + 4] != MAGIC_BYTES:
+        if not buffer.startswith(MAGIC_BYTES, position):
             return frames, position, True
-        total = HEADER_SIZE + int.from_bytes(buffer[position + 24 : position + 28], "little")
-        if total > limit:
+        (payload,) = PAYLOAD_SIZE.unpack_from(buffer, position + PAYLOAD_SIZE_OFFSET)
+        end = position + HEADER_SIZE + payload
+        if end - position > limit:
             return frames, position, True
-        if size - position < total:
+        if end > size:
             break
-        frames.append(bytes(buffer[position : position + total]))
-        position += total
-    rest = buffer[position : position + 4]
-    return frames, position, not MAGIC_BYTES.startswith(bytes(rest))
+        frames.append(bytes(buffer[position:end]))
+        position = end
+    return frames, position, not MAGIC_BYTES.startswith(bytes(buffer[position : position + len(MAGIC_BYTES)]))

@@ -98,11 +98,10 @@ class Clients:
         link.reading = True
         if not link.peer.closed:
             self._streams.unwatch(link)
-        tcp = link.sock.family != socket.AF_UNIX
-        if reset or tcp:  # a TCP socket that is closed with unread bytes is reset
+        if reset or link.tcp:  # a TCP socket that is closed with unread bytes is reset
             for sent in self._state.history.sent:
                 sent.certain = sent.certain and sent.conn != conn
-        if reset and tcp:
+        if reset and link.tcp:
             link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_FOR_NOTHING)
         link.sock.close()
 

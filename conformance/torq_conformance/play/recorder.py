@@ -21,6 +21,9 @@ from ..model.legality import BEHIND_AN_ERROR, Fate, fate_of
 from ..model.steps import Flood, Write
 from .state import Ends, Link, State
 
+FENCE_HEAD = 64
+"""Bytes of a frame among which the mark of a fence begins."""
+
 
 class Recorder:
     """Keeps the history of a play."""
@@ -123,33 +126,37 @@ class Recorder:
         state, peer = self._state, link.peer
         if not link.buffer:
             peer.rest_at = state.tick
-        link.buffer += data
+        if link.buffer or peer.torn:
+            link.buffer += data
         if peer.torn:
             return
-        frames, used, peer.torn = wire.decode(link.buffer, state.rules.max_message_size)
+        frames, used, peer.torn = wire.decode(link.buffer or data, state.rules.max_message_size)
         for frame in frames:
-            link.awaited_frames -= 1
-            if wire.FENCE_MARK in frame[:64]:
-                play = play_of_fence(frame)
-                self._take_fence(
-                    link, int.from_bytes(frame[8:16], "little"), self._state.play if play is None else play
-                )
-            else:
+            if frame.find(wire.FENCE_MARK, 0, FENCE_HEAD) < 0:
                 self._take_frame(link, frame)
-        del link.buffer[:used]
+                continue
+            play = play_of_fence(frame)
+            self._take_fence(link, int.from_bytes(frame[8:16], "little"), state.play if play is None else play)
+        if link.buffer:
+            del link.buffer[:used]
+        elif used < len(data):
+            link.buffer += data[used:]
         if used:
             peer.rest_at = state.tick
+            link.awaited_frames -= len(frames)
             link.awaited_bytes -= used
 
     def _take_frame(self, link: Link, frame: bytes) -> None:
-        self._state.tick += 1
-        equal = self._known.get(frame, ())
-        sent = next((sent for sent in equal if sent.number not in link.got), equal[-1] if equal else None)
-        if sent is None:
-            link.peer.received.append(Received(None, frame, self._state.tick))
-        else:
-            link.peer.received.append(Received(sent.number, sent.data, self._state.tick))
-            link.got.add(sent.number)
+        state, equal = self._state, self._known.get(frame)
+        state.tick += 1
+        if equal is None:
+            link.peer.received.append(Received(None, frame, state.tick))
+            return
+        sent = equal[0]
+        if len(equal) > 1:
+            sent = next((each for each in equal if each.number not in link.got), equal[-1])
+        link.peer.received.append(Received(sent.number, sent.data, state.tick))
+        link.got.add(sent.number)
 
     def _take_fence(self, link: Link, sequence: int, play: int) -> None:
         """Note a fence. One of another play proves nothing: a slow relay may have had it under way."""

@@ -70,6 +70,10 @@ class Link:
     unfinished: tuple[bytes, Ends] | None = None
     wrote: bool = False
     under_way: bool = False
+    tcp: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tcp = self.sock.family != socket.AF_UNIX
 
 
 @dataclass(slots=True)

@@ -132,7 +132,7 @@ class Streams:
         if not data:
             self._end(link, "end of stream")
             return False
-        if link.sock.family != socket.AF_UNIX:  # or a hub without TCP_NODELAY waits 40 ms for each acknowledgement
+        if link.tcp:  # or a hub without TCP_NODELAY waits 40 ms for each acknowledgement
             link.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         self._recorder.take(link, data)
         return True

@@ -38,7 +38,7 @@ def test_every_kind_of_step_can_stand_in_a_program() -> None:
 def test_every_kind_of_step_has_words_of_its_own_and_a_handler_in_the_play_room(kind: type[ProgramStep]) -> None:
     own = "does" if issubclass(kind, ClientStep) else "words"
     assert own in vars(kind) or vars(kind).get("said")
-    assert re.search(rf"case (steps\.)?{kind.__name__}\(", sources("play"))
+    assert re.search(rf"(case|\|) (steps\.)?{kind.__name__}\(", sources("play"))
 
 
 @FEW
