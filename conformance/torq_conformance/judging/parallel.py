@@ -203,10 +203,10 @@ def _shown_by_situations(
 
 def _next_event(told: multiprocessing.Queue[_Event], pool: list[BaseProcess]) -> _Event | None:
     """The next thing that a worker tells, if it comes soon. Raises ConformanceError where a worker cannot go on."""
+    dead = next((process for process in pool if process.exitcode not in (None, 0)), None)
     try:
-        event = told.get(timeout=POLL_SECONDS)
+        event = told.get(timeout=0 if dead else POLL_SECONDS)
     except queue.Empty:
-        dead = next((process for process in pool if process.exitcode not in (None, 0)), None)
         if dead is None:
             return None
         raise ConformanceError(

@@ -48,8 +48,9 @@ def judged(
     )
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(
+    ("state", "workers"), [*((state, "1") for state in STATES), ("SIGCHLD ignored", "2"), ("all signals blocked", "2")]
+)
 def test_what_the_suite_inherits_changes_no_verdict(tmp_path: Path, state: str, workers: str) -> None:
     code, verdicts, said = judged(tmp_path, CORRECT, "CONN-2,LIFE-1,FWD-1", STATES[state], "--workers", workers)
     assert {each: verdict for each, (verdict, _) in verdicts.items()} == {
@@ -94,9 +95,7 @@ def test_a_target_starts_with_a_clean_slate(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", ["1", "4"])
 def test_few_descriptors_accuse_nobody(tmp_path: Path, workers: str) -> None:
     few = "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))"
-    code, verdicts, said = judged(
-        tmp_path, CORRECT, "VAL-6,CONN-4,CONN-8,RES-1,ISO-2,ISO-8,FWD-1", few, "--workers", workers
-    )
+    code, verdicts, said = judged(tmp_path, CORRECT, "VAL-6,CONN-4,CONN-8,RES-1,ISO-8,FWD-1", few, "--workers", workers)
     assert code == 3, said
     assert {verdict for verdict, _ in verdicts.values()} <= {"PASS", "UNKNOWN", "UNSUPPORTED"}, said
     for each in ("VAL-6", "CONN-4"):

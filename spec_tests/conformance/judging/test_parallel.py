@@ -82,6 +82,7 @@ def test_a_worker_that_has_no_work_left_is_ended_without_a_traceback() -> None:
 INTERRUPTED = """
 import dataclasses, msgspec
 from spec_tests.conformance.judged_relays import plan_for, specimen
+from torq_conformance.judging.meeting import LEAST_EFFORT
 from torq_conformance.judging.parallel import judge_in_workers
 from torq_conformance.judging.plan import Observer
 
@@ -90,7 +91,7 @@ class Interrupts(Observer):
         raise KeyboardInterrupt
 
 if __name__ == "__main__":
-    plan = plan_for("FWD-1", "FWD-2", "FWD-3", "FWD-4", max_examples=10_000)
+    plan = plan_for("FWD-1", "FWD-2", "FWD-3", "FWD-4", max_examples=LEAST_EFFORT - 1)
     long = msgspec.structs.replace(plan.profile, description="more than a pipe holds" * 10_000)
     try:
         judge_in_workers(dataclasses.replace(plan, profile=long), specimen("correct", "signal"), 2, Interrupts())

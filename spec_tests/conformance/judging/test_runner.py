@@ -56,11 +56,11 @@ def test_the_legacy_market_data_relay_leaks_one_foreign_frame() -> None:
     [
         ("market_data", ("FWD-1", "FRAME-1", "DOM", "VAL")),
         ("signal", ("FWD-1", "FRAME-1", "DOM", "VAL")),
-        ("execution", ("",)),
+        ("execution", ("FWD", "FRAME", "DOM", "VAL", "ORD", "CONN-1", "CONN-6", "CONN-7")),
     ],
 )
 def test_the_reference_relay_passes_everything(domain: str, sections: tuple[str, ...]) -> None:
-    """All of it where it looks at most; elsewhere what its domain makes different. `make demo` does all three."""
+    """Most of it where it looks at most; elsewhere what its domain makes different. `make demo` does all three."""
     names = [name for name in SCENARIOS if requirements()[name].binds(domain) and name.startswith(sections)]
     with relay(f"{domain}_relay --socket {{socket}}") as target:
         results = judged(target, plan_for(*names, domain=domain, max_examples=4))
