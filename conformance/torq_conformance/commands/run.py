@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from ..checks import CHECKS
 from ..errors import ConformanceError, ImpededError, UsageError
 from ..exits import Exit
 from ..interruption import Terminated, check
+from ..judging.marathon import Marathon, opened
 from ..judging.parallel import judge_in_workers
 from ..judging.plan import CONFIRM_SECONDS, SHRINK_SECONDS, Observer, Plan
 from ..judging.runner import judge_all
@@ -25,7 +28,7 @@ from ..play.naming import check_line, guess_domain, target_and_domain, target_fo
 from ..replay.record import FailureKeeper
 from ..reports.build import Setting
 from ..reports.model import Report
-from ..reports.terminal import TerminalObserver, console, show_first_screen, show_last_screen
+from ..reports.terminal import TerminalObserver, console, say, show_first_screen, show_last_screen
 from ..reports.writer import FORMATS, Destination, ReportWriter, now
 from ._lost_files import verdict_despite
 from ._options import DURATION, WORKERS, Parsed, search_options, split_names, target_options
@@ -46,6 +49,8 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
     time_budget: float
     confirm_budget: float
     shrink_budget: float
+    marathon: float | None
+    state: Path
     seed: int
     failures: Path
     reports: tuple[Destination, ...]
@@ -84,6 +89,20 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
     show_default=True,
     metavar="2|3",
     help="Situations in which any two values come together, or any three: thousands, in two thirds of the time.",
+)
+@click.option(
+    "--marathon",
+    type=DURATION,
+    metavar="DURATION",
+    help="Go on for so long, such as 8h, in place of --time-budget: legs with --depth 3, each by other programs.",
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("torq-marathon.json"),
+    show_default=True,
+    metavar="FILE",
+    help="Where a marathon keeps how far it has come: the same command goes on there.",
 )
 @click.option(
     "--confirm-budget",
@@ -183,10 +202,10 @@ def command(**given: object) -> int:
         requirements=[each for each in chosen if include or each.binds(domain)],
         max_examples=options.max_examples,
         seed=options.seed,
-        time_budget=options.time_budget,
+        time_budget=options.marathon or options.time_budget,
         confirm_seconds=options.confirm_budget,
         shrink_seconds=options.shrink_budget,
-        depth=options.depth,
+        depth=3 if options.marathon else options.depth,
     )
     return _Run(extras.prepared(plan), options, extras).run()
 
@@ -195,6 +214,15 @@ class _Run(Observer):
     """One run: tells the display, the failures' folder and the reports how it goes, and ends them well."""
 
     def __init__(self, plan: Plan, options: Options, extras: RunExtras) -> None:
+        self._marathon: Marathon | None = None
+        if options.marathon:
+            target = options.address or options.command_line or f"the reference relay of {plan.domain}"
+            state = opened(options.state, plan, target)
+            plan, options = (
+                dataclasses.replace(plan, seed=state.seed),
+                msgspec.structs.replace(options, seed=state.seed),
+            )
+            self._marathon = Marathon(plan, state, options.state, self)
         self._plan = plan
         self._extras = extras
         self._options = options
@@ -217,7 +245,10 @@ class _Run(Observer):
         except KeyboardInterrupt as stop:
             ended = stop.signal_name if isinstance(stop, Terminated) else ""
             code = Exit.TERMINATED if ended else Exit.INTERRUPTED
-            self._end(reports.incomplete(f"ended by {ended}" if ended else "interrupted by Ctrl-C", code))
+            reason = f"ended by {ended}" if ended else "interrupted by Ctrl-C"
+            if self._marathon is not None:
+                reason += "; the same command goes on behind the last whole leg of the marathon"
+            self._end(reports.incomplete(reason, code))
             return verdict_despite(code, self._unwritten(reports))
         except Exception as error:
             suites_own = f"an error of the suite: {type(error).__name__}: {error}"
@@ -254,12 +285,19 @@ class _Run(Observer):
                 self._target.description,
                 [f"{each.path} ({each.format})" for each in self._options.reports],
             )
+            if self._marathon is not None and self._marathon.begun:
+                say(self._console, f"{'marathon':<16}goes on: {self._marathon.words}")
             self._observers.append(stack.enter_context(TerminalObserver(self._console, self._plan)))
-            if self._extras.workers > 1:
-                command_line = self._options.command_line or f"{self._plan.domain}_relay --socket {{socket}}"
-                judge_in_workers(self._plan, command_line, self._extras.workers, self)
+            if self._marathon is not None:
+                self._marathon.run(self._judge_plan)
             else:
-                judge_all(self._plan, self._target, self)
+                self._judge_plan(self._plan, self)
+
+    def _judge_plan(self, plan: Plan, observer: Observer) -> list[Result]:
+        if self._extras.workers > 1:
+            command_line = self._options.command_line or f"{plan.domain}_relay --socket {{socket}}"
+            return judge_in_workers(plan, command_line, self._extras.workers, observer)
+        return judge_all(plan, self._target, observer)
 
     def _setting(self) -> Setting:
         return Setting(
@@ -280,6 +318,8 @@ class _Run(Observer):
         words.append(f"--max-examples {options.max_examples} --time-budget {options.time_budget:g}s")
         words.append(f"--confirm-budget {options.confirm_budget:g}s --shrink-budget {options.shrink_budget:g}s")
         words += [f"--depth {options.depth}"] if options.depth != 2 else []
+        if options.marathon:
+            words.append(f"--marathon {options.marathon:g}s --state {shlex.quote(str(options.state))}")
         words.append(f"--seed {options.seed}")
         words += self._extras.words()
         return " ".join(filter(None, words))
@@ -302,6 +342,10 @@ class _Run(Observer):
         check()
         for observer in self._observers:
             observer.met(count, of)
+
+    def ended_leg(self, words: str, results: Sequence[Result], meeting: Meeting) -> None:
+        for observer in self._observers:
+            observer.ended_leg(words, results, meeting)
 
     def has_met(self, meeting: Meeting) -> None:
         for observer in self._observers:

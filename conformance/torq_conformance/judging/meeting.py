@@ -9,6 +9,7 @@ Facts:
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -37,6 +38,10 @@ from .verdict import Counterexample, Meeting
 
 EXAMPLES_SQUARED = 25
 """A run plays one situation for so many of the square of its effort, at most: of pairs there are as many."""
+BLOCK = 400
+"""Situations that are sorted together: about those in which any two values come together."""
+MOST_A_SECOND = 100
+"""Situations that are played in each second of a deep run, at most: no more are written."""
 LEAST_EFFORT = 20
 """Programs for each requirement below which a run plays no situations: it is a glance."""
 MOST_SOUGHT = 6
@@ -87,7 +92,7 @@ class _Seen(NamedTuple):
 
 def chosen(plan: Plan) -> Situations:
     """All situations of a plan, whatever it was asked about."""
-    return situations(plan.rules, frozenset(plan.profile.not_promised), plan.depth, plan.seed)
+    return situations(plan.rules, frozenset(plan.profile.not_promised), plan.depth, plan.seed, plan.begun)
 
 
 def coverage(plan: Plan, meeting: Meeting) -> Coverage | None:
@@ -98,23 +103,22 @@ def coverage(plan: Plan, meeting: Meeting) -> Coverage | None:
 def due(plan: Plan) -> list[tuple[Situation, ...]]:
     """The situations of each program of a plan: about its requirements, as many as its effort allows.
 
-    Situations of the same great age share a program, unless they end its stream; the others have one each, those of few
-    clients first: they show soonest what shows everywhere.
+    Situations of the same great age share a program, unless they end its stream; the others have one each. Of some
+    hundreds those of few clients come first: they show soonest what shows everywhere.
     """
     asked = {each.id for each in plan.requirements}
     fitting: Iterable[Situation] = (each for each in chosen(plan) if asked.intersection(each.about))
-    if plan.depth == 2:
-        effort = plan.max_examples if plan.max_examples >= LEAST_EFFORT else 0
-        fitting = islice(fitting, effort**2 // EXAMPLES_SQUARED)
+    effort = plan.max_examples if plan.max_examples >= LEAST_EFFORT else 0
+    most = effort**2 // EXAMPLES_SQUARED if plan.depth == 2 else math.ceil(plan.time_budget * MOST_A_SECOND)
     old: dict[int, list[Situation]] = {}
-    programs = []
-    for situation in fitting:
+    programs: list[tuple[int, tuple[Situation, ...]]] = []
+    for number, situation in enumerate(islice(fitting, most)):
         if situation["age"].dear and situation["defect"].name not in FRAMING_ERRORS:
             old.setdefault(situation["age"].number, []).append(situation)
         else:
-            programs.append((situation,))
-    programs.sort(key=lambda members: members[0]["connections"].number)
-    return [*programs, *map(tuple, old.values())]
+            programs.append((number // BLOCK, (situation,)))
+    programs.sort(key=lambda each: (each[0], each[1][0]["connections"].number))
+    return [*(members for _, members in programs), *map(tuple, old.values())]
 
 
 class Encounter:
@@ -138,17 +142,16 @@ class Encounter:
         self._possible = chosen(plan).possible
         self._sought: Counter[str] = Counter()
 
-    def meet(self, part: int, parts: int) -> Meeting:
-        """What one part of the situations shows."""
-        meeting = Meeting()
-        mine, failing = due(self._plan)[part::parts], 0.0
+    def meet(self, programs: Sequence[Sequence[Situation]]) -> Meeting:
+        """What the situations of some programs show."""
+        meeting, failing = Meeting(), 0.0
         try:
-            for count, members in enumerate(mine, start=1):
+            for count, members in enumerate(programs, start=1):
                 started = self._clock.now()
                 if self._meet(members, meeting):
                     failing += self._clock.now() - started
                 meeting.played += members
-                self._observer.met(count, len(mine))
+                self._observer.met(count, len(programs))
                 if meeting.shown.keys() >= self._asked or (self._plan.first_failure_only and meeting.shown):
                     break
                 if failing > FAILING_SECONDS:

@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -31,6 +31,7 @@ from types import FrameType
 from .. import interruption
 from ..errors import ConformanceError, ImpededError, UsageError
 from ..exits import Exit
+from ..generation.situations.dimensions import Situation
 from ..model.history import History
 from ..model.requirements import Requirement
 from ..play import slate
@@ -113,10 +114,10 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Part ``index`` of ``count`` of the situations of a plan, for some seconds, until the moment ``end``."""
+    """A part of the situations of a plan, those of some programs, for some seconds, until the moment ``end``."""
 
     index: int
-    count: int
+    programs: Sequence[Sequence[Situation]]
     plan: Plan
     seconds: float
     end: float
@@ -182,18 +183,18 @@ def _shown_by_situations(
     started: float,
 ) -> dict[str, Counterexample]:
     """What situations have shown of each requirement, each worker having let its relay meet a part of them."""
-    every = len(due(plan))
-    if not every:
+    programs = due(plan)
+    if not programs:
         return {}
     parts, end = len(pool), started + plan.time_budget
     for index in range(parts):
-        todo.put(_Part(index, parts, plan, meeting_share(plan) * plan.time_budget, end))
+        todo.put(_Part(index, programs[index::parts], plan, meeting_share(plan) * plan.time_budget, end))
     meeting, counts, ended = Meeting(), Counter[int](), 0
     while ended < parts and time.monotonic() < end + LATE_SECONDS:
         match _next_event(told, pool):
             case _Event("met", part, (int(count), _)):
                 counts[part] = count
-                observer.met(counts.total(), every)
+                observer.met(counts.total(), len(programs))
             case _Event("has met", _, (Meeting() as one,)):
                 meeting.join(one)
                 ended += 1
@@ -425,7 +426,7 @@ def _work(
 def _met(part: _Part, command_line: str, teller: _Teller) -> _Event:
     """What a part of the situations shows, on a relay of its own."""
     with target_for(None, command_line, part.plan.domain) as target:
-        meeting = Judge(part.plan, target, teller, part.end).meet(part.seconds, part=part.index, parts=part.count)
+        meeting = Judge(part.plan, target, teller, part.end).meet(part.seconds, part.programs)
     return _Event("has met", part.index, (meeting,))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..generation.situations.dimensions import Situation
 from ..model.profile import Profile, rules_for
 from ..model.program import Program
 from ..model.requirements import Requirement
@@ -23,8 +24,8 @@ class Plan:
     ``confirm_seconds`` to play it again, the same when it has been shrunk, and ``shrink_seconds`` to shrink it.
     ``first_failure_only`` keeps a failure as it was first seen. ``remembered`` are the programs of each requirement
     that failed in other runs: the run plays them before new ones. ``shown`` is what the situations of this run have
-    shown of each requirement; of them any ``depth`` values come together. ``rules`` are those of the profile for the
-    domain.
+    shown of each requirement; of them any ``depth`` values come together, beside those that were ``begun`` with.
+    ``rules`` are those of the profile for the domain.
     """
 
     domain: str
@@ -39,6 +40,7 @@ class Plan:
     remembered: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)
     shown: Mapping[str, Counterexample] = field(default_factory=dict)
     depth: int = 2
+    begun: tuple[Situation, ...] = ()
     rules: Rules = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,3 +68,6 @@ class Observer:
 
     def finished(self, result: Result) -> None:
         """A requirement has its verdict."""
+
+    def ended_leg(self, words: str, results: Sequence[Result], meeting: Meeting) -> None:
+        """A marathon has come so far, in words, with what all its legs have judged and met."""

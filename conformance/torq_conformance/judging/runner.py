@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 
 import msgspec
 
 from ..checks import CHECKS, EXTRA_CHECKS, Bench, Check, UnsupportedCheckError
 from ..errors import ImpededError, TargetError, UsageError
 from ..generation.search import Clock
+from ..generation.situations.dimensions import Situation
 from ..impediments import told, unjudged
 from ..model.findings import Finding, Kind
 from ..model.history import History
@@ -56,7 +58,7 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
     started = time.monotonic()
     end = started + plan.time_budget
     judge = Judge(plan, target, observer, end)
-    meeting = judge.meet(meeting_share(plan) * plan.time_budget)
+    meeting = judge.meet(meeting_share(plan) * plan.time_budget, due(plan))
     observer.has_met(meeting)
     judge = judge.after(meeting)
     found: dict[str, Result] = {}
@@ -112,14 +114,14 @@ class Judge:
             plan, profile=msgspec.structs.replace(plan.profile, echo=seen.fair(plan.rules).echo)
         )
 
-    def meet(self, seconds: float, *, part: int = 0, parts: int = 1) -> Meeting:
-        """Let the relay meet one part of the situations, for some seconds."""
-        if not self._seen.serves or not due(self._plan):
+    def meet(self, seconds: float, programs: Sequence[Sequence[Situation]]) -> Meeting:
+        """Let the relay meet the situations of some programs, for some seconds."""
+        if not self._seen.serves or not programs:
             return Meeting()
         clock = Clock(
             seconds, end=min(self._end, time.monotonic() + seconds)
         )  # a play ends with it, whatever it waits for
-        return Encounter(self._plan, self._target, self._observer, clock, self._fair.rules).meet(part, parts)
+        return Encounter(self._plan, self._target, self._observer, clock, self._fair.rules).meet(programs)
 
     def after(self, meeting: Meeting) -> Judge:
         """One that knows what situations have shown."""

@@ -22,7 +22,7 @@ from .state import WITNESS, Link, State
 from .streams import Streams
 from .target import Target
 
-MOST_TOGETHER = 16
+MOST_TOGETHER = 64
 """Clients that connect before any of them is waited for: no more than the shortest listen backlogs hold."""
 LINGER_FOR_NOTHING = b"\x01\0\0\0\0\0\0\0"
 """SO_LINGER of a TCP socket whose close is a reset."""

@@ -7,7 +7,7 @@ fact a line, never wrapped, so that grep and a CI log can use them.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Console
 from rich.padding import Padding
@@ -18,7 +18,7 @@ from rich.text import Text
 from ..counting import counted, failing_runs, inflected
 from ..errors import OutputError
 from ..judging.plan import Observer, Plan
-from ..judging.verdict import Counterexample, Lack, Result, Verdict
+from ..judging.verdict import Counterexample, Lack, Meeting, Result, Verdict
 from ..model.requirements import Requirement
 from ..printable import visible
 from .ascii import draw
@@ -87,6 +87,9 @@ class TerminalObserver(Observer):
     def failed(self, counterexample: Counterexample) -> None:
         steps = len(counterexample.program.steps)
         self._progress.update(self._task, status=f"failed; shrinking, best so far {counted(steps, 'step')}")
+
+    def ended_leg(self, words: str, results: Sequence[Result], meeting: Meeting) -> None:
+        say(self._progress.console, f"{'marathon':<16}{words}")
 
     def finished(self, result: Result) -> None:
         self._progress.advance(self._task)

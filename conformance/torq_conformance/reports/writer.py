@@ -88,8 +88,18 @@ class ReportWriter(Observer):
                 self._update(self._so_far())
 
     def finished(self, result: Result) -> None:
-        self._entries[result.requirement.id].result = result
+        self._enter(result)
         self._update(self._so_far())
+
+    def ended_leg(self, words: str, results: Sequence[Result], meeting: Meeting) -> None:
+        self._meeting = meeting
+        for result in results:
+            self._enter(result)
+        self._update(Ending(self._elapsed(), reason=f"the marathon goes on: {words}"))
+
+    def _enter(self, result: Result) -> None:
+        entry = self._entries[result.requirement.id]
+        entry.result, entry.judgement = result, None
 
     def complete(self, exit_code: int, problems: Sequence[Problem] = ()) -> Report:
         """End a whole run. ``problems`` are the deviations from the list of expected failures."""

@@ -131,6 +131,37 @@ def test_a_run_that_ends_early_has_written_all_it_knew(
     assert (tmp_path / "f" / "torq-specimen-correct-signal" / "ORD-2-signal-reference.json").exists()
 
 
+def test_a_marathon_that_is_interrupted_has_told_its_legs_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def go_on(seconds: str, *more: str) -> tuple[int, list[str]]:
+        shown = run_command(
+            capsys, "--exec", CORRECT, "--domain", "signal", "--section", "FWD-6", "--marathon", seconds, "--state",
+            str(tmp_path / "state.json"), "--failures", str(tmp_path / "f"), *more,
+        )  # fmt: skip
+        assert "Traceback" not in shown.err
+        return shown.code, shown.out.splitlines()
+
+    code, lines = go_on("3s", *reports(tmp_path))
+    assert code == 0
+    assert any(re.match(r"marathon        1 leg in \d s of 3 s, \d+ situations?, 3-way ", line) for line in lines)
+    assert any(line.startswith("PASS            FWD-6") for line in lines)
+    first = load_report(tmp_path / "r.json")
+    monkeypatch.setattr(run_module, "judge_all", Stopped(KeyboardInterrupt()))
+    code, lines = go_on("10s", *reports(tmp_path))
+    assert code == 130
+    assert any(line.startswith("marathon        goes on: 1 leg in ") for line in lines)
+    assert any(line.startswith("PASS            FWD-6") for line in lines)
+    words = "interrupted by Ctrl-C; the same command goes on behind the last whole leg of the marathon"
+    assert f"INCOMPLETE: {words}; 1 of 1 requirement was judged" in "\n".join(lines)
+    again = load_report(tmp_path / "r.json")
+    assert (again.seed, again.coverage, again.counts) == (first.seed, first.coverage, {"PASS": 1})
+    assert f"--marathon 10s --state {tmp_path}/state.json" in again.command
+    (tmp_path / "state.json").write_text("{}")
+    code, _ = go_on("10s")
+    assert code == 2
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize(
     ("number", "code"),

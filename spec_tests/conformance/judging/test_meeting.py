@@ -19,7 +19,7 @@ SIGNAL = ("FWD-1", "FWD-2", "FRAME-3", "ORD-1", "ORD-2", "DOM-1", "VAL-1", "VAL-
 
 def met(command: str, plan: Plan) -> Meeting:
     with relay(command) as target:
-        return Judge(plan, target, Observer(), time.monotonic() + 120.0).meet(120.0)
+        return Judge(plan, target, Observer(), time.monotonic() + 120.0).meet(120.0, due(plan))
 
 
 def everything_due(plan: Plan) -> list[Situation]:
@@ -76,7 +76,7 @@ def test_a_requirement_is_not_accused_of_what_is_plainly_about_another_one() -> 
 def test_what_was_cut_short_counts_only_what_was_played() -> None:
     plan = plan_for(*SIGNAL, max_examples=100)
     with relay(specimen("correct", "signal")) as target:
-        meeting = Judge(plan, target, Observer(), time.monotonic() + 120.0).meet(0.5)
+        meeting = Judge(plan, target, Observer(), time.monotonic() + 120.0).meet(0.5, due(plan))
     assert meeting.cut_short
     assert 0 < len(meeting.played) < len(list(chosen(plan)))
     assert meeting.evidence["programs"] <= len(meeting.played)

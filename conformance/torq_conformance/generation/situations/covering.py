@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate, combinations
 
 from ...model.rules import Rules
@@ -144,19 +144,22 @@ def _grown(left: Combinations, first: Numbers, chance: random.Random) -> Situati
 class Situations:
     """The situations of a run, written as far as somebody asks for them: any ``strength`` values come together.
 
-    What a relay does not promise is in none of them.
+    Those that were ``begun`` with count, and do not come again. What a relay does not promise is in none of them.
     """
 
-    def __init__(self, rules: Rules, unpromised: frozenset[str], strength: int, seed: int) -> None:
+    def __init__(
+        self, rules: Rules, unpromised: frozenset[str], strength: int, seed: int, begun: tuple[Situation, ...] = ()
+    ) -> None:
         self.possible = Possible(rules, unpromised, deep=strength > 2)
         self.strength = strength
+        self._begun = begun
         self._written: list[Situation] = []
         self._more = self._write(seed) if rules.forwards and all(self.possible.choices) else iter(())
 
     def _write(self, seed: int) -> Iterator[Situation]:
-        yield from covering(self.possible, 2, seed)
+        yield from covering(self.possible, 2, seed, self._begun)
         if self.strength > 2:
-            yield from covering(self.possible, self.strength, seed, list(self._written))
+            yield from covering(self.possible, self.strength, seed, (*self._begun, *self._written))
 
     def __iter__(self) -> Iterator[Situation]:
         place = 0
@@ -171,7 +174,9 @@ class Situations:
         return following is not None
 
 
-@cache
-def situations(rules: Rules, unpromised: frozenset[str], strength: int, seed: int) -> Situations:
+@lru_cache(maxsize=8)
+def situations(
+    rules: Rules, unpromised: frozenset[str], strength: int, seed: int, begun: tuple[Situation, ...] = ()
+) -> Situations:
     """The situations of a relay of these rules that does not promise some requirements, the same for each who asks."""
-    return Situations(rules, unpromised, strength, seed)
+    return Situations(rules, unpromised, strength, seed, begun)

@@ -122,3 +122,14 @@ def test_other_seeds_bring_other_values_together() -> None:
     one, same, other = (list(situations(rules, frozenset(), 2, seed)) for seed in (1, 1, 2))
     assert one == same == list(covering(Possible(rules), 2, 1))
     assert one != other
+
+
+def test_what_was_begun_with_counts_and_does_not_come_again() -> None:
+    rules = rules_of("signal")
+    whole = list(situations(rules, frozenset(), 2, 1))
+    begun = tuple(whole[:100])
+    rest = list(situations(rules, frozenset(), 2, 2, begun))
+    assert not set(begun) & set(rest)
+    assert len(rest) < len(whole)
+    assert covered(Possible(rules), (*begun, *rest)).pairs == covered(Possible(rules), tuple(whole)).pairs
+    assert list(situations(rules, frozenset(), 2, 3, (*begun, *rest))) == []
