@@ -77,6 +77,8 @@ LEAKED: dict[str, str] = {
     Defect.VERSION.value[0]: "VAL-4",
     Defect.UNKNOWN_SOURCE.value[0]: "VAL-4",
     Defect.WRONG_SIZE.value[0]: "VAL-4",
+    Defect.OVERSIZE.value[0]: "VAL-5",
+    Defect.WRONG_CLAIM.value[0]: "VAL-5",
 }
 """The same for a frame that had to be refused, by its defect."""
 
@@ -103,22 +105,23 @@ def coverage(plan: Plan, meeting: Meeting) -> Coverage | None:
 def due(plan: Plan) -> list[tuple[Situation, ...]]:
     """The situations of each program of a plan: about its requirements, as many as its effort allows.
 
-    Situations of the same great age share a program, unless they end its stream; the others have one each. Of some
-    hundreds those of few clients come first: they show soonest what shows everywhere.
+    Situations of the same great age share a program, unless they end its stream; the others have one each. Of the first
+    hundreds, and of the next, those of few clients come first: they show soonest what shows everywhere.
     """
     asked = {each.id for each in plan.requirements}
     fitting: Iterable[Situation] = (each for each in chosen(plan) if asked.intersection(each.about))
     effort = plan.max_examples if plan.max_examples >= LEAST_EFFORT else 0
     most = effort**2 // EXAMPLES_SQUARED if plan.depth == 2 else math.ceil(plan.time_budget * MOST_A_SECOND)
     old: dict[int, list[Situation]] = {}
-    programs: list[tuple[int, tuple[Situation, ...]]] = []
+    programs: list[tuple[int, float, tuple[Situation, ...]]] = []
     for number, situation in enumerate(islice(fitting, most)):
         if situation["age"].dear and situation["defect"].name not in FRAMING_ERRORS:
             old.setdefault(situation["age"].number, []).append(situation)
         else:
-            programs.append((number // BLOCK, (situation,)))
-    programs.sort(key=lambda each: (each[0], each[1][0]["connections"].number))
-    return [*(members for _, members in programs), *map(tuple, old.values())]
+            programs.append((number // BLOCK, situation["connections"].number, (situation,)))
+    programs += [(0, math.inf, tuple(members)) for members in old.values()]
+    programs.sort(key=lambda each: each[:2])
+    return [members for _, _, members in programs]
 
 
 class Encounter:

@@ -154,11 +154,18 @@ def joined_within_a_frame(history: History, rules: Rules) -> Iterator[Finding]:
     yield from torn(dataclasses.replace(history, peers=fresh), rules)
 
 
+def _unending(history: History, receiver: Peer) -> Sent | None:
+    """The frame that announces more than it has and stands where a receiver's stream is torn: it takes in the rest."""
+    breaking = (sent for sent in history.sent if sent.fate is Fate.BREAK and sent.whole)
+    return next((sent for sent in breaking if receiver.rest.startswith(sent.data[:HEADER_SIZE])), None)
+
+
 def mixed(history: History, _: Rules) -> Iterator[Finding]:
     """Bytes of one connection inside what another one sent."""
     for receiver in history.peers.values():
         strange = [received.data for received in receiver.received if received.number is None]
-        for data in (*strange, receiver.rest):
+        rest = receiver.rest if _unending(history, receiver) is None else b""
+        for data in (*strange, rest):
             inside = [sent for sent in history.sent if sent.data[8:28] in data]  # of whom a header stands there
             senders = sorted({sent.conn for sent in inside})
             if len(senders) > 1:
@@ -173,6 +180,9 @@ def leaked(history: History, _: Rules) -> Iterator[Finding]:
             yield w.LEAKED(frame=sent, reason=sent.why, receiver=receiver)
         elif not sent.whole:
             yield w.LEAKED_IN_PART(frame=sent, receiver=receiver)
+    for receiver in history.peers.values():
+        if receiver.rest and (unending := _unending(history, receiver)) and unending.why is not None:
+            yield w.LEAKED(frame=unending, reason=unending.why, receiver=receiver)
 
 
 def echoed_wrongly(history: History, rules: Rules) -> Iterator[Finding]:

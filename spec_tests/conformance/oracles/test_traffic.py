@@ -190,6 +190,19 @@ def test_frame_3_pieces_of_two_senders_in_one_frame_are_mixed() -> None:
     assert "those of A and B mix" in finding.seen
 
 
+def test_val_5_what_follows_a_frame_that_takes_in_the_rest_is_not_mixed_that_frame_has_leaked() -> None:
+    chronicle = legal()
+    claims = chronicle.sends(0, Frame(2, (Tlv(30, 8),), claim=2**30 + 8))
+    other = chronicle.sends(1)
+    chronicle.peer(2).rest = claims.data + other.data
+    assert kinds(chronicle, o.mixed) == []
+    (finding,) = findings(chronicle, o.leaked)
+    assert finding.kind == "leaked"
+    assert finding.facts["defect"] == "oversize"
+    chronicle.peer(2).rest = other.data + claims.data
+    assert kinds(chronicle, o.leaked) == []
+
+
 @pytest.mark.parametrize(
     "frame",
     [

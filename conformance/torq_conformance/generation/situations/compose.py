@@ -1,8 +1,8 @@
 """The program of a situation: its clients come into their states, the frame is written, and everybody goes on.
 
 Facts:
-- connection 0 sends the frame, connection 1 is the receiver whose state the situation names, the others talk or listen;
-  who leaves, who joins and who stands by come besides;
+- connection 0 sends the frame, connection 1 is the receiver whose state the situation names, the next ones are in the
+  same state where it says so, the others talk or listen; who leaves, who joins and who stands by come besides;
 - what a situation adds to the plainest program is one step, or a few, at one place: so a failing program shrinks to
   what matters.
 """
@@ -100,8 +100,8 @@ class _Scene:
         situation, late = self.situation, self.situation["sender"].name == "came late"
         if not late:
             self.steps.append(Connect(SENDER, reads=situation["sender"].name != "only sends"))
-        self.steps.append(Connect(RECEIVER, reads=situation["receiver"].name != "never reads"))
-        self.steps += map(Connect, range(2, self._clients))
+        never = situation["receiver"].name == "never reads"
+        self.steps += [Connect(conn, reads=not (never and conn in self._alike)) for conn in range(1, self._clients)]
         if not situation.is_plain("leaver"):
             self.steps.append(Connect(self._leaver))
         if situation["bystander"].name == "another stalls":
@@ -127,9 +127,9 @@ class _Scene:
         """The receiver, and whoever stands by, come into their states."""
         receiver, bystander = self.situation["receiver"], self.situation["bystander"]
         if receiver.name in HALF_CLOSED:
-            self.steps.append(HalfClose(RECEIVER))
+            self.steps += map(HalfClose, self._alike)
         if receiver.name == "is within a frame":
-            self.steps.append(Write(RECEIVER, (self._small(),), stop=receiver.number))
+            self.steps += [Write(conn, (self._small(),), stop=receiver.number) for conn in self._alike]
         self.steps += map(Stall, self._stalled)
         behind = receiver.number if receiver.name in NOT_READING else 0
         if receiver.name == "is at the brim":
@@ -138,18 +138,20 @@ class _Scene:
         if waiting:
             self.steps.append(Flood(SENDER, own(self.rules, BACKLOG_VALUE), waiting))
         if receiver.name == "reads again":
-            self.steps.append(Resume(RECEIVER))
+            self.steps += map(Resume, self._alike)
+
+    @property
+    def _alike(self) -> list[int]:
+        """The receiver, and those in the same state."""
+        return [RECEIVER, *range(2, 2 + self.situation["likewise"].number)]
 
     @property
     def _stalled(self) -> list[int]:
         """Those who stop reading for a while."""
         situation = self.situation
-        stops = {
-            RECEIVER: situation["receiver"].name in NOT_READING,
-            SENDER: situation["sender"].name == "does not read",
-            self._bystander: situation["bystander"].name == "another stalls",
-        }
-        return [conn for conn, stalls in stops.items() if stalls]
+        late = self._alike if situation["receiver"].name in NOT_READING else []
+        sender = [SENDER] * (situation["sender"].name == "does not read")
+        return [*late, *sender, *([self._bystander] * (situation["bystander"].name == "another stalls"))]
 
     def meet(self) -> None:
         """The frame is written, as often as the situation says."""
@@ -196,7 +198,7 @@ class _Scene:
     def _sip(self) -> None:
         """The receiver reads a little, if that is how it reads."""
         if self.situation["receiver"].name == "reads in sips":
-            self.steps.append(Sip(RECEIVER, self.chance.randint(1, LONGEST_SIP)))
+            self.steps += [Sip(conn, self.chance.randint(1, LONGEST_SIP)) for conn in self._alike]
 
     def _leave(self, time: int) -> None:
         """Another client sends a frame, or a part of one, and leaves."""
@@ -264,7 +266,7 @@ class _Scene:
         situation = self.situation
         receiver = situation["receiver"].name
         if receiver == "is within a frame":
-            self.steps.append(Finish(RECEIVER))
+            self.steps += map(Finish, self._alike)
         self.steps += map(Resume, reversed(self._stalled))
         self.steps.append(Sync())
         if situation["sender"].name not in GONE and situation["defect"].name not in FRAMING_ERRORS:

@@ -47,12 +47,14 @@ MOST_IN_SMALL_PIECES = 1_024
 MANY_CLIENTS = 66
 MOST_DELIVERED = 9_000_000
 """Bytes of one frame to so many clients, all together."""
+MOST_TALKING = 5
+"""Sender, receiver and who talks beside several clients in the same state."""
 CROWD = 131
 """Clients from which on nothing large goes to all of them."""
 LARGEST_OF_A_CROWD = 600
 MOST_REPEATED = 10_000
 """Frames that all connections together send, or get, by repeats."""
-MANY_REPEATS = 400
+MANY_REPEATS = 100
 MOST_WITH_OTHERS = 2_000
 """Repeats from which on nobody else joins or leaves with each."""
 MOST_CARRIED = 3_400
@@ -85,6 +87,9 @@ def excluded(rules: Rules, unpromised: frozenset[str], dimension: Dimension, val
             return "what follows a framing error is not defined"
         case "connections", _ if rules.max_connections and value.number + JOINING > rules.max_connections:
             return "above the limit for connections"
+        case "likewise", _ if value.number and rules.max_connections:
+            fits = 2 * value.number + MOST_TALKING + JOINING <= rules.max_connections
+            return "" if fits else "above the limit for connections"
         case "senders", _ if rules.max_connections and value.number + JOINING >= rules.max_connections:
             return "above the limit for connections"
         case ("receiver", name) if rules.overflow == "backpressure" and name in UNREAD:
@@ -140,6 +145,16 @@ def apart(rules: Rules, one: tuple[str, Value], other: tuple[str, Value]) -> str
             clients.number >= MANY_CLIENTS and size.number * clients.number > MOST_DELIVERED
         ):
             return "too many bytes"
+        case {"connections": clients, "likewise": others} if (
+            others.number and clients.number < others.number + MOST_TALKING
+        ):
+            return "fewer clients than that"
+        case {"age": age, "likewise": others} if others.number and (
+            age.number * (2 * others.number + MOST_TALKING) > MOST_CARRIED
+        ):
+            return "too many frames"
+        case {"senders": senders, "likewise": others} if others.number and senders.number > MOST_TALKING - 1:
+            return "who talks is in no such state"
         case {"connections": crowd, "company": others} if crowd.number >= CROWD and others.number > LARGEST_OF_A_CROWD:
             return "too many bytes"
         case {"connections": crowd, "receiver": late} if crowd.number >= CROWD and late.name in FLOODED:
@@ -181,13 +196,13 @@ def _apart_from_repeats(repeats: Value, name: str, value: Value) -> str:
             return "the relay closes at the first"
         case "connections" | "senders" | "age" if value.number * repeats.number > MOST_REPEATED:
             return "too many frames"
-        case "size" if value.number > MOST_IN_SMALL_PIECES and repeats.number >= MANY_REPEATS:
-            return "too many bytes"
+        case "size" | "edge" | "TLVs" | "place" if value != plain(name) and repeats.number >= MANY_REPEATS:
+            return "takes too long for every frame"
         case "company" | "receiver" | "bystander" if value.number and repeats.number >= MANY_REPEATS:
             return "too many bytes"
         case "cut" if value != plain(name) and repeats.number >= MANY_REPEATS:
             return "too many waits"
-        case "leaver" | "bystander" if value != plain(name) and repeats.number >= MOST_WITH_OTHERS:
+        case "leaver" | "bystander" | "likewise" if value != plain(name) and repeats.number >= MOST_WITH_OTHERS:
             return "too many clients"
     return ""
 

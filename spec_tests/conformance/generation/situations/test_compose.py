@@ -183,7 +183,17 @@ def test_clients_are_in_the_states_of_their_values(domain: str) -> None:
             )
         ), words
         sips = [step for step in steps if isinstance(step, Sip)]
-        assert len(sips) == 2 * times * (receiver == "reads in sips"), words
+        alike = 1 + situation["likewise"].number
+        assert len(sips) == 2 * times * alike * (receiver == "reads in sips"), words
+        quiet = range(1, situation["connections"].number - situation["senders"].number + 1)  # no talkers
+        begun = situation["receiver"].number
+        in_state = {
+            "never reads": {step.conn for step in before if isinstance(step, Connect) and not step.reads},
+            "is within a frame": {step.conn for step in before if isinstance(step, Write) and step.stop == begun},
+            "has half-closed": {step.conn for step in before if isinstance(step, HalfClose)},
+        }.get(receiver, {step.conn for step in before if isinstance(step, Stall)})
+        assert in_state & set(quiet) == set(range(1, 1 + alike * (receiver != "reads"))) & set(quiet), words
+        assert alike == 1 or alike in quiet, words
         assert (HalfClose(RECEIVER) in before) == ("half-closed" in receiver), words
         sender = situation["sender"].name
         assert (Connect(SENDER, reads=False) in before) == (sender == "only sends"), words
@@ -193,7 +203,11 @@ def test_clients_are_in_the_states_of_their_values(domain: str) -> None:
         assert [end in behind for end in ends.values()] == [name == sender for name in ends], words
 
 
-BESIDE = {"senders": {"connections": "66"}, "receiver": {"connections": "3"}}
+BESIDE = {
+    "senders": {"connections": "66"},
+    "receiver": {"connections": "3"},
+    "likewise": {"connections": "18", "receiver": "stalls"},
+}
 """What else a value of a dimension needs."""
 
 
