@@ -218,6 +218,14 @@ def _ordered_numbers(peer: Peer) -> list[int]:
     return list(dict.fromkeys(received.number for received in peer.received if received.number is not None))
 
 
+def _orders(history: History) -> dict[tuple[int, ...], Peer]:
+    """Each order in which frames came, with the first receiver that got it."""
+    orders: dict[tuple[int, ...], Peer] = {}
+    for peer in history.peers.values():
+        orders.setdefault(tuple(_ordered_numbers(peer)), peer)
+    return orders
+
+
 def reordered_within_sender(history: History, _: Rules) -> Iterator[Finding]:
     """Frames of one sender in another order than sent."""
     by_number = history.by_number()
@@ -236,10 +244,7 @@ def reordered_within_sender(history: History, _: Rules) -> Iterator[Finding]:
 def reordered_between_receivers(history: History, _: Rules) -> Iterator[Finding]:
     """Two receivers that got two frames in opposite orders."""
     by_number = history.by_number()
-    distinct: dict[tuple[int, ...], Peer] = {}
-    for peer in history.peers.values():
-        distinct.setdefault(tuple(_ordered_numbers(peer)), peer)
-    orders = list(distinct.items())
+    orders = list(_orders(history).items())
     for index, (order, first) in enumerate(orders):
         places = {number: place for place, number in enumerate(order)}
         for other, second in orders[index + 1 :]:
@@ -257,8 +262,8 @@ def causality_broken(history: History, _: Rules) -> Iterator[Finding]:
     sent_by: dict[int, list[Sent]] = {}
     for sent in history.sent:
         sent_by.setdefault(sent.conn, []).append(sent)
-    for receiver in history.peers.values():
-        places = {number: place for place, number in enumerate(_ordered_numbers(receiver))}
+    for order, receiver in _orders(history).items():
+        places = {number: place for place, number in enumerate(order)}
         for author in (history.peers[conn] for conn in sent_by):
             seen = iter(author.received)
             following = next(seen, None)
