@@ -36,9 +36,9 @@ from .playing import played
 from .scenarios import SCENARIOS
 from .verdict import Counterexample, Meeting
 
-EXAMPLES_SQUARED = 25
+EXAMPLES_SQUARED = 16
 """A run plays one situation for so many of the square of its effort, at most: of pairs there are as many."""
-BLOCK = 400
+BLOCK = 600
 """Situations that are sorted together: about those in which any two values come together."""
 MOST_A_SECOND = 100
 """Situations that are played in each second of a deep run, at most: no more are written."""
@@ -175,14 +175,16 @@ class Encounter:
         seen = self._seen(members)
         meeting.evidence.update(features_of(seen.program))
         for kind in seen.kinds:
-            if plainly := self._plainly(seen, kind):
-                if plainly not in self._asked or plainly in meeting.shown:
+            plainly = self._plainly(seen, kind)
+            if plainly in self._asked:
+                if plainly in meeting.shown:
                     continue
             elif self._sought[kind] == MOST_SOUGHT:
                 continue
             else:
                 self._sought[kind] += 1
-            plainest = seen if plainly and self._plan.first_failure_only else self._plainest(seen, kind)
+            known = plainly in self._asked and self._plan.first_failure_only
+            plainest = seen if known else self._plainest(seen, kind)
             name = self._contradicted(plainest, kind)
             if name in self._asked and name not in meeting.shown:
                 findings = self._scenarios[name].judge(plainest.history, self._rules)
@@ -225,11 +227,15 @@ class Encounter:
         """The requirement that a contradiction is most plainly about, be the run asked about it or not.
 
         It is one that the situation is about, unless its control fails too, or else one that is about every frame.
+        Where a run was not asked about the plainest one, only a control shows that it is about another one too.
         """
-        if plainly := self._plainly(seen, kind):
+        plainly = self._plainly(seen, kind)
+        if plainly in self._asked:
             return plainly
         about = (name for each in seen.members for name in each.about)
         names = (name for name in dict.fromkeys((*about, *OF_EVERY_FRAME)) if self._contradicts(seen, kind, name))
+        if plainly is not None:
+            names = (name for name in names if self._scenarios[name].control is not None)
         return next((name for name in names if not self._control_fails(seen, kind, name)), None)
 
     def _control_fails(self, seen: _Seen, kind: str, name: str) -> bool:

@@ -53,20 +53,28 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
     """Judge every requirement of the plan, none hiding another, breadth before depth.
 
     First the relay meets situations. Each requirement is tried within the first third of the time, the cheapest first.
-    Then failures are confirmed and made smaller, and what lacked time goes on, as long as there is time.
+    Then failures are confirmed and made smaller, and what lacked time goes on, as long as there is time. A requirement
+    alone is tried before the relay meets situations: its own programs show soonest what it is about.
     """
     started = time.monotonic()
     end = started + plan.time_budget
     judge = Judge(plan, target, observer, end)
-    meeting = judge.meet(meeting_share(plan) * plan.time_budget, due(plan))
-    observer.has_met(meeting)
-    judge = judge.after(meeting)
+    alone = len(plan.requirements) == 1
+    if not alone:
+        judge = judge.after(_met(judge, plan, observer))
     found: dict[str, Result] = {}
     order = sorted(plan.requirements, key=lambda each: cost_of_a_look(each, plan.rules))
     for index, requirement in enumerate(order):
         share = look_seconds(plan, started, len(order) - index)
         observer.started(requirement)
         found[requirement.id] = result = judge.look(requirement, share)
+        if alone and result.counterexample is None:
+            shown = _met(judge, plan, observer).shown.get(requirement.id)
+            if shown is not None:
+                result.failed_by(shown)
+                observer.failed(shown)
+                if plan.first_failure_only:
+                    result.seen_once()
         if not result.open:
             observer.finished(result)
     waiting = sorted((each for each in found.values() if each.open), key=lambda each: each.counterexample is None)
@@ -83,14 +91,21 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
     return [found[requirement.id] for requirement in plan.requirements]
 
 
+def _met(judge: Judge, plan: Plan, observer: Observer) -> Meeting:
+    """What all situations of a plan have shown, in their share of the time."""
+    meeting = judge.meet(meeting_share(plan) * plan.time_budget, due(plan))
+    observer.has_met(meeting)
+    return meeting
+
+
 def meeting_share(plan: Plan) -> float:
-    """The share of the time budget in which the relay meets situations. One requirement leaves no other time."""
+    """The share of the time budget in which the relay meets situations."""
     return MEETING[plan.depth] if len(plan.requirements) > 1 else MEETING_FOR_ONE
 
 
 def look_seconds(plan: Plan, started: float, looks: float) -> float:
-    """The time of one of so many looks that are left. A requirement alone has no other to leave time to."""
-    share = BREADTH if len(plan.requirements) > 1 else 1.0
+    """The time of one of so many looks that are left. A requirement alone leaves time to situations only."""
+    share = BREADTH if len(plan.requirements) > 1 else 1.0 - MEETING_FOR_ONE
     left = started + plan.time_budget * share - time.monotonic()
     return max(left / looks, LEAST_LOOK_SECONDS)
 

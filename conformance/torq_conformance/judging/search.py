@@ -87,8 +87,8 @@ class Search:
             result.lacks = Lack.TIME
         except ImpededError as lack:
             stopped = unjudged(lack)
-        if result.counterexample is None:
-            result.counterexample = self._shown_before()
+        if result.counterexample is None and (before := self._plan.shown.get(self._requirement.id)):
+            result.failed_by(before)  # last: what programs show is smaller than what a situation has
         if result.counterexample is not None:
             result.verdict, result.reason = Verdict.FAIL, ""
             self._observer.failed(result.counterexample)
@@ -117,12 +117,6 @@ class Search:
         result.verdict = Verdict.FAIL if best.deterministic else Verdict.FLAKY
         result.seconds += self._clock.now() - started
         return result
-
-    def _shown_before(self) -> Counterexample | None:
-        """What a situation of this run has shown of the requirement. It comes last: what programs show is smaller."""
-        shown = self._plan.shown.get(self._requirement.id)
-        self._result.exercised += shown is not None
-        return shown
 
     def _begins(self) -> tuple[Program, ...]:
         """The programs before all others: what failed in other runs, and the fixed ones."""

@@ -84,6 +84,11 @@ class Result:
         shown = self.counterexample
         return self.lacks is Lack.TIME and not self.stalled if shown is None else shown.runs == 0
 
+    def failed_by(self, shown: Counterexample) -> None:
+        """Take a failure that a situation has shown, which nothing confirms yet."""
+        self.verdict, self.reason, self.counterexample = Verdict.FAIL, "", shown
+        self.exercised += 1
+
     def seen_once(self) -> None:
         """Leave a failure that nothing confirmed as it was seen: in one play of one."""
         if self.counterexample is not None and self.counterexample.runs == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .frames import Frame, connection_name
 from .legality import Fate, Reason
@@ -95,21 +96,36 @@ class Peer:
         return not self.left and not self.closed
 
 
+class Delay(NamedTuple):
+    """How many seconds a part of a flood took, whether somebody was stalled meanwhile, and how large it was.
+
+    A usual one has the size 1.0; a frame that is larger is a part of its own.
+    """
+
+    stalled: bool
+    seconds: float
+    size: float = 1.0
+
+    @property
+    def of_a_part(self) -> float:
+        """The seconds for as many bytes as a part has: a larger frame takes longer by itself."""
+        return self.seconds / max(1.0, self.size)
+
+
 @dataclass(slots=True)
 class History:
     """All that one run of a program showed.
 
     ``fences`` names the connection that wrote each fence, by sequence; ``broken`` the connections that sent bytes which
-    begin no frame. ``delays`` are the seconds that each part of a flood took to reach those who read, and whether
-    somebody was stalled meanwhile. ``remains`` is what is left of a dead relay: its last output, the last bytes of each
-    connection. ``late`` are the frames, as (receiver, number), that came only when something followed them, with the
-    one who sent that.
+    begin no frame. ``delays`` tells of each part of a flood how long it took to reach those who read. ``remains`` is
+    what is left of a dead relay: its last output, the last bytes of each connection. ``late`` are the frames, as
+    (receiver, number), that came only when something followed them, with the one who sent that.
     """
 
     sent: list[Sent] = field(default_factory=list)
     peers: dict[int, Peer] = field(default_factory=dict)
     fences: dict[int, int] = field(default_factory=dict)
-    delays: list[tuple[bool, float]] = field(default_factory=list)
+    delays: list[Delay] = field(default_factory=list)
     broken: set[int] = field(default_factory=set)
     stuck: str = ""
     crash: str = ""

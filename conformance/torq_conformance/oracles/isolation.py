@@ -87,19 +87,19 @@ def delayed(history: History, rules: Rules) -> Iterator[Finding]:
     """Traffic of the others that became slow while a consumer did not read."""
     if rules.overflow == "backpressure":
         return
-    behind = [seconds for stalled, seconds in history.delays if stalled]
-    places = [place for place, (stalled, _) in enumerate(history.delays) if stalled]
+    behind = [each.of_a_part for each in history.delays if each.stalled]
+    places = [place for place, each in enumerate(history.delays) if each.stalled]
     if len(behind) < ENOUGH_PARTS:
         return
-    free = [seconds for stalled, seconds in history.delays[: places[0]] if not stalled]
-    again = [seconds for stalled, seconds in history.delays[places[-1] :] if not stalled]
+    free = [each.of_a_part for each in history.delays[: places[0]] if not each.stalled]
+    again = [each.of_a_part for each in history.delays[places[-1] :] if not each.stalled]
     if len(free) < ENOUGH_PARTS:
         return
     compared = len(again) >= ENOUGH_PARTS
     usual = max(median(free), median(again) if compared else 0.0)
     slow = median(behind[-max(ENOUGH_PARTS, len(behind) // 3) :])
-    if compared and behind[-1] > HELD_UP:
-        slow = behind[-1]
+    if compared and history.delays[places[-1]].seconds > HELD_UP:
+        slow = history.delays[places[-1]].seconds
     if slow > max(DELAY_FLOOR if compared else DELAY_FLOOR_UNCOMPARED, usual * DELAY_FACTOR):
         sides = "before and after" if compared else "before"
         yield w.DELAYED(slow_ms=slow * 1000, usual_ms=usual * 1000, compared_with=sides)

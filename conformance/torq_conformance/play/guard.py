@@ -49,9 +49,15 @@ def _environment(pid: int) -> list[bytes]:
     return []
 
 
+def begin() -> None:
+    """Let the guard of this process be there before it starts a relay. Raises OSError."""
+    _pipe()
+
+
 def watch(group: int) -> None:
     """Let the guard of this process end a process group too, whatever its processes have made of their environment."""
-    os.write(_pipe(), b"+%d\n" % group)
+    with contextlib.suppress(OSError):  # it finds the relay by its mark
+        os.write(_pipe(), b"+%d\n" % group)
 
 
 def forget(group: int) -> None:

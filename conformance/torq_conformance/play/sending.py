@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 
 from ..errors import CutShortError
+from ..model.history import Delay
 from ..model.legality import Fate
 from ..model.steps import Flood, Write
 from .fences import Fences
@@ -94,7 +95,8 @@ class Sending:
             if paced:
                 paced = self._part_has_arrived(link)
                 stalled = [other.peer.stalls[-1] for other in state.links.values() if not other.reading]
-                state.history.delays.append((bool(stalled), time.monotonic() - begun))
+                took = Delay(bool(stalled), time.monotonic() - begun, len(numbers) * step.frame.size / PART_BYTES)
+                state.history.delays.append(took)
                 for stall in stalled if paced else ():
                     stall.forwarded_frames += len(numbers)
                     stall.forwarded_bytes += len(numbers) * step.frame.size

@@ -264,6 +264,10 @@ class SpawnedTarget(Target):
     def _launch(self) -> _Started:
         words = self._words_to_run()
         mark = guard.mark(next(_numbers))
+        try:
+            guard.begin()
+        except OSError as error:
+            raise ImpededError(f"cannot start the guard of the relay: {error.strerror or error}") from error
         slate.learn_how_children_end()
         try:
             output = self._output.open("wb")
@@ -288,11 +292,7 @@ class SpawnedTarget(Target):
                     f"cannot start {words[0]!r}: {error.strerror or error}; give the path of the program"
                 ) from error
         process.mark = mark
-        try:
-            guard.watch(process.pid)
-        except OSError as error:
-            _end(process, self.timing.stop_seconds)
-            raise ImpededError(f"cannot start the guard of the relay: {error.strerror or error}") from error
+        guard.watch(process.pid)
         return process
 
     def move(self, folder: Path) -> None:

@@ -17,7 +17,7 @@ from torq_conformance.judging.selftest_cases import SMALL_BOUNDS
 from torq_conformance.judging.verdict import Verdict
 from torq_conformance.model.findings import Finding
 from torq_conformance.model.frames import Frame, Tlv, encode_frame
-from torq_conformance.model.history import History, Peer, Received, Stalled
+from torq_conformance.model.history import Delay, History, Peer, Received, Stalled
 from torq_conformance.model.program import Program
 from torq_conformance.model.steps import (
     Buffer,
@@ -231,15 +231,15 @@ def test_iso_5_what_is_sent_after_reading_again_must_come() -> None:
 
 def test_iso_1_traffic_that_becomes_slow_behind_a_stalled_reader_is_delayed() -> None:
     chronicle = stalled(5)
-    chronicle.history.delays = [(False, 0.001)] * 6 + [(True, 0.001)] * 4
+    chronicle.history.delays = [Delay(False, 0.001)] * 6 + [Delay(True, 0.001)] * 4
     assert kinds(chronicle, i.delayed) == []
-    chronicle.history.delays += [(True, 0.05)] * 8
+    chronicle.history.delays += [Delay(True, 0.05)] * 8
     assert kinds(chronicle, i.delayed) == []  # the machine may have become busy: nothing was sent after the stall
-    chronicle.history.delays += [(False, 0.05)] * 6
+    chronicle.history.delays += [Delay(False, 0.05)] * 6
     assert kinds(chronicle, i.delayed) == []
-    chronicle.history.delays[-6:] = [(False, 0.001)] * 6
+    chronicle.history.delays[-6:] = [Delay(False, 0.001)] * 6
     assert kinds(chronicle, i.delayed) == ["delayed"]
-    chronicle.history.delays = [(False, 0.04)] * 6 + [(True, 0.05)] * 8
+    chronicle.history.delays = [Delay(False, 0.04)] * 6 + [Delay(True, 0.05)] * 8
     assert kinds(chronicle, i.delayed) == []
 
 

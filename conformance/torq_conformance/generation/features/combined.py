@@ -5,21 +5,15 @@ Facts: as in :mod:`.tables`; none overflows a queue.
 
 from __future__ import annotations
 
-import math
-import socket
-from contextlib import suppress
-from functools import cache
-
 from ...model.frames import Frame, Raw
 from ...model.program import Program
 from ...model.rules import Rules
 from ...model.steps import Close, Connect, Finish, Flood, Freeze, HalfClose, Resume, Stall, Step, Sync, Thaw, Write
+from .queues import taken_at_once
 from .tables import ABOVE_A_READ_BYTES, own, sized
 
 SHORT_WRITE_BYTES = 600_000
 """Bytes for a stalled consumer, in frames that end where the kernel may cut a write short."""
-MORE_THAN_A_SOCKET_TAKES = 1 << 22
-"""Bytes of a write that no socket takes whole."""
 BACKLOG_FRAMES = 400
 """Frames of 1.4 kB: more than the socket of a stalled consumer holds, far fewer than its queue holds."""
 SMALL_BACKLOG_FRAMES = 2_500
@@ -161,22 +155,9 @@ def backlog_delivery(rules: Rules) -> tuple[Program, ...]:
     )
 
 
-@cache
-def _taken_at_once() -> int:
-    """The unit in bytes of which a Unix socket takes all or none: a short write ends at a multiple of it."""
-    writer, reader = socket.socketpair()
-    with writer, reader:
-        writer.setblocking(False)
-        whole, again = writer.send(bytes(MORE_THAN_A_SOCKET_TAKES)), 0
-        while not again and reader.recv(1_024):  # until there is room for the next part
-            with suppress(BlockingIOError):
-                again = writer.send(bytes(MORE_THAN_A_SOCKET_TAKES))
-        return math.gcd(whole, again)
-
-
 def frames_at_short_write_ends(rules: Rules) -> tuple[Program, ...]:
     """Frames for a stalled consumer that end wherever the kernel cuts a write short (FWD-2, ISO-5)."""
-    sizes = (_taken_at_once() // part for part in (64, 32, 16) if _taken_at_once() % part == 0)
+    sizes = (taken_at_once() // part for part in (64, 32, 16) if taken_at_once() % part == 0)
     return tuple(
         Program(
             rules.domain,

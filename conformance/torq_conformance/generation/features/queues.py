@@ -10,10 +10,15 @@ Facts:
 
 from __future__ import annotations
 
-from ...model.frames import Frame
+import math
+import socket
+from contextlib import suppress
+from functools import cache
+
+from ...model.frames import FENCE_BYTES, Frame
 from ...model.program import Program
 from ...model.rules import MIB, Rules
-from ...model.steps import Connect, Flood, Idle, Resume, Stall, Step, Sync
+from ...model.steps import Connect, Flood, Idle, Resume, Sip, Stall, Step, Sync
 from .tables import own, sized
 
 FRAMES_READ_FIRST = 2_400
@@ -32,6 +37,10 @@ LARGER_VALUE = 1_400
 """Bytes of the value in frames that overflow a queue where smaller frames would be too many."""
 MOST_STREAM_BYTES = 64 * MIB
 """Bytes of the largest queue that gets a stream of twice its size: the suite keeps all that it sends."""
+MORE_THAN_A_SOCKET_TAKES = 1 << 22
+"""Bytes of a write that no socket takes whole."""
+FRAMES_BEYOND = 16
+"""Frames that overflow a full queue once more."""
 MOST_QUEUE_FRAMES = 50_000
 """Frames of the largest queue that programs fill: more take too long."""
 
@@ -157,10 +166,36 @@ def queue_filled_to_bound(rules: Rules) -> tuple[Program, ...]:
     return tuple(programs)
 
 
+@cache
+def taken_at_once() -> int:
+    """The unit in bytes of which a Unix socket takes all or none: a short write ends at a multiple of it."""
+    writer, reader = socket.socketpair()
+    with writer, reader:
+        writer.setblocking(False)
+        whole, again = writer.send(bytes(MORE_THAN_A_SOCKET_TAKES)), 0
+        while not again and reader.recv(1_024):  # until there is room for the next part
+            with suppress(BlockingIOError):
+                again = writer.send(bytes(MORE_THAN_A_SOCKET_TAKES))
+        return math.gcd(whole, again)
+
+
 def repeated_overflow(rules: Rules) -> tuple[Program, ...]:
-    """A queue overflows while a large frame is partly sent, drains, and overflows again (ISO-4)."""
+    """A queue overflows while a large frame is partly sent, drains, and overflows again; or a few bytes are (ISO-4)."""
     if not is_fillable(rules):
         return ()
     beyond = Flood(0, *overflowing(rules, own(rules, 200)))
     round_: tuple[Step, ...] = (Stall(1), Flood(0, own(rules, 60_000), 8), beyond, Resume(1), Sync())
-    return (Program(rules.domain, (Connect(0), Connect(1), *round_ * (2 if is_cheap_to_overflow(rules) else 1))),)
+    times = 2 if is_cheap_to_overflow(rules) else 1
+    return (Program(rules.domain, (Connect(0), Connect(1), *round_ * times)), *_overflow_within_first_bytes(rules))
+
+
+def _overflow_within_first_bytes(rules: Rules) -> tuple[Program, ...]:
+    """A queue overflows while the first bytes of a frame are sent.
+
+    A socket takes each of these frames at once or not at all. Where the consumer reads all that its socket holds, the
+    relay fills it with many frames, and the kernel ends that write behind some of its parts, each of which is one byte
+    longer than a frame and the fence of the suite behind it.
+    """
+    frame = sized(rules, min(taken_at_once() - FENCE_BYTES - 1, rules.max_message_size))
+    again: tuple[Step, ...] = (Sip(1, rules.socket_bytes), Flood(0, frame, FRAMES_BEYOND))
+    return (_program(rules, Flood(0, frame, _count_beyond(rules, frame)), *again * 2),)

@@ -3,6 +3,8 @@
 Facts:
 - a situation begins with a combination that none before it has, and takes, dimension by dimension, the value that adds
   most new ones; chance decides between equals, so that each seed meets other combinations of more values;
+- a relay refuses a frame with a defect, and may do so before it comes to anything else: so values come together where
+  the frame has none, and each of them with each defect;
 - each dimension has a value that goes with everything, so that no situation ends in a dead end; where a profile leaves
   that value out, a combination may stay open, and counts as not met;
 - of two libraries tried, one leaves a tenth of the pairs out where values exclude one another, and the other takes
@@ -27,7 +29,9 @@ Numbers = tuple[int, ...]
 class Combinations:
     """Which combinations of ``strength`` values (2 or 3) situations have not met, of all that are possible.
 
-    A set of values is a number with a bit for each: of the values that are missing in combination with one, or two.
+    ``refused`` are the values that only a frame with a defect has: a situation with one meets the combinations with it,
+    and no other. A set of values is a number with a bit for each: of the values that are missing in combination with
+    one, or two.
     """
 
     def __init__(self, possible: Possible, strength: int) -> None:
@@ -39,6 +43,8 @@ class Combinations:
             for each, start in enumerate(self.starts)
             for place in possible.choices[each]
         }
+        fine = _without_defect()
+        self.refused = _set(number for number, with_it in fitting.items() if number != fine and not with_it >> fine & 1)
         self.missing: dict[Numbers, int] = {(one,): with_one for one, with_one in fitting.items()}
         if strength == 3:
             self.missing = {
@@ -62,10 +68,10 @@ class Combinations:
     def meet(self, situation: Situation) -> None:
         """Note the combinations of a situation as met."""
         numbers = [start + place for start, place in zip(self.starts, situation.places, strict=True)]
-        others = ~_set(numbers)
+        every, refused = _set(numbers), self.refused & _set(numbers)
         for some in combinations(numbers, self.strength - 1):
             if some in self.missing:
-                self.missing[some] &= others
+                self.missing[some] &= ~(every if not refused or self.refused & _set(some) else refused)
 
     def unmet(self) -> Iterator[Numbers]:
         """Each combination that is not met, in the order of the dimensions."""
@@ -74,14 +80,29 @@ class Combinations:
 
     def gain(self, number: int, chosen: Iterable[int], among: int) -> int:
         """How many combinations are new that a value has with those ``chosen``; ``among`` is their set."""
+        refused = self.refused & among
+        if self.refused >> number & 1:
+            refused = 0
         if self.strength == 2:
-            return (self.missing[number,] & among).bit_count()
-        return sum((self.missing.get((min(number, each), max(number, each)), 0) & among).bit_count() for each in chosen)
+            return (self.missing[number,] & (refused or among)).bit_count()
+        return sum(
+            (
+                self.missing.get((min(number, each), max(number, each)), 0)
+                & (among if self.refused >> each & 1 else refused or among)
+            ).bit_count()
+            for each in chosen
+        )
 
 
 def names() -> list[tuple[str, str]]:
     """The dimension and the name of each value, by its number."""
     return [(each.name, value.name) for each in dimensions() for value in each.values]
+
+
+@cache
+def _without_defect() -> int:
+    """The number of the value that says that nothing is wrong with the frame."""
+    return _starts()[[each.name for each in dimensions()].index("defect")]
 
 
 @cache
@@ -121,6 +142,8 @@ def covering(possible: Possible, strength: int, seed: int, begun: Iterable[Situa
 def _grown(left: Combinations, first: Numbers, chance: random.Random) -> Situation | None:
     """A situation around the combination ``first``; None in a dead end."""
     possible, starts = left.possible, left.starts
+    if not left.refused & _set(first):
+        first = (*first, _without_defect())
     chosen = {max(each for each, start in enumerate(starts) if start <= number): number for number in first}
     among = _set(first)
     rest = [each for each in range(len(starts)) if each not in chosen]

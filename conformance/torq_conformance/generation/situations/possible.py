@@ -87,10 +87,9 @@ def excluded(rules: Rules, unpromised: frozenset[str], dimension: Dimension, val
             return "what follows a framing error is not defined"
         case "connections", _ if rules.max_connections and value.number + JOINING > rules.max_connections:
             return "above the limit for connections"
-        case "likewise", _ if value.number and rules.max_connections:
-            fits = 2 * value.number + MOST_TALKING + JOINING <= rules.max_connections
-            return "" if fits else "above the limit for connections"
-        case "senders", _ if rules.max_connections and value.number + JOINING >= rules.max_connections:
+        case "likewise", _ if value.number and value.number + MOST_TALKING > _most_clients(rules):
+            return "above the limit for connections"
+        case "senders", _ if value.number >= max(_most_clients(rules), 2):
             return "above the limit for connections"
         case ("receiver", name) if rules.overflow == "backpressure" and name in UNREAD:
             return "under backpressure whoever does not read holds up everybody"
@@ -101,6 +100,12 @@ def excluded(rules: Rules, unpromised: frozenset[str], dimension: Dimension, val
         case _ if rules.granularity == "reads" and _mixes(dimension.name, value.name):
             return "where reads are forwarded, the bytes of two senders may mix"
     return ""
+
+
+def _most_clients(rules: Rules) -> int:
+    """The most clients of a situation that the limit for connections leaves room for."""
+    numbers = (value.number for each in dimensions() if each.name == "connections" for value in each.values)
+    return max((each for each in numbers if each + JOINING <= (rules.max_connections or each + JOINING)), default=0)
 
 
 def _mixes(dimension: str, value: str) -> bool:
