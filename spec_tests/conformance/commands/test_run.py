@@ -144,7 +144,7 @@ def test_a_marathon_that_is_interrupted_has_told_its_legs_and_goes_on(
 
     code, lines = go_on("3s", *reports(tmp_path))
     assert code == 0
-    assert any(re.match(r"marathon        1 leg in \d s of 3 s, \d+ situations?, 3-way ", line) for line in lines)
+    assert any(re.match(r"marathon        1 leg in \d+ s of 3 s, \d+ situations?, ", line) for line in lines)
     assert any(line.startswith("PASS            FWD-6") for line in lines)
     first = load_report(tmp_path / "r.json")
     monkeypatch.setattr(run_module, "judge_all", Stopped(KeyboardInterrupt()))

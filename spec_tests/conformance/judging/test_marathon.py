@@ -168,12 +168,10 @@ def test_the_state_of_another_marathon_is_refused_and_left_alone(tmp_path: Path)
 
 
 def test_a_leg_finds_what_a_relay_does_wrong(tmp_path: Path) -> None:
-    plan = dataclasses.replace(plan_for("FWD-6", "FWD-1", time_budget=8.0, shrink_seconds=0.5), depth=3)
+    plan = dataclasses.replace(plan_for("FWD-6", time_budget=60.0, shrink_seconds=0.5), depth=3)
     path, told = tmp_path / "state.json", Told()
     with relay(specimen("correct", "signal", "--mutant", "drop-header-only")) as target:
         judge = lambda plan, observer: judge_all(plan, target, observer)  # noqa: E731
         Marathon(plan, opened(path, plan, TARGET), path, told).run(judge)
-    verdicts = {each.requirement.id: each.verdict for each in told.results}
-    assert verdicts["FWD-6"] is Verdict.FAIL
-    assert told.meeting.played
-    assert told.words[0].endswith("failing")
+    assert [each.verdict for each in told.results] == [Verdict.FAIL]
+    assert [each.endswith(", 1 requirement failing") for each in told.words] == [True]
