@@ -147,7 +147,11 @@ def test_a_marathon_that_is_interrupted_has_told_its_legs_and_goes_on(
     assert any(re.match(r"marathon        1 leg in \d+ s of 3 s, \d+ situations?, ", line) for line in lines)
     assert any(line.startswith("PASS            FWD-6") for line in lines)
     first = load_report(tmp_path / "r.json")
-    monkeypatch.setattr(run_module, "judge_all", Stopped(KeyboardInterrupt()))
+
+    def stopped(*_: object) -> list[Result]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_module, "judge_all", stopped)
     code, lines = go_on("10s", *reports(tmp_path))
     assert code == 130
     assert any(line.startswith("marathon        goes on: 1 leg in ") for line in lines)
