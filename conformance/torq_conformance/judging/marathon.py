@@ -1,6 +1,7 @@
 """A run of hours, in legs: each judges the relay anew by other programs, and meets the situations that are left.
 
 Facts:
+- the first leg is an ordinary run, which has a verdict for each requirement; the next ones go deeper;
 - the state of a marathon is a file, written after each leg: one that is stopped goes on behind its last whole leg;
 - when all combinations of three values have been met, a new round begins, in which the values are drawn anew;
 - a requirement that has failed is not judged again; that of a marathon which went on is played first, to show it again.
@@ -38,7 +39,7 @@ LEAST_LEG_SECONDS = 60.0
 LEG_SEED = 7_919
 """The distance between the seeds of two legs."""
 EFFORT = 10
-"""How many times the programs of an ordinary run a leg plays for each requirement, if there is time."""
+"""How many times the programs of an ordinary run each further leg plays for a requirement, if there is time."""
 
 Judging = Callable[[Plan, Observer], list[Result]]
 """Judges a plan, on one relay or on several."""
@@ -146,11 +147,13 @@ class Marathon:
     def _plan_of_leg(self, seconds: float) -> Plan:
         """What a leg judges: the requirements that have not failed, and those of which a stop took the history."""
         failed = {name for name, result in self._results.items() if result.counterexample is not None}
+        first = not self.begun
         plan = dataclasses.replace(
             self._plan,
             requirements=[each for each in self._plan.requirements if each.id not in failed - self._shown_before],
             seed=self._plan.seed + self._state.legs * LEG_SEED,
-            max_examples=self._plan.max_examples * EFFORT,
+            max_examples=self._plan.max_examples * (1 if first else EFFORT),
+            depth=2 if first else self._plan.depth,
             time_budget=seconds,
             remembered=self._remembered,
             begun=tuple(map(Situation, self._state.situations[self._state.round_began :])),

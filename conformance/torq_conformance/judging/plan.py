@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..generation.situations.dimensions import Situation
+from ..model.history import History
 from ..model.profile import Profile, rules_for
 from ..model.program import Program
 from ..model.requirements import Requirement
@@ -46,6 +47,14 @@ class Plan:
     def __post_init__(self) -> None:
         rules = rules_for(self.profile, self.domain)
         object.__setattr__(self, "rules", rules)
+
+    def excuses(self, history: History) -> bool:
+        """Whether a history shows only what the profile does not promise.
+
+        A relay that loses what follows a read which ends within a frame (FRAME-2) ends in torn streams by any traffic.
+        """
+        torn = any(peer.torn or peer.rest for peer in history.peers.values())
+        return torn and not history.crash and "FRAME-2" in self.profile.not_promised
 
 
 class Observer:

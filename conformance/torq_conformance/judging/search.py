@@ -169,7 +169,7 @@ class Search:
         if not self._ever_smaller and exercised:
             self._result.exercised += 1
         findings = self._scenario.judge(history, self._rules) if exercised or history.crash else []
-        if findings and self._belongs_elsewhere(program, findings):
+        if findings and (self._plan.excuses(history) or self._belongs_elsewhere(program, findings)):
             self._result.evidence["programs that failed for another reason"] += 1
             findings = []
         if not findings:

@@ -95,7 +95,8 @@ def test_legs_fill_the_time_and_no_situation_of_a_round_comes_twice(
     assert sum(each.time_budget for each in legs.plans) == 3600
     assert {each.time_budget for each in legs.plans} == {LEG_SECONDS}
     assert len({each.seed for each in legs.plans}) == len(legs.plans) == 12
-    assert {each.max_examples for each in legs.plans} == {plan.max_examples * EFFORT}
+    efforts = [(each.depth, each.max_examples) for each in legs.plans]
+    assert efforts == [(2, plan.max_examples)] + [(3, plan.max_examples * EFFORT)] * 11
     state = msgspec.json.decode(path.read_bytes(), type=MarathonState)
     assert (state.rounds, state.round_began) == (2, 2 * len(EVERY))
     assert set(legs.met[: len(EVERY)]) == set(legs.met[len(EVERY) : 2 * len(EVERY)]) == set(EVERY)
