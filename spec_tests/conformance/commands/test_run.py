@@ -152,7 +152,7 @@ def test_a_marathon_that_is_interrupted_has_told_its_legs_and_goes_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run_module, "judge_all", stopped)
-    code, lines = go_on("10s", *reports(tmp_path))
+    code, lines = go_on("600s", *reports(tmp_path))
     assert code == 130
     assert any(line.startswith("marathon        goes on: 1 leg in ") for line in lines)
     assert any(line.startswith("PASS            FWD-6") for line in lines)
@@ -160,9 +160,9 @@ def test_a_marathon_that_is_interrupted_has_told_its_legs_and_goes_on(
     assert f"INCOMPLETE: {words}; 1 of 1 requirement was judged" in "\n".join(lines)
     again = load_report(tmp_path / "r.json")
     assert (again.seed, again.coverage, again.counts) == (first.seed, first.coverage, {"PASS": 1})
-    assert f"--marathon 10s --state {tmp_path}/state.json" in again.command
+    assert f"--marathon 600s --state {tmp_path}/state.json" in again.command
     (tmp_path / "state.json").write_text("{}")
-    code, _ = go_on("10s")
+    code, _ = go_on("600s")
     assert code == 2
 
 
