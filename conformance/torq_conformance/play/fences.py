@@ -52,17 +52,17 @@ class Fences:
     def write(self, link: Link) -> bool:
         """Write one fence; False when the connection takes none."""
         state, conn = self._state, link.peer.conn
-        state.sequence += 1
-        state.history.fences[state.sequence] = conn
+        state.fence += 1
+        state.history.fences[state.fence] = conn
         data = fence_frame(
             domain=state.rules.number,
             tlv_type=free_type(state.rules),
             conn=conn,
-            sequence=state.sequence,
+            sequence=state.fence,
             play=state.play,
         )
         self._recorder.expect(link, 1, len(data))
-        link.own_fence = state.sequence
+        link.own_fence = state.fence
         return self._streams.write(link, data) == len(data)
 
     def write_of_witness(self) -> bool:
@@ -77,7 +77,7 @@ class Fences:
 
     def join(self, links: Sequence[Link]) -> None:
         """Let the witness write fences until the relay serves some new connections."""
-        state, timing, first = self._state, self._state.timing, self._state.sequence + 1
+        state, timing, first = self._state, self._state.timing, self._state.fence + 1
         limited = state.rules.max_connections is not None  # a client that is not served yet may still be refused
         share = 1.0 if limited else max(state.patience.joining, timing.join_least_share)
         deadline = time.monotonic() + timing.join_seconds * share
@@ -98,7 +98,7 @@ class Fences:
             state.patience.joining = state.share_after(share, met=not passed_over())
         if passed_over():
             state.fall_silent()
-        last = state.sequence  # the later fences must not mix with what comes next
+        last = state.fence  # the later fences must not mix with what comes next
         self._streams.pump_until(
             lambda: all(link.latest_fence >= last or not link.peer.open for link in links), timing.settle_seconds
         )

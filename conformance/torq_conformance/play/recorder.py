@@ -177,7 +177,7 @@ class Recorder:
     def void_fences(self, conns: Iterable[int]) -> None:
         """Let only fences that are still to be written prove anything of these senders: older ones may be under way."""
         for conn in conns:
-            self._void[conn] = self._state.sequence
+            self._void[conn] = self._state.fence
             for link in self._state.links.values():
                 link.peer.fenced_by.discard(conn)
 

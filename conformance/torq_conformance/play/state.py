@@ -18,6 +18,8 @@ from ..model.timing import Timing
 
 Ends = list[tuple[int, Sent]]
 """Frames of a write, each with the offset at which it ends there."""
+FENCES_FROM = 1 << 32
+"""The sequence that no fence has: theirs are above."""
 WITNESS = -1
 """The connection that belongs to no client of the program: it fences when nobody else can."""
 
@@ -80,10 +82,11 @@ class Link:
 class State:
     """One play of one program.
 
-    ``deadline`` is the moment of the monotonic clock at which it gives up floods and silences, ``end`` that at which
-    it gives up whatever it does. ``served`` says that the relay has served anybody, in this play or before;
-    ``silent`` that it has used up a wait for fences in this play. ``sequence`` is the last that a frame or fence was
-    given. ``play`` is the number of the play on its relay.
+    ``deadline`` is the moment of the monotonic clock at which it gives up floods and silences, ``end`` that at
+    which it gives up whatever it does. ``served`` says that the relay has served anybody, in this play or before;
+    ``silent`` that it has used up a wait for fences in this play. ``sequence`` is the last that a frame was given,
+    ``fence`` that of a fence: what the frames of a program are on the wire does not depend on how often the suite
+    had to ask. ``play`` is the number of the play on its relay.
     """
 
     rules: Rules
@@ -96,6 +99,7 @@ class State:
     history: History = field(default_factory=History)
     links: dict[int, Link] = field(default_factory=dict)
     sequence: int = 0
+    fence: int = FENCES_FROM
     play: int = 0
     tick: int = 0
 

@@ -116,6 +116,7 @@ def test_a_fence_that_was_under_way_before_proves_nothing(tmp_path: Path) -> Non
         history = played(target, Connect(0), Connect(1), Flood(0, large, 8))
     assert len(history.delays) == 4
     assert all(each.seconds >= late for each in history.delays)
+    assert [int.from_bytes(sent.data[8:16], "little") for sent in history.sent] == list(range(1, 9))
 
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "disconnect"])

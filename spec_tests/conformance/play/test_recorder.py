@@ -33,9 +33,9 @@ class Room:
         self.receiver = self.links[1]
 
     def fence(self, conn: int) -> bytes:
-        self.state.sequence += 1
-        self.state.history.fences[self.state.sequence] = conn
-        return fence_frame(domain=2, tlv_type=30, conn=conn, sequence=self.state.sequence, play=self.state.play)
+        self.state.fence += 1
+        self.state.history.fences[self.state.fence] = conn
+        return fence_frame(domain=2, tlv_type=30, conn=conn, sequence=self.state.fence, play=self.state.play)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_a_fence_of_the_play_before_proves_nothing_and_accuses_nobody(sock: sock
     room = Room(sock, rules_of("signal"))
     room.state.play = 4
     late = room.fence(0)
-    room.state.play, room.state.sequence = 5, 0
+    room.state.play, room.state.fence = 5, 0
     room.state.tick = 10
     room.recorder.take(room.links[0], late)
     room.receiver.peer.connected = 20
