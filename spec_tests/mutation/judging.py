@@ -35,8 +35,8 @@ class Effort(msgspec.Struct, frozen=True):
     domains: int
 
 
-SHORT = Effort("short", 20, 50, 1)
-LONG = Effort("long", 60, 100, 2)
+SHORT = Effort("short", 20, 10, 1)
+LONG = Effort("long", 60, 40, 2)
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):

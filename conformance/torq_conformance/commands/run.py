@@ -164,6 +164,7 @@ def command(**given: object) -> int:
     torq-conformance --exec 'my_relay {socket}' --domain signal --report html:report.html
     torq-conformance --target tcp:127.0.0.1:7000 --domain signal --profile pass-through
     torq-conformance --section FRAME,DOM-1 --domain signal --list
+    torq-conformance --exec 'my_relay {socket}' --domain signal --marathon 8h  (goes on where it was stopped)
 
     \b
     Exit codes: 0 every MUST that was judged holds; 1 something fails or is flaky; 2 wrong usage, no target, or an
@@ -218,10 +219,8 @@ class _Run(Observer):
         if options.marathon:
             target = options.address or options.command_line or f"the reference relay of {plan.domain}"
             state = opened(options.state, plan, target)
-            plan, options = (
-                dataclasses.replace(plan, seed=state.seed),
-                msgspec.structs.replace(options, seed=state.seed),
-            )
+            plan = dataclasses.replace(plan, seed=state.seed)
+            options = msgspec.structs.replace(options, seed=state.seed)
             self._marathon = Marathon(plan, state, options.state, self)
         self._plan = plan
         self._extras = extras

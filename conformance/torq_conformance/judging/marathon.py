@@ -22,7 +22,7 @@ import msgspec
 from .. import files
 from ..counting import counted
 from ..errors import UsageError
-from ..generation.situations.dimensions import Situation
+from ..generation.situations.dimensions import Situation, dimensions
 from ..model.findings import Finding
 from ..model.history import History
 from ..model.program import Program
@@ -59,7 +59,7 @@ class _Shown(msgspec.Struct, frozen=True, kw_only=True):
 class _Judged(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one requirement, as the legs so far have it."""
 
-    verdict: str
+    verdict: Verdict
     reason: str
     exercised: int
     evidence: dict[str, int]
@@ -88,16 +88,22 @@ class MarathonState(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def opened(path: Path, plan: Plan, target: str) -> MarathonState:
-    """The state of the marathon of a plan in a file, or a new one. Raises UsageError for a file of anything else."""
+    """The state of the marathon of a plan in a file, or a new one, which is written at once.
+
+    Raises UsageError for a file of anything else, and where there can be none.
+    """
     identity = {
         "target": target,
         "domain": plan.domain,
-        "profile": f"{plan.profile.name} {hashlib.sha256(msgspec.json.encode(plan.profile)).hexdigest()[:12]}",
+        "profile": f"{plan.profile.name} {_digest(plan.profile)}",
         "requirements": " ".join(each.id for each in plan.requirements),
+        "situations": _digest(dimensions()),
     }
     advice = "name another file with --state, or remove this one"
     if not path.exists():
-        return MarathonState(of=identity, seed=plan.seed)
+        new = MarathonState(of=identity, seed=plan.seed)
+        _keep(new, path)
+        return new
     try:
         state = msgspec.json.decode(path.read_bytes(), type=MarathonState)
     except OSError as error:
@@ -108,6 +114,15 @@ def opened(path: Path, plan: Plan, target: str) -> MarathonState:
         if (theirs := state.of.get(name, "")) != ours:
             raise UsageError(f"{path} is of another marathon: its {name} is {theirs!r}, not {ours!r}; {advice}")
     return state
+
+
+def _digest(what: object) -> str:
+    """Tells a profile, or the dimensions of another version of the suite, from others."""
+    return hashlib.sha256(msgspec.json.encode(what)).hexdigest()[:12]
+
+
+def _keep(state: MarathonState, path: Path) -> None:
+    files.replace(path, msgspec.json.encode(state), advice="name another file with --state")
 
 
 class Marathon:
@@ -179,7 +194,7 @@ class Marathon:
         state.situations += [each.places for each in leg.meeting.played]
         state.evidence = dict(Counter(state.evidence) + leg.meeting.evidence)
         state.judged = {name: _judged(result) for name, result in self._results.items()}
-        files.replace(self._path, msgspec.json.encode(state), what="the state of the marathon")
+        _keep(state, self._path)
         self._observer.ended_leg(self.words, list(self._results.values()), self._meeting())
 
     @property
@@ -247,7 +262,7 @@ def _shown_again(before: Result, now: Result) -> Result:
 def _judged(result: Result) -> _Judged:
     shown = result.counterexample
     return _Judged(
-        verdict=result.verdict.value,
+        verdict=result.verdict,
         reason=result.reason,
         exercised=result.exercised,
         evidence=dict(result.evidence),
@@ -269,7 +284,7 @@ def _result(requirement: Requirement, judged: _Judged) -> Result:
     shown = judged.shown
     return Result(
         requirement,
-        Verdict(judged.verdict),
+        judged.verdict,
         judged.reason,
         judged.exercised,
         Counter(judged.evidence),

@@ -69,12 +69,7 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
         observer.started(requirement)
         found[requirement.id] = result = judge.look(requirement, share)
         if alone and result.counterexample is None:
-            shown = _met(judge, plan, observer).shown.get(requirement.id)
-            if shown is not None:
-                result.failed_by(shown)
-                observer.failed(shown)
-                if plan.first_failure_only:
-                    result.seen_once()
+            _fail_by(_met(judge, plan, observer), result, plan, observer)
         if not result.open:
             observer.finished(result)
     waiting = sorted((each for each in found.values() if each.open), key=lambda each: each.counterexample is None)
@@ -96,6 +91,17 @@ def _met(judge: Judge, plan: Plan, observer: Observer) -> Meeting:
     meeting = judge.meet(meeting_share(plan) * plan.time_budget, due(plan))
     observer.has_met(meeting)
     return meeting
+
+
+def _fail_by(meeting: Meeting, result: Result, plan: Plan, observer: Observer) -> None:
+    """Take what situations have shown of a requirement that its own programs have shown to hold."""
+    shown = meeting.shown.get(result.requirement.id)
+    if shown is None:
+        return
+    result.failed_by(shown)
+    observer.failed(shown)
+    if plan.first_failure_only:
+        result.seen_once()
 
 
 def meeting_share(plan: Plan) -> float:

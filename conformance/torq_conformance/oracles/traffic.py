@@ -156,6 +156,8 @@ def joined_within_a_frame(history: History, rules: Rules) -> Iterator[Finding]:
 
 def _unending(history: History, receiver: Peer) -> Sent | None:
     """The frame that announces more than it has and stands where a receiver's stream is torn: it takes in the rest."""
+    if len(receiver.rest) < HEADER_SIZE:
+        return None
     breaking = (sent for sent in history.sent if sent.fate is Fate.BREAK and sent.whole)
     return next((sent for sent in breaking if receiver.rest.startswith(sent.data[:HEADER_SIZE])), None)
 
@@ -181,7 +183,7 @@ def leaked(history: History, _: Rules) -> Iterator[Finding]:
         elif not sent.whole:
             yield w.LEAKED_IN_PART(frame=sent, receiver=receiver)
     for receiver in history.peers.values():
-        if receiver.rest and (unending := _unending(history, receiver)) and unending.why is not None:
+        if (unending := _unending(history, receiver)) is not None and unending.why is not None:
             yield w.LEAKED(frame=unending, reason=unending.why, receiver=receiver)
 
 

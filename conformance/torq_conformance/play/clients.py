@@ -23,7 +23,7 @@ from .streams import Streams
 from .target import Target
 
 MOST_TOGETHER = 64
-"""Clients that connect before any of them is waited for: no more than the shortest listen backlogs hold."""
+"""Clients that connect before any of them is waited for; a relay with a shorter listen backlog lets them wait there."""
 LINGER_FOR_NOTHING = b"\x01\0\0\0\0\0\0\0"
 """SO_LINGER of a TCP socket whose close is a reset."""
 
@@ -44,7 +44,7 @@ class Clients:
 
     def connect(self, row: Sequence[Connect]) -> None:
         """Connect clients that come one after the other; wait until those that read are served."""
-        new = [step for step in row if step.conn not in self._state.links]
+        new = list({step.conn: step for step in reversed(row) if step.conn not in self._state.links}.values())[::-1]
         together = 1 if self._state.rules.max_connections is not None else MOST_TOGETHER
         for start in range(0, len(new), together):
             self._connect_some(new[start : start + together])

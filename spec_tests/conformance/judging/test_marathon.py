@@ -150,7 +150,7 @@ def test_what_has_failed_is_judged_no_more_and_a_stop_shows_it_again_or_calls_it
 
 def test_the_state_of_another_marathon_is_refused_and_left_alone(tmp_path: Path) -> None:
     plan, path = plan_of(1), tmp_path / "state.json"
-    path.write_bytes(msgspec.json.encode(opened(path, plan, TARGET)))
+    assert opened(path, plan, TARGET).seed == plan.seed
     before = path.read_bytes()
     assert opened(path, plan, TARGET).legs == 0
     for other, target in (
@@ -162,6 +162,15 @@ def test_the_state_of_another_marathon_is_refused_and_left_alone(tmp_path: Path)
         with pytest.raises(UsageError, match=r"of another marathon: its .* is .*, not .*; name another file with --st"):
             opened(path, other, target)
     assert path.read_bytes() == before
+    state = msgspec.json.decode(before, type=MarathonState)
+    state.of["situations"] = "of another version"
+    path.write_bytes(msgspec.json.encode(state))
+    with pytest.raises(UsageError, match="its situations is 'of another version'"):
+        opened(path, plan, TARGET)
+    with pytest.raises(
+        UsageError, match=r"cannot write .*/nowhere/state.json: No such file or directory; name another"
+    ):
+        opened(tmp_path / "nowhere" / "state.json", plan, TARGET)
     for content in (b"", b"{}", b'{"format": "torq-conformance marathon", "of": {}}', b"\xff"):
         path.write_bytes(content)
         with pytest.raises(UsageError, match=r"is no state of a marathon of this suite .*--state"):

@@ -318,3 +318,11 @@ def test_val_5_a_frame_lost_before_or_forwarded_behind_garbage_is_found(fault: s
     with relay(specimen("correct", "signal", "--mutant", fault)) as target:
         history = played(target, Connect(0), Connect(1), Write(0, (OWN, Raw(b"no frame".hex()), OWN)))
     assert {finding.kind for finding in found("VAL-5", history)} == {"lost" if "loses" in fault else "leaked"}
+
+
+def test_a_client_that_is_told_twice_to_connect_connects_once() -> None:
+    with relay(specimen("correct", "signal")) as target:
+        history = played(target, Connect(0), Connect(1), Connect(0), Connect(1, reads=False), Write(0, (Frame(2),)))
+        assert len(history.peers) == 2
+        assert [[each.number for each in peer.received] for peer in history.peers.values()] == [[0], [0]]
+        assert all(peer.reads for peer in history.peers.values())

@@ -150,22 +150,6 @@ def apart(rules: Rules, one: tuple[str, Value], other: tuple[str, Value]) -> str
             clients.number >= MANY_CLIENTS and size.number * clients.number > MOST_DELIVERED
         ):
             return "too many bytes"
-        case {"connections": clients, "likewise": others} if (
-            others.number and clients.number < others.number + MOST_TALKING
-        ):
-            return "fewer clients than that"
-        case {"age": age, "likewise": others} if others.number and (
-            age.number * (2 * others.number + MOST_TALKING) > MOST_CARRIED
-        ):
-            return "too many frames"
-        case {"senders": senders, "likewise": others} if others.number and senders.number > MOST_TALKING - 1:
-            return "who talks is in no such state"
-        case {"connections": crowd, "company": others} if crowd.number >= CROWD and others.number > LARGEST_OF_A_CROWD:
-            return "too many bytes"
-        case {"connections": crowd, "receiver": late} if crowd.number >= CROWD and late.name in FLOODED:
-            return "too many bytes"
-        case {"connections": crowd, "bystander": late} if crowd.number >= CROWD and late.number:
-            return "too many bytes"
         case {"connections": many, "age": age} | {"senders": many, "age": age} if (
             many.number * age.number > MOST_CARRIED
         ):
@@ -186,9 +170,33 @@ def apart(rules: Rules, one: tuple[str, Value], other: tuple[str, Value]) -> str
             return "nobody would receive"
         case {"age": age, "sender": Value(name="came late")} if age.number:
             return "who came late has carried nothing"
+    if reason := _apart_in_a_crowd(given):
+        return reason
     if "repeats" in given and given["repeats"].number > 1:
         (name, value), *_ = (each for each in given.items() if each[0] != "repeats")
         return _apart_from_repeats(given["repeats"], name, value)
+    return ""
+
+
+def _apart_in_a_crowd(given: dict[str, Value]) -> str:
+    """Several clients in one state leave few to talk; nothing large goes to very many."""
+    match given:
+        case {"connections": clients, "likewise": others} if (
+            others.number and clients.number < others.number + MOST_TALKING
+        ):
+            return "fewer clients than that"
+        case {"age": age, "likewise": others} if others.number and (
+            age.number * (2 * others.number + MOST_TALKING) > MOST_CARRIED
+        ):
+            return "too many frames"
+        case {"senders": senders, "likewise": others} if others.number and senders.number > MOST_TALKING - 1:
+            return "who talks is in no such state"
+        case {"connections": crowd, "company": others} if crowd.number >= CROWD and others.number > LARGEST_OF_A_CROWD:
+            return "too many bytes"
+        case {"connections": crowd, "receiver": late} if crowd.number >= CROWD and late.name in FLOODED:
+            return "too many bytes"
+        case {"connections": crowd, "bystander": late} if crowd.number >= CROWD and late.number:
+            return "too many bytes"
     return ""
 
 
