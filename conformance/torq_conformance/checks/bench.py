@@ -125,7 +125,10 @@ class Client:
 
 @dataclass(slots=True)
 class Bench:
-    """What a check works with: the relay's command, its profile and rules, and the acts so far."""
+    """What a check works with: the relay's command, its profile and rules, and the acts so far.
+
+    ``environment`` is what that of its relays has besides the suite's.
+    """
 
     command: str
     profile: Profile
@@ -140,6 +143,7 @@ class Bench:
     stand_ins: list[str] = field(default_factory=list)
     forms: tuple[str, ...] = ()
     metrics_port: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         return self
@@ -167,9 +171,19 @@ class Bench:
         """A fresh relay in a folder of its own."""
         with (
             tempfile.TemporaryDirectory(prefix="torq-settings-") as folder,
-            self.started(SpawnedTarget(self._composed(Path(folder)), self.rules.domain, timing=self.timing)) as target,
+            self.started(self.spawned(self._composed(Path(folder)))) as target,
         ):
             yield target
+
+    def spawned(self, command: str = "", *, domain: str = "", folder: Path | None = None) -> SpawnedTarget:
+        """A relay that is not started yet: of this bench's command and domain unless others are given."""
+        return SpawnedTarget(
+            command or self.command,
+            domain or self.rules.domain,
+            folder=folder,
+            timing=self.timing,
+            environment=self.environment,
+        )
 
     @contextmanager
     def started(self, target: SpawnedTarget) -> Iterator[SpawnedTarget]:

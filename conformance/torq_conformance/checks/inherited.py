@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import TargetError
 from ..model.findings import Finding, Kind
-from ..play.target import SpawnedTarget, installed_beside
+from ..play.target import installed_beside
 from .bench import Bench
 from .levels import pid_of
 
@@ -52,7 +52,7 @@ def starts_whatever_it_inherits(bench: Bench) -> Iterator[Finding]:
 
 def _ends_well(bench: Bench, heritage: str) -> Iterator[Finding]:
     """What is wrong with a relay that has inherited something, from its start to its end."""
-    target = SpawnedTarget(bench.command, bench.rules.domain, timing=bench.timing)
+    target = bench.spawned()
     try:
         with bench.started(target):
             sender, receiver = bench.joined(target, 2)

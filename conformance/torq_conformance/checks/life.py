@@ -233,7 +233,7 @@ def _successor(bench: Bench) -> Iterator[Finding]:
     """SIGTERM to a relay whose path another relay has taken: the socket file there belongs to the other."""
     with bench.relay() as target:
         path = target.address.path
-        second = SpawnedTarget(bench.command, bench.rules.domain, folder=target.folder, timing=bench.timing)
+        second = bench.spawned(folder=target.folder)
         second.address = target.address
         bench.act("remove its socket file, start the same command again at that path, and send SIGTERM to the first")
         os.unlink(path)

@@ -12,7 +12,6 @@ from ..model.profile import rules_for
 from ..model.requirements import DOMAIN_NAMES
 from ..model.rules import Rules
 from ..oracles.wordings import LEAKED_ACROSS
-from ..play.target import SpawnedTarget
 from .bench import Bench, Client, UnsupportedCheckError
 
 
@@ -29,9 +28,7 @@ def separates_domains(bench: Bench) -> Iterator[Finding]:
     )
     with bench.relay() as target, ExitStack() as stack:
         try:
-            neighbour = stack.enter_context(
-                SpawnedTarget(command, others[0], folder=target.folder, timing=bench.timing)
-            )
+            neighbour = stack.enter_context(bench.spawned(command, domain=others[0], folder=target.folder))
         except TargetError as error:
             raise UnsupportedCheckError(f"a relay of {others[0]} does not start with {command!r}: {error}") from error
         here, beside = bench.joined(target, 2)

@@ -14,6 +14,7 @@ import msgspec
 from ..checks import CHECKS
 from ..errors import ConformanceError, ImpededError, UsageError
 from ..exits import Exit
+from ..grey_box.feedback import KINDS, Kind
 from ..interruption import Terminated, check
 from ..judging.marathon import Marathon, opened
 from ..judging.parallel import judge_in_workers
@@ -30,6 +31,7 @@ from ..reports.build import Setting
 from ..reports.model import Report
 from ..reports.terminal import TerminalObserver, console, say, show_first_screen, show_last_screen
 from ..reports.writer import FORMATS, Destination, ReportWriter, now
+from ._grey_box import check_told, kinds_of, opened_grey_box
 from ._lost_files import verdict_despite
 from ._options import DURATION, WORKERS, Parsed, search_options, split_names, target_options
 from ._run_extras import ExtraOptions, RunExtras
@@ -55,6 +57,8 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
     failures: Path
     reports: tuple[Destination, ...]
     list_only: bool
+    coverage: tuple[Kind, ...]
+    coverage_of: tuple[Path, ...]
 
 
 @click.command("run")
@@ -154,6 +158,22 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
     metavar="DIR|redis://...",
     help="Hypothesis database that keeps failing programs, shared by a fleet of runs.  [default: none]",
 )
+@click.option(
+    "--coverage",
+    type=Parsed("coverage", kinds_of),
+    default=(),
+    metavar="KIND",
+    help="Grey box: play programs for what they reach in the relay's own code, and say what was never reached. KIND is "
+    + "; ".join(f"{kind}: {words}" for kind, words in KINDS.items())
+    + ".  [default: none]",
+)
+@click.option(
+    "--coverage-of",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    metavar="PATH",
+    help="File or folder of the relay's source that counts, repeatable.  [default: all but libraries]",
+)
 @click.option("--list", "list_only", is_flag=True, help="List what would be judged, and how, then stop.")
 def command(**given: object) -> int:
     """Judge a relay, and end with a verdict and its evidence for each requirement.
@@ -165,6 +185,7 @@ def command(**given: object) -> int:
     torq-conformance --target tcp:127.0.0.1:7000 --domain signal --profile pass-through
     torq-conformance --section FRAME,DOM-1 --domain signal --list
     torq-conformance --exec 'my_relay {socket}' --domain signal --marathon 8h  (goes on where it was stopped)
+    torq-conformance --exec 'python my_relay.py {socket}' --domain signal --coverage python
 
     \b
     Exit codes: 0 every MUST that was judged holds; 1 something fails or is flaky; 2 wrong usage, no target, or an
@@ -208,7 +229,8 @@ def command(**given: object) -> int:
         shrink_seconds=options.shrink_budget,
         depth=3 if options.marathon else options.depth,
     )
-    return _Run(extras.prepared(plan), options, extras).run()
+    with opened_grey_box(options.coverage, options.coverage_of, running=options.address is not None) as grey_box:
+        return _Run(dataclasses.replace(extras.prepared(plan), grey_box=grey_box), options, extras).run()
 
 
 class _Run(Observer):
@@ -226,7 +248,7 @@ class _Run(Observer):
         self._extras = extras
         self._options = options
         relay = (options.address, options.command_line, plan.domain)
-        self._target = target_for(*relay)
+        self._target = target_for(*relay, plan.environment)
         self._keeper = FailureKeeper(plan, self._target.description, options.failures)
         self._where, self._where_exactly = target_words(*relay), target_and_domain(*relay)
         self._console = console()
@@ -278,6 +300,8 @@ class _Run(Observer):
     def _judge(self) -> None:
         with ExitStack() as stack:
             stack.enter_context(self._target)
+            if self._plan.grey_box is not None:
+                check_told(self._plan.grey_box, self._target)
             show_first_screen(
                 self._console,
                 self._plan,
@@ -319,6 +343,8 @@ class _Run(Observer):
         words += [f"--depth {options.depth}"] if options.depth != 2 else []
         if options.marathon:
             words.append(f"--marathon {options.marathon:g}s --state {shlex.quote(str(options.state))}")
+        words += [f"--coverage {','.join(options.coverage)}"] if options.coverage else []
+        words += [f"--coverage-of {shlex.quote(str(each))}" for each in options.coverage_of]
         words.append(f"--seed {options.seed}")
         words += self._extras.words()
         return " ".join(filter(None, words))
@@ -345,6 +371,10 @@ class _Run(Observer):
     def ended_leg(self, words: str, results: Sequence[Result], meeting: Meeting) -> None:
         for observer in self._observers:
             observer.ended_leg(words, results, meeting)
+
+    def has_explored(self, meeting: Meeting) -> None:
+        for observer in self._observers:
+            observer.has_explored(meeting)
 
     def has_met(self, meeting: Meeting) -> None:
         for observer in self._observers:

@@ -71,7 +71,8 @@ class MarathonState(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How far a marathon has come: ``legs`` that took so many ``seconds``, and what they met and judged.
 
     ``of`` tells one marathon from another. ``situations`` are all that were played, by the places of their values; the
-    present round began behind the first ``round_began``, and so many ``rounds`` were whole.
+    present round began behind the first ``round_began``, and so many ``rounds`` were whole. ``kept`` are the programs
+    that reached something new in the relay, where it told, ``explored`` those that were played for that.
     """
 
     format: Literal["torq-conformance marathon"] = "torq-conformance marathon"
@@ -84,6 +85,8 @@ class MarathonState(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     round_began: int = 0
     situations: list[tuple[int, ...]] = msgspec.field(default_factory=list)
     evidence: dict[str, int] = msgspec.field(default_factory=dict)
+    explored: int = 0
+    kept: list[Program] = msgspec.field(default_factory=list)
     judged: dict[str, _Judged] = msgspec.field(default_factory=dict)
 
 
@@ -134,6 +137,7 @@ class Marathon:
         self._path = path
         self._observer = observer
         self._results: dict[str, Result] = {}
+        self._kept_before = tuple(state.kept)
         self._remembered: dict[str, tuple[Program, ...]] = dict(plan.remembered)
         asked = {each.id: each for each in plan.requirements}
         for name, judged in state.judged.items():
@@ -172,7 +176,9 @@ class Marathon:
             time_budget=seconds,
             remembered=self._remembered,
             begun=tuple(map(Situation, self._state.situations[self._state.round_began :])),
+            kept=self._kept_before,
         )
+        self._kept_before = ()  # the run has them from now on
         if plan.begun and not due(plan):
             self._state.rounds += 1
             self._state.round_began = len(self._state.situations)
@@ -193,6 +199,9 @@ class Marathon:
         state.seconds += time.monotonic() - started
         state.situations += [each.places for each in leg.meeting.played]
         state.evidence = dict(Counter(state.evidence) + leg.meeting.evidence)
+        state.explored += leg.meeting.explored
+        if plan.grey_box is not None:
+            state.kept = list(dict.fromkeys((*state.kept, *plan.grey_box.kept())))
         state.judged = {name: _judged(result) for name, result in self._results.items()}
         _keep(state, self._path)
         self._observer.ended_leg(self.words, list(self._results.values()), self._meeting())
@@ -217,7 +226,9 @@ class Marathon:
         )
 
     def _meeting(self) -> Meeting:
-        return Meeting(played=list(map(Situation, self._state.situations)), evidence=Counter(self._state.evidence))
+        state = self._state
+        played = list(map(Situation, state.situations))
+        return Meeting(played=played, evidence=Counter(state.evidence), explored=state.explored)
 
     def _tell(self) -> None:
         self._observer.has_met(self._meeting())
@@ -237,7 +248,10 @@ class _Leg(Observer):
         self._observer.met(count, of)
 
     def has_met(self, meeting: Meeting) -> None:
-        self.meeting = meeting
+        self.meeting.join(meeting)
+
+    def has_explored(self, meeting: Meeting) -> None:
+        self.meeting.join(meeting)
 
     def started(self, requirement: Requirement) -> None:
         self._observer.started(requirement)

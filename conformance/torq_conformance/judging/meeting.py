@@ -31,7 +31,7 @@ from ..model.requirements import requirements
 from ..model.rules import Rules
 from ..play.executor import Executor
 from ..play.target import Target
-from .plan import Observer, Plan
+from .plan import LEAST_EFFORT, Observer, Plan
 from .playing import played
 from .scenarios import SCENARIOS
 from .verdict import Counterexample, Meeting
@@ -42,8 +42,6 @@ BLOCK = 600
 """Situations that are sorted together: about those in which any two values come together."""
 MOST_A_SECOND = 100
 """Situations that are played in each second of a deep run, at most: no more are written."""
-LEAST_EFFORT = 20
-"""Programs for each requirement below which a run plays no situations: it is a glance."""
 MOST_SOUGHT = 6
 """Contradictions of one kind that are made plain to see whose they are, at most, on one relay."""
 FAILING_SECONDS = 2.0
@@ -127,8 +125,8 @@ def due(plan: Plan) -> list[tuple[Situation, ...]]:
 class Encounter:
     """Lets a relay of some rules meet situations of a plan, as long as there is time."""
 
-    def __init__(self, plan: Plan, target: Target, observer: Observer, clock: Clock, rules: Rules) -> None:
-        self._plan, self._target, self._observer, self._clock = plan, target, observer, clock
+    def __init__(self, plan: Plan, target: Target, clock: Clock, rules: Rules) -> None:
+        self._plan, self._target, self._clock = plan, target, clock
         self._rules = target.known_to(rules)
         self._executor = Executor(target, self._rules)
         promised = (each for each in requirements().values() if each.binds(plan.domain))
@@ -145,7 +143,16 @@ class Encounter:
         self._possible = chosen(plan).possible
         self._sought: Counter[str] = Counter()
 
-    def meet(self, programs: Sequence[Sequence[Situation]]) -> Meeting:
+    @property
+    def about(self) -> list[str]:
+        """The requirements that a program may fail, in their order."""
+        return [name for name in self._scenarios if name in self._asked]
+
+    def has_shown_enough(self, meeting: Meeting) -> bool:
+        """Whether no further program has to be played."""
+        return meeting.shown.keys() >= self._asked or (self._plan.first_failure_only and bool(meeting.shown))
+
+    def meet(self, programs: Sequence[Sequence[Situation]], observer: Observer) -> Meeting:
         """What the situations of some programs show."""
         meeting, failing = Meeting(), 0.0
         try:
@@ -154,8 +161,8 @@ class Encounter:
                 if self._meet(members, meeting):
                     failing += self._clock.now() - started
                 meeting.played += members
-                self._observer.met(count, len(programs))
-                if meeting.shown.keys() >= self._asked or (self._plan.first_failure_only and meeting.shown):
+                observer.met(count, len(programs))
+                if self.has_shown_enough(meeting):
                     break
                 if failing > FAILING_SECONDS:
                     meeting.cut_short = "it failed in too many situations"
@@ -167,12 +174,16 @@ class Encounter:
         return meeting
 
     def _meet(self, members: Sequence[Situation], meeting: Meeting) -> bool:
-        """Play the program of some situations; keep what it shows of requirements that nothing was shown of before.
+        """Play the program of some situations; keep what it shows. Whether it showed anything."""
+        return self.look(program_of(members, self._plan.rules, self._plan.seed), meeting, members)
 
-        Whether it showed anything.
+    def look(self, program: Program, meeting: Meeting, members: Sequence[Situation] = ()) -> bool:
+        """Play a program; keep what it shows of requirements that nothing was shown of before.
+
+        Whether it showed anything. ``members`` are the situations that it is the program of.
         """
         served_before = self._target.served
-        seen = self._seen(members)
+        seen = self._seen(program, members)
         meeting.evidence.update(features_of(seen.program))
         for kind in seen.kinds:
             plainly = self._plainly(seen, kind)
@@ -193,11 +204,11 @@ class Encounter:
                 )
         return bool(seen.kinds)
 
-    def _seen(self, members: Sequence[Situation]) -> _Seen:
-        """What the program of some situations shows. Raises OutOfTime and ImpededError."""
-        program = program_of(members, self._plan.rules, self._plan.seed)
+    def _seen(self, program: Program, members: Sequence[Situation]) -> _Seen:
+        """What a program shows. Raises OutOfTime and ImpededError."""
         self._clock.check()
-        history = played(program, self._executor, self._target, self._clock)
+        feedback = self._plan.feedback if members else None  # who explores asks for it
+        history = played(program, self._executor, self._target, self._clock, feedback=feedback)
         kinds: dict[str, Finding] = {}
         for oracle in () if self._plan.excuses(history) else self._oracles:
             for finding in oracle(history, self._rules):
@@ -206,13 +217,13 @@ class Encounter:
 
     def _plainest(self, seen: _Seen, kind: str) -> _Seen:
         """The same kind of contradiction in a situation with as many plain values as still show it, found in time."""
-        if len(seen.members) > 1:
+        if len(seen.members) != 1:
             return seen
         end = self._clock.now() + PLAIN_SECONDS
         with contextlib.suppress(OutOfTime, ImpededError):
             candidates = self._possible.plainer(seen.members[0])
             while self._clock.now() < end and (plainer := next(candidates, None)) is not None:
-                again = self._seen([plainer])
+                again = self._seen(program_of([plainer], self._plan.rules, self._plan.seed), [plainer])
                 if kind in again.kinds:
                     seen, candidates = again, self._possible.plainer(plainer)
         return seen

@@ -38,9 +38,19 @@ from ..play import slate
 from ..play.naming import target_for
 from ..play.processes import family
 from ..play.target import SpawnedTarget
+from .exploring import EXPLORED_FOR_EACH
 from .meeting import due
 from .plan import Observer, Plan
-from .runner import BREADTH, LEAST_LOOK_SECONDS, LEAST_ROUND_SECONDS, Judge, cost_of_a_look, meeting_share
+from .runner import (
+    BREADTH,
+    EXPLORING,
+    LEAST_LOOK_SECONDS,
+    LEAST_ROUND_SECONDS,
+    Judge,
+    cost_of_a_look,
+    exploring_seconds,
+    meeting_share,
+)
 from .scenarios import SCENARIOS
 from .verdict import Counterexample, Lack, Meeting, Result, Verdict
 
@@ -124,6 +134,19 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True)
+class _Exploring:
+    """A part of the programs that are played for what they reach, until the moment ``end``, ``most`` at most."""
+
+    index: int
+    plan: Plan
+    most: int
+    end: float
+
+
+_Work = _Task | _Part | _Exploring
+
+
+@dataclass(frozen=True, slots=True)
 class _Event:
     """What a worker tells: a method of Observer with its arguments, the end of a task or a part, or an error."""
 
@@ -141,7 +164,7 @@ def judge_in_workers(plan: Plan, command_line: str, workers: int, observer: Obse
     started = time.monotonic()
     tasks = _tasks(plan, workers, started)
     context = multiprocessing.get_context("spawn")
-    todo: multiprocessing.Queue[_Task | _Part | None] = context.Queue()
+    todo: multiprocessing.Queue[_Work | None] = context.Queue()
     told: multiprocessing.Queue[_Event] = context.Queue()
     pool: list[BaseProcess] = []
     try:
@@ -157,9 +180,12 @@ def judge_in_workers(plan: Plan, command_line: str, workers: int, observer: Obse
                 pool.append(process)
         shown = _shown_by_situations(plan, todo, told, pool, observer, started)
         tasks = [each.with_shown(shown) for each in tasks]
-        for item in _in_order(tasks):
-            todo.put(item)
-        return _Gathering(tasks, observer, todo).gather(told, pool)
+        exploring = _exploring(plan, len(pool), started)
+        for task in _in_order(tasks):
+            todo.put(task)
+        for part in exploring:
+            todo.put(part)
+        return _Gathering(tasks, observer, todo, len(exploring)).gather(told, pool)
     finally:
         todo.cancel_join_thread()  # or this process would wait until a worker takes what is left
         _end(pool)
@@ -176,7 +202,7 @@ def _start(process: BaseProcess) -> None:
 
 def _shown_by_situations(
     plan: Plan,
-    todo: multiprocessing.Queue[_Task | _Part | None],
+    todo: multiprocessing.Queue[_Work | None],
     told: multiprocessing.Queue[_Event],
     pool: list[BaseProcess],
     observer: Observer,
@@ -200,6 +226,17 @@ def _shown_by_situations(
                 ended += 1
     observer.has_met(meeting)
     return meeting.shown
+
+
+def _exploring(plan: Plan, parts: int, started: float) -> list[_Exploring]:
+    """The parts of the programs that are played for what they reach, one for each worker, behind all looks."""
+    if not plan.explores:
+        return []
+    end = started + plan.time_budget * (1.0 - EXPLORING)
+    most = math.ceil(plan.max_examples * EXPLORED_FOR_EACH / parts)
+    return [
+        _Exploring(index, dataclasses.replace(plan, kept=plan.kept[index::parts]), most, end) for index in range(parts)
+    ]
 
 
 def _next_event(told: multiprocessing.Queue[_Event], pool: list[BaseProcess]) -> _Event | None:
@@ -233,7 +270,7 @@ def _tasks(plan: Plan, workers: int, started: float) -> list[_Task]:
             workers,
             started,
             started + plan.time_budget,
-            BREADTH if len(plan.requirements) > 1 else 1.0,
+            BREADTH if len(plan.requirements) > 1 or plan.explores else 1.0,
         )
         for index, requirement in enumerate(plan.requirements)
         for part in range(parts)
@@ -277,7 +314,7 @@ class _Gathering:
     """Puts the results of the parts together, tells the observer, and has the workers go on with what is open."""
 
     def __init__(
-        self, tasks: list[_Task], observer: Observer, todo: multiprocessing.Queue[_Task | _Part | None]
+        self, tasks: list[_Task], observer: Observer, todo: multiprocessing.Queue[_Work | None], exploring: int
     ) -> None:
         self._tasks = {task.index: task for task in tasks}
         self._observer = observer
@@ -292,6 +329,8 @@ class _Gathering:
         self._end = max((task.end for task in tasks), default=0.0)
         self._busy = len(tasks)
         self._waiting: list[_Task] = []
+        self._exploring, self._explored = exploring, Meeting()
+        self._held: list[tuple[_Task, Result]] = []
 
     def gather(self, told: multiprocessing.Queue[_Event], pool: list[BaseProcess]) -> list[Result]:
         while len(self._results) < len(self._open):
@@ -302,6 +341,9 @@ class _Gathering:
         return list(self._results.values())
 
     def _hear(self, event: _Event) -> None:
+        if event.kind == "has explored":
+            self._has_explored(*(each for each in event.arguments if isinstance(each, Meeting)))
+            return
         task = self._tasks[event.task]
         requirement = task.requirement
         match event.kind, event.arguments:
@@ -324,12 +366,37 @@ class _Gathering:
             shown.history = before.counterexample.history  # it never failed again
         self._looked[task.index] = result
         self._busy -= 1
+        if self._exploring and result.counterexample is None:
+            self._held.append((task, result))  # what programs reach may show it broken
+        else:
+            self._go_on_or_finish(task, result)
+        while self._waiting and self._busy < task.workers:
+            self._put_next()
+
+    def _has_explored(self, meeting: Meeting) -> None:
+        """A worker has played its part of the programs; when all have, what these show fails what nothing else did."""
+        self._explored.join(meeting)
+        self._exploring -= 1
+        if self._exploring:
+            return
+        self._observer.has_explored(self._explored)
+        for task, result in self._held:
+            shown = self._explored.shown.pop(task.requirement.id, None)
+            if shown is not None:
+                result.failed_by(shown)
+                self._observer.failed(shown)
+                if task.plan.first_failure_only:
+                    result.seen_once()
+            self._go_on_or_finish(task, result)
+        self._held.clear()
+        while self._waiting and self._busy < self._waiting[0].workers:
+            self._put_next()
+
+    def _go_on_or_finish(self, task: _Task, result: Result) -> None:
         if result.open and self._end - time.monotonic() > LEAST_ROUND_SECONDS:
             self._waiting.append(dataclasses.replace(task, before=_without_history(result)))
         else:
             self._finish(task, result)
-        while self._waiting and self._busy < task.workers:
-            self._put_next()
 
     def _put_next(self) -> None:
         """Have a worker go on with a failure that waits, or with whatever waits."""
@@ -397,9 +464,7 @@ class _Teller(Observer):
         self._tell(_Event("failed", self._task, (counterexample,)))
 
 
-def _work(
-    command_line: str, todo: multiprocessing.Queue[_Task | _Part | None], told: multiprocessing.Queue[_Event]
-) -> None:
+def _work(command_line: str, todo: multiprocessing.Queue[_Work | None], told: multiprocessing.Queue[_Event]) -> None:
     """A worker process: judge one task after the other, each on a relay that no other worker has."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent ends the workers by it, whatever it has inherited
     interruption.install()
@@ -411,6 +476,8 @@ def _work(
             teller = _Teller(told.put, task.index)
             if isinstance(task, _Part):
                 told.put(_met(task, command_line, teller))
+            elif isinstance(task, _Exploring):
+                told.put(_explored(task, command_line, teller))
             else:
                 told.put(_judged(task, command_line, todo, teller))
     except ConformanceError as error:
@@ -425,19 +492,25 @@ def _work(
 
 def _met(part: _Part, command_line: str, teller: _Teller) -> _Event:
     """What a part of the situations shows, on a relay of its own."""
-    with target_for(None, command_line, part.plan.domain) as target:
+    with target_for(None, command_line, part.plan.domain, part.plan.environment) as target:
         meeting = Judge(part.plan, target, teller, part.end).meet(part.seconds, part.programs)
     return _Event("has met", part.index, (meeting,))
 
 
-def _judged(
-    task: _Task, command_line: str, todo: multiprocessing.Queue[_Task | _Part | None], teller: _Teller
-) -> _Event:
+def _explored(part: _Exploring, command_line: str, teller: _Teller) -> _Event:
+    """What a part of the programs that are played for what they reach shows, on a relay of its own."""
+    seconds = min(exploring_seconds(part.plan), part.end - time.monotonic())
+    with target_for(None, command_line, part.plan.domain, part.plan.environment) as target:
+        meeting = Judge(part.plan, target, teller, part.end).explore(seconds, part.most, part.index)
+    return _Event("has explored", part.index, (meeting,))
+
+
+def _judged(task: _Task, command_line: str, todo: multiprocessing.Queue[_Work | None], teller: _Teller) -> _Event:
     """What a look at a requirement shows, or going on with it, on a relay of its own."""
     requirement = task.requirement
     if task.before is None:
         teller.started(requirement)
-    with target_for(None, command_line, task.plan.domain) as target:
+    with target_for(None, command_line, task.plan.domain, task.plan.environment) as target:
         judge = Judge(task.plan, target, teller, task.end)
         seconds = task.seconds(todo.qsize())
         result = judge.look(requirement, seconds) if task.before is None else judge.go_on(task.before, seconds)
@@ -456,7 +529,7 @@ def _end_with_the_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _next(todo: multiprocessing.Queue[_Task | _Part | None]) -> _Task | _Part | None:
+def _next(todo: multiprocessing.Queue[_Work | None]) -> _Work | None:
     while True:
         try:
             return todo.get(timeout=POLL_SECONDS)

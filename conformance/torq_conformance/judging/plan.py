@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..generation.situations.dimensions import Situation
+from ..grey_box.feedback import Feedback, GreyBox
 from ..model.history import History
 from ..model.profile import Profile, rules_for
 from ..model.program import Program
@@ -15,6 +16,8 @@ from .verdict import Counterexample, Meeting, Result
 
 CONFIRM_SECONDS = 2.0
 SHRINK_SECONDS = 4.0
+LEAST_EFFORT = 20
+"""Programs for each requirement below which a run plays none that are about no requirement: it is a glance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,8 @@ class Plan:
     ``first_failure_only`` keeps a failure as it was first seen. ``remembered`` are the programs of each requirement
     that failed in other runs: the run plays them before new ones. ``shown`` is what the situations of this run have
     shown of each requirement; of them any ``depth`` values come together, beside those that were ``begun`` with.
-    ``rules`` are those of the profile for the domain.
+    ``rules`` are those of the profile for the domain. ``grey_box`` is how the relay tells what it reaches, if it does;
+    ``kept`` are programs that an earlier part of the run has kept for that.
     """
 
     domain: str
@@ -42,11 +46,28 @@ class Plan:
     shown: Mapping[str, Counterexample] = field(default_factory=dict)
     depth: int = 2
     begun: tuple[Situation, ...] = ()
+    grey_box: GreyBox | None = None
+    kept: tuple[Program, ...] = ()
     rules: Rules = field(init=False)
 
     def __post_init__(self) -> None:
         rules = rules_for(self.profile, self.domain)
         object.__setattr__(self, "rules", rules)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the environment of a relay that this process starts has besides."""
+        return self.grey_box.environment() if self.grey_box is not None else {}
+
+    @property
+    def explores(self) -> bool:
+        """Whether programs are played for what they reach in the relay."""
+        return self.grey_box is not None and self.grey_box.guides and self.max_examples >= LEAST_EFFORT
+
+    @property
+    def feedback(self) -> Feedback | None:
+        """What tells this process what each program reaches, where the relay does."""
+        return self.grey_box.feedback() if self.grey_box is not None and self.grey_box.guides else None
 
     def excuses(self, history: History) -> bool:
         """Whether a history shows only what the profile does not promise.
@@ -65,6 +86,9 @@ class Observer:
 
     def has_met(self, meeting: Meeting) -> None:
         """The relay has met all the situations that there was time for."""
+
+    def has_explored(self, meeting: Meeting) -> None:
+        """The programs that were played for what they reach have shown so much."""
 
     def started(self, requirement: Requirement) -> None:
         """The run begins to judge a requirement."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 from ..errors import CutShortError, TargetError
 from ..generation.search import Clock, OutOfTime
+from ..grey_box.feedback import Feedback
 from ..impediments import told
 from ..model.history import History
 from ..model.program import Program
@@ -11,11 +14,20 @@ from ..play.executor import Executor
 from ..play.target import Target
 
 
-def played(program: Program, executor: Executor, target: Target, clock: Clock, *, patient: bool = False) -> History:
+def played(
+    program: Program,
+    executor: Executor,
+    target: Target,
+    clock: Clock,
+    *,
+    patient: bool = False,
+    feedback: Feedback | None = None,
+) -> History:
     """Play a program. Raises OutOfTime, and TargetError where the suite cannot start the relay again.
 
-    ``patient``: after a restart every wait has its full length again.
+    ``patient``: after a restart every wait has its full length again. ``feedback`` notices what the program reached.
     """
+    began = time.monotonic()
     executor.deadline, executor.end = clock.until, clock.end
     try:
         with told("to play this program"):
@@ -26,6 +38,8 @@ def played(program: Program, executor: Executor, target: Target, clock: Clock, *
         if not target.restartable:
             raise
         history = History(crash=str(error))
+    if feedback is not None:
+        feedback.notice(program, began)
     if history.crash or target.crash():
         history.crash = history.crash or target.crash()
         executor.restart(patient=patient)

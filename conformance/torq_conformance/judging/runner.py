@@ -21,6 +21,7 @@ from ..model.rules import Rules
 from ..model.steps import Act
 from ..oracles.traffic import unserved
 from ..play.target import Target
+from .exploring import EXPLORED_FOR_EACH, Exploration
 from .meeting import Encounter, due
 from .plan import Observer, Plan
 from .replaying import Case, replays
@@ -39,12 +40,14 @@ BREADTH = 1 / 3
 """The share of the time budget within which every requirement is tried."""
 MEETING = {2: 1 / 10, 3: 2 / 3}
 """The share of it in which the relay meets situations, by the depth of the run."""
+EXPLORING = 1 / 3
+"""The share of it in which programs are played for what they reach in the relay, where it tells."""
 LONG_CHECKS = {"LIFE-1": 6.0, "RES-3": 6.0, "RES-4": 3.5, "ISO-8": 1.5, "CONN-10": 1.2, "CONN-8": 1.0, "RES-2": 1.0}
 """Seconds that fixed checks take on a right relay. One that has begun is not cut short."""
 CHECK_COST = 0.4
 """The same of every other check."""
 MEETING_FOR_ONE = 1 / 2
-"""The same where a run is asked about one requirement."""
+"""The share for situations where a run is asked about one requirement."""
 PROGRAM_COST = 0.05
 """Seconds of an ordinary program."""
 
@@ -54,7 +57,8 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
 
     First the relay meets situations. Each requirement is tried within the first third of the time, the cheapest first.
     Then failures are confirmed and made smaller, and what lacked time goes on, as long as there is time. A requirement
-    alone is tried before the relay meets situations: its own programs show soonest what it is about.
+    alone is tried before the relay meets situations: its own programs show soonest what it is about. Where the relay
+    tells what it reaches, programs are played for that when every requirement was tried.
     """
     started = time.monotonic()
     end = started + plan.time_budget
@@ -70,8 +74,10 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
         found[requirement.id] = result = judge.look(requirement, share)
         if alone and result.counterexample is None:
             _fail_by(_met(judge, plan, observer), result, plan, observer)
-        if not result.open:
+        if not (result.open or plan.explores):
             observer.finished(result)
+    if plan.explores:
+        _explore(judge, list(found.values()), plan, observer)
     waiting = sorted((each for each in found.values() if each.open), key=lambda each: each.counterexample is None)
     while waiting and end - time.monotonic() > LEAST_ROUND_SECONDS:
         for index, result in enumerate(waiting):
@@ -93,8 +99,25 @@ def _met(judge: Judge, plan: Plan, observer: Observer) -> Meeting:
     return meeting
 
 
+def _explore(judge: Judge, looked: list[Result], plan: Plan, observer: Observer) -> None:
+    """Play programs for what they reach; what they show fails requirements whose own programs showed nothing.
+
+    A result that is not open then is told, whatever ends this.
+    """
+    try:
+        meeting = judge.explore(exploring_seconds(plan), plan.max_examples * EXPLORED_FOR_EACH)
+        observer.has_explored(meeting)
+        for result in looked:
+            if result.counterexample is None:
+                _fail_by(meeting, result, plan, observer)
+    finally:
+        for result in looked:
+            if not result.open:
+                observer.finished(result)
+
+
 def _fail_by(meeting: Meeting, result: Result, plan: Plan, observer: Observer) -> None:
-    """Take what situations have shown of a requirement that its own programs have shown to hold."""
+    """Take what other programs have shown of a requirement that its own programs have shown to hold."""
     shown = meeting.shown.get(result.requirement.id)
     if shown is None:
         return
@@ -106,12 +129,18 @@ def _fail_by(meeting: Meeting, result: Result, plan: Plan, observer: Observer) -
 
 def meeting_share(plan: Plan) -> float:
     """The share of the time budget in which the relay meets situations."""
-    return MEETING[plan.depth] if len(plan.requirements) > 1 else MEETING_FOR_ONE
+    share = MEETING[plan.depth] if len(plan.requirements) > 1 else MEETING_FOR_ONE
+    return min(share, (1.0 - EXPLORING) / 2) if plan.explores else share
+
+
+def exploring_seconds(plan: Plan) -> float:
+    """The time in which programs are played for what they reach."""
+    return EXPLORING * plan.time_budget
 
 
 def look_seconds(plan: Plan, started: float, looks: float) -> float:
     """The time of one of so many looks that are left. A requirement alone leaves time to situations only."""
-    share = BREADTH if len(plan.requirements) > 1 else 1.0 - MEETING_FOR_ONE
+    share = BREADTH if len(plan.requirements) > 1 else 1.0 - meeting_share(plan) - EXPLORING * plan.explores
     left = started + plan.time_budget * share - time.monotonic()
     return max(left / looks, LEAST_LOOK_SECONDS)
 
@@ -142,7 +171,14 @@ class Judge:
         clock = Clock(
             seconds, end=min(self._end, time.monotonic() + seconds)
         )  # a play ends with it, whatever it waits for
-        return Encounter(self._plan, self._target, self._observer, clock, self._fair.rules).meet(programs)
+        return Encounter(self._plan, self._target, clock, self._fair.rules).meet(programs, self._observer)
+
+    def explore(self, seconds: float, most: int, part: int = 0) -> Meeting:
+        """Play programs for what they reach in the relay, for some seconds, so many at most."""
+        if not self._seen.serves or (feedback := self._plan.feedback) is None:
+            return Meeting()
+        clock = Clock(seconds, end=min(self._end, time.monotonic() + seconds))
+        return Exploration(self._plan, self._target, clock, self._fair.rules, feedback, part).explore(most)
 
     def after(self, meeting: Meeting) -> Judge:
         """One that knows what situations have shown."""
@@ -285,7 +321,7 @@ def settle_by_check(before: Result, check: Check, plan: Plan, target: Target, se
 
 def _run_check(result: Result, check: Check, plan: Plan, target: Target) -> Result:
     started = time.monotonic()
-    bench = Bench(target.description, plan.profile, plan.rules, target.timing)
+    bench = Bench(target.description, plan.profile, plan.rules, target.timing, environment=target.environment)
     try:
         findings, remains = _findings_of(check, bench)
         if findings and bench.stand_ins:

@@ -197,7 +197,7 @@ class Search:
         return False
 
     def _history_of(self, program: Program) -> History:
-        return played(program, self._executor, self._target, self._clock)
+        return played(program, self._executor, self._target, self._clock, feedback=self._plan.feedback)
 
     def _measure(self, program: Program) -> None:
         """Measure the rate of the first failure, which says how often each candidate is played."""

@@ -98,17 +98,22 @@ class Result:
 
 @dataclass(slots=True)
 class Meeting:
-    """What a relay has met: the situations that were played, and what they showed, by requirement."""
+    """What a relay has met: the situations that were played, and what they showed, by requirement.
+
+    ``explored`` programs were played for what they reach in the relay.
+    """
 
     played: list[Situation] = field(default_factory=list)
     shown: dict[str, Counterexample] = field(default_factory=dict)
     evidence: Counter[str] = field(default_factory=Counter)
     cut_short: str = ""
+    explored: int = 0
 
     def join(self, other: Meeting) -> None:
         """Take in what another part of the same run has met."""
         self.played += other.played
         self.evidence += other.evidence
         self.cut_short = self.cut_short or other.cut_short
+        self.explored += other.explored
         for name, shown in other.shown.items():
             self.shown.setdefault(name, shown)

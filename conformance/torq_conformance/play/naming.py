@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 
 from ..errors import UsageError
 from .address import Address
@@ -27,13 +28,18 @@ def guess_domain(where: str | None) -> str:
     return found[0]
 
 
-def target_for(address: str | None, command_line: str | None, domain: str) -> Target:
-    """The target that the options mean; the built-in reference relay of the domain when they name none."""
+def target_for(
+    address: str | None, command_line: str | None, domain: str, environment: Mapping[str, str] | None = None
+) -> Target:
+    """The target that the options mean; the built-in reference relay of the domain when they name none.
+
+    ``environment`` is what that of a relay which the suite starts has besides.
+    """
     if address and command_line:
         raise UsageError("give --target (a relay that runs) or --exec (a command that starts one), not both")
     if address:
         return Target(Address.parse(address))
-    return SpawnedTarget(command_line or f"{domain}_relay --socket {{socket}}", domain)
+    return SpawnedTarget(command_line or f"{domain}_relay --socket {{socket}}", domain, environment=environment)
 
 
 def target_words(address: str | None, command_line: str | None, domain: str) -> str:

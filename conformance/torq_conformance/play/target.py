@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -58,13 +58,15 @@ class _Started(subprocess.Popen[bytes]):
 class Target:
     """A relay that runs already, at a known address; ``timing`` says how long the suite waits for it.
 
-    ``frozen`` says that the suite has stopped its process.
+    ``frozen`` says that the suite has stopped its process; ``environment`` is what the relay's environment has besides
+    that of the suite.
     """
 
     def __init__(self, address: Address, *, timing: Timing = DEFAULT) -> None:
         self.address = address
         self.timing = timing
         self.frozen = False
+        self.environment: Mapping[str, str] = {}
         self._programs = self._connections = 0
 
     @property
@@ -180,7 +182,15 @@ class SpawnedTarget(Target):
     ``{domain}`` becomes the name of the domain that it is to serve.
     """
 
-    def __init__(self, command: str, domain: str = "", *, folder: Path | None = None, timing: Timing = DEFAULT) -> None:
+    def __init__(
+        self,
+        command: str,
+        domain: str = "",
+        *,
+        folder: Path | None = None,
+        timing: Timing = DEFAULT,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         if "{socket}" not in command and "{port}" not in command:
             raise UsageError(f"--exec {command!r}: write {{socket}} (or {{port}} for TCP) where the relay expects it")
         try:
@@ -195,6 +205,7 @@ class SpawnedTarget(Target):
         self._generation = 0
         self._refused = False
         super().__init__(Address(), timing=timing)
+        self.environment = environment or {}
 
     @property
     def description(self) -> str:
@@ -283,7 +294,7 @@ class SpawnedTarget(Target):
                     start_new_session=True,
                     preexec_fn=slate.cleaning(),
                     cwd=self._private_folder if slate.folder_is_gone() else None,
-                    env={**os.environ, guard.VARIABLE: mark},
+                    env={**os.environ, **self.environment, guard.VARIABLE: mark},
                 )
             except OSError as error:
                 if isinstance(error, BlockingIOError) or impeded(error):

@@ -15,6 +15,7 @@ import msgspec
 
 from ..counting import counted
 from ..generation.cells import is_thin, thin_cells
+from ..grey_box.figures import reached_in
 from ..judging.expected import Problem
 from ..judging.meeting import coverage
 from ..judging.plan import Plan
@@ -59,13 +60,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How far a run has come."""
+    """How far a run has come; ``final`` where it has ended, whole or not."""
 
     seconds: float
     complete: bool = False
     reason: str = ""
     exit_code: int | None = None
     problems: tuple[Problem, ...] = ()
+    final: bool = False
 
 
 def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending, meeting: Meeting) -> Report:
@@ -107,6 +109,7 @@ def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending
         files={_printable(word): digest for word, digest in judged_files(setting.target).items()},
         machine=machine(),
         coverage=coverage(plan, meeting),
+        reached=reached_in(plan.grey_box, meeting.explored) if plan.grey_box is not None and ending.final else (),
     )
 
 

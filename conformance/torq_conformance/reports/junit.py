@@ -106,6 +106,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
         yield "machine", report.machine
     if report.coverage is not None:
         yield "coverage", report.coverage.words
+    for each in report.reached:
+        yield f"reached ({each.by})", each.all_words
     yield "command", report.command
 
 

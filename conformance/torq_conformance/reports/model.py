@@ -19,14 +19,15 @@ import msgspec
 from ..counting import counted, failing_runs, grouped
 from ..errors import UsageError
 from ..generation.situations.coverage import Coverage
+from ..grey_box.reached import Reached
 from ..model.findings import Finding
 from ..model.program import Program
 from .diagram import Diagram
 
 FORMAT = "torq-conformance report"
-REPORT_MINOR = 3
+REPORT_MINOR = 4
 """1 added ``conclusion``, ``problems``, ``thin``, ``left_out``, ``departures``, ``files`` and ``machine``; 2
-``problem_ids``, ``lacks`` and ``facts``; 3 ``coverage``."""
+``problem_ids``, ``lacks`` and ``facts``; 3 ``coverage``; 4 ``reached``."""
 
 State = Literal["complete", "incomplete"]
 VerdictName = Literal["PASS", "FAIL", "FLAKY", "UNKNOWN", "UNSUPPORTED", "EXPECTED-FAIL", "UNEXPECTED-PASS"]
@@ -157,7 +158,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     relay of the domain and that the run was not asked about; ``departures`` are the settings that the profile
     promises otherwise than a relay of the domain does by default, ``files`` the digests (SHA-256, the first 16 digits)
     of the files that stand in the target's command, and ``machine`` is what the suite ran on. ``coverage`` is how much
-    of what a relay can meet was played; None where the run played no situations.
+    of what a relay can meet was played; None where the run played no situations. ``reached`` is what of the relay's own
+    code was reached, by each way in which it told.
     """
 
     tool: Tool
@@ -191,6 +193,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str] = {}
     machine: str = ""
     coverage: Coverage | None = None
+    reached: tuple[Reached, ...] = ()
 
     def by_id(self) -> dict[str, Judgement]:
         """The judgements by requirement."""

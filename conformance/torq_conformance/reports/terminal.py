@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ..counting import counted, failing_runs, inflected
 from ..errors import OutputError
+from ..grey_box.reached import Reached
 from ..judging.plan import Observer, Plan
 from ..judging.verdict import Counterexample, Lack, Meeting, Result, Verdict
 from ..model.requirements import Requirement
@@ -30,6 +31,8 @@ from .trace import diagram_of
 CONCLUSION_COLOURS = {RunVerdict.PASS: "bold green", RunVerdict.FAIL: "bold red"}
 INDENT = 5
 MAX_STEP_LINES = 60
+MOST_FILES = 20
+"""Files of which the last screen says what was never reached in them."""
 
 
 class _Output(Console):
@@ -213,6 +216,8 @@ def show_last_screen(
     say(out, counts)
     if report.coverage is not None:
         say(out, f"met: {report.coverage.words}")
+    for each in report.reached:
+        _show_reached(out, each)
     if report.stop_reason:
         verb = inflected(len(results), "was", "were")
         judged = f"{len(results)} of {counted(len(report.judgements), 'requirement')} {verb} judged"
@@ -226,6 +231,15 @@ def show_last_screen(
     if failing:
         say(out, f"next: torq-conformance explain {failing[0]}", "dim")
     say(out, visible(report.conclusion), _style_of(report))
+
+
+def _show_reached(out: Console, reached: Reached) -> None:
+    """What of the relay's code was reached, and a line for each file of what never was."""
+    say(out, f"reached: {visible(reached.figures)}")
+    for missed in reached.never[:MOST_FILES]:
+        say(out, f"never reached: {visible(missed.words)}", "yellow")
+    if len(reached.never) > MOST_FILES:
+        say(out, f"never reached: lines of {len(reached.never) - MOST_FILES} more files; a report names them", "yellow")
 
 
 def _style_of(report: Report) -> str:

@@ -76,6 +76,9 @@ class ReportWriter(Observer):
     def has_met(self, meeting: Meeting) -> None:
         self._meeting = meeting
 
+    def has_explored(self, meeting: Meeting) -> None:
+        self._meeting.join(meeting)
+
     def started(self, requirement: Requirement) -> None:
         self._entries[requirement.id].began = self._elapsed()
 
@@ -103,12 +106,12 @@ class ReportWriter(Observer):
 
     def complete(self, exit_code: int, problems: Sequence[Problem] = ()) -> Report:
         """End a whole run. ``problems`` are the deviations from the list of expected failures."""
-        ending = Ending(self._elapsed(), complete=True, exit_code=exit_code, problems=tuple(problems))
+        ending = Ending(self._elapsed(), complete=True, final=True, exit_code=exit_code, problems=tuple(problems))
         return self._write(ending)
 
     def incomplete(self, reason: str, exit_code: int) -> Report:
         """End a run before its time, for this reason."""
-        return self._write(Ending(self._elapsed(), reason=reason, exit_code=exit_code))
+        return self._write(Ending(self._elapsed(), final=True, reason=reason, exit_code=exit_code))
 
     def _so_far(self) -> Ending:
         return Ending(self._elapsed(), reason="the run has not come to its end")

@@ -1,0 +1,162 @@
+"""Programs for what they reach in the relay's own code, where it tells: each may be a step to what none has reached.
+
+Facts:
+- every program of a run is noticed, whatever it was played for; one that reached something new is kept;
+- one that this search keeps is first made as small as still reaches it; then its last frame is swept, for what is new
+  beside it (:mod:`~torq_conformance.generation.variations`). What does not show again is chance, and is not followed;
+- all oracles judge each program, as those of situations: a contradiction goes to the requirement that it is plainly
+  about, which confirms it and makes it smaller.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..errors import ImpededError
+from ..generation.search import Clock, OutOfTime, Writer, seed_of, shrink
+from ..generation.variations import Variations, parts, plainest, sweeps
+from ..grey_box.feedback import Feedback, Kept
+from ..model.program import Program
+from ..model.rules import Rules
+from ..play.executor import Executor
+from ..play.target import Target
+from .meeting import FAILING_SECONDS, Encounter
+from .plan import Plan
+from .playing import played
+from .scenarios import SCENARIOS
+from .verdict import Meeting
+
+EXPLORED_FOR_EACH = 50
+"""How many times the programs of a requirement a run plays for what they reach, at most."""
+FRESH = 8
+"""One of so many programs is written anew; the others are near to those that were kept."""
+BATCH = 4
+"""Programs that are written anew at once."""
+TRIM_SECONDS = 1.5
+"""Seconds for making a program small that reached something new."""
+NEWEST = 0.3
+"""How often the newest of the kept programs is varied."""
+
+
+@dataclass(slots=True)
+class _Member:
+    """A kept program, and how often it was varied."""
+
+    program: Program
+    varied: int = 0
+
+
+class Exploration:
+    """Plays programs for what they reach, until the time, or the number of programs, is used up."""
+
+    def __init__(
+        self, plan: Plan, target: Target, clock: Clock, rules: Rules, feedback: Feedback, part: int = 0
+    ) -> None:
+        self._target, self._clock, self._feedback = target, clock, feedback
+        self._plan = plan
+        self._rules = target.known_to(rules)
+        self._encounter = Encounter(plan, target, clock, rules)
+        self._executor = Executor(target, self._rules)
+        seed = seed_of(f"exploring {part}", plan.seed)
+        self._random = random.Random(seed)
+        self._seed = seed
+        self._variations = Variations(self._rules, seed)
+        self._members: list[_Member] = []
+        self._sweeps: list[Iterator[Program]] = [sweeps(plainest(self._rules), self._rules)]
+        self._fresh = self._written_anew()
+
+    def explore(self, most: int) -> Meeting:
+        """What so many programs show, at most."""
+        meeting, failing = Meeting(), 0.0
+        self._feedback.exploring = False
+        self._feedback.collect()
+        self._feedback.exploring = True
+        try:
+            for number in range(most):
+                began = self._clock.now()
+                program = self._next(number)
+                failed = self._encounter.look(program, meeting)
+                meeting.explored += 1
+                if failed:
+                    self._feedback.collect()  # what fails is known: beside it there is nothing to find
+                    failing += self._clock.now() - began
+                elif new := self._feedback.collect():
+                    self._keep(Kept(program, new))
+                if self._encounter.has_shown_enough(meeting) or failing > FAILING_SECONDS:
+                    break
+        except OutOfTime:
+            pass
+        except ImpededError as lack:
+            meeting.cut_short = str(lack)
+        finally:
+            self._feedback.collect()
+            self._feedback.exploring = False
+        return meeting
+
+    def _next(self, number: int) -> Program:
+        """The next program: one that was handed on, one of a sweep, a fresh one, or one near to kept ones."""
+        for kept in self._feedback.kept():
+            self._members.append(_Member(kept.program))
+        if number < len(self._plan.kept):
+            return self._plan.kept[number]
+        if number % 2:
+            while self._sweeps:
+                if (program := next(self._sweeps[-1], None)) is not None:
+                    return program
+                self._sweeps.pop()
+        if number % FRESH == 0 or not self._members:
+            return next(self._fresh)
+        chosen = self._members[-1]
+        if self._random.random() >= NEWEST:
+            chosen = min(self._random.choices(self._members, k=3), key=lambda each: each.varied)
+        chosen.varied += 1
+        return self._variations.varied(chosen.program, self._random.choice(self._members).program)
+
+    def _written_anew(self) -> Iterator[Program]:
+        """Random programs of the requirements that a run is about, without those that are dear."""
+        names = [
+            name
+            for name in self._encounter.about
+            if SCENARIOS[name].cost_under(self._rules) == 1 and not SCENARIOS[name].spawned
+        ]
+        batch = 0
+        while names:
+            batch += 1
+            name = self._random.choice(names)
+            found: list[Program] = []
+            Writer(
+                name=f"exploring {name} {batch}",
+                features=SCENARIOS[name].features,
+                rules=self._rules,
+                steps=SCENARIOS[name].steps,
+                count=BATCH,
+                seed=self._seed,
+            ).until_shown(found.append)
+            yield from found
+        while True:
+            yield plainest(self._rules)
+
+    def _keep(self, kept: Kept) -> None:
+        """Keep what reached something new: as small as reaches it again, and then sweep it."""
+        again = self._reaches(kept.program)
+        steady = kept.reached & again
+        if not steady:
+            self._feedback.keep(kept)
+            return
+        kept = Kept(kept.program, steady)
+        self._clock.allow(min(TRIM_SECONDS, self._clock.end - self._clock.now()))
+        kept, _ = shrink(kept, parts, lambda candidate: self._still_reaching(candidate, steady), self._clock)
+        self._clock.until = self._clock.end
+        self._feedback.keep(kept)
+        self._sweeps.append(sweeps(kept.program, self._rules))
+
+    def _still_reaching(self, program: Program, sought: frozenset[int]) -> Kept | None:
+        return Kept(program, sought) if sought <= self._reaches(program) else None
+
+    def _reaches(self, program: Program) -> frozenset[int]:
+        """All that a program reaches; what is left of the one before is taken out first."""
+        self._feedback.collect()
+        played(program, self._executor, self._target, self._clock)
+        return self._feedback.everything()
