@@ -40,13 +40,13 @@ def _fewer(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
     half = len(steps) // 2
     while half > 1:
         for start in range(0, len(steps), half):
-            yield _consistent(steps[:start] + steps[start + half :])
+            yield consistent(steps[:start] + steps[start + half :])
         half //= 2
     for index in range(len(steps) - 1, -1, -1):
-        yield _consistent(steps[:index] + steps[index + 1 :])
+        yield consistent(steps[:index] + steps[index + 1 :])
 
 
-def _consistent(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+def consistent(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """The steps without those of connections that no step opens."""
     opened: set[int | None] = {None}
     kept: list[Step] = []

@@ -4,7 +4,7 @@ Facts:
 - a sweep has a frame once with each value of one byte of its header, of a type or of a size: where a relay compares
   byte after byte, each right one shows as something new, and one program finds it;
 - a step that makes no sense where it stands, such as a write of a client that has left, is played as nothing: so any
-  sequence of steps is a program, and every oracle judges it;
+  sequence of steps is a program, if only its clients connect, and every oracle judges it;
 - what a frame's fate is follows from the frame, be it varied or not (:mod:`~torq_conformance.model.legality`).
 """
 
@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
-from ..model.frames import EPOCH_NS, Frame, Tlv
+from ..model.frames import EPOCH_NS, Frame, Raw, Tlv
 from ..model.legality import Fate, fate_of
 from ..model.program import Program
 from ..model.rules import Rules
-from ..model.steps import Connect, Flood, Freeze, Idle, Kill, Resume, Stall, Step, Sync, Thaw, Write
+from ..model.steps import Connect, Finish, Flood, Freeze, Idle, Kill, Resume, Stall, Step, Sync, Thaw, Write
+from ..model.wire import decode
 from .features.tables import own
 from .machine import SIZES
+from .minimise import consistent
 
 BYTE = range(256)
 MOST_SWEPT_BYTES = 2_000
@@ -77,10 +80,33 @@ def _rows(frame: Frame) -> Iterator[list[Frame]]:
         yield [replace(frame, tlvs=(*before, replace(last, size=size))) for size in BYTE]
 
 
+def is_legible(program: Program, rules: Rules) -> bool:
+    """Whether every oracle can judge it: no bytes that are told as no frame hold a whole one, which no one knows."""
+    raw = (item for step in program.steps for item in step.content if isinstance(item, Raw))
+    return not any(decode(bytes.fromhex(item.bytes), rules.max_message_size)[0] for item in raw)
+
+
+def numbered(program: Program) -> Program:
+    """The program with the sequences that its frames are sent with written down: they stay when others are left out."""
+    steps, number = [], 0
+    for step in program.steps:
+        if isinstance(step, Write):
+            items = list(step.items)
+            for place, item in enumerate(items):
+                if isinstance(item, Frame):
+                    number += 1
+                    items[place] = item if item.sequence is not None else msgspec.structs.replace(item, sequence=number)
+            steps.append(msgspec.structs.replace(step, items=tuple(items)))
+        else:
+            number += len(step.frames)
+            steps.append(step)
+    return Program(program.domain, tuple(steps))
+
+
 def parts(program: Program) -> Iterator[Program]:
     """The program without a part of it: half of the items of a write, half of its steps, a quarter ... a single one."""
     for place, step in enumerate(program.steps):
-        if isinstance(step, Write) and len(step.items) > 1:
+        if isinstance(step, Write) and len(step.items) > 1 and _keeps_framing(step):
             half = len(step.items) // 2
             for items in (step.items[:half], step.items[half:]):
                 write = msgspec.structs.replace(step, items=items, cuts=(), every=0, stop=None)
@@ -88,7 +114,7 @@ def parts(program: Program) -> Iterator[Program]:
     size = len(program.steps) // 2
     while size >= 1:
         for start in range(0, len(program.steps), size):
-            yield Program(program.domain, program.steps[:start] + program.steps[start + size :])
+            yield Program(program.domain, sensible(program.steps[:start] + program.steps[start + size :]))
         size //= 2
 
 
@@ -114,7 +140,7 @@ class Variations:
         steps = list(program.steps)
         for _ in range(self._random.randint(1, MOST_CHANGES)):
             steps = self._random.choice(self._changes)(steps, other)
-        return Program(program.domain, tuple(_affordable(steps)))
+        return Program(program.domain, sensible(steps))
 
     def _slice(self, steps: Sequence[Step]) -> tuple[int, int]:
         start = self._random.randrange(len(steps) + 1)
@@ -209,12 +235,34 @@ class Variations:
         return [*steps[:place], change(write), *steps[place + 1 :]] if isinstance(write, Write) else steps
 
 
-def _affordable(steps: Sequence[Step]) -> Iterator[Step]:
+def sensible(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps without those that would make the program dear, or of which nobody can say what must become."""
+    return consistent(tuple(_affordable(_framed(steps))))
+
+
+def _keeps_framing(step: Step) -> bool:
+    """Whether all that it sends are frames of the size that they announce."""
+    return all(isinstance(item, Frame) and item.claim is None for item in step.content)
+
+
+def _framed(steps: Sequence[Step]) -> Iterator[Step]:
+    """The steps without what clients send behind bytes that are no frame: the relay may take it for their rest."""
+    unframed: set[int | None] = set()
+    for step in steps:
+        if step.sends and not isinstance(step, Finish):
+            if step.connection in unframed:
+                continue
+            if not _keeps_framing(step):
+                unframed.add(step.connection)
+        yield step
+
+
+def _affordable(steps: Iterator[Step]) -> Iterator[Step]:
     """The steps without those that would make the program dear; a relay that is stopped goes on at the end."""
     sent = silent = flooded = kills = 0
     connections: set[int] = set()
     frozen = False
-    for step in steps[:MOST_STEPS]:
+    for step in islice(steps, MOST_STEPS):
         if step.connection is not None:
             connections.add(step.connection)
             if len(connections) > MOST_CONNECTIONS:

@@ -144,7 +144,11 @@ def _opened(path: Path) -> mmap.mmap:
 
 
 class Feedback:
-    """What the relays of this process reach. ``exploring``: programs are played for what they reach."""
+    """What the relays of this process reach. ``exploring``: programs are played for what they reach.
+
+    To these is new what none of them in this process has reached: what a long program reached by chance needs a small
+    one too, and each process goes on from what another has found.
+    """
 
     def __init__(self, box: GreyBox) -> None:
         box.environment()
@@ -209,7 +213,7 @@ class Feedback:
     def _note(self, reached: frozenset[int]) -> frozenset[int]:
         here, there = self._shared[self.exploring], self._shared[not self.exploring]
         fresh = reached - self._noted[self.exploring]
-        new = frozenset(place for place in fresh if not here[place] and not there[place])
+        new = frozenset(place for place in fresh if self.exploring or not (here[place] or there[place]))
         for place in fresh:
             here[place] = 1
         self._noted[self.exploring].update(fresh)

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 extern char __executable_start;
-extern void __gcov_dump(void) __attribute__((weak));
+extern void __gcov_exit(void) __attribute__((weak));  /* what a build with --coverage has linked already */
 
 static unsigned char unseen[1];                   /* the map while there is none */
 static unsigned char *map = unseen;
@@ -32,7 +32,7 @@ static uint32_t guards;
 static __thread uintptr_t block_before;
 
 static void write_gcov_and_end(int number) {
-    __gcov_dump();
+    __gcov_exit();
     signal(number, SIG_DFL);
     raise(number);
 }
@@ -41,7 +41,7 @@ __attribute__((constructor(101))) static void open_map(void) {
     const char *path = getenv("TORQ_COVERAGE_MAP");
     struct stat found;
     struct sigaction term;
-    if (__gcov_dump && getenv("GCOV_PREFIX") && !sigaction(SIGTERM, NULL, &term) && term.sa_handler == SIG_DFL) {
+    if (__gcov_exit && getenv("GCOV_PREFIX") && !sigaction(SIGTERM, NULL, &term) && term.sa_handler == SIG_DFL) {
         signal(SIGTERM, write_gcov_and_end);
     }
     int fd = path && map == unseen ? open(path, O_RDWR | O_CLOEXEC) : -1;

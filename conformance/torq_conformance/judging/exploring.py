@@ -1,7 +1,8 @@
 """Programs for what they reach in the relay's own code, where it tells: each may be a step to what none has reached.
 
 Facts:
-- every program of a run is noticed, whatever it was played for; one that reached something new is kept;
+- every program of a run is noticed, whatever it was played for; one that reached something new is kept, and this
+  search plays it too;
 - one that this search keeps is first made as small as still reaches it; then its last frame is swept, for what is new
   beside it (:mod:`~torq_conformance.generation.variations`). What does not show again is chance, and is not followed;
 - all oracles judge each program, as those of situations: a contradiction goes to the requirement that it is plainly
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 
 from ..errors import ImpededError
 from ..generation.search import Clock, OutOfTime, Writer, seed_of, shrink
-from ..generation.variations import Variations, parts, plainest, sweeps
+from ..generation.variations import Variations, is_legible, numbered, parts, plainest, sweeps
 from ..grey_box.feedback import Feedback, Kept
 from ..model.program import Program
 from ..model.rules import Rules
@@ -64,6 +65,8 @@ class Exploration:
         self._seed = seed
         self._variations = Variations(self._rules, seed)
         self._members: list[_Member] = []
+        self._known: set[Program] = set()
+        self._handed = list(plan.kept)
         self._sweeps: list[Iterator[Program]] = [sweeps(plainest(self._rules), self._rules)]
         self._fresh = self._written_anew()
 
@@ -82,8 +85,8 @@ class Exploration:
                 if failed:
                     self._feedback.collect()  # what fails is known: beside it there is nothing to find
                     failing += self._clock.now() - began
-                elif new := self._feedback.collect():
-                    self._keep(Kept(program, new))
+                elif (new := self._feedback.collect()) and number:
+                    self._keep(program, new)
                 if self._encounter.has_shown_enough(meeting) or failing > FAILING_SECONDS:
                     break
         except OutOfTime:
@@ -96,16 +99,20 @@ class Exploration:
         return meeting
 
     def _next(self, number: int) -> Program:
-        """The next program: one that was handed on, one of a sweep, a fresh one, or one near to kept ones."""
-        for kept in self._feedback.kept():
-            self._members.append(_Member(kept.program))
-        if number < len(self._plan.kept):
-            return self._plan.kept[number]
+        """The plainest program; then one of a sweep, by turns with one that others kept, a fresh or a varied one."""
+        if number == 0:
+            return plainest(self._rules)
         if number % 2:
             while self._sweeps:
                 if (program := next(self._sweeps[-1], None)) is not None:
                     return program
                 self._sweeps.pop()
+        self._handed += (each.program for each in self._feedback.kept() if each.program not in self._known)
+        while self._handed:
+            program = self._handed.pop()
+            if program not in self._known and is_legible(program, self._rules):
+                self._known.add(program)
+                return program
         if number % FRESH == 0 or not self._members:
             return next(self._fresh)
         chosen = self._members[-1]
@@ -134,23 +141,29 @@ class Exploration:
                 count=BATCH,
                 seed=self._seed,
             ).until_shown(found.append)
-            yield from found
+            yield from (program for program in found if is_legible(program, self._rules))
         while True:
             yield plainest(self._rules)
 
-    def _keep(self, kept: Kept) -> None:
-        """Keep what reached something new: as small as reaches it again, and then sweep it."""
-        again = self._reaches(kept.program)
-        steady = kept.reached & again
+    def _keep(self, program: Program, new: frozenset[int]) -> None:
+        """Keep what reached something new, as small as reaches it again, and sweep it then; no chance is followed."""
+        written_down = numbered(program)
+        steady = new & self._reaches(written_down)
+        kept = Kept(written_down, steady)
         if not steady:
-            self._feedback.keep(kept)
+            steady = new & self._reaches(program)
+            kept = Kept(program, steady)
+        if not steady:
             return
-        kept = Kept(kept.program, steady)
-        self._clock.allow(min(TRIM_SECONDS, self._clock.end - self._clock.now()))
+        whole = self._clock.until
+        self._clock.until = min(self._clock.now() + TRIM_SECONDS, whole)
         kept, _ = shrink(kept, parts, lambda candidate: self._still_reaching(candidate, steady), self._clock)
-        self._clock.until = self._clock.end
-        self._feedback.keep(kept)
+        self._clock.until = whole
+        self._members.append(_Member(kept.program))
         self._sweeps.append(sweeps(kept.program, self._rules))
+        if kept.program not in self._known:
+            self._known.add(kept.program)
+            self._feedback.keep(kept)
 
     def _still_reaching(self, program: Program, sought: frozenset[int]) -> Kept | None:
         return Kept(program, sought) if sought <= self._reaches(program) else None
