@@ -88,7 +88,8 @@ def is_legible(program: Program, rules: Rules) -> bool:
 
 def numbered(program: Program) -> Program:
     """The program with the sequences that its frames are sent with written down: they stay when others are left out."""
-    steps, number = [], 0
+    steps: list[Step] = []
+    number = 0
     for step in program.steps:
         if isinstance(step, Write):
             items = list(step.items)
@@ -104,17 +105,22 @@ def numbered(program: Program) -> Program:
 
 
 def parts(program: Program) -> Iterator[Program]:
-    """The program without a part of it: half of the items of a write, half of its steps, a quarter ... a single one."""
-    for place, step in enumerate(program.steps):
+    """Lighter programs: without half of the items of a write, half of its steps, a quarter ... a single one."""
+    candidates = (Program(program.domain, steps) for steps in _parts(program.steps))
+    return (each for each in candidates if each.weight < program.weight)
+
+
+def _parts(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
+    for place, step in enumerate(steps):
         if isinstance(step, Write) and len(step.items) > 1 and _keeps_framing(step):
             half = len(step.items) // 2
             for items in (step.items[:half], step.items[half:]):
                 write = msgspec.structs.replace(step, items=items, cuts=(), every=0, stop=None)
-                yield Program(program.domain, (*program.steps[:place], write, *program.steps[place + 1 :]))
-    size = len(program.steps) // 2
+                yield (*steps[:place], write, *steps[place + 1 :])
+    size = len(steps) // 2
     while size >= 1:
-        for start in range(0, len(program.steps), size):
-            yield Program(program.domain, sensible(program.steps[:start] + program.steps[start + size :]))
+        for start in range(0, len(steps), size):
+            yield sensible(steps[:start] + steps[start + size :])
         size //= 2
 
 

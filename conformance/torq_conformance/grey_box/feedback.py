@@ -7,7 +7,8 @@ Facts:
   how many nameless edges begin there, the lines (``3 4 7``) and branches (``4>7``) behind them, and the file, with tabs
   between; a first byte below 0 says that the map had no room for the file;
 - each process of the suite has a map of its own for the relays that it starts, for their programs must not mix; what
-  they have reached together stands in files that all of them share.
+  they have reached together stands in files that all of them share;
+- no variable is called TORQ_..., which the reference relay would read as a setting.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from ..model.program import Program
 Kind = Literal["python", "map", "gcov"]
 KINDS: dict[Kind, str] = {
     "python": "a relay in Python, as it is",
-    "map": "one that sets bytes of TORQ_COVERAGE_MAP, such as C, C++ and Rust with sanitizer coverage",
+    "map": "one that sets bytes of CONFORMANCE_COVERAGE_MAP, such as C, C++ and Rust with sanitizer coverage",
     "gcov": "one built with --coverage (says what was never reached, guides nothing)",
 }
 """How a relay may tell what it reaches."""
-MAP = "TORQ_COVERAGE_MAP"
-THINGS = "TORQ_COVERAGE_THINGS"
-OF = "TORQ_COVERAGE_OF"
+MAP = "CONFORMANCE_COVERAGE_MAP"
+THINGS = "CONFORMANCE_COVERAGE_THINGS"
+OF = "CONFORMANCE_COVERAGE_OF"
 MAP_BYTES = 1 << 18
 DEAR_SECONDS = 1.0
 DEAR_BYTES = 1_000_000

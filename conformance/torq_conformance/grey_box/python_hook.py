@@ -197,8 +197,8 @@ def follow_with_the_own() -> None:
 
 def install() -> None:
     """Trace this thread and those to come."""
-    of = [each for each in os.environ.get("TORQ_COVERAGE_OF", "").split(os.pathsep) if each]
-    reached = Reached(os.environ["TORQ_COVERAGE_MAP"], os.environ["TORQ_COVERAGE_THINGS"], of)
+    of = [each for each in os.environ.get("CONFORMANCE_COVERAGE_OF", "").split(os.pathsep) if each]
+    reached = Reached(os.environ["CONFORMANCE_COVERAGE_MAP"], os.environ["CONFORMANCE_COVERAGE_THINGS"], of)
     threading.settrace(reached.enter)
     sys.settrace(reached.enter)
 

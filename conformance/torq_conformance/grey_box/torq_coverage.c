@@ -6,7 +6,7 @@
  *   rustc -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3
  *         -Cllvm-args=-sanitizer-coverage-trace-pc-guard -Clink-arg=torq_coverage.o ...
  *
- * The map is a file of one-byte counters, which the environment names (TORQ_COVERAGE_MAP): a byte that is not 0 is
+ * The map is a file of one-byte counters, which the environment names (CONFORMANCE_COVERAGE_MAP): a byte that is not 0 is
  * something that was reached. Without the variable nothing happens but a few instructions for each edge.
  * A relay that is built with --coverage (gcov) and that SIGTERM ends by its default action writes its .gcda files first.
  */
@@ -38,7 +38,7 @@ static void write_gcov_and_end(int number) {
 }
 
 __attribute__((constructor(101))) static void open_map(void) {
-    const char *path = getenv("TORQ_COVERAGE_MAP");
+    const char *path = getenv("CONFORMANCE_COVERAGE_MAP");
     struct stat found;
     struct sigaction term;
     if (__gcov_exit && getenv("GCOV_PREFIX") && !sigaction(SIGTERM, NULL, &term) && term.sa_handler == SIG_DFL) {
@@ -71,7 +71,7 @@ void __sanitizer_cov_trace_pc_guard_init(uint32_t *start, uint32_t *stop) {
     if (start == stop || *start) return;
     uint32_t first = guards;
     for (uint32_t *guard = start; guard < stop; guard++) *guard = ++guards;
-    const char *path = getenv("TORQ_COVERAGE_THINGS");
+    const char *path = getenv("CONFORMANCE_COVERAGE_THINGS");
     char program[4096] = {0}, row[4200], line[4200];
     if (!path || guards > map_bytes || readlink("/proc/self/exe", program, sizeof program - 1) < 0) return;
     FILE *things = fopen(path, "a+");

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spec_tests.conformance.grey_box.boxes import PLAIN_RELAY, box_in, compiled
-from spec_tests.conformance.judged_relays import rules_of
+from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.grey_box.figures import reached_in
 from torq_conformance.model.frames import Frame, Raw
 from torq_conformance.model.program import Program
@@ -71,7 +71,7 @@ def test_a_program_in_rust_tells_how_many_edges_there_are(tmp_path: Path) -> Non
     (tmp_path / "main.rs").write_text(
         'fn main() { if std::env::args().count() > 1 { println!("more"); } else { println!("one"); } }\n'
     )
-    flags = ("-Cpasses=sancov-module", "-Cllvm-args=-sanitizer-coverage-level=3")
+    flags: tuple[str, ...] = ("-Cpasses=sancov-module", "-Cllvm-args=-sanitizer-coverage-level=3")
     flags += ("-Cllvm-args=-sanitizer-coverage-trace-pc-guard", "-Clink-arg=torq_coverage.o")
     subprocess.run(["rustc", *flags, "-o", "program", "main.rs"], cwd=tmp_path, check=True)
     environment = {**os.environ, **box.environment()}

@@ -75,8 +75,8 @@ def test_a_dear_program_is_noticed_and_not_varied(tmp_path: Path) -> None:
 def test_the_environment_names_a_map_that_is_there(tmp_path: Path) -> None:
     box = box_in(tmp_path, "python", of=[tmp_path])
     environment = box.environment()
-    assert Path(environment["TORQ_COVERAGE_MAP"]).stat().st_size == MAP_BYTES
-    assert environment["TORQ_COVERAGE_OF"] == str(tmp_path.resolve())
+    assert Path(environment["CONFORMANCE_COVERAGE_MAP"]).stat().st_size == MAP_BYTES
+    assert environment["CONFORMANCE_COVERAGE_OF"] == str(tmp_path.resolve())
     assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(box.folder / "python")
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from spec_tests.conformance.grey_box.boxes import box_in
 from spec_tests.conformance.judged_relays import plan_for, relay, specimen
 from torq_conformance.errors import UsageError
 from torq_conformance.generation.situations.dimensions import Situation, dimensions
+from torq_conformance.grey_box.feedback import Kept
 from torq_conformance.judging.marathon import EFFORT, LEG_SECONDS, Marathon, MarathonState, opened
 from torq_conformance.judging.plan import Observer, Plan
 from torq_conformance.judging.runner import judge_all
@@ -17,7 +19,7 @@ from torq_conformance.judging.verdict import Counterexample, Meeting, Result, Ve
 from torq_conformance.model.findings import Finding, Kind
 from torq_conformance.model.history import History
 from torq_conformance.model.program import Program
-from torq_conformance.model.steps import Connect
+from torq_conformance.model.steps import Connect, Idle
 
 NAMES = ("FWD-6", "ORD-1")
 TARGET = "my_relay {socket}"
@@ -185,3 +187,28 @@ def test_a_leg_finds_what_a_relay_does_wrong(tmp_path: Path) -> None:
         Marathon(plan, opened(path, plan, TARGET), path, told).run(judge)
     assert [each.verdict for each in told.results] == [Verdict.FAIL]
     assert [each.endswith(", 1 requirement failing") for each in told.words] == [True]
+
+
+def test_programs_that_reached_something_new_are_handed_on_to_the_legs_after_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = box_in(tmp_path, "map")
+    plan = dataclasses.replace(plan_of(1), grey_box=box)
+    kept = Program("signal", (Connect(0), Idle(7)))
+
+    class Keeping(Legs):
+        def __call__(self, plan: Plan, observer: Observer) -> list[Result]:
+            box.feedback().keep(Kept(kept, frozenset((1,))))
+            observer.has_explored(Meeting(explored=5))
+            return super().__call__(plan, observer)
+
+    path, told = tmp_path / "state", Told()
+    state = opened(path, plan, TARGET)
+    legs = Keeping(monkeypatch)
+    Marathon(plan, state, path, told).run(legs)
+    assert {each.kept for each in legs.plans} == {()}  # one process of the run still has them
+    assert told.meeting.explored == 5 * len(legs.plans)
+    longer = dataclasses.replace(plan, time_budget=2 * plan.time_budget)
+    again = Legs(monkeypatch)
+    Marathon(longer, opened(path, longer, TARGET), path, told).run(again)
+    assert [each.kept for each in again.plans] == [(kept,)] + [()] * (len(again.plans) - 1)
