@@ -28,6 +28,9 @@ SHIFT = 24
 """A branch is one number: the line that it begins at, so many bits to the left, and the line that it goes to."""
 Bytes = dict[int, int]
 """The byte of the map for each line, or for each branch."""
+Steps = dict[int, tuple[int, ...]]
+"""The bytes for each step from line to line, of those that were taken."""
+Table = tuple[Bytes, Bytes, Steps]
 
 
 class Reached:
@@ -38,8 +41,8 @@ class Reached:
             self.map = mmap.mmap(file.fileno(), 0)
         self.things = things
         self.of = of
-        self.tables: dict[str, tuple[Bytes, Bytes] | None] = {}
-        self.known: dict[str, tuple[Bytes, Bytes]] = {}
+        self.tables: dict[str, Table | None] = {}
+        self.known: dict[str, Table] = {}
         self.read, self.next = 0, 0
         self.learn_from_others()
 
@@ -50,7 +53,7 @@ class Reached:
             for row in file:
                 start, edges, lines, branches, path = row.rstrip("\n").split("\t")
                 if int(start) < 0:
-                    self.known[path] = {}, {}
+                    self.known[path] = {}, {}, {}
                     continue
                 at = int(start) + int(edges)
                 numbers = [int(each) for each in lines.split()]
@@ -59,6 +62,7 @@ class Reached:
                 self.known[path] = (
                     {line: at + place for place, line in enumerate(numbers)},
                     {(int(a) << SHIFT) | int(b): at_branches + place for place, (a, b) in enumerate(pairs)},
+                    {},
                 )
                 self.next = max(self.next, at_branches + len(pairs))
             self.read = file.tell()
@@ -69,7 +73,7 @@ class Reached:
             return any(path == each or path.startswith(each + os.sep) for each in self.of)
         return not (path.startswith((LIBRARY, HERE)) or any(each in path for each in ELSEWHERE))
 
-    def learn(self, code: CodeType) -> tuple[Bytes, Bytes] | None:
+    def learn(self, code: CodeType) -> Table | None:
         """The bytes of a file, when the first of its code runs; None where it does not count."""
         name = code.co_filename
         self.tables[name] = None  # while it is learnt, too
@@ -100,18 +104,22 @@ class Reached:
             table = self.learn(code)
         if table is None:
             return None
-        reached, lines, branches = self.map, table[0], table[1]
+        reached, lines, branches, steps = self.map, table[0], table[1], table[2]
         before = frame.f_lineno if code.co_flags & PAUSING else END
 
         def trace(frame: FrameType, event: str, arg: Any) -> Any:
             nonlocal before
             if event == "line":
                 line = frame.f_lineno
-                if line in lines:
-                    reached[lines[line]] = 1
-                branch = before << SHIFT | line
-                if branch in branches:
-                    reached[branches[branch]] = 1
+                step = before << SHIFT | line
+                if step in steps:
+                    for each in steps[step]:
+                        reached[each] = 1
+                else:
+                    met = (lines.get(line), branches.get(step))
+                    steps[step] = tuple([each for each in met if each is not None])
+                    for each in steps[step]:
+                        reached[each] = 1
                 before = line
             elif event == "return":
                 branch = before << SHIFT | END

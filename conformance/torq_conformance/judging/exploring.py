@@ -35,7 +35,7 @@ FRESH = 8
 """One of so many programs is written anew; the others are near to those that were kept."""
 BATCH = 4
 """Programs that are written anew at once."""
-TRIM_SECONDS = 1.5
+TRIM_SECONDS = 0.5
 """Seconds for making a program small that reached something new."""
 NEWEST = 0.3
 """How often the newest of the kept programs is varied."""
