@@ -372,6 +372,11 @@ class _Run(Observer):
         for observer in self._observers:
             observer.ended_leg(words, results, meeting)
 
+    def explored(self, count: int, kept: int) -> None:
+        check()
+        for observer in self._observers:
+            observer.explored(count, kept)
+
     def has_explored(self, meeting: Meeting) -> None:
         for observer in self._observers:
             observer.has_explored(meeting)

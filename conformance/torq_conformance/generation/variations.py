@@ -282,6 +282,7 @@ def _affordable(steps: Iterator[Step]) -> Iterator[Step]:
             isinstance(step, Idle) and silent > MOST_SILENCE_MS,
             isinstance(step, Flood) and flooded > MOST_FLOODED,
             isinstance(step, Kill) and kills > 1,
+            frozen and isinstance(step, Connect | Flood | Freeze | Idle | Stall | Sync),  # it would wait in vain
             step.sends and sent > MOST_BYTES,
         )
         if any(over):

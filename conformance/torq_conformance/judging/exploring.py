@@ -24,7 +24,7 @@ from ..model.rules import Rules
 from ..play.executor import Executor
 from ..play.target import Target
 from .meeting import FAILING_SECONDS, Encounter
-from .plan import Plan
+from .plan import Observer, Plan
 from .playing import played
 from .scenarios import SCENARIOS
 from .verdict import Meeting
@@ -37,24 +37,40 @@ BATCH = 4
 """Programs that are written anew at once."""
 TRIM_SECONDS = 0.5
 """Seconds for making a program small that reached something new."""
-NEWEST = 0.3
-"""How often the newest of the kept programs is varied."""
+QUICK_SECONDS = 0.1
+"""A program that takes longer is neither made smaller nor swept: that plays it some forty times."""
+LEAST_SECONDS = 0.005
+"""What any program takes, about."""
 
 
 @dataclass(slots=True)
 class _Member:
-    """A kept program, and how often it was varied."""
+    """A kept program, the seconds that it takes, and how often it was varied."""
 
     program: Program
+    seconds: float
     varied: int = 0
+
+    @property
+    def worth(self) -> float:
+        """How much to vary it, among others: the quick ones and those that were varied seldom first."""
+        return 1.0 / ((self.seconds + LEAST_SECONDS) * (self.varied + 1))
 
 
 class Exploration:
     """Plays programs for what they reach, until the time, or the number of programs, is used up."""
 
     def __init__(
-        self, plan: Plan, target: Target, clock: Clock, rules: Rules, feedback: Feedback, part: int = 0
+        self,
+        plan: Plan,
+        target: Target,
+        clock: Clock,
+        rules: Rules,
+        feedback: Feedback,
+        observer: Observer,
+        part: int = 0,
     ) -> None:
+        self._observer = observer
         self._target, self._clock, self._feedback = target, clock, feedback
         self._plan = plan
         self._rules = target.known_to(rules)
@@ -82,6 +98,7 @@ class Exploration:
                 program = self._next(number)
                 failed = self._encounter.look(program, meeting)
                 meeting.explored += 1
+                self._observer.explored(meeting.explored, len(self._members))
                 if failed:
                     self._feedback.collect()  # what fails is known: beside it there is nothing to find
                     failing += self._clock.now() - began
@@ -115,11 +132,10 @@ class Exploration:
                 return program
         if number % FRESH == 0 or not self._members:
             return next(self._fresh)
-        chosen = self._members[-1]
-        if self._random.random() >= NEWEST:
-            chosen = min(self._random.choices(self._members, k=3), key=lambda each: each.varied)
+        worth = [each.worth for each in self._members]
+        chosen, other = self._random.choices(self._members, worth, k=2)
         chosen.varied += 1
-        return self._variations.varied(chosen.program, self._random.choice(self._members).program)
+        return self._variations.varied(chosen.program, other.program)
 
     def _written_anew(self) -> Iterator[Program]:
         """Random programs of the requirements that a run is about, without those that are dear."""
@@ -147,20 +163,20 @@ class Exploration:
 
     def _keep(self, program: Program, new: frozenset[int]) -> None:
         """Keep what reached something new, as small as reaches it again, and sweep it then; no chance is followed."""
-        written_down = numbered(program)
-        steady = new & self._reaches(written_down)
-        kept = Kept(written_down, steady)
-        if not steady:
-            steady = new & self._reaches(program)
-            kept = Kept(program, steady)
-        if not steady:
+        began = self._clock.now()
+        kept = Kept(program, new & self._reaches(program))
+        seconds = self._clock.now() - began
+        if not kept.reached:
             return
-        whole = self._clock.until
-        self._clock.until = min(self._clock.now() + TRIM_SECONDS, whole)
-        kept, _ = shrink(kept, parts, lambda candidate: self._still_reaching(candidate, steady), self._clock)
-        self._clock.until = whole
-        self._members.append(_Member(kept.program))
-        self._sweeps.append(sweeps(kept.program, self._rules))
+        if seconds < QUICK_SECONDS:
+            steady = kept.reached
+            kept = self._still_reaching(numbered(program), steady) or kept
+            whole = self._clock.until
+            self._clock.until = min(self._clock.now() + TRIM_SECONDS, whole)
+            kept, _ = shrink(kept, parts, lambda candidate: self._still_reaching(candidate, steady), self._clock)
+            self._clock.until = whole
+            self._sweeps.append(sweeps(kept.program, self._rules))
+        self._members.append(_Member(kept.program, seconds))
         if kept.program not in self._known:
             self._known.add(kept.program)
             self._feedback.keep(kept)

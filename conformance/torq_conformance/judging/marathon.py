@@ -250,6 +250,9 @@ class _Leg(Observer):
     def has_met(self, meeting: Meeting) -> None:
         self.meeting.join(meeting)
 
+    def explored(self, count: int, kept: int) -> None:
+        self._observer.explored(count, kept)
+
     def has_explored(self, meeting: Meeting) -> None:
         self.meeting.join(meeting)
 

@@ -330,6 +330,7 @@ class _Gathering:
         self._busy = len(tasks)
         self._waiting: list[_Task] = []
         self._exploring, self._explored = exploring, Meeting()
+        self._counts: dict[int, tuple[int, int]] = {}
         self._held: list[tuple[_Task, Result]] = []
 
     def gather(self, told: multiprocessing.Queue[_Event], pool: list[BaseProcess]) -> list[Result]:
@@ -341,9 +342,14 @@ class _Gathering:
         return list(self._results.values())
 
     def _hear(self, event: _Event) -> None:
-        if event.kind == "has explored":
-            self._has_explored(*(each for each in event.arguments if isinstance(each, Meeting)))
-            return
+        match event.kind, event.arguments:
+            case "explored", (int(count), int(kept)):
+                self._counts[event.task] = count, kept
+                self._observer.explored(*map(sum, zip(*self._counts.values(), strict=True)))
+                return
+            case "has explored", (Meeting() as meeting,):
+                self._has_explored(meeting)
+                return
         task = self._tasks[event.task]
         requirement = task.requirement
         match event.kind, event.arguments:
@@ -452,6 +458,10 @@ class _Teller(Observer):
     def met(self, count: int, of: int) -> None:
         interruption.check()
         self._tell(_Event("met", self._task, (count, of)))
+
+    def explored(self, count: int, kept: int) -> None:
+        interruption.check()
+        self._tell(_Event("explored", self._task, (count, kept)))
 
     def started(self, requirement: Requirement) -> None:
         self._tell(_Event("started", self._task))

@@ -87,6 +87,9 @@ class Observer:
     def has_met(self, meeting: Meeting) -> None:
         """The relay has met all the situations that there was time for."""
 
+    def explored(self, count: int, kept: int) -> None:
+        """So many programs were played for what they reach; so many of them were kept."""
+
     def has_explored(self, meeting: Meeting) -> None:
         """The programs that were played for what they reach have shown so much."""
 

@@ -178,7 +178,8 @@ class Judge:
         if not self._seen.serves or (feedback := self._plan.feedback) is None:
             return Meeting()
         clock = Clock(seconds, end=min(self._end, time.monotonic() + seconds))
-        return Exploration(self._plan, self._target, clock, self._fair.rules, feedback, part).explore(most)
+        rules, observer = self._fair.rules, self._observer
+        return Exploration(self._plan, self._target, clock, rules, feedback, observer, part).explore(most)
 
     def after(self, meeting: Meeting) -> Judge:
         """One that knows what situations have shown."""

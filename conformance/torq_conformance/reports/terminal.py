@@ -81,6 +81,10 @@ class TerminalObserver(Observer):
     def met(self, count: int, of: int) -> None:
         self._progress.update(self._task, description="situations", status=f"{count} of {of}")
 
+    def explored(self, count: int, kept: int) -> None:
+        status = f"{counted(count, 'program')}, {kept} kept"
+        self._progress.update(self._task, description="exploring", status=status)
+
     def started(self, requirement: Requirement) -> None:
         self._progress.update(self._task, description=requirement.id, status="")
 

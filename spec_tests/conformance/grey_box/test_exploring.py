@@ -31,11 +31,26 @@ class Deaf(Feedback):
         return frozenset()
 
 
+class Told(Observer):
+    """Hears how an exploration goes."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.meeting = Meeting()
+
+    def explored(self, count: int, kept: int) -> None:
+        assert count == self.count + 1
+        self.count = count
+
+    def has_explored(self, meeting: Meeting) -> None:
+        self.meeting = meeting
+
+
 def explored(box: GreyBox, feedback: Feedback, most: int) -> tuple[Meeting, int]:
     """What an exploration of the relay with the hidden fault shows, and how many programs it has played."""
     plan = plan_in(box, "FWD-1", max_examples=20)
     with target_for(None, HIDDEN_FAULT_COMMAND, "signal", plan.environment) as target:
-        meeting = Exploration(plan, target, Clock(SECONDS), plan.rules, feedback).explore(most)
+        meeting = Exploration(plan, target, Clock(SECONDS), plan.rules, feedback, Observer()).explore(most)
         return meeting, target.plays
 
 
@@ -76,8 +91,10 @@ def test_a_run_confirms_what_it_found_so_and_makes_it_smaller(tmp_path: Path) ->
 def test_workers_find_it_too_and_share_what_they_reach(tmp_path: Path) -> None:
     box = box_in(tmp_path, "python", of=[HIDDEN_FAULT])
     plan = plan_in(box, "FWD-1", max_examples=20, time_budget=30.0, shrink_seconds=0.1, confirm_seconds=0.1)
-    (result,) = judge_in_workers(plan, HIDDEN_FAULT_COMMAND, 2, Observer())
+    told = Told()
+    (result,) = judge_in_workers(plan, HIDDEN_FAULT_COMMAND, 2, told)
     assert result.verdict is Verdict.FAIL
+    assert told.count == told.meeting.explored > 0
     (reached,) = reached_in(box, 0)
     assert [each.lines for each in reached.never] == [DEAD_FUNCTION]
 
@@ -86,7 +103,7 @@ def test_a_right_relay_is_accused_of_nothing(tmp_path: Path) -> None:
     box = box_in(tmp_path, "python")
     plan = plan_in(box, "FWD-1", "FWD-3", "VAL-1", "ORD-1", "CONN-6", max_examples=20)
     with target_for(None, specimen("correct", "signal"), "signal", plan.environment) as target:
-        meeting = Exploration(plan, target, Clock(SECONDS), plan.rules, box.feedback()).explore(40)
+        meeting = Exploration(plan, target, Clock(SECONDS), plan.rules, box.feedback(), Observer()).explore(40)
     assert meeting.explored == 40
     assert not meeting.shown
     assert reached_in(box, 40)[0].kept > 1
