@@ -200,6 +200,10 @@ def command(**given: object) -> int:
       PATH               where the command of --exec is looked for
       TMPDIR             folder for sockets and output of relays (default /tmp); a socket's path has 107 bytes at most
       TORQ_TRACEBACK=1   show where an error of the suite itself was raised, to report it
+      PYTHONPATH         gets a folder before it, for the relay alone, by --coverage python
+      GCOV               the command that --coverage gcov asks (default gcov)
+      CONFORMANCE_COVERAGE_MAP
+                         the map of the relay of --target, for --coverage map
     """
     options = msgspec.convert(given, Options)
     selected = bool(options.include or options.exclude)
