@@ -183,6 +183,10 @@ class Feedback:
         self._note(reached)
         return reached
 
+    def forget(self, reached: frozenset[int]) -> None:
+        """Let this be new again to who explores: a better program may reach it."""
+        self._noted[True] -= reached
+
     def keep(self, kept: Kept) -> None:
         """Hand a program to all processes of the run."""
         line = msgspec.json.encode(_Stored(kept.program, sorted(kept.reached))) + b"\n"

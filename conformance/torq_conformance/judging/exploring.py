@@ -5,6 +5,7 @@ Facts:
   search plays it too;
 - one that this search keeps is first made as small as still reaches it; then its last frame is swept, for what is new
   beside it (:mod:`~torq_conformance.generation.variations`). What does not show again is chance, and is not followed;
+- what a slow program reached stays new until a quick one reaches it, which can be made smaller and swept;
 - all oracles judge each program, as those of situations: a contradiction goes to the requirement that it is plainly
   about, which confirms it and makes it smaller.
 """
@@ -39,6 +40,8 @@ TRIM_SECONDS = 0.5
 """Seconds for making a program small that reached something new."""
 QUICK_SECONDS = 0.1
 """A program that takes longer is neither made smaller nor swept: that plays it some forty times."""
+TIMES_THE_PLAINEST = 5
+"""How many times the seconds of the plainest program a quick one may take, where that is more: on a busy machine."""
 LEAST_SECONDS = 0.005
 """What any program takes, about."""
 
@@ -83,6 +86,8 @@ class Exploration:
         self._members: list[_Member] = []
         self._known: set[Program] = set()
         self._handed = list(plan.kept)
+        self._quick_seconds = QUICK_SECONDS
+        self._reached_slowly: frozenset[int] = frozenset()
         self._sweeps: list[Iterator[Program]] = [sweeps(plainest(self._rules), self._rules)]
         self._fresh = self._written_anew()
 
@@ -102,7 +107,10 @@ class Exploration:
                 if failed:
                     self._feedback.collect()  # what fails is known: beside it there is nothing to find
                     failing += self._clock.now() - began
-                elif (new := self._feedback.collect()) and number:
+                elif number == 0:
+                    self._feedback.collect()
+                    self._quick_seconds = max(QUICK_SECONDS, TIMES_THE_PLAINEST * (self._clock.now() - began))
+                elif new := self._feedback.collect():
                     self._keep(program, new)
                 if self._encounter.has_shown_enough(meeting) or failing > FAILING_SECONDS:
                     break
@@ -168,7 +176,12 @@ class Exploration:
         seconds = self._clock.now() - began
         if not kept.reached:
             return
-        if seconds < QUICK_SECONDS:
+        if seconds > self._quick_seconds:
+            self._feedback.forget(kept.reached)
+            if kept.reached <= self._reached_slowly:
+                return
+            self._reached_slowly |= kept.reached
+        else:
             steady = kept.reached
             kept = self._still_reaching(numbered(program), steady) or kept
             whole = self._clock.until

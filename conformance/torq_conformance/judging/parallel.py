@@ -229,10 +229,13 @@ def _shown_by_situations(
 
 
 def _exploring(plan: Plan, parts: int, started: float) -> list[_Exploring]:
-    """The parts of the programs that are played for what they reach, one for each worker, behind all looks."""
+    """The parts of the programs that are played for what they reach, one for each worker, behind all looks.
+
+    They leave time for confirming what fails, however late the looks have ended.
+    """
     if not plan.explores:
         return []
-    end = started + plan.time_budget * (1.0 - EXPLORING)
+    end = started + plan.time_budget * (1.0 - EXPLORING / 2)
     most = math.ceil(plan.max_examples * EXPLORED_FOR_EACH / parts)
     return [
         _Exploring(index, dataclasses.replace(plan, kept=plan.kept[index::parts]), most, end) for index in range(parts)

@@ -1,5 +1,6 @@
 """Programs that are played for what they reach find what no others would, and accuse nobody who is right."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ from torq_conformance.judging.plan import Observer
 from torq_conformance.judging.runner import judge_all
 from torq_conformance.judging.verdict import Meeting, Verdict
 from torq_conformance.model.findings import Kind
+from torq_conformance.model.frames import Frame
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import Connect, Idle, Write
 from torq_conformance.play.naming import target_for
 
 SECONDS = 60.0
@@ -46,9 +50,9 @@ class Told(Observer):
         self.meeting = meeting
 
 
-def explored(box: GreyBox, feedback: Feedback, most: int) -> tuple[Meeting, int]:
+def explored(box: GreyBox, feedback: Feedback, most: int, *handed: Program) -> tuple[Meeting, int]:
     """What an exploration of the relay with the hidden fault shows, and how many programs it has played."""
-    plan = plan_in(box, "FWD-1", max_examples=20)
+    plan = dataclasses.replace(plan_in(box, "FWD-1", max_examples=20), kept=handed)
     with target_for(None, HIDDEN_FAULT_COMMAND, "signal", plan.environment) as target:
         meeting = Exploration(plan, target, Clock(SECONDS), plan.rules, feedback, Observer()).explore(most)
         return meeting, target.plays
@@ -64,6 +68,14 @@ def test_a_fault_behind_three_comparisons_is_found_by_what_is_reached_and_not_wi
     without, _ = explored(box, Deaf(box), played)
     assert without.explored == played
     assert not without.shown
+
+
+def test_a_slow_program_does_not_take_what_is_new_from_the_quick_ones(tmp_path: Path) -> None:
+    box = box_in(tmp_path, "python", of=[HIDDEN_FAULT])
+    second_comparison = Frame(2, sequence=0x4F54)
+    slow = Program("signal", (Connect(0), Connect(1), Idle(300), Write(0, (second_comparison,))))
+    meeting, _ = explored(box, Feedback(box), 1000, slow)
+    assert "FWD-1" in meeting.shown
 
 
 @pytest.fixture
