@@ -20,10 +20,14 @@ from .subjects import ROOT, UNCHANGED, find, subject_of
 FAILED = re.compile(r"^(?:FAIL|FLAKY) +(\S+) +(.*)")
 GRACE_S = 30.0
 """Beyond its budget the suite confirms, shrinks and ends the relay; one that takes longer hangs with its relay."""
-MUTATION_MEANS = ("--confirm-budget", "0.1s", "--shrink-budget", "0.1s", "--workers", "1")
+MUTATION_MEANS = ("--confirm-budget", "0.1s", "--shrink-budget", "0.1s", "--workers", "1", "--fail-fast")
 """A mutant is to be found, not to be explained."""
 DOMAINS = {"specimen": ("execution", "signal"), "engine": ("execution", "market_data")}
 """The strictest domain first; the second, on other paths of the code, judges what survives a long budget there."""
+
+
+PROFILES = {"specimen": "reference", "engine": "torq"}
+"""What each relay promises. By its own profile the reference relay's figures, audit log and settings are judged too."""
 
 
 class Effort(msgspec.Struct, frozen=True):
@@ -35,8 +39,8 @@ class Effort(msgspec.Struct, frozen=True):
     domains: int
 
 
-SHORT = Effort("short", 20, 10, 1)
-LONG = Effort("long", 60, 40, 2)
+SHORT = Effort("short", 40, 25, 1)
+LONG = Effort("long", 90, 100, 2)
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,15 +75,15 @@ def _judged(relay: str, what: tuple[str, str], effort: Effort, seed: int, folder
     for domain in DOMAINS[relay][: effort.domains]:
         words = ["specimen", "correct", "--domain", domain] if relay == "specimen" else [domain]
         command = shlex.join([sys.executable, "-m", "spec_tests.mutation.run", *what, "--", *words])
-        killed_by, seen = _suite(f"{command} --socket {{socket}}", domain, effort, seed, folder)
+        killed_by, seen = _suite(f"{command} --socket {{socket}}", domain, PROFILES[relay], effort, seed, folder)
         if killed_by:
             return killed_by, seen
     return "", ""
 
 
-def _suite(command: str, domain: str, effort: Effort, seed: int, folder: Path) -> tuple[str, str]:
+def _suite(command: str, domain: str, profile: str, effort: Effort, seed: int, folder: Path) -> tuple[str, str]:
     words = [sys.executable, "-m", "torq_conformance", "run", "--exec", command, "--domain", domain]
-    words += ["--profile", "reference", "--seed", str(seed), "--failures", str(folder / "failures"), *MUTATION_MEANS]
+    words += ["--profile", profile, "--seed", str(seed), "--failures", str(folder / "failures"), *MUTATION_MEANS]
     words += ["--max-examples", str(effort.max_examples), "--time-budget", f"{effort.seconds}s"]
     lines: list[str] = []
     late = threading.Event()

@@ -32,13 +32,14 @@ def workers_for(requirements: int) -> int:
 
 
 class ExtraOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The options ``--expected --update-expected --workers --shard --database`` of a run as given."""
+    """The options ``--expected --update-expected --workers --shard --database --fail-fast`` of a run as given."""
 
     expected: Path | None
     update_expected: bool
     workers: int
     shard: str | None
     database: str | None
+    fail_fast: bool
 
 
 class RunExtras:
@@ -50,7 +51,7 @@ class RunExtras:
         self._options = options
         self._running = running
         self._shard = Shard.parse(options.shard) if options.shard else None
-        self._partial = selected or self._shard is not None
+        self._partial = selected or self._shard is not None or options.fail_fast
         self._judged: list[Result] = []
         self._entries: tuple[ExpectedFailure, ...] = ()
         if options.expected is None:
@@ -70,6 +71,9 @@ class RunExtras:
             self.workers = 1 if self._running else workers_for(len(plan.requirements))
         if self._shard is not None:
             plan = shard_of(plan, self._shard)
+        if self._options.fail_fast:
+            unexpected = {each.id for each in plan.requirements} - {each.id for each in self._entries}
+            plan = dataclasses.replace(plan, ends_at=frozenset(unexpected))
         for memory in self.observers(plan):
             found = {each.id: memory.programs(each.id) for each in plan.requirements}
             plan = dataclasses.replace(plan, remembered=found)
@@ -98,5 +102,6 @@ class RunExtras:
         options = self._options
         words = [f"--workers {self.workers}"] if self.workers > 1 else []
         words += [f"--shard {options.shard}"] if options.shard else []
+        words += ["--fail-fast"] if options.fail_fast else []
         words += [f"--expected {shlex.quote(str(options.expected))}"] if options.expected else []
         return words + ([f"--database {shlex.quote(options.database)}"] if options.database else [])

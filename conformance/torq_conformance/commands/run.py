@@ -174,6 +174,7 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
     metavar="PATH",
     help="File or folder of the relay's source that counts, repeatable.  [default: all but libraries]",
 )
+@click.option("--fail-fast", is_flag=True, help="End with the first requirement that fails and is not expected to.")
 @click.option("--list", "list_only", is_flag=True, help="List what would be judged, and how, then stop.")
 def command(**given: object) -> int:
     """Judge a relay, and end with a verdict and its evidence for each requirement.

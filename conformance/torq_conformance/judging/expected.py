@@ -27,7 +27,7 @@ from ..files import read_toml
 from ..model.findings import Finding, Kind
 from ..model.requirements import requirements
 from ..printable import visible
-from .verdict import Result, Verdict
+from .verdict import ENDED, Result, Verdict
 
 
 class ExpectedFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="kebab"):
@@ -95,6 +95,8 @@ class Expectations:
             return dataclasses.replace(
                 result, verdict=Verdict.UNEXPECTED_PASS, reason=f"listed as an expected failure: {entry.reason}"
             )
+        if result.reason == ENDED:
+            return result
         why = f"{result.verdict.value}: {result.reason}"
         self._object(entry, f"is listed but was not judged ({why}); judge it or take it out")
         return result
@@ -132,7 +134,8 @@ def expected_text(results: Iterable[Result], old: Iterable[ExpectedFailure], *, 
     """
     if partial:
         raise UsageError(
-            "--update-expected needs a whole run: without --section, --exclude or --shard, and not interrupted"
+            "--update-expected needs a whole run: without --section, --exclude, --shard and --fail-fast, "
+            "and not interrupted"
         )
     listed = {entry.id: entry for entry in old}
     text = "# Failures that are known and expected; one that is listed and does not show fails the run.\n"

@@ -151,6 +151,8 @@ class Marathon:
         try:
             while (seconds := self._next_leg()) and (plan := self._plan_of_leg(seconds)).requirements:
                 self._leg(plan, judge)
+                if any(map(plan.ended_by, self._results.values())):
+                    break
         finally:
             self._tell()
         return list(self._results.values())

@@ -164,6 +164,9 @@ class Encounter:
                 observer.met(count, len(programs))
                 if self.has_shown_enough(meeting):
                     break
+                if meeting.shown.keys() & self._plan.ends_at:
+                    meeting.cut_short = "it failed"
+                    break
                 if failing > FAILING_SECONDS:
                     meeting.cut_short = "it failed in too many situations"
                     break

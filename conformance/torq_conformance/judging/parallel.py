@@ -52,7 +52,7 @@ from .runner import (
     meeting_share,
 )
 from .scenarios import SCENARIOS
-from .verdict import Counterexample, Lack, Meeting, Result, Verdict
+from .verdict import ENDED, Counterexample, Lack, Meeting, Result, Verdict
 
 POLL_SECONDS = 0.5
 LATE_SECONDS = 2.0
@@ -341,7 +341,7 @@ class _Gathering:
             if (event := _next_event(told, pool)) is not None:
                 self._hear(event)
             if time.monotonic() > self._end + LATE_SECONDS:
-                self._end_all()
+                self._end_all("the time budget was used up", Lack.TIME)
         return list(self._results.values())
 
     def _hear(self, event: _Event) -> None:
@@ -390,6 +390,8 @@ class _Gathering:
             return
         self._observer.has_explored(self._explored)
         for task, result in self._held:
+            if task.index not in self._tasks:
+                break  # one before it has ended the run
             shown = self._explored.shown.pop(task.requirement.id, None)
             if shown is not None:
                 result.failed_by(shown)
@@ -402,10 +404,21 @@ class _Gathering:
             self._put_next()
 
     def _go_on_or_finish(self, task: _Task, result: Result) -> None:
+        if task.plan.ended_by(result):
+            self._drop_looks()
         if result.open and self._end - time.monotonic() > LEAST_ROUND_SECONDS:
             self._waiting.append(dataclasses.replace(task, before=_without_history(result)))
         else:
             self._finish(task, result)
+            if task.plan.ended_by(result):
+                self._end_all(ENDED)
+
+    def _drop_looks(self) -> None:
+        """Let nothing be looked at any more: the failure that ends the run is to be settled at once."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._todo.get_nowait()
+                self._busy -= 1
 
     def _put_next(self) -> None:
         """Have a worker go on with a failure that waits, or with whatever waits."""
@@ -424,10 +437,10 @@ class _Gathering:
             self._results[name] = merge(self._parts[name])
             self._observer.finished(self._results[name])
 
-    def _end_all(self) -> None:
-        """The time is over: what the looks have shown is what is known."""
+    def _end_all(self, why: str, lacks: Lack = Lack.NOTHING) -> None:
+        """What the looks have shown is what is known."""
         for task in list(self._tasks.values()):
-            unknown = Result(task.requirement, Verdict.UNKNOWN, "the time budget was used up", lacks=Lack.TIME)
+            unknown = Result(task.requirement, Verdict.UNKNOWN, why, lacks=lacks)
             self._finish(task, self._looked.get(task.index, unknown))
 
 

@@ -29,8 +29,9 @@ class Plan:
     ``first_failure_only`` keeps a failure as it was first seen. ``remembered`` are the programs of each requirement
     that failed in other runs: the run plays them before new ones. ``shown`` is what the situations of this run have
     shown of each requirement; of them any ``depth`` values come together, beside those that were ``begun`` with.
-    ``rules`` are those of the profile for the domain. ``grey_box`` is how the relay tells what it reaches, if it does;
-    ``kept`` are programs that an earlier part of the run has kept for that.
+    The run ends with the first failure of a requirement that is named in ``ends_at``. ``grey_box`` is how the relay
+    tells what it reaches, if it does; ``kept`` are programs that an earlier part of the run has kept for that.
+    ``rules`` are those of the profile for the domain.
     """
 
     domain: str
@@ -48,6 +49,7 @@ class Plan:
     begun: tuple[Situation, ...] = ()
     grey_box: GreyBox | None = None
     kept: tuple[Program, ...] = ()
+    ends_at: frozenset[str] = frozenset()
     rules: Rules = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,6 +70,9 @@ class Plan:
     def feedback(self) -> Feedback | None:
         """What tells this process what each program reaches, where the relay does."""
         return self.grey_box.feedback() if self.grey_box is not None and self.grey_box.guides else None
+    def ended_by(self, result: Result) -> bool:
+        """Whether the run ends with a result."""
+        return result.counterexample is not None and result.requirement.id in self.ends_at
 
     def excuses(self, history: History) -> bool:
         """Whether a history shows only what the profile does not promise.

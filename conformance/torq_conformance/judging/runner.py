@@ -28,7 +28,7 @@ from .replaying import Case, replays
 from .scenarios import SCENARIOS, UNJUDGED, Scenario
 from .search import Search
 from .survey import ECHO, Survey, survey
-from .verdict import Counterexample, Lack, Meeting, Result, Verdict
+from .verdict import ENDED, Counterexample, Lack, Meeting, Result, Verdict
 
 CHECK_RUNS = 5
 CHECK_SECONDS = 10.0
@@ -67,13 +67,16 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
     if not alone:
         judge = judge.after(_met(judge, plan, observer))
     found: dict[str, Result] = {}
-    order = sorted(plan.requirements, key=lambda each: cost_of_a_look(each, plan.rules))
+    order = sorted(plan.requirements, key=lambda each: (not judge.ends_at(each), cost_of_a_look(each, plan.rules)))
     for index, requirement in enumerate(order):
         share = look_seconds(plan, started, len(order) - index)
         observer.started(requirement)
         found[requirement.id] = result = judge.look(requirement, share)
         if alone and result.counterexample is None:
             _fail_by(_met(judge, plan, observer), result, plan, observer)
+        if plan.ended_by(result):
+            found[requirement.id] = judge.go_on(result, end - time.monotonic()) if result.open else result
+            return _ended(plan, found, requirement, observer)
         if not (result.open or plan.explores):
             observer.finished(result)
     if plan.explores:
@@ -89,6 +92,17 @@ def judge_all(plan: Plan, target: Target, observer: Observer) -> list[Result]:
     for result in waiting:
         result.seen_once()
         observer.finished(result)
+    return [found[requirement.id] for requirement in plan.requirements]
+
+
+def _ended(plan: Plan, found: dict[str, Result], by: Requirement, observer: Observer) -> list[Result]:
+    """What is known when a failure ends the run. Those that are not open were told before, unless programs explore."""
+    for requirement in plan.requirements:
+        known = requirement.id in found and not (found[requirement.id].open or plan.explores)
+        result = found.setdefault(requirement.id, Result(requirement, Verdict.UNKNOWN, ENDED))
+        if not known or requirement is by:
+            result.seen_once()
+            observer.finished(result)
     return [found[requirement.id] for requirement in plan.requirements]
 
 
@@ -185,6 +199,10 @@ class Judge:
         """One that knows what situations have shown."""
         plan = dataclasses.replace(self._plan, shown=meeting.shown)
         return Judge(plan, self._target, self._observer, self._end, self._seen)
+
+    def ends_at(self, requirement: Requirement) -> bool:
+        """Whether situations have shown a failure that ends the run."""
+        return requirement.id in self._plan.shown and requirement.id in self._plan.ends_at
 
     def look(self, requirement: Requirement, seconds: float) -> Result:
         """Try a requirement for some seconds. A failure that it shows is open: nothing has confirmed it."""

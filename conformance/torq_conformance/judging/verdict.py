@@ -25,6 +25,10 @@ class Verdict(Enum):
     UNEXPECTED_PASS = "UNEXPECTED-PASS"  # noqa: S105 - a verdict, not a password
 
 
+ENDED = "the run ended at its first failure"
+"""Why a requirement was not judged that stands behind it."""
+
+
 class Lack(Enum):
     """What more of would judge more."""
 

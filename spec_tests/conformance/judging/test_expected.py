@@ -101,13 +101,17 @@ def test_a_list_of_version_0_2_is_read(tmp_path: Path, message: str, kind: str) 
     assert load_expected(path) == (ExpectedFailure("FRAME-1", kind, "x"),)
 
 
-@pytest.mark.parametrize("partly", [{"selected": True, "shard": None}, {"selected": False, "shard": "1/2"}])
-def test_a_partial_run_does_not_rewrite_the_list(tmp_path: Path, partly: dict[str, bool | str | None]) -> None:
-    shard = partly["shard"]
-    assert not isinstance(shard, bool)
-    options = ExtraOptions(tmp_path / "x.toml", update_expected=True, workers=1, shard=shard, database=None)
+@pytest.mark.parametrize(
+    ("selected", "shard", "fail_fast"), [(True, None, False), (False, "1/2", False), (False, None, True)]
+)
+def test_a_partial_run_does_not_rewrite_the_list(
+    tmp_path: Path, selected: bool, shard: str | None, fail_fast: bool
+) -> None:
+    options = ExtraOptions(
+        tmp_path / "x.toml", update_expected=True, workers=1, shard=shard, database=None, fail_fast=fail_fast
+    )
     with pytest.raises(UsageError, match="needs a whole run"):
-        RunExtras(options, running=False, selected=bool(partly["selected"]))
+        RunExtras(options, running=False, selected=selected)
 
 
 @pytest.mark.parametrize(

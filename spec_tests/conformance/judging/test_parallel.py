@@ -19,7 +19,7 @@ from torq_conformance.judging.parallel import Shard, judge_in_workers, merge, sh
 from torq_conformance.judging.plan import Observer
 from torq_conformance.judging.remembered import Remembered, open_database
 from torq_conformance.judging.runner import judge_all
-from torq_conformance.judging.verdict import Lack, Result, Verdict
+from torq_conformance.judging.verdict import ENDED, Lack, Result, Verdict
 from torq_conformance.model.frames import Frame
 from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import Requirement, requirements
@@ -218,6 +218,27 @@ def test_failures_of_some_requirements_leave_the_others_no_less_time(workers: in
     assert verdicts == dict.fromkeys(FAILED_BY_THE_FIRST_ENGINE, Verdict.FAIL) | dict.fromkeys(held, Verdict.PASS)
     assert time.monotonic() - started < 20.0 + 10.0, "the budget, and what ends within it on a busy machine"
     assert len(heard.started_ids) == len(set(heard.started_ids)) == len(plan.requirements)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_ends_with_the_first_failure_that_it_is_told_to_end_with(workers: int) -> None:
+    heard, command = Heard(), specimen("first-generic", "signal")
+    plan = dataclasses.replace(
+        plan_for("FRAME-2", "FWD-6", "FRAME-1", "ORD-1", "FWD-2", "FWD-3", "ORD-2", max_examples=150),
+        ends_at=frozenset({"FRAME-2"}),
+        time_budget=600.0,
+    )
+    if workers > 1:
+        results = judge_in_workers(plan, command, workers, heard)
+    else:
+        with relay(command) as target:
+            results = judge_all(plan, target, heard)
+    seen = {result.requirement.id: result for result in results}
+    assert seen["FRAME-2"].verdict is Verdict.FAIL
+    assert seen["FRAME-2"].counterexample is not None
+    assert seen["FRAME-2"].counterexample.runs > 1, "it is confirmed as every other"
+    assert any(result.reason == ENDED and result.verdict is Verdict.UNKNOWN for result in results)
+    assert sorted(heard.finished_ids) == sorted(seen), "each is told once"
 
 
 def test_what_is_left_of_a_budget_goes_to_whom_it_was_too_short() -> None:
