@@ -15,6 +15,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+import msgspec
+
 from ..errors import ImpededError
 from ..generation.cells import features_of
 from ..generation.search import Clock, OutOfTime
@@ -34,6 +36,7 @@ from ..play.target import Target
 from .plan import LEAST_EFFORT, Observer, Plan
 from .playing import played
 from .scenarios import SCENARIOS
+from .survey import ECHO
 from .verdict import Counterexample, Meeting
 
 EXAMPLES_SQUARED = 16
@@ -42,6 +45,8 @@ BLOCK = 600
 """Situations that are sorted together: about those in which any two values come together."""
 MOST_A_SECOND = 100
 """Situations that are played in each second of a deep run, at most: no more are written."""
+OLD_AMONG_CLIENTS = 12
+"""Situations of great age come behind those of fewer clients."""
 MOST_SOUGHT = 6
 """Contradictions of one kind that are made plain to see whose they are, at most, on one relay."""
 FAILING_SECONDS = 2.0
@@ -51,7 +56,7 @@ PLAIN_SECONDS = 2.0
 PLAINEST: dict[str, tuple[str, ...]] = {
     Kind.CRASHED: ("FWD-1",),
     Kind.STUCK: ("FWD-1",),
-    Kind.LOST: ("FWD-1",),
+    Kind.LOST: ("FWD-1", "FWD-4"),
     Kind.HELD_BACK: ("FWD-1",),
     Kind.UNSERVED: ("FWD-1",),
     Kind.DUPLICATED: ("FWD-2",),
@@ -64,7 +69,10 @@ PLAINEST: dict[str, tuple[str, ...]] = {
     Kind.UNBOUNDED: ("ISO-2",),
     Kind.DROPPED: ("ISO-3",),
 }
-"""The requirement that a contradiction of a kind is plainly about, whatever the situation."""
+"""The requirement that a contradiction of a kind is plainly about, whatever the situation.
+
+A frame that was lost on its way back to its sender alone is no matter of FWD-1.
+"""
 OF_EVERY_FRAME = ("FWD-3", "FWD-1")
 """Requirements that bind every valid frame, in whatever situation."""
 LEAKED: dict[str, str] = {
@@ -104,7 +112,8 @@ def due(plan: Plan) -> list[tuple[Situation, ...]]:
     """The situations of each program of a plan: about its requirements, as many as its effort allows.
 
     Situations of the same great age share a program, unless they end its stream; the others have one each. Of the first
-    hundreds, and of the next, those of few clients come first: they show soonest what shows everywhere.
+    hundreds, and of the next, those of few clients come first: they show soonest what shows everywhere. Those of great
+    age, which cost little each, come before those of many clients.
     """
     asked = {each.id for each in plan.requirements}
     fitting: Iterable[Situation] = (each for each in chosen(plan) if asked.intersection(each.about))
@@ -117,7 +126,7 @@ def due(plan: Plan) -> list[tuple[Situation, ...]]:
             old.setdefault(situation["age"].number, []).append(situation)
         else:
             programs.append((number // BLOCK, situation["connections"].number, (situation,)))
-    programs += [(0, math.inf, tuple(members)) for members in old.values()]
+    programs += [(0, OLD_AMONG_CLIENTS, tuple(members)) for members in old.values()]
     programs.sort(key=lambda each: each[:2])
     return [members for _, _, members in programs]
 
@@ -235,7 +244,7 @@ class Encounter:
         """The requirement that a contradiction of a kind is about whatever the situation, where there is one."""
         named = LEAKED.get(str(seen.kinds[kind].facts.get("defect", ""))) if kind == Kind.LEAKED else None
         names = (named,) if named else PLAINEST.get(kind, ())
-        return next((name for name in names if self._contradicts(seen, kind, name)), None)
+        return next((name for name in names if self._contradicts(seen, kind, name, plainly=True)), None)
 
     def _contradicted(self, seen: _Seen, kind: str) -> str | None:
         """The requirement that a contradiction is most plainly about, be the run asked about it or not.
@@ -262,9 +271,14 @@ class Encounter:
             return bool(scenario.judge(history, self._rules))
         return False
 
-    def _contradicts(self, seen: _Seen, kind: str, name: str) -> bool:
-        """Whether a history contradicts one requirement that the relay promises, in some way."""
+    def _contradicts(self, seen: _Seen, kind: str, name: str, *, plainly: bool = False) -> bool:
+        """Whether a history contradicts one requirement that the relay promises, in some way.
+
+        ``plainly`` says that what a sender gets back of its own is about echo alone.
+        """
         scenario = self._scenarios.get(name)
         if scenario is None or not (seen.history.crash or scenario.exercised(seen.program, seen.history, self._rules)):
             return False
-        return any(each.kind == kind for each in scenario.judge(seen.history, self._rules))
+        echo = self._rules.echo and (not plainly or name == ECHO)
+        rules = msgspec.structs.replace(self._rules, echo=echo)
+        return any(each.kind == kind for each in scenario.judge(seen.history, rules))

@@ -204,8 +204,6 @@ SCENARIOS: dict[str, Scenario] = {
         needs=has(Close),
         control=c.without_disconnects,
         first=_all(
-            f.disconnects_during_partial_frames,
-            f.simultaneous_disconnects,
             f.disconnects_with_frames_in_flight,
             f.join_after_backlogged_leave,
         ),
@@ -227,7 +225,7 @@ SCENARIOS: dict[str, Scenario] = {
         first=_all(f.identical_frames, f.frames_at_short_write_ends),
     ),
     "FWD-3": Scenario((f.UnusualHeaders,), (o.lost, o.altered), first=f.header_field_values),
-    "FWD-4": Scenario((f.Traffic, f.Joins, f.Streams), (o.echo_lost, o.echoed_wrongly), first=f.long_stream),
+    "FWD-4": Scenario((f.Traffic, f.Joins, f.Streams), (o.echo_lost, o.echoed_wrongly)),
     "FWD-5": Scenario(
         (f.Traffic, f.LateJoins, f.SyncPoints),
         (o.replayed, o.joined_within_a_frame),
@@ -254,12 +252,11 @@ SCENARIOS: dict[str, Scenario] = {
         needs=has_interleaved_write,
         control=c.sequential_writes,
         own=(Kind.MIXED,),
-        first=f.concurrent_partial_frames,
     ),
     "FRAME-4": Scenario(
         (f.Traffic, f.UnfinishedFrames, f.Joins), (o.torn, o.altered, o.leaked), needs=leaves_a_frame_unfinished
     ),
-    "ORD-1": Scenario((f.Traffic, f.ConcurrentWrites), (o.reordered_within_sender,), first=f.large_then_small_frames),
+    "ORD-1": Scenario((f.Traffic, f.ConcurrentWrites), (o.reordered_within_sender,)),
     "ORD-2": Scenario((f.ConcurrentWrites, f.Joins, f.Freezes), (o.reordered_between_receivers,)),
     "ORD-3": Scenario((f.CausalReplies, f.Joins), (o.causality_broken,), steps=8, needs=has(Sync)),
     "DOM-1": _refuses(f.ForeignDomains, first=f.foreign_domain_values),

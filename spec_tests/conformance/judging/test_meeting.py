@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spec_tests.conformance.generation.features.test_tables import BY_SITUATIONS
 from spec_tests.conformance.judged_relays import plan_for, relay, specimen
 from torq_conformance.generation.situations.dimensions import Situation
 from torq_conformance.judging.meeting import chosen, due
@@ -46,10 +47,12 @@ def test_every_situation_is_played_where_a_run_is_asked_about_everything_at_the_
         ("order-lost-among:more_than=7", "ORD-1"),
         ("partial-lost-among:more_than=4", "FRAME-3"),
         ("payload-trusted-after:after=1013:of=relay", "DOM-2"),
+        ("echo-ends-after:after=1013:of=relay", "FWD-4"),
+        *BY_SITUATIONS.items(),
     ],
 )
 def test_a_fault_is_found_by_its_kind_and_told_of_its_requirement(mutant: str, requirement: str) -> None:
-    plan = plan_for(*SIGNAL, "DOM-2", max_examples=100)
+    plan = plan_for(*SIGNAL, "CONN-6", "DOM-2", "FWD-4", max_examples=100)
     meeting = met(specimen("correct", "signal", "--mutant", mutant), dataclasses.replace(plan, first_failure_only=True))
     assert requirement in meeting.shown
     assert meeting.shown[requirement].findings
@@ -61,7 +64,7 @@ def test_what_is_shown_is_made_as_plain_as_it_can_be(monkeypatch: pytest.MonkeyP
     meeting = met(command, plan_for("ORD-1", max_examples=100))
     program = meeting.shown["ORD-1"].program
     assert 7 <= len(program.connections) <= 12  # and the witness
-    assert len(program.steps) - len(program.connections) <= 12  # who leaves and who stalls are connections, too
+    assert len(program.steps) - len(program.connections) <= 4 * 7  # four who leave one after the other, or less
 
 
 def test_a_requirement_is_not_accused_of_what_is_plainly_about_another_one() -> None:

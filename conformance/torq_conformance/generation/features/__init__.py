@@ -18,13 +18,11 @@ from .clients import (
 )
 from .combined import (
     backlog_delivery,
-    disconnects_during_partial_frames,
     disconnects_with_frames_in_flight,
     frames_at_short_write_ends,
     half_close_edges,
     join_after_backlogged_close,
     join_after_backlogged_leave,
-    simultaneous_disconnects,
     two_stalled_consumers,
 )
 from .faults import Backlogs, Floods, Freezes, Kills, SendOnlyClients, Stalls, StallsAgainstBaseline
@@ -76,14 +74,11 @@ from .refused_tables import (
     tlv_type_values,
 )
 from .tables import (
-    concurrent_partial_frames,
     frame_sizes,
     header_field_values,
     header_only_last,
     identical_frames,
     idle_then_send,
-    large_then_small_frames,
-    long_stream,
     reads_filled_exactly,
     split_at_every_byte,
     tlv_counts,
@@ -136,9 +131,7 @@ __all__ = [
     "backlog_delivery",
     "byte_bound_overflow",
     "bytes_without_magic",
-    "concurrent_partial_frames",
     "cost_of_overflow",
-    "disconnects_during_partial_frames",
     "disconnects_with_frames_in_flight",
     "extended_reserved_values",
     "foreign_domain_values",
@@ -155,13 +148,10 @@ __all__ = [
     "is_fillable",
     "join_after_backlogged_close",
     "join_after_backlogged_leave",
-    "large_then_small_frames",
-    "long_stream",
     "oversize_claims",
     "queue_filled_to_bound",
     "reads_filled_exactly",
     "repeated_overflow",
-    "simultaneous_disconnects",
     "single_bit_checksum_errors",
     "single_overflow",
     "split_at_every_byte",

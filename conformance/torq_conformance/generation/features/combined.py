@@ -67,45 +67,6 @@ def half_close_edges(rules: Rules) -> tuple[Program, ...]:
     return tuple(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in played)
 
 
-def disconnects_during_partial_frames(rules: Rules) -> tuple[Program, ...]:
-    """A client leaves in each way while another client has received, or sent, a part of a frame (CONN-6)."""
-    large = sized(rules, min(PARTLY_SENT_BYTES, rules.max_message_size))
-    count = PARTLY_SENT_BYTES * 3 // large.size
-    ends: tuple[tuple[Step, ...], ...] = (
-        (Close(2),),
-        (Close(2, reset=True),),
-        (Write(2, (own(rules),), stop=10), Close(2)),
-    )
-    got: tuple[Step, ...] = (*map(Connect, range(3)), Stall(1), Flood(0, large, count), Sync())
-    sent: tuple[Step, ...] = (*map(Connect, range(3)), Write(0, (own(rules),), stop=10), Write(1, (large,), stop=5_000))
-    return tuple(
-        Program(rules.domain, (*begins, *end, Sync(), *then))
-        for begins, then in ((got, (Resume(1), Sync())), (sent, (Finish(1), Finish(0))))
-        for end in ends
-    )
-
-
-def simultaneous_disconnects(rules: Rules) -> tuple[Program, ...]:
-    """Clients send and leave while the relay is frozen; clients leave in two steps: half-close, then close (CONN-6)."""
-    small, large = own(rules), own(rules, 10_000)
-    begins = (Connect(0), Connect(1))
-    visits = [(Connect(conn, reads=False), Write(conn, (small,), settle=False), Close(conn)) for conn in (2, 3, 4)]
-    at_once: tuple[Step, ...] = (Freeze(), *(step for visit in visits for step in visit), Thaw())
-    one_by_one: tuple[Step, ...] = tuple(step for visit in visits for step in (*visit, Sync()))
-    many_frames: tuple[Step, ...] = (
-        Connect(2),
-        Freeze(),
-        *(Write(2, (large,), settle=False),) * FRAMES_BEFORE_LEAVING,
-        Close(2),
-        Thaw(),
-    )
-    two_steps = [
-        (Connect(2), Connect(3), HalfClose(conn), Sync(), Close(conn), Write(3, (small,)), Write(3, (small,)))
-        for conn in range(3)
-    ]
-    return tuple(Program(rules.domain, (*begins, *steps)) for steps in (at_once, one_by_one, many_frames, *two_steps))
-
-
 def disconnects_with_frames_in_flight(rules: Rules) -> tuple[Program, ...]:
     """Frames wait for a stalled consumer when their sender leaves, or is closed for its garbage (CONN-6)."""
     waits = (Connect(0), Connect(1), Connect(2), Stall(1), Flood(0, own(rules, 60_000), 10))

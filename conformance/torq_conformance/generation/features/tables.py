@@ -15,7 +15,7 @@ from ...model.frames import Frame, Tlv, encode_frame
 from ...model.legality import free_type
 from ...model.program import Program
 from ...model.rules import Rules
-from ...model.steps import Buffer, Connect, Finish, Flood, Freeze, Idle, Step, Thaw, Write
+from ...model.steps import Buffer, Connect, Flood, Freeze, Idle, Step, Thaw, Write
 from ...model.wire import tlv
 from ..machine import sized_frame
 
@@ -54,10 +54,8 @@ SHORT_SILENCE_MS = 1_150
 """Milliseconds after which a hasty relay takes an idle client for dead."""
 SILENCE_FACTOR = 3
 """Factor between one silence and the next: a short silence may show the fault already."""
-LONG_STREAM = 300
-"""Frames of one client: more than a counter of one byte counts."""
-LONGER_STREAM = 2**16 + 400
-"""The same for a counter of two bytes."""
+LONG_STREAM = 2**16 + 400
+"""Frames of one client: more than a counter of two bytes counts."""
 
 
 def own(rules: Rules, size: int = 8) -> Frame:
@@ -101,14 +99,8 @@ def idle_then_send(rules: Rules) -> tuple[Program, ...]:
     silences: list[tuple[Step, ...]] = [
         (one, third, Idle(milliseconds), other, one, third) for milliseconds in silences_ms(rules)
     ]
-    speech = Program(rules.domain, (Connect(0), Connect(1), Flood(0, own(rules), LONGER_STREAM), one, other))
+    speech = Program(rules.domain, (Connect(0), Connect(1), Flood(0, own(rules), LONG_STREAM), one, other))
     return (*(Program(rules.domain, (*map(Connect, range(3)), *steps)) for steps in silences), speech)
-
-
-def long_stream(rules: Rules) -> tuple[Program, ...]:
-    """Many frames of one client (FWD-1)."""
-    writes = (Write(0, (own(rules),), settle=False),) * LONG_STREAM
-    return (Program(rules.domain, (Connect(0), Connect(1), *writes)),)
 
 
 def header_field_values(rules: Rules) -> tuple[Program, ...]:
@@ -240,34 +232,3 @@ def reads_filled_exactly(rules: Rules) -> tuple[Program, ...]:
     )
     together = ((many,), (Freeze(), read, Thaw()))
     return (*full, *(Program(rules.domain, (Connect(0), Connect(1), *steps)) for steps in together))
-
-
-def concurrent_partial_frames(rules: Rules) -> tuple[Program, ...]:
-    """Five clients are within a frame while a sixth joins; they finish in another order (FRAME-3).
-
-    With frames that fit into one read, and with larger ones.
-    """
-    clients = range(5)
-    large = sized(rules, min(ABOVE_A_READ_BYTES, rules.max_message_size))
-    stops = [(own(rules), 5 + 8 * conn) for conn in clients], [(large, large.size - 10_000 * conn) for conn in (1, 2)]
-    orders = (3, 0, 4, 1, 2), (0, 1)
-    return tuple(
-        Program(
-            rules.domain,
-            (
-                *map(Connect, clients),
-                *(Write(conn, (frame,), stop=max(1, stop)) for conn, (frame, stop) in enumerate(begun)),
-                Connect(5),
-                *map(Finish, order),
-            ),
-        )
-        for begun, order in zip(stops, orders, strict=True)
-    )
-
-
-def large_then_small_frames(rules: Rules) -> tuple[Program, ...]:
-    """Frames larger than one read, each followed by a small frame (ORD-1)."""
-    large, small = sized(rules, min(ABOVE_A_READ_BYTES, rules.max_message_size)), own(rules)
-    together = Write(0, (large, small, large, small))
-    apart = (Write(0, (large,), settle=False), Write(0, (small,), settle=False))
-    return programs_of(rules, (together, *apart, *apart))

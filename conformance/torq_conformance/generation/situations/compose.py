@@ -13,6 +13,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from torq_protocol.constants import HEADER_SIZE
+
 from ...model.frames import Frame, Item
 from ...model.program import Program
 from ...model.rules import Rules
@@ -32,10 +34,10 @@ from ...model.steps import (
     Thaw,
     Write,
 )
-from ..features.tables import own, sized
+from ..features.tables import ABOVE_A_READ_BYTES, own, sized
 from .dimensions import Situation
 from .frames import item_of
-from .possible import FRAMING_ERRORS, GONE, NOT_READING
+from .possible import FRAMING_ERRORS, GONE, MANY_CLIENTS, NOT_READING
 
 SENDER, RECEIVER = 0, 1
 BACKLOG_VALUE = 9_000
@@ -48,6 +50,12 @@ LEAST_AT_THE_BRIM = 12
 """Frames of a backlog that every socket holds."""
 LONGEST_SIP = 20_000
 """Bytes."""
+LARGE_ONE_OF = 3
+"""Of so many clients beside the sender, one sends more than fits into a read."""
+LEFT_FRAMES = 12
+"""Frames before the last one of such a leaver."""
+LEFT_VALUES = (8, 8, 300, 12_000)
+"""Bytes of the value in the frame that a leaver leaves unfinished: another each time."""
 
 
 def program_of(situations: Sequence[Situation], rules: Rules, seed: int) -> Program:
@@ -102,7 +110,7 @@ class _Scene:
             self.steps.append(Connect(SENDER, reads=situation["sender"].name != "only sends"))
         never = situation["receiver"].name == "never reads"
         self.steps += [Connect(conn, reads=not (never and conn in self._alike)) for conn in range(1, self._clients)]
-        if not situation.is_plain("leaver"):
+        if not situation.is_plain("leaver") and not self._visits:
             self.steps.append(Connect(self._leaver))
         if situation["bystander"].name == "another stalls":
             self.steps.append(Connect(self._bystander))
@@ -141,6 +149,13 @@ class _Scene:
             self.steps += map(Resume, self._alike)
 
     @property
+    def _visits(self) -> bool:
+        """Whether the leaver comes and goes while the relay is frozen: it has left before it is accepted."""
+        if self.situation["bystander"].name != "relay frozen" or self.situation.is_plain("leaver"):
+            return False
+        return sum(self.situation.places) % 2 == 1
+
+    @property
     def _alike(self) -> list[int]:
         """The receiver, and those in the same state."""
         return [RECEIVER, *range(2, 2 + self.situation["likewise"].number)]
@@ -163,17 +178,19 @@ class _Scene:
         situation = self.situation
         talkers = range(self._clients - 1, self._clients - situation["senders"].number, -1)
         frozen = situation["bystander"].name == "relay frozen"
-        if time and not situation.is_plain("leaver"):
-            self.steps.append(Connect(self._leaver + 2 * time))
+        comes = [] if situation.is_plain("leaver") else [Connect(self._leaver + 2 * time, reads=not self._visits)]
+        if time and not self._visits:
+            self.steps += comes
         if situation["cut"].name == "small send buffer":
             self.steps.append(Buffer(SENDER, situation["cut"].number))
         if frozen:
             self.steps.append(Freeze())
+        if self._visits:
+            self.steps += comes
         self._leave(time)
         paused = situation["cut"].name.startswith("pause")
         for conn in talkers:
-            begun = Write(conn, (self._small(),), stop=BEGUN_BYTES)
-            self.steps.append(begun if paused else Write(conn, (self._small(),), settle=False))
+            self.steps.append(self._begun(conn) if paused else Write(conn, (self._small(),), settle=False))
         joins = [Connect(self._bystander + 2 * time)] * (situation["bystander"].name == "another joins")
         self.steps += [] if paused else joins
         self._sip()
@@ -190,6 +207,13 @@ class _Scene:
         if frozen:
             self.steps.append(Thaw())
 
+    def _begun(self, conn: int) -> Write:
+        """Somebody begins a frame: a small one, or one that needs several reads."""
+        if self._clients >= MANY_CLIENTS or self.chance.randrange(LARGE_ONE_OF):
+            return Write(conn, (self._small(),), stop=BEGUN_BYTES)
+        large = self._large(ABOVE_A_READ_BYTES)
+        return Write(conn, (large,), stop=self.chance.randrange(HEADER_SIZE, large.size))
+
     def _talk_meanwhile(self) -> None:
         """Somebody writes a whole frame while others are begun."""
         if self.situation["receiver"].name not in (*HALF_CLOSED, "is within a frame"):
@@ -205,8 +229,15 @@ class _Scene:
         leaver, conn = self.situation["leaver"], self._leaver + 2 * time
         if self.situation.is_plain("leaver"):
             return
-        within = leaver.number if leaver.number > 0 else None
-        self.steps.append(Write(conn, (self._small(),), stop=within, settle=False))
+        frame, within = self._small(), None
+        if "in header" in leaver.name:
+            within = self.chance.randrange(1, HEADER_SIZE)
+        elif "in payload" in leaver.name:
+            frame = own(self.rules, self.chance.choice(LEFT_VALUES))
+            within = self.chance.randrange(HEADER_SIZE, frame.size)
+        if self._clients < MANY_CLIENTS and self.chance.randrange(LARGE_ONE_OF) == 0:
+            self.steps.append(Write(conn, (own(self.rules, BACKLOG_VALUE),) * LEFT_FRAMES, settle=False))
+        self.steps.append(Write(conn, (frame,), stop=within, settle=False))
         if leaver.name.startswith("half-closes"):
             self.steps.append(HalfClose(conn))
             if self.situation["bystander"].name != "relay frozen":
@@ -218,6 +249,8 @@ class _Scene:
         before, behind = self._company(item)
         cut, start = self.situation["cut"], sum(each.size for each in before)
         offset = {"in the middle": item.size // 2, "before last byte": item.size - 1}.get(cut.name, cut.number)
+        if cut.name == "pause in payload":
+            offset = self.chance.randrange(HEADER_SIZE, item.size)
         items = (*before, item, *behind)
         match cut.name:
             case "whole" | "small send buffer":

@@ -142,7 +142,9 @@ def apart(rules: Rules, one: tuple[str, Value], other: tuple[str, Value]) -> str
             return "no room for the defect"
         case {"size": size, "defect": Value(name="payload bit")} if size.number == 32:
             return "no payload"
-        case {"size": size, "cut": cut} if size.number == 32 and (cut.number >= 32 or cut.name == "in the middle"):
+        case {"size": size, "cut": cut} if size.number == 32 and (
+            cut.number >= 32 or cut.name in ("in the middle", "pause in payload")
+        ):
             return "no payload to cut"
         case {"size": size, "cut": Value(name="in 7 bytes")} if size.number > MOST_IN_SMALL_PIECES:
             return "too many writes"
