@@ -45,8 +45,8 @@ BLOCK = 600
 """Situations that are sorted together: about those in which any two values come together."""
 MOST_A_SECOND = 100
 """Situations that are played in each second of a deep run, at most: no more are written."""
-OLD_AMONG_CLIENTS = 12
-"""Situations of great age come behind those of fewer clients."""
+OLD_AMONG_CLIENTS = 2
+"""Situations of great age come behind those of so many clients."""
 MOST_SOUGHT = 6
 """Contradictions of one kind that are made plain to see whose they are, at most, on one relay."""
 FAILING_SECONDS = 2.0
@@ -113,7 +113,7 @@ def due(plan: Plan) -> list[tuple[Situation, ...]]:
 
     Situations of the same great age share a program, unless they end its stream; the others have one each. Of the first
     hundreds, and of the next, those of few clients come first: they show soonest what shows everywhere. Those of great
-    age, which cost little each, come before those of many clients.
+    age, which cost little each, come behind those of two clients.
     """
     asked = {each.id for each in plan.requirements}
     fitting: Iterable[Situation] = (each for each in chosen(plan) if asked.intersection(each.about))
@@ -125,8 +125,9 @@ def due(plan: Plan) -> list[tuple[Situation, ...]]:
         if situation["age"].dear and situation["defect"].name not in FRAMING_ERRORS:
             old.setdefault(situation["age"].number, []).append(situation)
         else:
-            programs.append((number // BLOCK, situation["connections"].number, (situation,)))
-    programs += [(0, OLD_AMONG_CLIENTS, tuple(members)) for members in old.values()]
+            clients = situation["connections"].number if not situation["age"].dear else OLD_AMONG_CLIENTS + 1
+            programs.append((number // BLOCK, clients, (situation,)))
+    programs += [(0, OLD_AMONG_CLIENTS, tuple(old[age])) for age in sorted(old)]
     programs.sort(key=lambda each: each[:2])
     return [members for _, _, members in programs]
 

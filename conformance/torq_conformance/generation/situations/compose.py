@@ -43,6 +43,8 @@ SENDER, RECEIVER = 0, 1
 BACKLOG_VALUE = 9_000
 """Bytes of the value in each frame of a backlog."""
 BATCH_VALUE = 40
+MOST_AT_ONCE = 5_000
+"""Frames of an age that come in one flood, at most: no queue overflows meanwhile, so that each frame is owed."""
 BEGUN_BYTES = 20
 """Bytes of a frame that is begun and not finished."""
 HALF_CLOSED = ("has half-closed", "half-closed with a backlog")
@@ -123,7 +125,11 @@ class _Scene:
         age, state = self.situation["age"].number, self.situation["sender"].name
         if age:
             frame = own(self.rules, BATCH_VALUE)
-            self.steps.append(Flood(SENDER, frame, age) if age > 1 else Write(SENDER, (frame,)))
+            at_once = max(1, min(MOST_AT_ONCE, self.rules.most_frames // 2, self.rules.most_bytes // 2 // frame.size))
+            for start in range(0, age, at_once):
+                count = min(at_once, age - start)
+                self.steps += [Sync()] * (start > 0)
+                self.steps.append(Flood(SENDER, frame, count) if count > 1 else Write(SENDER, (frame,)))
         if state == "had one refused":
             self.steps.append(Write(SENDER, (Frame(self.rules.number % 3 + 1, self._small().tlvs),)))
         elif state == "paused before":
