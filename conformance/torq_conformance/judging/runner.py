@@ -38,7 +38,7 @@ LEAST_ROUND_SECONDS = 1.0
 """Seconds that must be left for another round of what lacks time."""
 BREADTH = 1 / 3
 """The share of the time budget within which every requirement is tried."""
-MEETING = {2: 1 / 10, 3: 2 / 3}
+MEETING = {2: 1 / 7, 3: 2 / 3}
 """The share of it in which the relay meets situations, by the depth of the run."""
 EXPLORING = 1 / 3
 """The share of it in which programs are played for what they reach in the relay, where it tells."""

@@ -127,12 +127,13 @@ class Search:
     def _writer(self) -> Writer:
         name, scenario = self._requirement.id, self._scenario
         tables = scenario.first(self._rules) if scenario.first else ()
+        programs = self._plan.max_examples / scenario.cost_under(self._rules)
         return Writer(
             name=name,
             features=scenario.features,
             rules=self._rules,
             steps=scenario.steps,
-            count=math.ceil(self._plan.max_examples / scenario.cost_under(self._rules)),
+            count=math.floor(programs) if tables else math.ceil(programs),  # a dear one beside tables is one too many
             seed=self._plan.seed,
             first=(*self._begins(), *tables),
             tried=self._result.tried,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, Literal
 from zlib import crc32
 
@@ -51,7 +52,7 @@ Checksum = Literal["good", "zero", "inverted", "off-by-one", "one-bit", "with-fi
 """What the checksum of a frame is: right, right and zero, or wrong in one of these ways."""
 
 
-class Frame(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag="frame"):
+class Frame(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag="frame", dict=True):
     """One message. The fields after ``tlvs`` are the ways in which it can be wrong, or merely unusual.
 
     ``tail`` is put behind the TLVs as it stands (hexadecimal): a malformed payload. ``claim`` replaces the
@@ -83,7 +84,7 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
             return "right for another payload, of which one bit is flipped"
         return f"bit {self.bit} flipped" if self.checksum == "one-bit" else self.checksum
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes on the wire, header included."""
         return HEADER_SIZE + sum(tlv.encoded_size for tlv in self.tlvs) + len(self.tail) // 2

@@ -8,6 +8,7 @@ the step (:class:`ProgramStep`), and knows no kinds.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import pairwise
 from typing import ClassVar, Literal, NamedTuple
 
@@ -139,7 +140,7 @@ class Connect(ClientStep, frozen=True, tag="connect"):
         return ["connects" if self.reads else "connects, never reads"]
 
 
-class Write(ClientStep, frozen=True, tag="write"):
+class Write(ClientStep, frozen=True, tag="write", dict=True):
     """Send items in one write; or in several, cut before the byte offsets of ``cuts`` or every ``every`` bytes.
 
     ``stop`` sends the first bytes only; a later :class:`Finish` sends the rest. ``settle`` waits after each write
@@ -162,7 +163,7 @@ class Write(ClientStep, frozen=True, tag="write"):
     stop: int | None = None
     settle: bool = True
 
-    @property
+    @cached_property
     def whole(self) -> int:
         """Bytes of its items."""
         return sum(item.size for item in self.items)
