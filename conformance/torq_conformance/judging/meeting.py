@@ -275,11 +275,12 @@ class Encounter:
     def _contradicts(self, seen: _Seen, kind: str, name: str, *, plainly: bool = False) -> bool:
         """Whether a history contradicts one requirement that the relay promises, in some way.
 
-        ``plainly`` says that what a sender gets back of its own is about echo alone.
+        ``plainly`` says that what a sender gets back of its own is about echo alone, where others got it.
         """
         scenario = self._scenarios.get(name)
         if scenario is None or not (seen.history.crash or scenario.exercised(seen.program, seen.history, self._rules)):
             return False
-        echo = self._rules.echo and (not plainly or name == ECHO)
+        alone = sum(peer.joined is not None for peer in seen.history.peers.values()) == 1
+        echo = self._rules.echo and (not plainly or alone or name == ECHO)
         rules = msgspec.structs.replace(self._rules, echo=echo)
         return any(each.kind == kind for each in scenario.judge(seen.history, rules))

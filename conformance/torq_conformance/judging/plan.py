@@ -70,6 +70,7 @@ class Plan:
     def feedback(self) -> Feedback | None:
         """What tells this process what each program reaches, where the relay does."""
         return self.grey_box.feedback() if self.grey_box is not None and self.grey_box.guides else None
+
     def ended_by(self, result: Result) -> bool:
         """Whether the run ends with a result."""
         return result.counterexample is not None and result.requirement.id in self.ends_at

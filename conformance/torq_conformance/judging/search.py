@@ -127,13 +127,14 @@ class Search:
     def _writer(self) -> Writer:
         name, scenario = self._requirement.id, self._scenario
         tables = scenario.first(self._rules) if scenario.first else ()
+        # beside a table of overflows, one overflow more than the effort allows is one too many
         programs = self._plan.max_examples / scenario.cost_under(self._rules)
         return Writer(
             name=name,
             features=scenario.features,
             rules=self._rules,
             steps=scenario.steps,
-            count=math.floor(programs) if tables else math.ceil(programs),  # a dear one beside tables is one too many
+            count=math.floor(programs) if tables and scenario.overflows else math.ceil(programs),
             seed=self._plan.seed,
             first=(*self._begins(), *tables),
             tried=self._result.tried,
