@@ -26,12 +26,14 @@ FRAMES_PER_PART = 30
 """Frames that the sender writes before it waits for the reader."""
 LATE_SHARE = 0.84
 """The share of the drain_timeout after which consumers begin to read."""
+LEAVE_AFTER = 0.1
+"""Seconds after SIGTERM in which a relay begins to drain, before clients leave."""
 LATE_MARGIN = 0.2
 """Seconds before the end of the drain_timeout in which nothing may arrive any more, to say that something lacks."""
 LATE_CLIENTS = 7
 """Consumers that begin to read so late: a relay may drain to some connections and not to others."""
-OTHER_CLIENTS = 5
-"""Clients beside those: the sender, a reader, one that never reads, and those that find the relay serving."""
+OTHER_CLIENTS = 7
+"""Clients beside those: sender, reader, one that never reads, two that leave, and those that find the relay serving."""
 FIRST_PART_BYTES = 10
 """Bytes of a frame that a consumer has begun when the relay gets SIGTERM."""
 
@@ -192,16 +194,20 @@ def _unread_backlog(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
     many = LATE_CLIENTS if most is None else max(0, min(LATE_CLIENTS, most - OTHER_CLIENTS))
     with bench.relay() as target:
         bench.act(
-            f"the same, with {counted(many, 'client')} more that read when {late_after:g} s are over; "
-            "A never reads; wait for the relay's end"
+            f"the same, with {counted(many, 'client')} more that read when {late_after:g} s are over, and two that "
+            "leave right after SIGTERM, one in two steps; A never reads; wait for the relay's end"
         )
-        late = bench.joined(target, many)
+        *late, in_two_steps, at_once = bench.joined(target, many + 2)
         began = time.monotonic()
         if not _sigterm_with_backlog(bench, target, frames):
             return
         slowly = time.monotonic() - began > drain / 2
         signalled = time.monotonic()
-        target.wait(late_after)
+        target.wait(LEAVE_AFTER)
+        in_two_steps.sock.shutdown(socket.SHUT_WR)
+        for client in (in_two_steps, at_once):
+            client.close()
+        target.wait(late_after - LEAVE_AFTER)
         if drain >= bench.timing.least_drain_seconds and not slowly:
             yield from _late_readers(bench, late, frames, signalled + drain)
         if target.wait(max(0.0, signalled + seconds - time.monotonic())) is None:

@@ -5,7 +5,7 @@ import signal
 import sys
 
 from torq_conformance.specimens.correct.doorway import Doorway, StartRefusedError
-from torq_conformance.specimens.correct.relay import Relay
+from torq_conformance.specimens.correct.relay import Connection, Relay
 from torq_conformance.specimens.mutants.table import mutant, replacing
 
 
@@ -51,6 +51,14 @@ mutant("sigterm-ignored", "LIFE-1", "does nothing on the first SIGTERM")(
 mutant("sigterm-dies", "LIFE-1", "dies on SIGTERM at once")(
     replacing(Relay.on_signal, lambda relay, number, _: os._exit(128 + number))
 )
+
+
+@mutant("drain-ended-by-leaver", "LIFE-1", "ends its drain when a client leaves meanwhile")
+class DrainEndedByLeaver(Relay):
+    def close(self, connection: Connection) -> None:
+        super().close(connection)
+        if self.stopping:
+            self.connections.clear()
 
 
 @mutant("second-signal-ignored", "LIFE-1", "goes on draining after a second SIGTERM")
