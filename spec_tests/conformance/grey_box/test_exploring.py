@@ -80,6 +80,7 @@ def test_a_slow_program_does_not_take_what_is_new_from_the_quick_ones(tmp_path: 
 
 @pytest.fixture
 def few_situations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torq_conformance.judging.exploring.QUICK_SECONDS", 5.0)  # on a busy machine too
     for module in ("runner", "parallel"):
         monkeypatch.setattr(f"torq_conformance.judging.{module}.meeting_share", lambda _: 0.01)
 
