@@ -28,6 +28,19 @@ def test_every_command_says_the_version_of_the_distribution(command: str) -> Non
     assert result.stdout.startswith(f"{command}: torq {build_info().version}"), result.stdout
 
 
+@pytest.mark.parametrize(
+    "line", ["torq-specimen --list", "torq-specimen --list-mutants", "torq-specimen --list-mutants --json", "torq"]
+)
+def test_a_reader_that_has_seen_enough_ends_a_listing_without_an_error(line: str) -> None:
+    command, *words = line.split()
+    path = Path(sys.executable).with_name(command)
+    with subprocess.Popen([path, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as listing:
+        assert listing.stdout is not None
+        assert listing.stderr is not None
+        listing.stdout.close()
+        assert listing.stderr.read() == b""
+
+
 def test_torq_names_every_other_command() -> None:
     named = {name for names in COMMANDS for name in names.split(", ")}
     assert named | {"torq"} == set(SCRIPTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from typing import Final
 
@@ -21,6 +22,7 @@ COMMANDS: Final = {
 
 def main() -> None:
     """Entry point: ``torq --version`` says what is installed and how it runs, ``torq`` which commands there are."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # who reads on no more ends the listing
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {name:<{width}}  {purpose}" for name, purpose in COMMANDS.items())
     parser = argparse.ArgumentParser(

@@ -8,6 +8,7 @@ import argparse
 import functools
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.json and not options.list_mutants:
         parser.error("--json goes with --list-mutants")
+    if options.list or options.list_mutants:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough ends the listing, as of any tool
     if options.list_mutants:
         _print_mutants(options.json)
     elif options.list:
