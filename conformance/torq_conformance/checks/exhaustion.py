@@ -20,7 +20,7 @@ from .levels import descriptors, pid_of, processor_seconds
 SPARE_DESCRIPTORS = 2
 """Descriptors that the relay may still open."""
 TOO_MANY = 12
-"""Clients that then connect."""
+"""Clients that then connect; fewer where more would go beyond the limit for connections."""
 MOST_BUSY = 0.2
 """Of one core: a relay that tries again now and then is far below, one that spins far above."""
 MEASUREMENTS = 3
@@ -35,15 +35,17 @@ def survives_exhausted_descriptors(bench: Bench) -> Iterator[Finding]:
             usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         except OSError as error:
             raise UnsupportedCheckError(f"the limits of the relay's process cannot be set: {error.strerror}") from error
+        most = bench.rules.max_connections
+        crowded = TOO_MANY if most is None else max(SPARE_DESCRIPTORS + 1, min(TOO_MANY, most - len(clients) - 1))
         bench.act(
-            f"let the relay's process have {SPARE_DESCRIPTORS} descriptors more than it holds; {TOO_MANY} more clients "
+            f"let the relay's process have {SPARE_DESCRIPTORS} descriptors more than it holds; {crowded} more clients "
             f"connect; for {bench.timing.exhausted_seconds:g} s look at its "
             "processor time; then let it have as many as before"
         )
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors(pid) + SPARE_DESCRIPTORS, usual[1]))
         crowd: list[Client] = []
         with contextlib.suppress(TargetError):
-            crowd += (bench.connect(target) for _ in range(TOO_MANY))
+            crowd += (bench.connect(target) for _ in range(crowded))
         busy = math.inf
         for _ in range(MEASUREMENTS):
             before = processor_seconds(pid)

@@ -139,10 +139,11 @@ def _read_backlogs(clients: Sequence[Client], last: bytes, seconds: float) -> No
 
 
 def flood(sender: Client, reader: Client, frames: list[bytes], rules: Rules) -> bool:
-    """Send frames in parts; sender and reader receive one part before the next, so that neither has a backlog."""
+    """Send frames in parts of half a queue at most; sender and reader receive one before the next, so none overflows."""
     readers = (reader, sender) if rules.echo else (reader,)
-    for start in range(0, len(frames), FRAMES_PER_PART):
-        part = frames[start : start + FRAMES_PER_PART]
+    at_once = max(1, min(FRAMES_PER_PART, rules.most_frames // 2))
+    for start in range(0, len(frames), at_once):
+        part = frames[start : start + at_once]
         if not sender.send(b"".join(part)) or not all(each.gets(part[-1]) for each in readers):
             return False
     return True

@@ -41,6 +41,11 @@ def overflowed(stall: Stalled, rules: Rules) -> bool:
     sent_counts = rules.overflow == "backpressure" and not stall.reading
     frames = stall.frames if sent_counts else stall.forwarded_frames
     size = stall.bytes if sent_counts else stall.forwarded_bytes
+    return _exceed(frames, size, rules)
+
+
+def _exceed(frames: int, size: int, rules: Rules) -> bool:
+    """Whether so many frames, of so many bytes together, are more than sockets and queue hold."""
     if not frames:
         return False
     in_sockets = rules.socket_bytes / (size / frames)
@@ -111,7 +116,8 @@ def unbounded(history: History, rules: Rules) -> Iterator[Finding]:
         if peer.open:
             got = {received.number for received in peer.received}
             held = list(_during(peer, stall, history))
-            if held and all(sent.number in got for sent in held):
+            exceeds = _exceed(len(held), sum(len(sent.data) for sent in held), rules)
+            if exceeds and all(sent.number in got for sent in held):
                 size = rules.socket_bytes
                 yield w.UNBOUNDED(frame=held[0], receiver=peer, count=len(held), socket_bytes=size, **_bound(rules))
 
@@ -187,5 +193,5 @@ def not_resumed(history: History, rules: Rules) -> Iterator[Finding]:
             missing = next((sent for sent in later if sent.number not in got), None)
             if missing is not None:
                 yield w.LOST_AFTER_A_STALL(frame=missing, receiver=peer)
-            elif not got.intersection(sent.number for sent in _during(peer, stall, history)):
+            elif (held := list(_during(peer, stall, history))) and not any(sent.number in got for sent in held):
                 yield w.NOTHING_AFTER_A_STALL(receiver=peer)

@@ -43,8 +43,8 @@ SENDER, RECEIVER = 0, 1
 BACKLOG_VALUE = 9_000
 """Bytes of the value in each frame of a backlog."""
 BATCH_VALUE = 40
-MOST_AT_ONCE = 5_000
-"""Frames of an age that come in one flood, at most: no queue overflows meanwhile, so that each frame is owed."""
+LEAST_BESIDE_A_VALUE = HEADER_SIZE + 5
+"""Bytes of a frame besides its value: the headers of frame and TLV."""
 BEGUN_BYTES = 20
 """Bytes of a frame that is begun and not finished."""
 HALF_CLOSED = ("has half-closed", "half-closed with a backlog")
@@ -102,6 +102,10 @@ class _Scene:
     def _small(self) -> Frame:
         return own(self.rules)
 
+    def _own(self, value: int) -> Frame:
+        """A valid frame whose value has so many bytes, or as many as the limit for frames leaves room for."""
+        return own(self.rules, min(value, self.rules.max_message_size - LEAST_BESIDE_A_VALUE))
+
     def _send(self, conn: int, *, settle: bool = True) -> None:
         self.steps.append(Write(conn, (self._small(),), settle=settle))
 
@@ -125,11 +129,7 @@ class _Scene:
         age, state = self.situation["age"].number, self.situation["sender"].name
         if age:
             frame = own(self.rules, BATCH_VALUE)
-            at_once = max(1, min(MOST_AT_ONCE, self.rules.most_frames // 2, self.rules.most_bytes // 2 // frame.size))
-            for start in range(0, age, at_once):
-                count = min(at_once, age - start)
-                self.steps += [Sync()] * (start > 0)
-                self.steps.append(Flood(SENDER, frame, count) if count > 1 else Write(SENDER, (frame,)))
+            self.steps.append(Flood(SENDER, frame, age) if age > 1 else Write(SENDER, (frame,)))
         if state == "had one refused":
             self.steps.append(Write(SENDER, (Frame(self.rules.number % 3 + 1, self._small().tlvs),)))
         elif state == "paused before":
@@ -150,7 +150,7 @@ class _Scene:
             behind = self.chance.randint(LEAST_AT_THE_BRIM, behind)
         waiting = max(behind, bystander.number)
         if waiting:
-            self.steps.append(Flood(SENDER, own(self.rules, BACKLOG_VALUE), waiting))
+            self.steps.append(Flood(SENDER, self._own(BACKLOG_VALUE), waiting))
         if receiver.name == "reads again":
             self.steps += map(Resume, self._alike)
 
@@ -239,10 +239,11 @@ class _Scene:
         if "in header" in leaver.name:
             within = self.chance.randrange(1, HEADER_SIZE)
         elif "in payload" in leaver.name:
-            frame = own(self.rules, self.chance.choice(LEFT_VALUES))
+            frame = self._own(self.chance.choice(LEFT_VALUES))
             within = self.chance.randrange(HEADER_SIZE, frame.size)
         if self._clients < MANY_CLIENTS and self.chance.randrange(LARGE_ONE_OF) == 0:
-            self.steps.append(Write(conn, (own(self.rules, BACKLOG_VALUE),) * LEFT_FRAMES, settle=False))
+            before = min(LEFT_FRAMES, max(1, self.rules.most_frames // 2))
+            self.steps.append(Write(conn, (self._own(BACKLOG_VALUE),) * before, settle=False))
         self.steps.append(Write(conn, (frame,), stop=within, settle=False))
         if leaver.name.startswith("half-closes"):
             self.steps.append(HalfClose(conn))
