@@ -139,7 +139,7 @@ def _read_backlogs(clients: Sequence[Client], last: bytes, seconds: float) -> No
 
 
 def flood(sender: Client, reader: Client, frames: list[bytes], rules: Rules) -> bool:
-    """Send frames in parts of half a queue at most; sender and reader receive one before the next, so none overflows."""
+    """Send frames in parts of half a queue at most; sender and reader get one before the next, so none overflows."""
     readers = (reader, sender) if rules.echo else (reader,)
     at_once = max(1, min(FRAMES_PER_PART, rules.most_frames // 2))
     for start in range(0, len(frames), at_once):
