@@ -33,6 +33,7 @@ LONG_FILES = {
     "api/payloads.md": "an entry for each payload class; the index and the anchors lead to them",
     "grafana/torq-relay.json": "one dashboard is one file, which Grafana imports",
     "kaitai/torq.ksy": "one format is one file, which the Kaitai compiler takes",
+    "matrix.md": "a row for each mutant, looked up by its name",
     "schemas/counterexample.schema.json": "a JSON Schema, for validators",
     "schemas/report.schema.json": "a JSON Schema, for validators",
     "spec/payloads.md": "every payload in one page that a search covers; the registry's links lead into it",

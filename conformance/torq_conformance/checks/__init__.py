@@ -17,6 +17,7 @@ from .exhaustion import survives_exhausted_descriptors
 from .idleness import queues_cheaply, rests
 from .inherited import starts_whatever_it_inherits
 from .life import drains
+from .only_sending import serves_who_only_sends
 from .pauses import loses_nothing_in_a_pause
 from .permissions import refuses_other_users
 from .policies import follows_each_policy
@@ -57,6 +58,7 @@ EXTRA_CHECKS: dict[str, Check] = {
     "FWD-4": echoes_to_only_client,
     "ISO-2": bounds_its_memory,
     "ISO-3": follows_each_policy,
+    "ISO-7": serves_who_only_sends,
     "VAL-6": allocates_nothing_for_claims,
 }
 """Checks of requirements that programs judge too, by id."""

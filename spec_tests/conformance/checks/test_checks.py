@@ -20,6 +20,7 @@ REFERENCE = load_profile("reference")
 PROFILES = {
     "CONN-5": msgspec.structs.replace(REFERENCE, max_connections=4),
     "FRAME-5": msgspec.structs.replace(REFERENCE, partial_frame_timeout=1.0),
+    "ISO-7": msgspec.structs.replace(REFERENCE, first_read_grace=0.3),
 }
 """What the relay under a check promises, where it is not what the reference promises."""
 
@@ -208,7 +209,35 @@ def test_res_3_4_iso_8_a_wasteful_or_forgetful_relay_is_found(
     assert kind in kinds(requirement, command=f"{relay} --mutant {fault}")
 
 
-@pytest.mark.parametrize("requirement", ["CONN-9", "CONN-10", "ISO-8", "RES-3", "RES-4"])
+IMPATIENT = """
+from torq_conformance.specimens.cli import main
+from torq_conformance.specimens.mutants import isolation
+
+isolation.GRACE_S = 0.3
+main()
+"""
+
+
+@pytest.mark.parametrize(("fault", "kind"), [("never-read-closed", "closed"), ("never-read-forgotten", "lost")])
+def test_iso_7_who_gives_up_a_client_that_only_sends_is_found(tmp_path: Path, fault: str, kind: str) -> None:
+    script = tmp_path / "impatient.py"
+    script.write_text(IMPATIENT, "utf-8")
+    relay = f"{sys.executable} {script} correct --socket {{socket}} --domain signal"
+    assert kinds("ISO-7", command=f"{relay} --mutant {fault}") == {kind}
+
+
+def test_iso_7_the_reference_relay_serves_who_only_sends_when_its_grace_is_over() -> None:
+    assert kinds("ISO-7", command="signal_relay --first-read-grace 0.3 --socket {socket}") == set()
+
+
+def test_iso_7_a_long_grace_is_not_waited_for() -> None:
+    profile = msgspec.structs.replace(REFERENCE, first_read_grace=16.0)
+    with Bench(specimen("correct", "signal"), profile, rules_for(profile, "signal")) as bench:
+        assert list(EXTRA_CHECKS["ISO-7"](bench)) == []
+        assert bench.left_out == ["who has read nothing for longer than first_read_grace: that is 16 s"]
+
+
+@pytest.mark.parametrize("requirement", ["CONN-9", "CONN-10", "ISO-7", "ISO-8", "RES-3", "RES-4"])
 def test_the_right_specimen_passes_too(requirement: str) -> None:
     assert kinds(requirement) == set()
 

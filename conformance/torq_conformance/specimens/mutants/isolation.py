@@ -12,6 +12,7 @@ from torq_conformance.specimens.mutants.table import mutant, replacing
 
 LONG_STALL_S = 2.0
 LOOK_S = 0.1
+GRACE_S = 10.0
 
 
 @mutant("head-of-line", "ISO-1 ISO-7", "waits for a consumer that does not read, for as long as it takes")
@@ -140,6 +141,36 @@ class SendOnlyDisconnected(Outbox):
 )
 class SendOnlyStalls(SendOnlyDisconnected):
     pass
+
+
+@mutant("never-read-closed", "ISO-7", "closes a client that is behind and has read nothing for 10 s since it joined")
+class NeverReadClosed(Relay):
+    def prepare(self) -> None:
+        self.joined_at: dict[Connection, float] = {}
+
+    def opened(self, connection: Connection) -> None:
+        self.joined_at[connection] = time.monotonic()
+
+    def closed(self, connection: Connection) -> None:
+        del self.joined_at[connection]
+
+    def deliver(self, receiver: Connection, frame: bytes) -> None:
+        outbox = receiver.outbox
+        never_read = outbox.blocked and not outbox.reader_seen
+        if never_read and time.monotonic() - self.joined_at[receiver] > GRACE_S:
+            self.give_up(receiver)
+        else:
+            super().deliver(receiver, frame)
+
+    def give_up(self, receiver: Connection) -> None:
+        """What becomes of such a client."""
+        self.close(receiver)
+
+
+@mutant("never-read-forgotten", "ISO-7", "sends nothing more to a client that is behind and has read nothing for 10 s")
+class NeverReadForgotten(NeverReadClosed):
+    def give_up(self, receiver: Connection) -> None:
+        receiver.receiving = False
 
 
 @mutant("disconnect-ignored", "ISO-3", "drops where it should disconnect", arguments="--overflow disconnect")
