@@ -41,8 +41,12 @@ def _judged(bench: Bench, name: List, admitted: tuple[int, int], stranger: tuple
         path = Path(socket_path(target))
         path.parent.chmod(0o711)
         path.chmod(0o666)
-        sender, receiver = (_client(bench, target, *admitted) for _ in range(2))
         owed = f"whoever is on {name} (user {admitted[0]}, group {admitted[1]}) to be served"
+        try:
+            sender, receiver = (_client(bench, target, *admitted) for _ in range(2))
+        except TargetError as error:  # it may have ended because a stranger came: the suite itself, to see it started
+            yield Finding(Kind.REFUSED, owed, str(error))
+            return
         if not bench.reaches(sender, [sender, receiver]) or receiver.closed:
             yield Finding(Kind.REFUSED, owed, "it is not served")
             return
@@ -66,7 +70,7 @@ def _client(bench: Bench, target: SpawnedTarget, uid: int, gid: int) -> Client:
     try:
         return bench.admit(Client(target, connected_as(target, uid, gid)))
     except PermissionError as error:
-        raise UnsupportedCheckError(f"{error}: every user has to reach the folder of TMPDIR") from error
+        raise UnsupportedCheckError(f"user {uid} may not reach the folder of TMPDIR, as every user has to") from error
     except OSError as error:
         raise TargetError(f"user {uid} cannot connect: {error.strerror or error}") from error
 

@@ -6,6 +6,7 @@ connects and hands the socket over. No account needs to exist.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
@@ -13,17 +14,18 @@ from .target import Target
 
 
 def connected_as(target: Target, uid: int, gid: int) -> socket.socket:
-    """A connected, non-blocking socket of another user and group. Raises OSError; it takes root."""
+    """A connected, non-blocking socket of another user and group. Raises OSError as connecting does; it takes root."""
     ours, childs = socket.socketpair()
     with ours, childs:
         child = os.fork()
         if child == 0:
             _hand_over(target, uid, gid, childs)
         childs.close()
-        _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
+        said, descriptors, _, _ = socket.recv_fds(ours, 16, 1)
         os.waitpid(child, 0)
     if not descriptors:
-        raise PermissionError(f"user {uid} cannot reach {target.address}")
+        number = int(said or errno.EPERM)
+        raise OSError(number, os.strerror(number), str(target.address))
     return socket.socket(fileno=descriptors[0])
 
 
@@ -34,6 +36,8 @@ def _hand_over(target: Target, uid: int, gid: int, way: socket.socket) -> None:
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
         with target.connect() as sock:
-            socket.send_fds(way, [b"."], [sock.fileno()])
+            socket.send_fds(way, [b"0"], [sock.fileno()])
+    except OSError as error:
+        way.send(str(error.errno or errno.EIO).encode())
     finally:
         os._exit(0)

@@ -29,6 +29,7 @@ FAULTS = [
     ("LIFE-5", "ends-with-its-input", "down"),
     pytest.param("SEC-2", "allow-list-ignored", "admitted", marks=AS_ROOT),
     pytest.param("SEC-2", "allow-list-late", "leaked", marks=AS_ROOT),
+    pytest.param("SEC-2", "allow-list-fatal", "refused", marks=AS_ROOT),
     pytest.param("SEC-2", "allow-list-of-groups-unread", "refused", marks=AS_ROOT),
     ("SEC-3", "refused-unrecorded", "unrecorded"),
     ("SEC-3", "recorded-as-forwarded", "unrecorded"),

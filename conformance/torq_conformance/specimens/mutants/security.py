@@ -59,6 +59,14 @@ class AllowListLate(Relay):
         return False
 
 
+@mutant("allow-list-fatal", "SEC-2", "ends when somebody connects who is not on its allow list", needs_root=True)
+class AllowListFatal(Relay):
+    def may_connect(self, sock: socket.socket) -> bool:
+        if super().may_connect(sock):
+            return True
+        os._exit(1)
+
+
 @mutant("allow-list-of-groups-unread", "SEC-2", "closes the members of a group on its list", needs_root=True)
 class AllowListOfGroupsUnread(Relay):
     def may_connect(self, sock: socket.socket) -> bool:
