@@ -26,8 +26,8 @@ DOMAINS = {"specimen": ("execution", "signal"), "engine": ("execution", "market_
 """The strictest domain first; the second, on other paths of the code, judges what survives a long budget there."""
 
 
-PROFILES = {"specimen": "reference", "engine": "torq"}
-"""What each relay promises. By its own profile the reference relay's figures, audit log and settings are judged too."""
+PROFILES = {"specimen": "specimen", "engine": "torq"}
+"""What each relay promises. By its own profile its figures, audit log and settings are judged too."""
 
 
 class Effort(msgspec.Struct, frozen=True):
