@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from itertools import chain, repeat
+from typing import get_args
 
 from torq_protocol.constants import HEADER_SIZE
 
 from ..counting import counted
 from ..generation.features.queues import MOST_QUEUE_BYTES
 from ..model.findings import Finding, Kind
-from .bench import Bench, Client
+from ..model.rules import Overflow
+from .bench import Bench, Client, UnsupportedCheckError
 from .connections import MANY_CONNECTIONS, room_for_many
 from .leaving import leave, leavings
 from .levels import descriptors, memory, peak_memory, pid_of, settles, threads
@@ -20,6 +22,10 @@ CONNECTION_BYTES = 65_536
 """Memory that a connection may cost (RES-1)."""
 MEMORY_SLACK = 24_000_000
 """Bytes by which a relay may grow beyond its queue."""
+OWN_QUEUE_BYTES = 2_000_000
+"""The queue of a client that does not read its echo, where the suite may set it."""
+OWN_WRITES_SECONDS = 3.0
+"""A relay that reads none of a write of such a client for this time, or closes it, keeps no more of its echo."""
 IMPOSSIBLE_CLAIMS = (2**32 - 1, 2**31, 2**29)
 """Payload sizes in bytes, above any limit, that headers announce."""
 MOST_FRAMES_PER_GUEST = 40
@@ -153,14 +159,63 @@ def _frees_large_buffers(bench: Bench) -> Iterator[Finding]:
 
 
 def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
-    """Bytes of memory that the relay holds for a stalled consumer (ISO-2)."""
+    """Bytes of memory that the relay holds for who does not read: what others send, and what he sends (ISO-2)."""
+    if bench.rules.echo:
+        yield from _held_of_own_echoes(bench)
+    yield from _held_of_others(bench)
+
+
+def _held_of_own_echoes(bench: Bench) -> Iterator[Finding]:
+    """The echo of a client under each overflow policy, where the profile says how a relay is told."""
+    for policy in get_args(Overflow):
+        try:
+            told = bench.under({"overflow": policy, "queue_bytes": OWN_QUEUE_BYTES})
+        except UnsupportedCheckError:
+            return
+        yield from _held_of_own_echo(told)
+
+
+def _held_of_own_echo(bench: Bench) -> Iterator[Finding]:
+    """A client that was seen to read sends on and reads no more: its echo alone fills its queue."""
+    most = _most_growth(OWN_QUEUE_BYTES)
+    with bench.relay() as target:
+        pid = pid_of(target)
+        sender = bench.joined(target, 1)[0]
+        part = b"".join(bench.frame(60_000) for _ in range(3))
+        count = (most + MEMORY_SLACK // 2) // len(part)
+        bench.act(f"a client that has read sends {count * len(part) >> 20} MiB in frames of 60 kB, and reads no more")
+        before = memory(pid)
+        for _ in range(count):
+            if not sender.send(part, OWN_WRITES_SECONDS):
+                break
+            growth = memory(pid) - before
+            if growth > most:
+                yield _unbounded(OWN_QUEUE_BYTES, growth)
+                break
+
+
+def _most_growth(bound: int) -> int:
+    return bound + bound // 4 + MEMORY_SLACK
+
+
+def _unbounded(bound: int, growth: int) -> Finding:
+    return Finding(
+        Kind.UNBOUNDED,
+        f"at most {counted(bound, 'byte')} held for a consumer, in memory that grows by no more than "
+        f"{counted(_most_growth(bound), 'byte')}",
+        f"memory grew by {counted(growth, 'byte')}",
+    )
+
+
+def _held_of_others(bench: Bench) -> Iterator[Finding]:
+    """A consumer does not read while another client sends."""
     bound = bench.rules.most_bytes
     if bound > MOST_QUEUE_BYTES:
         bench.leave_out(
             f"memory held in a queue of {counted(bound, 'byte')}: the suite fills {MOST_QUEUE_BYTES} at most"
         )
         return
-    most = bound + bound // 4 + MEMORY_SLACK
+    most = _most_growth(bound)
     with bench.relay() as target:
         pid = pid_of(target)
         stalled, sender = bench.joined(target, 2)
@@ -181,12 +236,7 @@ def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
                 sender.buffer.clear()
             growth = memory(pid) - before
             if growth > most:
-                yield Finding(
-                    Kind.UNBOUNDED,
-                    f"at most {counted(bound, 'byte')} held for a consumer, in memory that grows by no more than "
-                    f"{counted(most, 'byte')}",
-                    f"memory grew by {counted(growth, 'byte')}",
-                )
+                yield _unbounded(bound, growth)
                 break
         bench.evidence["bytes held for a stalled consumer"] = max(0, growth)
         stalled.close()

@@ -77,6 +77,18 @@ def test_a_fault_is_found_by_the_check_that_looks_for_it(requirement: str, fault
     assert kind in kinds(requirement, specimen("correct", domain, f"--mutant {fault}"), domain=domain)
 
 
+@pytest.mark.parametrize("domain", ["market_data", "signal", "execution"])
+def test_iso_2_the_reference_relays_bound_an_own_echo_under_each_policy(domain: str) -> None:
+    profile = msgspec.structs.replace(TORQ, queue_bytes=1_000_000)
+    assert kinds("ISO-2", f"{domain}_relay --queue-bytes 1000000 --socket {{socket}}", profile, domain) == set()
+
+
+@pytest.mark.parametrize(("fault", "found"), [("", set()), ("--mutant own-echo-unbounded", {"unbounded"})])
+def test_iso_2_an_own_echo_that_is_kept_without_a_bound_is_found(fault: str, found: set[str]) -> None:
+    profile = msgspec.structs.replace(SPECIMEN, queue_bytes=1_000_000)
+    assert kinds("ISO-2", specimen("correct", "signal", f"--queue-bytes 1000000 {fault}"), profile) == found
+
+
 def test_every_mutant_of_these_requirements_is_among_them() -> None:
     here = {getattr(row, "values", row)[1] for row in FAULTS}
     assert {row.name for row in listed_mutants() if row.catches[0] in SEEN_THROUGH_A_PROFILE} <= here

@@ -192,3 +192,19 @@ class StallWithoutEnd(Relay):
 class OtherPoliciesUnknown(Relay):
     def __init__(self, settings: Settings, doorway: Doorway) -> None:
         super().__init__(settings._replace(overflow="drop_oldest"), doorway)
+
+
+@mutant(
+    "own-echo-unbounded",
+    "ISO-2",
+    "under backpressure, keeps all of its echo for a client that sends and reads no more",
+    arguments="--overflow backpressure",
+)
+class OwnEchoUnbounded(Relay):
+    def forward(self, sender: Connection, frame: bytes) -> None:
+        own = sender.outbox.reader_seen and self.settings.overflow == "backpressure"
+        for receiver in self.receivers(sender):
+            if own and receiver is sender:
+                receiver.outbox.put(frame)
+            else:
+                self.deliver(receiver, frame)

@@ -1,6 +1,7 @@
 """ISO: consumers that do not read."""
 
 import select
+from contextlib import suppress
 
 from spec_tests.conformance.specimens.black_box_checks.subject import Subject, check, flood, numbers, transmit
 from spec_tests.conformance.specimens.specimen_process import TYPES, frame, plain, tlv
@@ -38,6 +39,18 @@ def memory_for_a_stalled_consumer_is_bounded(subject: Subject) -> None:
         flood(sender, [other, sender], [small] * 2000)
         before = relay.memory()
         flood(sender, [other, sender], [small] * 40_000)
+        assert relay.memory() - before < 8_000_000
+
+
+@check("ISO-2")
+def memory_for_an_own_echo_is_bounded(subject: Subject) -> None:
+    big = subject.valid(1, 60_000)
+    with subject.start("--queue-bytes", "1000000", "--overflow", "backpressure") as relay:
+        (client,) = relay.joined(1, subject.ping)
+        before = relay.memory()
+        with suppress(OSError):  # a relay may stop reading it, or close it
+            for _ in range(400):
+                client.send(big)
         assert relay.memory() - before < 8_000_000
 
 
