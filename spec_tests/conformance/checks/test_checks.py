@@ -230,6 +230,16 @@ def test_iso_7_the_reference_relay_serves_who_only_sends_when_its_grace_is_over(
     assert kinds("ISO-7", command="signal_relay --first-read-grace 0.3 --socket {socket}") == set()
 
 
+@pytest.mark.parametrize("overflow", ["drop_oldest", "disconnect", "backpressure"])
+def test_iso_7_a_relay_with_small_limits_passes(overflow: str) -> None:
+    profile = msgspec.structs.replace(
+        REFERENCE, first_read_grace=0.3, max_message_size=1_024, queue_frames=16, queue_bytes=20_000, overflow=overflow
+    )
+    limits = f"--max-message-size 1024 --queue-frames 16 --queue-bytes 20000 --overflow {overflow}"
+    with Bench(specimen("correct", "signal", limits), profile, rules_for(profile, "signal")) as bench:
+        assert list(EXTRA_CHECKS["ISO-7"](bench)) == []
+
+
 def test_iso_7_a_long_grace_is_not_waited_for() -> None:
     profile = msgspec.structs.replace(REFERENCE, first_read_grace=16.0)
     with Bench(specimen("correct", "signal"), profile, rules_for(profile, "signal")) as bench:
