@@ -26,8 +26,6 @@ FRAMES_PER_PART = 30
 """Frames that the sender writes before it waits for the reader."""
 LATE_SHARE = 0.84
 """The share of the drain_timeout after which consumers begin to read."""
-LEAVE_AFTER = 0.1
-"""Seconds after SIGTERM in which a relay begins to drain, before clients leave."""
 LATE_MARGIN = 0.2
 """Seconds before the end of the drain_timeout in which nothing may arrive any more, to say that something lacks."""
 LATE_CLIENTS = 7
@@ -163,9 +161,7 @@ def _second_signal(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
         bench.act("the same, but no client reads its backlog; send SIGTERM twice")
         if not _sigterm_with_backlog(bench, target, frames):
             return
-        deadline = time.monotonic() + bench.timing.draining_seconds
-        while target.wait(0.01) is None and time.monotonic() < deadline and _accepts(target):
-            pass
+        _await_drain(bench, target)
         if target.wait(0.0) is None:
             os.kill(bench.signals(target), signal.SIGTERM)
             seconds = bench.timing.second_signal_seconds
@@ -173,6 +169,13 @@ def _second_signal(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
                 yield Finding(
                     Kind.STUCK, "the relay to end at once at the second signal", f"it still runs after {seconds:.0f} s"
                 )
+
+
+def _await_drain(bench: Bench, target: SpawnedTarget) -> None:
+    """Wait until a relay accepts no more, or has ended."""
+    deadline = time.monotonic() + bench.timing.draining_seconds
+    while target.wait(0.01) is None and time.monotonic() < deadline and _accepts(target):
+        pass
 
 
 def _accepts(target: SpawnedTarget) -> bool:
@@ -204,11 +207,11 @@ def _unread_backlog(bench: Bench, frames: list[bytes]) -> Iterator[Finding]:
             return
         slowly = time.monotonic() - began > drain / 2
         signalled = time.monotonic()
-        target.wait(LEAVE_AFTER)
+        _await_drain(bench, target)
         in_two_steps.sock.shutdown(socket.SHUT_WR)
         for client in (in_two_steps, at_once):
             client.close()
-        target.wait(late_after - LEAVE_AFTER)
+        target.wait(max(0.0, signalled + late_after - time.monotonic()))
         if drain >= bench.timing.least_drain_seconds and not slowly:
             yield from _late_readers(bench, late, frames, signalled + drain)
         if target.wait(max(0.0, signalled + seconds - time.monotonic())) is None:

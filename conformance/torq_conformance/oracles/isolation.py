@@ -8,7 +8,7 @@ Facts:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from statistics import median
 
@@ -33,20 +33,15 @@ ENOUGH_PARTS = 4
 """Parts of floods that are needed on both sides of a comparison of delays."""
 
 
-def overflowed(stall: Stalled, rules: Rules) -> bool:
-    """Whether more waited during a stall than the relay's queue holds, for certain.
+def overflowed(stall: Stalled, rules: Rules, unsure: Sequence[int] = ()) -> bool:
+    """Whether more waited during a stall than the relay's queue holds, for certain; frames of ``unsure`` sizes apart.
 
     Under backpressure it may take no more than that, so there what was sent counts.
     """
     sent_counts = rules.overflow == "backpressure" and not stall.reading
-    frames = stall.frames if sent_counts else stall.forwarded_frames
-    size = stall.bytes if sent_counts else stall.forwarded_bytes
-    return _exceed(frames, size, rules)
-
-
-def _exceed(frames: int, size: int, rules: Rules) -> bool:
-    """Whether so many frames, of so many bytes together, are more than sockets and queue hold."""
-    if not frames:
+    frames = (stall.frames if sent_counts else stall.forwarded_frames) - len(unsure)
+    size = (stall.bytes if sent_counts else stall.forwarded_bytes) - sum(unsure)
+    if frames <= 0:
         return False
     in_sockets = rules.socket_bytes / (size / frames)
     return frames > rules.most_frames + in_sockets or size > rules.most_bytes + rules.socket_bytes
@@ -70,6 +65,15 @@ def _during(peer: Peer, stall: Stalled, history: History) -> Iterator[Sent]:
     for sent in _of_others(peer, history):
         if sent.begun >= stall.begun and not (stall.ended and sent.begun > stall.ended):
             yield sent
+
+
+def _unsure(peer: Peer, stall: Stalled, history: History) -> list[int]:
+    """The sizes of the frames that were sent during a stall, and that the relay need not have read."""
+    return [
+        len(sent.data)
+        for sent in history.sent
+        if sent.fate is Fate.FORWARD and not sent.certain and sent.conn != peer.conn and sent.begun >= stall.begun
+    ]
 
 
 def _forwarded_during(peer: Peer, stall: Stalled, history: History, rules: Rules) -> Iterator[Sent]:
@@ -116,8 +120,8 @@ def unbounded(history: History, rules: Rules) -> Iterator[Finding]:
         if peer.open:
             got = {received.number for received in peer.received}
             held = list(_during(peer, stall, history))
-            exceeds = _exceed(len(held), sum(len(sent.data) for sent in held), rules)
-            if exceeds and all(sent.number in got for sent in held):
+            unsure = _unsure(peer, stall, history)
+            if overflowed(stall, rules, unsure) and all(sent.number in got for sent in held):
                 size = rules.socket_bytes
                 yield w.UNBOUNDED(frame=held[0], receiver=peer, count=len(held), socket_bytes=size, **_bound(rules))
 

@@ -4,7 +4,13 @@ import os
 import signal
 import time
 
-from spec_tests.conformance.specimens.black_box_checks.subject import Subject, check, flood, numbers
+from spec_tests.conformance.specimens.black_box_checks.subject import Specimen, Subject, check, flood, numbers
+
+
+def _await_drain(relay: Specimen, subject: Subject) -> None:
+    deadline = time.monotonic() + subject.patience_s
+    while os.path.exists(relay.name):
+        assert time.monotonic() < deadline, "the signal begins no drain"
 
 
 @check("LIFE-1")
@@ -26,8 +32,18 @@ def a_second_signal_exits_at_once(subject: Subject) -> None:
         _, sender = relay.joined(2, subject.ping)
         flood(sender, [sender], frames)
         relay.process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + subject.patience_s
-        while os.path.exists(relay.name):
-            assert time.monotonic() < deadline, "the first signal does not begin a drain"
+        _await_drain(relay, subject)
         relay.process.send_signal(signal.SIGTERM)
         assert relay.process.wait(subject.patience_s) == 1
+
+
+@check("LIFE-1")
+def who_leaves_meanwhile_ends_the_drain_for_nobody_else(subject: Subject) -> None:
+    frames = [subject.valid(number, 5_000) for number in range(600)]
+    with subject.start("--drain-timeout", "60") as relay:
+        leaver, stalled, sender = relay.joined(3, subject.ping)
+        flood(sender, [sender], frames)
+        relay.process.send_signal(signal.SIGTERM)
+        _await_drain(relay, subject)
+        leaver.close()
+        assert numbers(stalled.receive_all()) == list(range(600))
