@@ -4,7 +4,8 @@ import os
 import signal
 import time
 
-from spec_tests.conformance.specimens.black_box_checks.subject import Specimen, Subject, check, flood, numbers
+from spec_tests.conformance.specimens.black_box_checks.subject import Subject, check, flood, numbers
+from spec_tests.conformance.specimens.specimen_process import Specimen
 
 
 def _await_drain(relay: Specimen, subject: Subject) -> None:
