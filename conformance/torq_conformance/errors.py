@@ -33,6 +33,10 @@ class TargetError(ConformanceError):
         return "\n  ".join((f"{self.what}\nits last output:", *self.output)) if self.output else self.what
 
 
+class NotServingError(TargetError):
+    """A relay that the suite has started, but that ended, or did not listen in time."""
+
+
 class ImpededError(ConformanceError):
     """The suite itself lacks something (descriptors, memory, room): no verdict on the relay, exit code 3."""
 

@@ -13,20 +13,22 @@ from rich.console import Console
 from rich.text import Text
 
 from .. import files
-from ..comparison.accepted import AcceptedDifference, Sorted, built_in_lists, load_accepted, sort_out
+from ..comparison.accepted import AcceptedDifference, built_in_lists, load_accepted
 from ..comparison.arms import Arm
 from ..comparison.differential import Differential, Effort, FoundDifference, TopicResult
 from ..comparison.equivalence import sentence
-from ..comparison.lifecycle import life_cycle_differences, observe, slug
+from ..comparison.fixed import CheckDifference, CheckResult, FixedChecks, checks_of
+from ..comparison.outcome import Entry, Outcome, outcome
 from ..comparison.topics import Level, topics_of
 from ..counting import counted
-from ..errors import UsageError
+from ..errors import NotServingError, UsageError
 from ..exits import Exit
+from ..generation.situations.coverage import Coverage
 from ..judging.verdict import Counterexample
 from ..model.profile import domain_named
-from ..model.program import Program
 from ..model.requirements import DOMAIN_NAMES
 from ..play.naming import guess_domain, target_for
+from ..play.target import Target
 from ..reports.ascii import draw
 from ..reports.narrate import narrate
 from ..reports.terminal import console, facts, say
@@ -34,7 +36,11 @@ from ..reports.trace import diagram_of
 from ._lost_files import verdict_written
 from ._options import search_options
 
-JSON_VERSION = 1
+JSON_VERSION = 2
+CHECKING = 0.3
+"""The share of the time that is kept for the fixed checks, where both relays are started here."""
+LIMITS_FROM = 30.0
+"""Seconds of a comparison from which on the limits of relay A are probed too: that takes some five."""
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,22 +59,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     json: Path | None
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One difference in the JSON report."""
-
-    id: str
-    text: str
-    in_a: str
-    in_b: str
-    status: str
-    reason: str = ""
-    program: Program | None = None
-    differs_in_b: int = 0
-    differs_in_copy_of_a: int = 0
-    runs: int = 0
-
-
-class Report(msgspec.Struct, frozen=True):
+class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON report of a comparison."""
 
     a: str
@@ -82,13 +73,13 @@ class Report(msgspec.Struct, frozen=True):
     noise: int
     differences: list[Entry]
     stale: list[str]
+    not_compared: dict[str, str]
+    coverage: Coverage | None
     format: str = "torq-conformance diff"
     version: int = JSON_VERSION
 
 
-Entries = list[tuple[Entry, FoundDifference | None]]
-"""Every difference with its programs; those in how the relays start and stop have none."""
-STYLES = {"SAME": "green", "DIFFERENT": "bold red", "CUT SHORT": "yellow"}
+STYLES = {"SAME": "green", "DIFFERENT": "bold red", "FLAKY": "red", "CUT SHORT": "yellow", "SKIPPED": "yellow"}
 
 
 @click.command("diff")
@@ -115,8 +106,9 @@ STYLES = {"SAME": "green", "DIFFERENT": "bold red", "CUT SHORT": "yellow"}
 def command(**given: object) -> int:
     """Compare relay B with relay A on the same programs, modulo what races may legally change.
 
-    A second copy of A plays the programs too: B differs where it differs from A in ways that the copy does not. Relay A
-    without an option is the reference relay of the domain.
+    What A does is the norm, right or wrong. A second copy of A plays the programs too: B differs where it differs from
+    A in ways that the copy does not. A difference that does not repeat is FLAKY. Relay A without an option is the
+    reference relay of the domain.
 
     \b
     torq-conformance diff --domain market_data --exec-b 'my_relay --socket {socket}'
@@ -124,7 +116,7 @@ def command(**given: object) -> int:
 
     \b
     Exit codes: 0 equivalent at the level, or different in accepted ways only; 1 other differences, or accepted ones
-    that are stale; 2 wrong usage or no target; 3 the time budget ended before every topic was compared.
+    that are stale; 2 wrong usage or no relay A; 3 the time budget ended before everything was compared.
     """
     return _Diff(msgspec.convert(given, Options)).run()
 
@@ -149,16 +141,36 @@ class _Diff:
             a, copy = (
                 stack.enter_context(target_for(options.target_a, options.exec_a, self._domain)) for _ in range(2)
             )
-            b = stack.enter_context(target_for(options.target_b, options.exec_b, self._domain))
-            self._a, self._b = a.description, b.description
+            self._a = a.description
+            b = target_for(options.target_b, options.exec_b, self._domain)
+            self._b = b.description
             self._first_screen()
-            domain = domain_named(self._domain)
-            differential = Differential(Arm(a, domain), Arm(copy, domain), Arm(b, domain), domain, self._level)
-            effort = Effort(options.max_examples, options.time_budget, options.seed)
-            results = differential.run(effort, self._tell)
-        entries: Entries = [(_entry_of(found), found) for result in results for found in result.found]
-        entries += [(entry, None) for entry in self._life_cycle_entries()]
-        return self._last_screen(results, entries)
+            try:
+                stack.enter_context(b)
+            except NotServingError as error:
+                return self._last_screen([], [], [_not_started(error)])
+            return self._compared(a, copy, b)
+
+    def _compared(self, a: Target, copy: Target, b: Target) -> int:
+        options, domain = self._options, domain_named(self._domain)
+        until = self._started + options.time_budget
+        limits = a.revivable and options.time_budget >= LIMITS_FROM and self._level is Level.EXACT
+        arm = Arm(a, domain, limits=limits)
+        differential = Differential(arm, Arm(copy, domain, arm), Arm(b, domain, arm), domain, self._level)
+        effort = Effort(options.max_examples, options.time_budget, options.seed)
+        results = [differential.meet(effort, self._tell)]
+        checking = self._level is Level.EXACT and a.revivable and b.revivable
+        left = max(until - time.monotonic() - CHECKING * checking * options.time_budget, 0.0)
+        results += differential.run(Effort(options.max_examples, left, options.seed), self._tell)
+        checks: list[CheckResult] = []
+        if checking:
+            for result in FixedChecks(a, b, domain, arm.profile, until).run(checks_of(domain)):
+                self._tell_check(result)
+                checks.append(result)
+        elif self._level is Level.EXACT:
+            reason = "needs relays that the suite starts itself (--exec-a, --exec-b)"
+            checks = [CheckResult(name, skipped=reason) for name in checks_of(domain)]
+        return self._last_screen(results, checks, [])
 
     def _first_screen(self) -> None:
         topics = topics_of(self._level)
@@ -172,7 +184,8 @@ class _Diff:
                 ("level", f"{self._level.value}: {inputs}"),
                 (
                     "comparing",
-                    f"{counted(len(topics), 'topic')}, at most {counted(self._options.max_examples, 'program')} each",
+                    f"situations, {counted(len(topics), 'topic')}, at most "
+                    f"{counted(self._options.max_examples, 'program')} each, and fixed checks",
                 ),
                 ("effort", f"at most {self._options.time_budget:.0f} s in all, seed {self._options.seed}"),
                 ("accepted", f"{_counted(len(self._accepted))} ({self._options.accepted or 'no file'})"),
@@ -181,74 +194,51 @@ class _Diff:
         self._out.print()
 
     def _tell(self, result: TopicResult) -> None:
-        word = "CUT SHORT" if result.cut_short else "DIFFERENT" if result.found else "SAME"
-        differences = ", ".join(each.id for each in result.found) or "no new difference"
-        line = _row(word, result.topic.name, f"{counted(result.programs, 'program')}; {differences}")
+        found = [f"{each.id} (FLAKY)" if each.flaky else each.id for each in result.found]
+        word = "CUT SHORT" if result.cut_short else "SAME"
+        word = "SKIPPED" if result.skipped else word
+        if found:
+            word = "FLAKY" if all(each.flaky for each in result.found) else "DIFFERENT"
+        differences = ", ".join(found) or "no new difference"
+        line = _row(word, result.name, result.skipped or f"{counted(result.programs, 'program')}; {differences}")
         if result.noise:
             line.append(f"; relay A differs from its copy in {result.noise} of {result.calibrated}", style="yellow")
+        if result.passed_over:
+            line.append(f"; {result.passed_over} more like doubtful ones were not looked at", style="yellow")
         say(self._out, line)
 
-    def _life_cycle_entries(self) -> list[Entry]:
-        """How the two start and stop, where both are started by a command with a socket path in it."""
-        options = self._options
-        default = f"{self._domain}_relay --socket {{socket}}"
-        commands = [
-            None if target else (command or default)
-            for target, command in ((options.target_a, options.exec_a), (options.target_b, options.exec_b))
-        ]
-        if self._level is not Level.EXACT or not all(each and "{socket}" in each for each in commands):
-            return []
-        a, b = (str(each) for each in commands)
-        entries = []
-        for subject, difference in life_cycle_differences(*(observe(each, self._domain) for each in (a, a, b))):
-            name = f"{difference.signature.effect}:{slug(subject)}"
-            text = sentence(difference.signature.effect, subject)
-            entries.append(Entry(name, text, difference.in_a, difference.in_b, ""))
-        found = _counted(len(entries)) if entries else "no difference"
-        say(self._out, _row("DIFFERENT" if entries else "SAME", "start and stop", found))
-        return entries
+    def _tell_check(self, result: CheckResult) -> None:
+        found = [f"{each.id} (FLAKY)" if each.flaky else each.id for each in result.found]
+        word = "DIFFERENT" if found else "SKIPPED" if result.skipped else "SAME"
+        said = ", ".join(found) or result.skipped or "no difference"
+        say(self._out, _row(word, f"{result.requirement} (fixed check)", said))
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
-    def _last_screen(self, results: list[TopicResult], entries: Entries) -> int:
-        outcome = sort_out([entry.id for entry, _ in entries], self._accepted, self._level)
-        judged = []
-        for entry, found in entries:
-            accepted = outcome.accepted.get(entry.id)
-            status = "ACCEPTED" if accepted else "DIFFERENT"
-            entry = msgspec.structs.replace(entry, status=status, reason=accepted.reason if accepted else "")
-            judged.append(entry)
-            self._show(entry, found)
+    def _last_screen(self, results: list[TopicResult], checks: list[CheckResult], others: list[Entry]) -> int:
+        found = {each.id: each for result in results for each in reversed(result.found)}
+        entries = [_entry_of(each) for result in results for each in result.found]
+        entries += [_entry_of_check(each) for check in checks for each in check.found] + others
+        gaps = {each.name: each.gap for each in results if each.gap}
+        gaps |= {f"{each.requirement} (fixed check)": each.skipped for each in checks if each.skipped}
+        unfinished = frozenset(name for name, reason in gaps.items() if reason == "the time was over")
+        result = outcome(self._level, sum(each.programs for each in results), entries, self._accepted, gaps, unfinished)
+        for entry in result.entries:
+            self._show(entry, found.get(entry.id))
         self._out.print()
-        for each in outcome.stale:
+        for each in result.stale:
             said = f"{each.id} is accepted but does not appear"
             say(self._out, Text.assemble((f"{'STALE':<12}", "bold red"), said))
-        cut_short = any(result.cut_short for result in results)
-        code = Exit.FAIL if outcome.unaccepted or (outcome.stale and not cut_short) else Exit.PASS
-        code = Exit.UNKNOWN if cut_short and code is Exit.PASS else code
-        verdict = self._verdict(results, outcome, cut_short)
-        say(self._out, verdict, "green" if code is Exit.PASS else "bold red")
+        say(self._out, result.verdict, "green" if result.code is Exit.PASS else "bold red")
+        met = next((each.coverage for each in results if each.coverage), None)
+        if met:
+            say(self._out, f"compared in {met.words}")
         seconds = time.monotonic() - self._started
         noisy, checked = sum(each.noise for each in results), sum(each.calibrated for each in results)
         self._out.print(
             f"{seconds:.1f} s; relay A differed from its copy in {noisy} of {counted(checked, 'program')} checked"
         )
-        return self._write_json(results, judged, outcome, verdict, code)
-
-    def _verdict(self, results: list[TopicResult], outcome: Sorted, cut_short: bool) -> str:
-        programs = sum(each.programs for each in results)
-        played = counted(programs, "program")
-        level = f"at level {self._level.value}"
-        if outcome.unaccepted:
-            return (
-                f"DIFFERENT {level}: {_counted(len(outcome.unaccepted))} not accepted, {len(outcome.accepted)} accepted"
-            )
-        if cut_short:
-            return f"UNKNOWN {level}: the time budget ended the comparison; give more --time-budget"
-        if outcome.accepted:
-            return f"EQUIVALENT {level} but for {_counted(len(outcome.accepted), 'accepted ')}, in {played}"
-        bound = f"below {300 / programs:.2f} % with 95 % confidence" if programs else "nothing was compared"
-        return f"EQUIVALENT {level}: 0 of {played} differ ({bound})"
+        return self._write_json(result, noisy, met)
 
     def _show(self, entry: Entry, found: FoundDifference | None) -> None:
         out = self._out
@@ -257,6 +247,8 @@ class _Diff:
         say(out, Text.assemble((f"{entry.status} {entry.id}", style), f"  {entry.text}"))
         if entry.reason:
             say(out, f"     accepted because: {entry.reason}")
+        if entry.needs:
+            say(out, f"     it needs   {entry.needs}")
         if found is not None:
             for line in narrate(found.program, found.history_a):
                 say(out, line)
@@ -272,26 +264,26 @@ class _Diff:
         if entry.status != "ACCEPTED" and not torn:
             _show_side_by_side(out, found)
 
-    def _write_json(
-        self, results: list[TopicResult], entries: list[Entry], outcome: Sorted, verdict: str, code: Exit
-    ) -> Exit:
+    def _write_json(self, result: Outcome, noise: int, met: Coverage | None) -> Exit:
         path = self._options.json
         if path is None:
-            return code
+            return result.code
         report = Report(
             a=self._a,
             b=self._b,
             domain=self._domain,
             level=self._level.value,
             seed=self._options.seed,
-            verdict=verdict,
-            exit_code=code,
-            programs=sum(each.programs for each in results),
-            noise=sum(each.noise for each in results),
-            differences=entries,
-            stale=[each.id for each in outcome.stale],
+            verdict=result.verdict,
+            exit_code=result.code,
+            programs=result.programs,
+            noise=noise,
+            differences=list(result.entries),
+            stale=[each.id for each in result.stale],
+            not_compared=dict(result.gaps),
+            coverage=met,
         )
-        return verdict_written(code, path, files.json_text(report))
+        return verdict_written(result.code, path, files.json_text(report))
 
 
 def _entry_of(found: FoundDifference) -> Entry:
@@ -301,7 +293,8 @@ def _entry_of(found: FoundDifference) -> Entry:
         text=found.text,
         in_a=f"{where}{found.difference.in_a}",
         in_b=f"{where}{found.difference.in_b}",
-        status="",
+        status="FLAKY" if found.flaky else "DIFFERENT",
+        needs=found.needs,
         program=found.program,
         differs_in_b=found.in_b,
         differs_in_copy_of_a=found.in_copy,
@@ -309,12 +302,28 @@ def _entry_of(found: FoundDifference) -> Entry:
     )
 
 
+def _entry_of_check(found: CheckDifference) -> Entry:
+    return Entry(
+        id=found.id,
+        text=sentence(found.effect, f"{found.requirement} ({found.kind})"),
+        in_a=found.in_a,
+        in_b=found.in_b,
+        status="FLAKY" if found.flaky else "DIFFERENT",
+        differs_in_b=found.of_b or found.of_a,
+        runs=found.runs,
+    )
+
+
+def _not_started(error: NotServingError) -> Entry:
+    return Entry("crashes:plain", sentence("crashes", ""), "it starts", str(error), differs_in_b=1, runs=1)
+
+
 def _row(word: str, topic: str, said: str) -> Text:
     return Text.assemble((f"{word:<12}", STYLES[word]), (f"{topic:<28}", "bold"), said)
 
 
-def _counted(number: int, kind: str = "") -> str:
-    return counted(number, f"{kind}difference")
+def _counted(number: int) -> str:
+    return counted(number, "difference")
 
 
 def _show_side_by_side(out: Console, found: FoundDifference) -> None:

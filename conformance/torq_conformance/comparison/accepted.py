@@ -20,8 +20,8 @@ import msgspec
 
 from ..errors import UsageError
 from ..files import read_toml
-from .equivalence import CAUSES, EFFECTS
-from .lifecycle import ASPECTS, slug
+from .equivalence import CAUSES, EFFECTS, FAULTY
+from .fixed import known_causes
 from .topics import Level
 
 
@@ -61,7 +61,7 @@ def load_accepted(name: str) -> tuple[AcceptedDifference, ...]:
     seen: set[str] = set()
     for entry in entries:
         effect, _, cause = entry.id.partition(":")
-        if effect not in EFFECTS or cause not in (*CAUSES, *(slug(subject) for *_, subject in ASPECTS)):
+        if effect not in EFFECTS or cause not in (*CAUSES, *FAULTY, *known_causes()):
             raise UsageError(f"{name}: {entry.id!r} is no difference; use an id as the diff command prints it")
         if entry.id in seen:
             raise UsageError(f"{name}: {entry.id!r} is listed twice")
@@ -73,12 +73,17 @@ def load_accepted(name: str) -> tuple[AcceptedDifference, ...]:
     return entries
 
 
-def sort_out(found: Iterable[str], entries: Iterable[AcceptedDifference], level: Level) -> Sorted:
-    """Which differences are accepted, which are not, and which accepted ones of this level did not appear."""
+def sort_out(
+    found: Iterable[str], entries: Iterable[AcceptedDifference], level: Level, *, complete: bool = True
+) -> Sorted:
+    """Which differences are accepted, which are not, and which accepted ones of this level did not appear.
+
+    None is stale where the comparison is not ``complete``: it may be among what was not compared.
+    """
     ids = list(dict.fromkeys(found))
     listed = {entry.id: entry for entry in entries if entry.level in ("", level.value)}
     return Sorted(
         accepted={name: listed[name] for name in ids if name in listed},
         unaccepted=[name for name in ids if name not in listed],
-        stale=[entry for name, entry in listed.items() if name not in ids],
+        stale=[entry for name, entry in listed.items() if name not in ids] if complete else [],
     )

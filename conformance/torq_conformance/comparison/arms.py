@@ -1,15 +1,23 @@
-"""The relays of a comparison: each ready to play programs, with what probing told about it."""
+"""The relays of a comparison: each ready to play programs, with what probing told about it.
+
+Facts:
+- what A does is the norm: every relay plays by the rules that A was seen to keep, right or wrong, and differs from
+  them only in what decides how a program can be played at all (whether it forwards, echoes, and what it forwards);
+- B may end at any moment, and may never start: that is what it does, and no end of the comparison.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
+from ..errors import TargetError
 from ..generation.search import Clock
 from ..judging.playing import played
-from ..learning.probing import probe_basics, probe_filters
+from ..learning.learned_profile import learned_profile, probe_relay
+from ..learning.probing import BASICS, Probe, probe_basics, probe_filters
 from ..model.frames import Raw
 from ..model.history import History
-from ..model.profile import Profile, rules_for
+from ..model.profile import LEAST, Profile, rules_for
 from ..model.program import Program
 from ..model.rules import Domain, Rules
 from ..model.steps import Step, Write
@@ -21,24 +29,69 @@ FILTERS = ("domain_filter", "type_filter", "checksum", "check_tlvs", "strict")
 
 
 class Arm:
-    """One relay of a comparison, ready to play programs."""
+    """One relay of a comparison, ready to play programs.
 
-    def __init__(self, target: Target, domain: Domain) -> None:
-        self._target = target
-        basics = probe_basics(target, domain)
-        if basics.value("forwards", True):
-            probe_filters(basics)
-        self.filters = {name for name in FILTERS if basics.value(name, False)}
-        self.rules = basics.seen
+    A is probed, its limits too where there are to be; the others (``norm`` is A) play by what A was seen to do.
+    """
+
+    def __init__(self, target: Target, domain: Domain, norm: Arm | None = None, *, limits: bool = False) -> None:
+        self.target = target
+        self._excused = norm is not None
+        self.profile: Profile
+        self.rules: Rules
+        self.ended = ""
+        """Why B plays nothing more, where it has ended and cannot be started again."""
+        probe = probe_relay(target, domain, limits=limits) if norm is None else _probed(target, domain)
+        if norm is not None:
+            self.profile, rules = norm.profile, norm.rules
+        elif probe is not None:
+            self.profile = _within_reason(learned_profile(probe, "relay A", "what relay A was seen to do"))
+            rules = rules_for(self.profile, domain)
+        if probe is not None:
+            rules = msgspec.structs.replace(rules, **{key: probe.value(key, getattr(rules, key)) for key in BASICS})
+        self.filters = {name for name in FILTERS if probe is not None and probe.value(name, False)}
+        self.rules = target.known_to(rules)
         self._executor = Executor(target, self.rules)
 
     def play(self, program: Program, clock: Clock) -> History:
-        """One run of a program; a relay that died is started again. Raises OutOfTime and TargetError."""
-        return played(_held_back(program, self.rules), self._executor, self._target, clock, patient=True)
+        """One run of a program; a relay that died is started again. Raises OutOfTime, and TargetError for A alone."""
+        try:
+            return played(_held_back(program, self.rules), self._executor, self.target, clock, patient=True)
+        except TargetError as error:
+            if not self._excused:
+                raise
+            if not self.target.restartable:
+                self.ended = error.what
+            return History(crash=error.what)
 
     def refresh(self) -> None:
         """A fresh relay, where the target can give one."""
-        self._executor.restart(patient=True)
+        try:
+            self._executor.restart(patient=True)
+        except TargetError:
+            if not self._excused:
+                raise
+
+
+def _probed(target: Target, domain: Domain) -> Probe | None:
+    """What decides how programs can be played on a relay, and what it refuses; None where it ends meanwhile."""
+    try:
+        probe = probe_basics(target, domain)
+        if probe.value("forwards", True) and not probe.value("roles_by_timing", False):
+            probe_filters(probe)
+    except TargetError:
+        return None
+    return probe
+
+
+def _within_reason(profile: Profile) -> Profile:
+    """A profile whose limits leave room for the suite's programs: what was seen, or the least that there may be."""
+    least = {
+        name: max(value, getattr(profile, name)) for name, value in LEAST.items() if getattr(profile, name) is not None
+    }
+    if not profile.queue_frames:
+        del least["queue_frames"]
+    return msgspec.structs.replace(profile, **least)
 
 
 def refused_by_either(domain: Domain, *arms: Arm) -> Rules:

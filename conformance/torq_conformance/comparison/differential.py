@@ -1,12 +1,14 @@
 """Differential mode: the same programs on A, on a second copy of A, and on B.
 
 Facts:
-- B differs where it differs from A and A' (the second copy) does not: a difference between A and A' is noise;
-- a difference has a signature: what B does, and to which class of frames. The search shrinks the first signature that
-  it finds, then searches for others that no known difference explains;
-- topics mix only the features they need, because one difference hides others;
-- the search plays the smallest program on a fresh B. A difference counts when B shows it more often than A' does,
-  beyond chance.
+- B differs where it differs from A and A' (the second copy) does not. What A' shows is counted by its signature, and
+  explains nothing else away;
+- a difference has a signature: what B does, and to which class of frames. Its cause is what its smallest program still
+  has: whatever could be taken away, or made plain, is no part of it;
+- a difference that does not repeat is FLAKY, with its rate, unless A' shows one of its kind too, or a busy machine can
+  feign it for once;
+- first the relays meet situations, in which any two values come together, then the programs of each requirement: one
+  difference gets a small share of the time at most, so that it hides no other.
 """
 
 from __future__ import annotations
@@ -15,42 +17,62 @@ import contextlib
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
 import msgspec
 
+from ..errors import ImpededError
 from ..generation.cells import features_of
 from ..generation.controls import with_frames
 from ..generation.minimise import simpler_programs
 from ..generation.search import Clock, OutOfTime, Writer, shrink
+from ..generation.situations.compose import program_of
+from ..generation.situations.coverage import Coverage
+from ..generation.situations.dimensions import Situation, dimensions
+from ..judging.meeting import chosen, coverage, due
+from ..judging.plan import LEAST_EFFORT, Plan
+from ..judging.verdict import Meeting
 from ..model.frames import Frame, Tlv
 from ..model.history import History
 from ..model.legality import free_type
 from ..model.profile import Profile, rules_for
 from ..model.program import Program
+from ..model.requirements import requirements
 from ..model.rules import Domain, Rules
 from ..model.steps import Write
 from .arms import Arm, refused_by_either
-from .equivalence import Comparison, Difference, Signature, causes_at, causes_in, class_of, sentence
+from .equivalence import TIMED, Comparison, Difference, Signature, causes_at, causes_in, class_of, sentence
 from .topics import Level, Topic, topics_of
 
 CONFIRM_RUNS = 5
-CONFIRM_SECONDS = 4.0
 STAMP_RUNS = 10
 RARE_RUNS = 60
-SHRINK_SECONDS = 4.0
-STAMP_SECONDS = 6.0
+SETTLING = 1 / 25
+"""The share of the time that making one difference smaller may take, and the same that its rate may take."""
+MOST_SETTLING_SECONDS = 6.0
+MEETING = 0.3
+"""The share of the time in which the relays meet situations."""
 NOISE_EVERY = 5
 """A' plays each program that shows a difference, and each fifth of all: A may differ from itself."""
+MOST_DOUBTFUL = 3
+"""Candidates of one signature that turn out to be no difference; later ones are counted, and looked at no more."""
 CHANCE = 0.005
 """A difference counts when chance alone would show it less often than this (one-sided exact test)."""
+TOO_FEW = f"more programs are needed: --max-examples {LEAST_EFFORT}"
+MORE_OF = {Signature("echoes-not"): Signature("loses"), Signature("echoes"): Signature("delivers")}
+"""What explains another difference too: a frame that is lost does not come back to its sender either."""
+ILL_FORMED = ("defect", "sender: had one refused")
+"""Dimensions, and values of others, that no situation has where traffic must be well-formed."""
 
 
 @dataclass(slots=True)
 class FoundDifference:
-    """A difference with its smallest program and how often it shows: on B, and on the second copy of A."""
+    """A difference with its smallest program and how often it shows: on B, and on the second copy of A.
+
+    ``needs`` are the values of a situation that it needs, in words. A ``flaky`` one did not repeat beyond chance.
+    """
 
     signature: Signature
     cause: str
@@ -61,6 +83,8 @@ class FoundDifference:
     in_b: int = 0
     in_copy: int = 0
     runs: int = 0
+    needs: str = ""
+    flaky: bool = False
 
     @property
     def id(self) -> str:
@@ -75,19 +99,27 @@ class FoundDifference:
 
 @dataclass(slots=True)
 class TopicResult:
-    """What the programs of one topic showed."""
+    """What the programs of one topic showed. ``skipped`` says why none was played, ``cut_short`` why not all were."""
 
-    topic: Topic
+    name: str
     evidence: Counter[str] = field(default_factory=Counter)
     found: list[FoundDifference] = field(default_factory=list)
     noise: int = 0
     calibrated: int = 0
-    cut_short: bool = False
+    passed_over: int = 0
+    cut_short: str = ""
+    skipped: str = ""
+    coverage: Coverage | None = None
 
     @property
     def programs(self) -> int:
         """Programs that A and B both played."""
         return self.evidence["programs"]
+
+    @property
+    def gap(self) -> str:
+        """What was not compared, and why; "" where everything was."""
+        return self.skipped or self.cut_short
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +130,11 @@ class Effort:
     time_budget: float = 300.0
     seed: int = 0
 
+    @property
+    def settling(self) -> float:
+        """Seconds for making one difference smaller, and the same for its rate."""
+        return min(MOST_SETTLING_SECONDS, self.time_budget * SETTLING)
+
 
 class Differential:
     """Compares B with A, calibrated by a second copy of A."""
@@ -106,12 +143,11 @@ class Differential:
         self.a, self.copy, self.b = a, copy, b
         self.level = level
         self.strictest = refused_by_either(domain, a, b)
-        reads = any(arm.rules.granularity == "reads" for arm in (a, b))
-        self.promise = msgspec.structs.replace(
-            rules_for(Profile(name="reference"), domain), granularity="reads" if reads else "frames"
-        )
-        self.comparison = Comparison(self.strictest)
+        self.promise = _promise(rules_for(Profile(name="reference"), domain), a, b)
+        self.comparison = Comparison(self.strictest, a.rules)
         self.known: list[FoundDifference] = []
+        self.doubtful: Counter[Signature] = Counter()
+        self.of_copy: Counter[Signature] = Counter()
 
     def run(
         self,
@@ -130,72 +166,151 @@ class Differential:
         for index, topic in enumerate(topics):
             left = max(deadline - now(), 0.0)
             clock = Clock(min(left / (len(topics) - index) * 2, left), now, end=deadline)
-            result = TopicSearch(self, topic, effort, clock).run()
+            result = TopicSearch(self, topic.name, effort, clock).run(topic)
             told(result)
             results.append(result)
         return results
+
+    def meet(self, effort: Effort, told: Callable[[TopicResult], None]) -> TopicResult:
+        """Compare in situations in which any two values come together. Raises TargetError."""
+        clock = Clock(effort.time_budget * MEETING)
+        clock.end = clock.until
+        result = TopicSearch(self, "situations", effort, clock).meet(self._plan(effort))
+        told(result)
+        return result
+
+    def _plan(self, effort: Effort) -> Plan:
+        """What says which situations there are."""
+        profile = msgspec.structs.replace(
+            self.a.profile, granularity=self.promise.granularity, max_message_size=self.promise.max_message_size
+        )
+        most = effort.max_examples * 5 // 2 if effort.max_examples >= LEAST_EFFORT else 0
+        everything = [each for each in requirements().values() if each.binds(self.promise.domain)]
+        return Plan(
+            domain=self.promise.domain,
+            profile=profile,
+            requirements=everything,
+            max_examples=most,
+            seed=effort.seed,
+            time_budget=effort.time_budget,
+        )
 
     def unexplained(self, program: Program, a: History, b: History) -> Iterator[Difference]:
         """The differences of two histories that no known difference of the same signature explains."""
         for difference in self.comparison.differences(a, b):
             causes = causes_at(program, difference, self.strictest)
-            if all(known.signature != difference.signature or known.cause not in causes for known in self.known):
+            same = {difference.signature, MORE_OF.get(difference.signature, difference.signature)}
+            if not any(known.signature in same and known.cause in causes for known in self.known):
                 yield difference
 
 
-class TopicSearch:
-    """Looks for the differences of one topic, one after the other."""
+def _promise(reference: Rules, a: Arm, b: Arm) -> Rules:
+    """The rules that programs are drawn by: those of the specification, within the limits that A was seen to have."""
+    reads = any(arm.rules.granularity == "reads" for arm in (a, b))
+    return msgspec.structs.replace(
+        reference,
+        granularity="reads" if reads else "frames",
+        overflow=a.rules.overflow,
+        queue_frames=a.rules.queue_frames,
+        queue_bytes=a.rules.queue_bytes,
+        max_connections=a.rules.max_connections,
+        max_message_size=min(a.rules.max_message_size, reference.max_message_size),
+        socket_bytes=a.rules.socket_bytes,
+    )
 
-    def __init__(self, differential: Differential, topic: Topic, effort: Effort, clock: Clock) -> None:
+
+class TopicSearch:
+    """Looks for the differences of one topic, and settles each as it is found."""
+
+    def __init__(self, differential: Differential, name: str, effort: Effort, clock: Clock) -> None:
         self._all = differential
         self._effort = effort
         self._clock = clock
         self._turn = 0
-        self._result = TopicResult(topic)
+        self._result = TopicResult(name)
 
-    def run(self) -> TopicResult:
-        """Search until a round finds nothing that is not known, or the time is up."""
-        deadline = self._clock.until
-        topic = self._result.topic
+    def run(self, topic: Topic) -> TopicResult:
+        """Play the programs of a topic, or as many as there is time for."""
+        rules, scenario = self._all.promise, topic.scenario
+        restartable = all(arm.target.revivable for arm in (self._all.a, self._all.b)) if scenario.spawned else True
+        programs = self._effort.max_examples / scenario.cost_under(rules)
+        first = topic.first(rules, self._all.level) if self._effort.max_examples >= LEAST_EFFORT else ()
+        self._result.skipped = scenario.unfit_for(rules)
+        if not restartable:
+            self._result.skipped = "needs relays that the suite starts itself"
+        elif programs < 1 and not first:
+            self._result.skipped = TOO_FEW
+        if self._result.skipped:
+            return self._result
         writer = Writer(
             name=topic.name,
-            features=topic.features,
-            rules=self._all.promise,
-            steps=topic.steps,
-            count=max(3, round(self._effort.max_examples * topic.share)),
+            features=topic.features(self._all.level),
+            rules=rules,
+            steps=scenario.steps,
+            count=math.floor(programs) if first else math.ceil(programs),
             seed=self._effort.seed,
+            first=first,
         )
-        try:
-            while (found := writer.until_shown(self._first_look)) is not None:
-                self._finish(found)
-                self._clock.until = deadline
-        except OutOfTime:
-            self._result.cut_short = True
+        with self._noting_gaps():
+            writer.until_shown(self._look)
         return self._result
 
-    def _first_look(self, program: Program) -> FoundDifference | None:
-        """A difference that A' does not show and that a second play confirms."""
-        self._clock.check()
-        self._result.evidence.update(features_of(program))
-        history_a, history_b = self._both(program)
-        signatures = dict.fromkeys(each.signature for each in self._all.unexplained(program, history_a, history_b))
-        self._turn += 1
-        if signatures or self._turn % NOISE_EVERY == 0:
-            noise = self._of_copy(program, history_a)
-            self._result.calibrated += 1
-            self._result.noise += bool(noise)
-            for signature in signatures:
-                if signature not in noise and (found := self._confirmed(program, signature)):
-                    return found
-        return None
+    def meet(self, plan: Plan) -> TopicResult:
+        """Play the situations of a plan, or as many as there is time for."""
+        played: list[Situation] = []
+        programs = [each for each in due(plan) if self._all.level is Level.EXACT or all(map(_is_well_formed, each))]
+        if not programs:
+            self._result.skipped = TOO_FEW
+        with self._noting_gaps():
+            for members in programs:
+                self._look(program_of(members, plan.rules, plan.seed), plan, members)
+                played += members
+        self._result.coverage = coverage(plan, Meeting(played=played, cut_short=self._result.cut_short))
+        return self._result
 
-    def _confirmed(self, program: Program, signature: Signature) -> FoundDifference | None:
-        """The difference of this signature, seen again in one of some plays."""
-        deadline = self._clock.until
-        plays = self._clock.runs(CONFIRM_SECONDS, 1, CONFIRM_RUNS)
-        found = next(filter(None, (self._shows(program, signature) for _ in plays)), None)
-        self._clock.until = deadline
-        return found
+    @contextlib.contextmanager
+    def _noting_gaps(self) -> Iterator[None]:
+        """Notes why a search ended before everything was played."""
+        try:
+            yield
+        except OutOfTime:
+            self._result.cut_short = self._all.b.ended or "the time was over"
+        except ImpededError as lack:
+            self._result.cut_short = str(lack)
+
+    def _look(self, program: Program, plan: Plan | None = None, members: Sequence[Situation] = ()) -> None:
+        """Play a program; settle each difference that A' does not show."""
+        self._clock.check()
+        if self._all.b.ended:
+            raise OutOfTime
+        history_a, history_b = self._both(program)
+        self._result.evidence.update(features_of(program))
+        self._turn += 1
+        differences = list(self._all.unexplained(program, history_a, history_b))
+        if not differences and self._turn % NOISE_EVERY:
+            return
+        noise = self._of_copy(program, history_a)
+        self._result.calibrated += 1
+        self._result.noise += bool(noise)
+        until = self._clock.until
+        for difference in {each.signature: each for each in reversed(differences)}.values():
+            if difference.signature in noise or not any(
+                each.signature == difference.signature for each in self._all.unexplained(program, history_a, history_b)
+            ):
+                continue
+            if self._all.doubtful[difference.signature] >= MOST_DOUBTFUL:
+                self._result.passed_over += 1
+                continue
+            seen = self._found(program, difference, history_a, history_b)
+            if plan is not None and len(members) == 1:
+                seen = self._plainest(seen, members[0], plan)
+            self._finish(seen)
+            self._clock.until = until
+
+    def _found(self, program: Program, difference: Difference, a: History, b: History) -> FoundDifference:
+        signature = difference.signature
+        cause = signature.frames or causes_at(program, difference, self._all.strictest)[0]
+        return FoundDifference(signature, cause, program, difference, a, b)
 
     def _both(self, program: Program) -> tuple[History, History]:
         """A and B play a program, now the one first, now the other."""
@@ -207,37 +322,68 @@ class TopicSearch:
     def _of_copy(self, program: Program, history_a: History) -> set[Signature]:
         """In what A' differs from A."""
         copied = self._all.copy.play(program, self._clock)
-        return {each.signature for each in self._all.comparison.differences(history_a, copied)}
+        shown = {each.signature for each in self._all.comparison.differences(history_a, copied)}
+        self._all.of_copy.update(shown)
+        return shown
 
     def _shows(self, program: Program, signature: Signature) -> FoundDifference | None:
         """The difference of this signature, unexplained by what is known, if a play shows it."""
         history_a, history_b = self._both(program)
         for difference in self._all.unexplained(program, history_a, history_b):
             if difference.signature == signature:
-                cause = signature.frames or causes_at(program, difference, self._all.strictest)[0]
-                return FoundDifference(signature, cause, program, difference, history_a, history_b)
+                return self._found(program, difference, history_a, history_b)
         return None
 
     # --- the smallest program, and its rate ------------------------------------------------------------------------
 
-    def _finish(self, found: FoundDifference) -> None:
-        """Shrink the program of a difference, name its cause, and keep it if B shows it beyond the noise of A."""
-        self._clock.allow(SHRINK_SECONDS)
-        best, _ = shrink(found, self._simpler, lambda each: self._shows_twice(each, found.signature), self._clock)
-        strictest = self._all.strictest
+    def _plainest(self, seen: FoundDifference, situation: Situation, plan: Plan) -> FoundDifference:
+        """The same difference in a situation with as many plain values as still show it, found in time."""
+        self._clock.allow(self._effort.settling / 2)
+        possible = chosen(plan).possible
         with contextlib.suppress(OutOfTime):
-            filled = _with_tlvs(best.program, Tlv(free_type(strictest), 8))
-            if best.cause == "header-only" and self._shows(filled, best.signature):
-                best.cause = next(name for name in causes_in(best.program, strictest) if name != "header-only")
+            candidates = possible.plainer(situation)
+            while (plainer := next(candidates, None)) is not None:
+                self._clock.check()
+                again = self._shows(program_of([plainer], plan.rules, plan.seed), seen.signature)
+                if again is not None:
+                    seen, situation, candidates = again, plainer, possible.plainer(plainer)
+        named = (each.name for each in dimensions() if not situation.is_plain(each.name))
+        seen.needs = "; ".join(f"{name}: {situation[name].name}" for name in named)
+        return seen
+
+    def _finish(self, found: FoundDifference) -> None:
+        """Shrink the program of a difference, name its cause, measure its rate, and say what it is by that."""
+        best, strictest = found, self._all.strictest
+        self._clock.allow(self._effort.settling)
+        if self._repeats(found):
+            best, _ = shrink(found, self._simpler, lambda each: self._shows_twice(each, found.signature), self._clock)
+            with contextlib.suppress(OutOfTime):
+                filled = _with_tlvs(best.program, Tlv(free_type(strictest), 8))
+                if best.cause == "header-only" and self._shows(filled, best.signature):
+                    best.cause = next(name for name in causes_in(best.program, strictest) if name != "header-only")
+            best.needs = found.needs
         self._stamp(best)
-        self._all.known.append(best)
         if best.runs == 0:  # no play of the stamp ended in time: B showed it when it was found, and A' did not
             best.in_b = best.runs = 1
         cut_short = best.runs < STAMP_RUNS  # too few to reckon with chance, but B has shown it in each play since
-        if chance(best.in_b, best.in_copy, best.runs) < CHANCE or (cut_short and best.in_b == best.runs > best.in_copy):
+        certain = chance(best.in_b, best.in_copy, best.runs) < CHANCE
+        if certain or (cut_short and best.in_b == best.runs > best.in_copy):
+            self._all.known.append(best)
             self._result.found.append(best)
-        else:
+            return
+        self._all.doubtful[best.signature] += 1
+        feigned = best.signature.effect in TIMED and not best.in_b
+        if feigned or self._all.of_copy[best.signature]:
             self._result.noise += 1
+        else:
+            best.flaky = True
+            self._result.found.append(best)
+
+    def _repeats(self, found: FoundDifference) -> bool:
+        """Whether a difference shows again in one of some plays."""
+        with contextlib.suppress(OutOfTime):
+            return any(self._shows(found.program, found.signature) for _ in range(CONFIRM_RUNS))
+        return False
 
     def _simpler(self, program: Program) -> Iterator[Program]:
         return chain(simpler_programs(program), _calmer_programs(program, self._all.strictest))
@@ -250,7 +396,7 @@ class TopicSearch:
         """Play the program on a fresh B, often enough to tell its rate from the noise of A."""
         self._all.b.refresh()
         with contextlib.suppress(OutOfTime):
-            for run in self._clock.runs(STAMP_SECONDS, STAMP_RUNS, RARE_RUNS):
+            for run in self._clock.runs(self._effort.settling, 1, RARE_RUNS):
                 history_a, history_b = self._both(best.program)
                 self._turn += 1
                 differences = self._all.comparison.differences(history_a, history_b)
@@ -283,6 +429,15 @@ def _calmer_programs(program: Program, strictest: Rules) -> Iterator[Program]:
                 items = (*step.items[:place], Frame(strictest.number), *step.items[place + 1 :])
                 write = msgspec.structs.replace(step, items=items)
                 yield Program(program.domain, (*program.steps[:index], write, *program.steps[index + 1 :]))
+
+
+def _is_well_formed(situation: Situation) -> bool:
+    """Whether no relay may refuse anything of a situation."""
+    return all(
+        situation.is_plain(each.name)
+        for each in dimensions()
+        if each.name in ILL_FORMED or f"{each.name}: {situation[each.name].name}" in ILL_FORMED
+    )
 
 
 def chance(in_b: int, in_copy: int, runs: int) -> float:

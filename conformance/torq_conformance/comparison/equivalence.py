@@ -3,8 +3,12 @@
 Facts:
 - two histories are compared receiver by receiver: which frames came and how often, the order within each sender,
   whether the stream is still cut into frames, whether the relay closed the connection; and, within each relay alone,
-  whether its receivers agree on one order. Bytes, times and the order between senders are left out: races decide them;
-- a frame that may legally be missing (its sender left, its receiver had not joined, ...) on either side is left out;
+  whether its receivers agree on one order. The cut of the bytes and the order between senders are left out: races
+  decide them;
+- a frame that a race decides about (its sender was reset, its receiver had not joined, ...) on either side is left out;
+- which frames a queue drops that overflows is a race too: of a receiver that did not read, and lacks frames on both
+  relays, only this is compared: whether the newest frame came, and whether more than half as many came;
+- what one history alone shows to be wrong, by the rules of A, is a difference where the other does not show it;
 - one fault hides others: nothing is compared after a torn stream or the end of a connection.
 """
 
@@ -18,13 +22,21 @@ from torq_protocol.constants import CHECKSUM_OFFSET, HEADER_SIZE, MAGIC_BYTES
 
 from ..model.frames import Frame, Raw, connection_name
 from ..model.history import History, Peer, Sent
-from ..model.legality import fate_of
+from ..model.legality import Fate, fate_of
+from ..model.owed import is_decided
 from ..model.program import Program
 from ..model.rules import Rules
-from ..model.steps import Close, Connect, Finish, HalfClose, Write
+from ..model.steps import Buffer, Close, Connect, Finish, Freeze, HalfClose, Idle, Kill, Stall, Step, Write
+from ..oracles import isolation
 from ..oracles import traffic as oracles
 
 ABOVE_A_READ = 65_536
+MANY_CLIENTS = 9
+"""Clients from which on a difference is said to need many."""
+LONG_STREAM = 1_000
+"""Frames from which on a difference is said to need a long stream."""
+ALIKE = 0.5
+"""Where a queue overflows on both relays, one keeps fewer frames if it keeps less than this share of the other's."""
 
 EFFECTS: dict[str, str] = {
     "crashes": "relay B crashes where relay A goes on{cause}",
@@ -53,12 +65,20 @@ EFFECTS: dict[str, str] = {
     "reorders-not": "relay A delivers frames of one sender in another order than sent{cause}; relay B does not",
     "disagrees": "receivers of relay B disagree on the order of frames{cause}; those of relay A agree",
     "agrees": "receivers of relay A disagree on the order of frames{cause}; those of relay B agree",
-    "stops-hard": "relay B ends on SIGTERM without {cause}; relay A does it",
-    "stops-gently": "relay B does {cause} on SIGTERM; relay A does not",
-    "takes-over": "relay B takes {cause} of a relay that runs; relay A refuses to start",
-    "gives-way": "relay B refuses to start on {cause} of a relay that runs; relay A takes it",
-    "opens": "relay B leaves {cause} open to other users; relay A does not",
-    "protects": "relay B keeps {cause} from other users; relay A does not",
+    "answers-first": "relay B delivers a reply before what it replies to{cause}; relay A does not",
+    "answers-in-order": "relay A delivers a reply before what it replies to{cause}; relay B does not",
+    "replays": "relay B delivers frames to a client that joined after they were delivered{cause}; relay A does not",
+    "replays-not": "relay A delivers frames to a client that joined after they were delivered{cause}; relay B does not",
+    "holds-back": "relay B delivers a frame only when something follows it{cause}; relay A delivers it at once",
+    "hands-on": "relay A delivers a frame only when something follows it{cause}; relay B delivers it at once",
+    "delays": "relay B delays the traffic of others{cause}; relay A does not",
+    "is-prompt": "relay A delays the traffic of others{cause}; relay B does not",
+    "drops-newest": "relay B drops the newest frames of a queue that overflows{cause}; relay A keeps them",
+    "keeps-newest": "relay A drops the newest frames of a queue that overflows{cause}; relay B keeps them",
+    "queues-less": "relay B keeps far fewer frames for a client that does not read{cause}",
+    "queues-more": "relay B keeps far more frames for a client that does not read{cause}",
+    "breaks": "relay B does not keep {cause}; relay A does",
+    "honours": "relay B keeps {cause}; relay A does not",
 }
 """Every way in which B can differ from A, as the sentence that names it."""
 
@@ -73,12 +93,20 @@ CAUSES: dict[str, str] = {
     "version": " next to a frame of another version",
     "unknown-source": " next to a frame of an unknown source",
     "wrong-size": " next to a fixed-size TLV of another size",
+    "killed": " when the relay is killed and started again",
+    "late-reader": " when a client does not read for a while",
+    "never-reads": " when a client never reads",
     "interleaved": " when others send while a frame is unfinished",
     "incomplete": " when a frame is begun and never finished",
     "above-a-read": " when a frame is larger than 64 KiB",
     "cut": " when a frame is cut over several writes",
     "half-closed": " when a client shuts down its sending side",
     "left": " when a client leaves",
+    "frozen": " when everything comes to the relay at once",
+    "small-buffer": " when a client writes through a small buffer",
+    "silent": " when clients are silent for a while",
+    "many-clients": " when there are many clients",
+    "long-stream": " when many frames are sent",
     "coalesced": " when several frames are in one write",
     "header-only": " when a frame has no TLV",
     "late-join": " when a client joins late",
@@ -137,11 +165,29 @@ def class_of(frame: Frame, rules: Rules) -> str:
     return reason.name if reason else ""
 
 
-class Comparison:
-    """Compares histories of one program; ``strictest`` are rules under which every fault of a frame has a name."""
+ALONE: tuple[tuple[oracles.Oracle, str, str, tuple[str, str]], ...] = (
+    (oracles.causality_broken, "answers-first", "answers-in-order", ("causes before replies", "a reply came first")),
+    (oracles.replayed, "replays", "replays-not", ("nothing of the past", "frames of the past")),
+    (oracles.held_back, "holds-back", "hands-on", ("frames come at once", "a frame waits for the next")),
+    (isolation.delayed, "delays", "is-prompt", ("others are served as before", "others are served late")),
+)
+"""What one history shows alone: its oracle, the effects where B or A shows it, the words for neither and for either."""
+TIMED = frozenset(
+    (*(effect for _, *effects, _ in ALONE[-2:] for effect in effects), "serves-not", "serves", "stalls", "reads-on")
+)
+"""Effects that a busy machine can feign for once."""
 
-    def __init__(self, strictest: Rules) -> None:
+
+class Comparison:
+    """Compares histories of one program, played by the rules of A.
+
+    ``strictest`` are rules under which every fault of a frame has a name. ``norm`` are what A promises by what it does:
+    they say what races may decide.
+    """
+
+    def __init__(self, strictest: Rules, norm: Rules | None = None) -> None:
         self._strictest = strictest
+        self._norm = norm or strictest
 
     def differences(self, a: History, b: History) -> list[Difference]:
         """In what B did other than A, the gravest first: of all frames with one signature, the first."""
@@ -153,7 +199,15 @@ class Comparison:
         of_frames: dict[Signature, Difference] = {}
         for each in self._frames(a, b, skipped):
             of_frames.setdefault(each.signature, each)
-        return [*streams, *of_frames.values(), *self._orders(a, b, skipped)]
+        return [*streams, *of_frames.values(), *self._orders(a, b, skipped), *self._alone(a, b)]
+
+    def _alone(self, a: History, b: History) -> Iterator[Difference]:
+        """What one history shows alone, and the other does not."""
+        for oracle, shown, hidden, words in ALONE:
+            in_a, in_b = (next(iter(oracle(history, self._norm)), None) for history in (a, b))
+            for found in filter(None, (in_a, in_b)):
+                words = (words[0], found.seen)
+            yield from _either(in_a is not None, in_b is not None, shown, hidden, words)
 
     def _ends(self, a: History, b: History) -> Iterator[Difference]:
         yield from _either(bool(a.crash), bool(b.crash), "crashes", "survives", ("it goes on", a.crash or b.crash))
@@ -183,31 +237,80 @@ class Comparison:
                 ("only frames that were sent", "a frame that nobody sent"),
                 left.conn,
             )
+            if not (left.reads and right.reads):  # who never reads has not waited for the rest
+                continue
             parts = ("no part of a frame", "a part of a frame")
             yield from _either(bool(left.rest), bool(right.rest), "leaks-part", "withholds-part", parts, left.conn)
 
     def _frames(self, a: History, b: History, skipped: set[int | None]) -> Iterator[Difference]:
+        overflowed: set[int | None] = set()
+        for left, right in _pairs(a, b):
+            if left.stalls and left.conn not in skipped and _readable(left) and _readable(right):
+                found = self._behind(a, b, left, right)
+                if found is not None:
+                    overflowed.add(left.conn)
+                    yield from found
+        skipped = skipped | overflowed
         pairs = [
             (left, right, _counts(left), _counts(right))
             for left, right in _pairs(a, b)
             if left.conn not in skipped and _readable(left) and _readable(right)
         ]
         in_a, in_b = a.by_number(), b.by_number()
+        senders: dict[bytes, set[int]] = {}
+        for sent in a.sent:
+            senders.setdefault(sent.data, set()).add(sent.conn)
         for number in sorted(in_a.keys() & in_b.keys()):
             sent = in_a[number]
-            if sent.conn in skipped:
+            if sent.conn in skipped - overflowed or len(senders[sent.data]) > 1:  # whose it is, nobody can tell
                 continue
             counts = {
                 left.conn: (counts_a[number], counts_b[number])
                 for left, right, counts_a, counts_b in pairs
-                if _comparable(sent, left, a) and _comparable(in_b[number], right, b)
+                if self._decided(sent, left, a) and self._decided(in_b[number], right, b)
             }
             if any(x != y for x, y in counts.values()):
                 yield from self._unlike(sent, counts)
 
+    def _decided(self, sent: Sent, receiver: Peer, history: History) -> bool:
+        """Whether no race decides what becomes of a frame at a receiver, and no framing error that is stepped over."""
+        stepped_over = sent.conn in history.broken and self._norm.on_framing_error != "close"
+        return not stepped_over and is_decided(sent, receiver, history, self._norm)
+
+    def _behind(self, a: History, b: History, left: Peer, right: Peer) -> list[Difference] | None:
+        """How a receiver fared that did not read for a while; None where its queue did not overflow on both relays.
+
+        Which frames are dropped then is a race. Where only one relay drops any, they are compared one by one.
+        """
+        waited = [
+            {
+                sent.number
+                for sent in history.sent
+                if sent.fate is Fate.FORWARD
+                and self._decided(sent, peer, history)
+                and any(sent.tick >= each.begun and not 0 < each.ended < sent.begun for each in peer.stalls)
+            }
+            for history, peer in ((a, left), (b, right))
+        ]
+        common = waited[0] & waited[1]
+        came_a, came_b = (common & _counts(peer).keys() for peer in (left, right))
+        if not common or common in (came_a, came_b):
+            return None
+        newest = max(common)
+        ends = ("its newest frame came", "its newest frame never came")
+        found = list(
+            _either(newest not in came_a, newest not in came_b, "drops-newest", "keeps-newest", ends, left.conn)
+        )
+        fewer, more = sorted((len(came_a), len(came_b)))
+        if fewer < more * ALIKE:
+            effect = "queues-less" if len(came_b) == fewer else "queues-more"
+            in_a, in_b = (f"{len(each)} of {len(common)} frames came" for each in (came_a, came_b))
+            found.append(Difference(Signature(effect), in_a, in_b, left.conn))
+        return found
+
     def _unlike(self, sent: Sent, counts: dict[int, tuple[int, int]]) -> Iterator[Difference]:
         """The differences in how often one frame came to each receiver, in A and in B."""
-        alike_elsewhere = any(x == y > 0 for conn, (x, y) in counts.items() if conn != sent.conn)
+        alike_elsewhere = all(x == y for conn, (x, y) in counts.items() if conn != sent.conn)
         wrong = class_of(sent.frame, self._strictest)
         for conn, (x, y) in counts.items():
             if x != y:
@@ -260,19 +363,6 @@ def _readable(peer: Peer) -> bool:
     return peer.open and not _damaged(peer) and not _has_unsent(peer)
 
 
-def _comparable(sent: Sent, receiver: Peer, history: History) -> bool:
-    """Whether this frame has one legal end at this receiver, whatever the relay's profile."""
-    sender = history.peers[sent.conn]
-    return (
-        sent.certain
-        and sender.open
-        and not sender.half_closed
-        and sent.conn not in history.broken
-        and receiver.joined is not None
-        and receiver.joined <= sent.begun
-    )
-
-
 def _counts(peer: Peer) -> Counter[int | None]:
     """How often each frame of the program came."""
     return Counter(received.number for received in peer.received)
@@ -319,13 +409,33 @@ def causes_in(program: Program, rules: Rules) -> list[str]:
             found.add("cut")
         elif isinstance(step, Connect):
             found |= {name for name, holds in (("late-join", wrote), ("interleaved", bool(unfinished))) if holds}
-        elif isinstance(step, HalfClose):
-            found.add("half-closed")
-        elif isinstance(step, Close):
-            found.add("left")
+        found |= _causes_of_step(step)
     if unfinished:
         found.add("incomplete")
+    connections = sum(isinstance(step, Connect) for step in program.steps)
+    frames = sum(len(step.content) for step in program.steps)
+    if connections >= MANY_CLIENTS:
+        found.add("many-clients")
+    if frames >= LONG_STREAM:
+        found.add("long-stream")
     return [name for name in CAUSES if name in found]
+
+
+CAUSE_OF: dict[type[Step], str] = {
+    HalfClose: "half-closed",
+    Close: "left",
+    Stall: "late-reader",
+    Freeze: "frozen",
+    Buffer: "small-buffer",
+    Idle: "silent",
+    Kill: "killed",
+}
+"""What steps of a kind may bring about, whatever they hold."""
+
+
+def _causes_of_step(step: Step) -> set[str]:
+    cause = "never-reads" if isinstance(step, Connect) and not step.reads else CAUSE_OF.get(type(step))
+    return {cause} if cause else set()
 
 
 def _causes_of_write(write: Write, rules: Rules) -> set[str]:

@@ -1,8 +1,10 @@
-"""What two relays are compared on, topic by topic, and the features of programs that only a comparison needs.
+"""What two relays are compared on by programs, topic by topic: the features that write them.
 
 Facts:
+- each requirement with a scenario is a topic: what a run plays to judge it is what two relays are compared on;
 - a topic mixes only the features it needs, because one difference hides others;
-- a feature here brings about one kind of fault only: every seed must find a difference that is there.
+- two features here bring about one kind of fault only, for a requirement whose scenario mixes them: every seed must
+  find a difference that is there.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ from hypothesis.stateful import rule
 
 from ..generation import features as f
 from ..generation.machine import MAX_CONNECTIONS, ProgramMachine
+from ..judging.scenarios import SCENARIOS, Scenario
 from ..model.frames import Frame, Tlv
+from ..model.program import Program
+from ..model.rules import Rules
 from ..model.steps import Write
 
 
@@ -53,40 +58,43 @@ class Oversized(ProgramMachine):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """Programs about one thing: the features that write them, and how long they are."""
+    """Programs about one thing, as a scenario writes them; ``name`` is the requirement that it judges, if any."""
 
     name: str
-    features: tuple[type[ProgramMachine], ...]
+    scenario: Scenario
     level: Level = Level.WELL_FORMED
-    steps: int = 8
-    share: float = 1.0
+
+    def features(self, level: Level) -> tuple[type[ProgramMachine], ...]:
+        """What writes its programs at a level: no frame that a relay may refuse where traffic must be well-formed."""
+        given = self.scenario.features
+        return given if level is Level.EXACT else tuple(each for each in given if each not in MALFORMED)
+
+    def first(self, rules: Rules, level: Level) -> tuple[Program, ...]:
+        """The programs that come before those that are drawn."""
+        table = self.scenario.first if level is Level.EXACT or self.name not in MIXED else None
+        return table(rules) if table else ()
 
 
-TOPICS: tuple[Topic, ...] = (
-    Topic("single frames", (f.Traffic, f.Joins)),
-    Topic("clients silent for a while", (f.Traffic, f.IdlePeriods), steps=4, share=0.1),
-    Topic("concurrent writes", (f.ConcurrentWrites,)),
-    Topic("frames without TLVs", (f.HeaderOnlyFrames,), steps=4),
-    Topic("many TLVs", (f.ManyTlvs,), steps=4),
-    Topic("coalesced frames", (f.CoalescedFrames,), steps=4, share=0.5),
-    Topic("large frames", (f.LargeFrames,), steps=4, share=0.5),
-    Topic("cut frames", (f.SplitWrites,), steps=6),
-    Topic("interleaved writes", (f.Traffic, f.InterleavedWrites)),
-    Topic("incomplete frames", (f.UnfinishedFrames, f.Joins)),
-    Topic("leaving clients", (f.Traffic, f.Disconnects, f.Joins)),
-    Topic("half-closing clients", (f.Traffic, f.HalfCloses)),
-    Topic("replies", (f.CausalReplies,), steps=6, share=0.5),
-    Topic("unusual headers", (f.UnusualHeaders,), Level.EXACT),
-    Topic("foreign domains", (f.ForeignDomains,), Level.EXACT),
-    Topic("foreign types", (f.Traffic, f.ForeignTypes), Level.EXACT),
-    Topic("edges of the type ranges", (f.BoundaryTypes,), Level.EXACT),
-    Topic("checksums", (f.WrongChecksums,), Level.EXACT),
-    Topic("malformed TLVs", (f.MalformedTlvs,), Level.EXACT),
-    Topic("version, source, sizes", (f.StrictFieldFaults,), Level.EXACT),
-    Topic("sizes above the limit", (Oversized,), Level.EXACT, steps=6),
-    Topic("garbage", (Unframed,), Level.EXACT, steps=6),
-    Topic("hostile bytes", (f.Traffic, f.HostileBytes), Level.EXACT),
-)
+MALFORMED: tuple[type[ProgramMachine], ...] = (f.ZeroChecksums,)
+"""Features of scenarios for valid traffic whose frames a relay may refuse."""
+MIXED = ("FWD-1", "FWD-3")
+"""Requirements of valid traffic whose tables have frames that a relay may refuse."""
+INVALID = ("FWD-3", "DOM-1", "DOM-2", "DOM-3", "DOM-4", "VAL-1", "VAL-2", "VAL-3", "VAL-4", "VAL-5", "VAL-6")
+"""Requirements about frames that are not well-formed."""
+
+
+def _topics() -> tuple[Topic, ...]:
+    topics = [
+        Topic(name, scenario, Level.EXACT if name in INVALID else Level.WELL_FORMED)
+        for name, scenario in SCENARIOS.items()
+    ]
+    topics.append(Topic("sizes above the limit", Scenario((Oversized,), (), steps=6), Level.EXACT))
+    topics.append(Topic("bytes that begin no frame", Scenario((Unframed,), (), steps=6), Level.EXACT))
+    return tuple(sorted(topics, key=lambda each: each.scenario.cost))
+
+
+TOPICS = _topics()
+"""All topics, the cheapest first."""
 
 
 def topics_of(level: Level) -> list[Topic]:

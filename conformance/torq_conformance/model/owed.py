@@ -10,22 +10,30 @@ from .rules import Rules
 
 def must_arrive(sent: Sent, receiver: Peer, history: History, rules: Rules) -> bool:
     """Whether no legal history lacks this frame at this receiver."""
+    return (
+        sent.fate is Fate.FORWARD
+        and (rules.echo or sent.conn != receiver.conn)
+        and is_decided(sent, receiver, history, rules)
+        and not may_be_dropped(sent, receiver, history, rules)
+    )
+
+
+def is_decided(sent: Sent, receiver: Peer, history: History, rules: Rules) -> bool:
+    """Whether no race decides what becomes of this frame at this receiver, be it due there or not."""
     sender = history.peers[sent.conn]
     ended = sent.conn in history.broken and rules.on_framing_error == "close"
     return (
-        sent.fate is Fate.FORWARD
-        and sent.certain
+        sent.certain
         and (sender.open or sender.left or ended)
         and receiver.open
         and not receiver.torn
         and receiver.joined is not None
         and receiver.joined <= sent.begun
-        and not _may_be_dropped(sent, receiver, history, rules)
-        and ((rules.echo and not ended) or sender is not receiver)
+        and (not ended or sender is not receiver)
     )
 
 
-def _may_be_dropped(sent: Sent, receiver: Peer, history: History, rules: Rules) -> bool:
+def may_be_dropped(sent: Sent, receiver: Peer, history: History, rules: Rules) -> bool:
     """Whether the receiver did not read meanwhile, and more waited for it, or for all, than may be held (ISO-2)."""
     return any(
         sent.tick >= stall.begun

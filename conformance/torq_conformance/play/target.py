@@ -30,7 +30,7 @@ import msgspec
 
 from .. import interruption
 from ..counting import counted
-from ..errors import ImpededError, TargetError, UsageError
+from ..errors import ImpededError, NotServingError, TargetError, UsageError
 from ..impediments import impeded
 from ..model.rules import Rules
 from ..model.timing import DEFAULT, Timing
@@ -374,11 +374,11 @@ class SpawnedTarget(Target):
                 if crash:
                     self._check_room()
                     self._refused = self.wait(0.0) not in (None, 0)
-                    raise TargetError(f"{self._command!r} did not start: {crash}", self.last_output()) from error
+                    raise NotServingError(f"{self._command!r} did not start: {crash}", self.last_output()) from error
                 if time.monotonic() > deadline:
                     self._check_room()
                     self.stop()
-                    raise TargetError(
+                    raise NotServingError(
                         f"{self._command!r} does not listen on {self.address} after {self.timing.start_seconds:.0f} s",
                         self.last_output(),
                     ) from error

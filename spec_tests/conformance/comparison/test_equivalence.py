@@ -82,13 +82,16 @@ def test_receivers_that_disagree_only_in_b_are_a_difference() -> None:
 
 
 @pytest.mark.parametrize("field", ["left", "half_closed"])
-def test_a_frame_whose_sender_has_gone_may_legally_be_missing(field: str) -> None:
+@pytest.mark.parametrize("certain", [True, False])
+def test_what_a_sender_that_has_gone_had_sent_may_be_missing_only_if_it_left_by_a_reset(
+    field: str, certain: bool
+) -> None:
     order = list(range(9))
-    a, b = history([order] * 3), history([[], order, order])
-    b.peers[0].received = a.peers[0].received
+    a, b = history([order] * 3), history([order] * 3)
     b.peers[1].received = [each for each in b.peers[1].received if each.number != 0]
     setattr(b.peers[0], field, True)
-    assert not effects(a, b)
+    b.sent[0].certain = certain
+    assert effects(a, b) == ({Signature("loses")} if certain else set())
 
 
 def test_a_torn_stream_hides_what_was_lost_behind_it() -> None:
