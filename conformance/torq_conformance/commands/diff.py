@@ -14,7 +14,7 @@ from rich.text import Text
 
 from .. import files
 from ..comparison.accepted import AcceptedDifference, built_in_lists, load_accepted
-from ..comparison.arms import Arm
+from ..comparison.arms import Arm, as_told
 from ..comparison.differential import Differential, Effort, FoundDifference, TopicResult
 from ..comparison.equivalence import sentence
 from ..comparison.fixed import CheckDifference, CheckResult, FixedChecks, checks_of
@@ -25,7 +25,7 @@ from ..errors import NotServingError, UsageError
 from ..exits import Exit
 from ..generation.situations.coverage import Coverage
 from ..judging.verdict import Counterexample
-from ..model.profile import domain_named
+from ..model.profile import domain_named, load_profile
 from ..model.requirements import DOMAIN_NAMES
 from ..play.naming import guess_domain, target_for
 from ..play.target import Target
@@ -52,6 +52,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target_b: str | None
     domain: str | None
     level: str
+    profile: str | None
     accepted: str | None
     max_examples: int
     time_budget: float
@@ -96,6 +97,12 @@ STYLES = {"SAME": "green", "DIFFERENT": "bold red", "FLAKY": "red", "CUT SHORT":
     help="exact: every input, malformed too; well-formed: valid traffic only.",
 )
 @click.option(
+    "--profile",
+    metavar="NAME|FILE",
+    help="Profile that says how both relays are told settings and show counters and their log, for the fixed checks. "
+    "What they promise is not read from it: what A does is the norm.",
+)
+@click.option(
     "--accepted",
     metavar="FILE|NAME",
     help="TOML file of accepted differences with reasons, or a built-in list "
@@ -132,6 +139,7 @@ class _Diff:
         self._domain = options.domain or guess_domain(names)
         self._level = Level(options.level)
         self._accepted: tuple[AcceptedDifference, ...] = load_accepted(options.accepted) if options.accepted else ()
+        self._told = load_profile(options.profile) if options.profile else None
         self._out: Console = console()
         self._started = time.monotonic()
 
@@ -164,7 +172,8 @@ class _Diff:
         results += differential.run(Effort(options.max_examples, left, options.seed), self._tell)
         checks: list[CheckResult] = []
         if checking:
-            for result in FixedChecks(a, b, domain, arm.profile, until).run(checks_of(domain)):
+            profile = as_told(arm.profile, self._told) if self._told else arm.profile
+            for result in FixedChecks(a, b, domain, profile, until).run(checks_of(domain)):
                 self._tell_check(result)
                 checks.append(result)
         elif self._level is Level.EXACT:
@@ -216,8 +225,9 @@ class _Diff:
     # --- the end ---------------------------------------------------------------------------------------------------
 
     def _last_screen(self, results: list[TopicResult], checks: list[CheckResult], others: list[Entry]) -> int:
-        found = {each.id: each for result in results for each in reversed(result.found)}
-        entries = [_entry_of(each) for result in results for each in result.found]
+        shown = [each for result in results for each in result.found if not each.explained]
+        found = {each.id: each for each in reversed(shown)}
+        entries = [_entry_of(each) for each in shown]
         entries += [_entry_of_check(each) for check in checks for each in check.found] + others
         gaps = {each.name: each.gap for each in results if each.gap}
         gaps |= {f"{each.requirement} (fixed check)": each.skipped for each in checks if each.skipped}

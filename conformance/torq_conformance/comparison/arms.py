@@ -27,6 +27,9 @@ from .equivalence import class_of_raw
 
 FILTERS = ("domain_filter", "type_filter", "checksum", "check_tlvs", "strict")
 
+TOLD = ("settings", "settings_file", "metrics", "audit", "partial_frame_timeout", "drain_timeout")
+"""Fields of a profile that cannot be seen from outside."""
+
 
 class Arm:
     """One relay of a comparison, ready to play programs.
@@ -92,6 +95,12 @@ def _within_reason(profile: Profile) -> Profile:
     if not profile.queue_frames:
         del least["queue_frames"]
     return msgspec.structs.replace(profile, **least)
+
+
+def as_told(seen: Profile, given: Profile) -> Profile:
+    """What a relay was seen to do, with how another profile says that it is told settings, and shows what it knows."""
+    told = {name: getattr(given, name) for name in TOLD}
+    return msgspec.structs.replace(seen, **told)
 
 
 def refused_by_either(domain: Domain, *arms: Arm) -> Rules:

@@ -71,7 +71,8 @@ ILL_FORMED = ("defect", "sender: had one refused")
 class FoundDifference:
     """A difference with its smallest program and how often it shows: on B, and on the second copy of A.
 
-    ``needs`` are the values of a situation that it needs, in words. A ``flaky`` one did not repeat beyond chance.
+    ``needs`` are the values of a situation that it needs, in words. A ``flaky`` one did not repeat beyond chance; one
+    that is ``explained`` is the same as a later one, whose cause stands in its program too.
     """
 
     signature: Signature
@@ -85,6 +86,7 @@ class FoundDifference:
     runs: int = 0
     needs: str = ""
     flaky: bool = False
+    explained: bool = False
 
     @property
     def id(self) -> str:
@@ -165,7 +167,7 @@ class Differential:
         results = []
         for index, topic in enumerate(topics):
             left = max(deadline - now(), 0.0)
-            clock = Clock(min(left / (len(topics) - index) * 2, left), now, end=deadline)
+            clock = Clock(left / (len(topics) - index), now, end=deadline)
             result = TopicSearch(self, topic.name, effort, clock).run(topic)
             told(result)
             results.append(result)
@@ -194,6 +196,14 @@ class Differential:
             seed=effort.seed,
             time_budget=effort.time_budget,
         )
+
+    def keep(self, found: FoundDifference) -> None:
+        """Know a difference from now on; it explains those before it that its cause may have brought about too."""
+        for each in self.known:
+            if each.signature == found.signature:
+                causes = causes_at(each.program, each.difference, self.strictest)
+                each.explained = each.explained or (each.cause != found.cause and found.cause in causes)
+        self.known.append(found)
 
     def unexplained(self, program: Program, a: History, b: History) -> Iterator[Difference]:
         """The differences of two histories that no known difference of the same signature explains."""
@@ -368,7 +378,7 @@ class TopicSearch:
         cut_short = best.runs < STAMP_RUNS  # too few to reckon with chance, but B has shown it in each play since
         certain = chance(best.in_b, best.in_copy, best.runs) < CHANCE
         if certain or (cut_short and best.in_b == best.runs > best.in_copy):
-            self._all.known.append(best)
+            self._all.keep(best)
             self._result.found.append(best)
             return
         self._all.doubtful[best.signature] += 1
