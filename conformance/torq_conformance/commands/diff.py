@@ -15,9 +15,9 @@ from rich.text import Text
 from .. import files
 from ..comparison.accepted import AcceptedDifference, built_in_lists, load_accepted
 from ..comparison.arms import Arm, as_told
-from ..comparison.differential import Differential, Effort, FoundDifference, TopicResult
+from ..comparison.differential import OUT_OF_TIME, SITUATIONS, Differential, Effort, FoundDifference, TopicResult
 from ..comparison.equivalence import sentence
-from ..comparison.fixed import CheckDifference, CheckResult, FixedChecks, checks_of
+from ..comparison.fixed import CheckDifference, CheckResult, FixedChecks, checks_of, label
 from ..comparison.outcome import Entry, Outcome, outcome
 from ..comparison.topics import Level, topics_of
 from ..counting import counted
@@ -179,6 +179,7 @@ class _Diff:
         elif self._level is Level.EXACT:
             reason = "needs relays that the suite starts itself (--exec-a, --exec-b)"
             checks = [CheckResult(name, skipped=reason) for name in checks_of(domain)]
+        differential.go_on(until, self._tell)
         return self._last_screen(results, checks, [])
 
     def _first_screen(self) -> None:
@@ -220,7 +221,7 @@ class _Diff:
         found = [f"{each.id} (FLAKY)" if each.flaky else each.id for each in result.found]
         word = "DIFFERENT" if found else "SKIPPED" if result.skipped else "SAME"
         said = ", ".join(found) or result.skipped or "no difference"
-        say(self._out, _row(word, f"{result.requirement} (fixed check)", said))
+        say(self._out, _row(word, label(result.requirement), said))
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
@@ -230,8 +231,9 @@ class _Diff:
         entries = [_entry_of(each) for each in shown]
         entries += [_entry_of_check(each) for check in checks for each in check.found] + others
         gaps = {each.name: each.gap for each in results if each.gap}
-        gaps |= {f"{each.requirement} (fixed check)": each.skipped for each in checks if each.skipped}
-        unfinished = frozenset(name for name, reason in gaps.items() if reason == "the time was over")
+        gaps |= {label(each.requirement): each.skipped for each in checks if each.skipped}
+        # of situations the last lines say how many pairs were met; that they were all met is never promised
+        unfinished = frozenset(name for name, why in gaps.items() if why == OUT_OF_TIME and name != SITUATIONS)
         result = outcome(self._level, sum(each.programs for each in results), entries, self._accepted, gaps, unfinished)
         for entry in result.entries:
             self._show(entry, found.get(entry.id))

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -74,16 +74,19 @@ def load_accepted(name: str) -> tuple[AcceptedDifference, ...]:
 
 
 def sort_out(
-    found: Iterable[str], entries: Iterable[AcceptedDifference], level: Level, *, complete: bool = True
+    found: Iterable[str],
+    entries: Iterable[AcceptedDifference],
+    level: Level,
+    compared: Callable[[AcceptedDifference], bool] = lambda _: True,
 ) -> Sorted:
     """Which differences are accepted, which are not, and which accepted ones of this level did not appear.
 
-    None is stale where the comparison is not ``complete``: it may be among what was not compared.
+    One that was not ``compared`` is not stale.
     """
     ids = list(dict.fromkeys(found))
     listed = {entry.id: entry for entry in entries if entry.level in ("", level.value)}
     return Sorted(
         accepted={name: listed[name] for name in ids if name in listed},
         unaccepted=[name for name in ids if name not in listed],
-        stale=[entry for name, entry in listed.items() if name not in ids] if complete else [],
+        stale=[entry for name, entry in listed.items() if name not in ids and compared(entry)],
     )

@@ -63,6 +63,10 @@ CHANCE = 0.005
 TOO_FEW = f"more programs are needed: --max-examples {LEAST_EFFORT}"
 MORE_OF = {Signature("echoes-not"): Signature("loses"), Signature("echoes"): Signature("delivers")}
 """What explains another difference too: a frame that is lost does not come back to its sender either."""
+SITUATIONS = "situations"
+OUT_OF_TIME = "the time was over"
+LEAST_SECONDS = 1.0
+"""Seconds that must be left to go on with what was cut short."""
 ILL_FORMED = ("defect", "sender: had one refused")
 """Dimensions, and values of others, that no situation has where traffic must be well-formed."""
 
@@ -150,6 +154,7 @@ class Differential:
         self.known: list[FoundDifference] = []
         self.doubtful: Counter[Signature] = Counter()
         self.of_copy: Counter[Signature] = Counter()
+        self._searches: list[TopicSearch] = []
 
     def run(
         self,
@@ -168,18 +173,29 @@ class Differential:
         for index, topic in enumerate(topics):
             left = max(deadline - now(), 0.0)
             clock = Clock(left / (len(topics) - index), now, end=deadline)
-            result = TopicSearch(self, topic.name, effort, clock).run(topic)
-            told(result)
-            results.append(result)
+            search = TopicSearch(self, topic.name, effort, clock, topic)
+            self._searches.append(search)
+            results.append(search.run())
+            told(results[-1])
         return results
 
     def meet(self, effort: Effort, told: Callable[[TopicResult], None]) -> TopicResult:
         """Compare in situations in which any two values come together. Raises TargetError."""
         clock = Clock(effort.time_budget * MEETING)
         clock.end = clock.until
-        result = TopicSearch(self, "situations", effort, clock).meet(self._plan(effort))
-        told(result)
-        return result
+        search = TopicSearch(self, SITUATIONS, effort, clock, self._plan(effort))
+        self._searches.append(search)
+        told(search.run())
+        return search.result
+
+    def go_on(self, until: float, told: Callable[[TopicResult], None]) -> None:
+        """Share what is left of the time among what was cut short, situations last. Raises TargetError."""
+        waiting = [each for each in (*self._searches[1:], *self._searches[:1]) if each.result.cut_short == OUT_OF_TIME]
+        for index, search in enumerate(waiting):
+            left = until - time.monotonic()
+            if left < LEAST_SECONDS:
+                return
+            told(search.run(Clock(left / (len(waiting) - index), end=until)))
 
     def _plan(self, effort: Effort) -> Plan:
         """What says which situations there are."""
@@ -232,26 +248,40 @@ def _promise(reference: Rules, a: Arm, b: Arm) -> Rules:
 class TopicSearch:
     """Looks for the differences of one topic, and settles each as it is found."""
 
-    def __init__(self, differential: Differential, name: str, effort: Effort, clock: Clock) -> None:
+    def __init__(
+        self, differential: Differential, name: str, effort: Effort, clock: Clock, about: Topic | Plan
+    ) -> None:
         self._all = differential
         self._effort = effort
         self._clock = clock
+        self._about = about
         self._turn = 0
-        self._result = TopicResult(name)
+        self._tried = 0
+        self.result = TopicResult(name)
 
-    def run(self, topic: Topic) -> TopicResult:
-        """Play the programs of a topic, or as many as there is time for."""
+    def run(self, clock: Clock | None = None) -> TopicResult:
+        """Play the programs, or as many as there is time for; called again, go on with a new clock."""
+        self._clock = clock or self._clock
+        self.result.cut_short = ""
+        if isinstance(self._about, Plan):
+            self._meet(self._about)
+        else:
+            self._write(self._about)
+        return self.result
+
+    def _write(self, topic: Topic) -> None:
+        """Play the programs of a topic."""
         rules, scenario = self._all.promise, topic.scenario
         restartable = all(arm.target.revivable for arm in (self._all.a, self._all.b)) if scenario.spawned else True
         programs = self._effort.max_examples / scenario.cost_under(rules)
         first = topic.first(rules, self._all.level) if self._effort.max_examples >= LEAST_EFFORT else ()
-        self._result.skipped = scenario.unfit_for(rules)
+        self.result.skipped = scenario.unfit_for(rules)
         if not restartable:
-            self._result.skipped = "needs relays that the suite starts itself"
+            self.result.skipped = "needs relays that the suite starts itself"
         elif programs < 1 and not first:
-            self._result.skipped = TOO_FEW
-        if self._result.skipped:
-            return self._result
+            self.result.skipped = TOO_FEW
+        if self.result.skipped:
+            return
         writer = Writer(
             name=topic.name,
             features=topic.features(self._all.level),
@@ -260,23 +290,21 @@ class TopicSearch:
             count=math.floor(programs) if first else math.ceil(programs),
             seed=self._effort.seed,
             first=first,
+            tried=self._tried,
         )
         with self._noting_gaps():
             writer.until_shown(self._look)
-        return self._result
 
-    def meet(self, plan: Plan) -> TopicResult:
-        """Play the situations of a plan, or as many as there is time for."""
-        played: list[Situation] = []
+    def _meet(self, plan: Plan) -> None:
+        """Play the situations of a plan."""
         programs = [each for each in due(plan) if self._all.level is Level.EXACT or all(map(_is_well_formed, each))]
         if not programs:
-            self._result.skipped = TOO_FEW
+            self.result.skipped = TOO_FEW
         with self._noting_gaps():
-            for members in programs:
+            for members in programs[self._tried :]:
                 self._look(program_of(members, plan.rules, plan.seed), plan, members)
-                played += members
-        self._result.coverage = coverage(plan, Meeting(played=played, cut_short=self._result.cut_short))
-        return self._result
+        played = [situation for members in programs[: self._tried] for situation in members]
+        self.result.coverage = coverage(plan, Meeting(played=played, cut_short=self.result.cut_short))
 
     @contextlib.contextmanager
     def _noting_gaps(self) -> Iterator[None]:
@@ -284,9 +312,9 @@ class TopicSearch:
         try:
             yield
         except OutOfTime:
-            self._result.cut_short = self._all.b.ended or "the time was over"
+            self.result.cut_short = self._all.b.ended or OUT_OF_TIME
         except ImpededError as lack:
-            self._result.cut_short = str(lack)
+            self.result.cut_short = str(lack)
 
     def _look(self, program: Program, plan: Plan | None = None, members: Sequence[Situation] = ()) -> None:
         """Play a program; settle each difference that A' does not show."""
@@ -294,14 +322,15 @@ class TopicSearch:
         if self._all.b.ended:
             raise OutOfTime
         history_a, history_b = self._both(program)
-        self._result.evidence.update(features_of(program))
+        self.result.evidence.update(features_of(program))
         self._turn += 1
+        self._tried += 1
         differences = list(self._all.unexplained(program, history_a, history_b))
         if not differences and self._turn % NOISE_EVERY:
             return
         noise = self._of_copy(program, history_a)
-        self._result.calibrated += 1
-        self._result.noise += bool(noise)
+        self.result.calibrated += 1
+        self.result.noise += bool(noise)
         until = self._clock.until
         for difference in {each.signature: each for each in reversed(differences)}.values():
             if difference.signature in noise or not any(
@@ -309,7 +338,7 @@ class TopicSearch:
             ):
                 continue
             if self._all.doubtful[difference.signature] >= MOST_DOUBTFUL:
-                self._result.passed_over += 1
+                self.result.passed_over += 1
                 continue
             seen = self._found(program, difference, history_a, history_b)
             if plan is not None and len(members) == 1:
@@ -379,15 +408,15 @@ class TopicSearch:
         certain = chance(best.in_b, best.in_copy, best.runs) < CHANCE
         if certain or (cut_short and best.in_b == best.runs > best.in_copy):
             self._all.keep(best)
-            self._result.found.append(best)
+            self.result.found.append(best)
             return
         self._all.doubtful[best.signature] += 1
         feigned = best.signature.effect in TIMED and not best.in_b
         if feigned or self._all.of_copy[best.signature]:
-            self._result.noise += 1
+            self.result.noise += 1
         else:
             best.flaky = True
-            self._result.found.append(best)
+            self.result.found.append(best)
 
     def _repeats(self, found: FoundDifference) -> bool:
         """Whether a difference shows again in one of some plays."""

@@ -63,6 +63,17 @@ def cause(requirement: str, kind: str) -> str:
     return f"{requirement}-{kind.replace(' ', '-')}"
 
 
+def label(requirement: str) -> str:
+    """The name of the check of a requirement among all that is compared."""
+    return f"{requirement} (fixed check)"
+
+
+def check_of(identifier: str) -> str:
+    """The label of the check whose difference has an id; "" where programs show it."""
+    effect, _, named = identifier.partition(":")
+    return label("-".join(named.split("-")[:2])) if effect in ("breaks", "honours") else ""
+
+
 def known_causes() -> set[str]:
     """Every cause that a difference of a check may have."""
     return {cause(name, kind) for name in (*CHECKS, *EXTRA_CHECKS) for kind in Kind}

@@ -3,7 +3,7 @@
 Facts:
 - EQUIVALENT is never said alone: it has its level, its bound, and what was not compared;
 - what was not compared for want of time leaves the verdict open; what could not be compared at all is a gap of it;
-- an accepted difference is stale only where everything was compared.
+- an accepted difference is stale only where what would show it was compared.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ..counting import counted
 from ..exits import Exit
 from ..model.program import Program
 from .accepted import AcceptedDifference, sort_out
+from .fixed import check_of
 from .topics import Level
 
 
@@ -117,7 +118,12 @@ def outcome(
         before = merged.setdefault(entry.id, entry)
         if before.status == "FLAKY" and entry.status == "DIFFERENT":
             merged[entry.id] = entry
-    ids = sort_out(merged, accepted, level, complete=not gaps)
+
+    def compared(entry: AcceptedDifference) -> bool:
+        check = check_of(entry.id)
+        return check not in gaps if check else programs > 0 and not unfinished
+
+    ids = sort_out(merged, accepted, level, compared)
     judged = [
         msgspec.structs.replace(entry, status="ACCEPTED", reason=ids.accepted[entry.id].reason)
         if entry.id in ids.accepted

@@ -267,3 +267,19 @@ def test_a_relay_b_that_ends_is_a_difference(command_line: str, code: Exit) -> N
     assert result.return_value == code, result.output
     assert "DIFFERENT crashes:" in result.output
     assert "DIFFERENT at level well-formed" in result.output
+
+
+def test_situations_show_a_fault_and_the_values_that_it_needs() -> None:
+    """A relay that closes who shuts down its sending side: the smallest program does that, and nothing else."""
+    correct = specimen("correct", "signal")
+    with ExitStack() as stack:
+        commands = (correct, correct, f"{correct} --mutant half-close-closes")
+        targets = [stack.enter_context(relay(each)) for each in commands]
+        norm = Arm(targets[0], "signal")
+        arms = [norm, *(Arm(each, "signal", norm) for each in targets[1:])]
+        differential = Differential(arms[0], arms[1], arms[2], "signal", Level.EXACT)
+        result = differential.meet(Effort(20, 30.0, seed=1), ignore)
+    assert [(found.id, found.in_copy) for found in result.found] == [("closes:half-closed", 0)]
+    assert "half-close" in result.found[0].needs
+    assert result.coverage is not None
+    assert result.coverage.pairs > 0
