@@ -152,6 +152,7 @@ class Differential:
         self.promise = _promise(rules_for(Profile(name="reference"), domain), a, b)
         self.comparison = Comparison(self.strictest, a.rules)
         self.known: list[FoundDifference] = []
+        self.flaky: list[FoundDifference] = []
         self.doubtful: Counter[Signature] = Counter()
         self.of_copy: Counter[Signature] = Counter()
         self._searches: list[TopicSearch] = []
@@ -220,6 +221,19 @@ class Differential:
                 causes = causes_at(each.program, each.difference, self.strictest)
                 each.explained = each.explained or (each.cause != found.cause and found.cause in causes)
         self.known.append(found)
+        for each in self.flaky:
+            each.explained = each.explained or self._is_chance(each, [found])
+
+    def keep_flaky(self, found: FoundDifference) -> None:
+        """Know a difference that does not repeat: one of each signature, and none that a rare one explains."""
+        found.explained = self._is_chance(found, self.known) or any(
+            each.signature == found.signature for each in self.flaky
+        )
+        self.flaky.append(found)
+
+    def _is_chance(self, flaky: FoundDifference, known: Sequence[FoundDifference]) -> bool:
+        """Whether a difference that does not repeat is one of those that show now and then."""
+        return any(each.signature == flaky.signature and each.in_b < each.runs for each in known)
 
     def unexplained(self, program: Program, a: History, b: History) -> Iterator[Difference]:
         """The differences of two histories that no known difference of the same signature explains."""
@@ -416,6 +430,7 @@ class TopicSearch:
             self.result.noise += 1
         else:
             best.flaky = True
+            self._all.keep_flaky(best)
             self.result.found.append(best)
 
     def _repeats(self, found: FoundDifference) -> bool:
