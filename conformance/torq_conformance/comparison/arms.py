@@ -59,13 +59,18 @@ class Arm:
     def play(self, program: Program, clock: Clock) -> History:
         """One run of a program; a relay that died is started again. Raises OutOfTime, and TargetError for A alone."""
         try:
-            return played(_held_back(program, self.rules), self._executor, self.target, clock, patient=True)
+            history = played(_held_back(program, self.rules), self._executor, self.target, clock, patient=True)
         except TargetError as error:
             if not self._excused:
                 raise
-            if not self.target.restartable:
-                self.ended = error.what
-            return History(crash=error.what)
+            history = History(crash=error.what)
+        if history.crash and not self.target.restartable:
+            self.ended = f"relay B has ended, and the suite cannot start it again: {history.crash}"
+        return history
+
+    def has_ended(self) -> bool:
+        """Whether it plays nothing more."""
+        return bool(self.ended)
 
     def refresh(self) -> None:
         """A fresh relay, where the target can give one."""

@@ -333,7 +333,7 @@ class TopicSearch:
     def _look(self, program: Program, plan: Plan | None = None, members: Sequence[Situation] = ()) -> None:
         """Play a program; settle each difference that A' does not show."""
         self._clock.check()
-        if self._all.b.ended:
+        if self._all.b.has_ended():
             raise OutOfTime
         history_a, history_b = self._both(program)
         self.result.evidence.update(features_of(program))
@@ -355,6 +355,11 @@ class TopicSearch:
                 self.result.passed_over += 1
                 continue
             seen = self._found(program, difference, history_a, history_b)
+            if self._all.b.has_ended():  # it cannot be played again
+                seen.in_b = seen.runs = 1
+                self._all.keep(seen)
+                self.result.found.append(seen)
+                continue
             if plan is not None and len(members) == 1:
                 seen = self._plainest(seen, members[0], plan)
             self._finish(seen)

@@ -283,3 +283,21 @@ def test_situations_show_a_fault_and_the_values_that_it_needs() -> None:
     assert "half-close" in result.found[0].needs
     assert result.coverage is not None
     assert result.coverage.pairs > 0
+
+
+def test_a_running_relay_b_that_ends_is_a_difference_with_the_program_that_ended_it() -> None:
+    """The suite cannot start it again: it plays nothing more, and says so."""
+    with ExitStack() as stack:
+        a, copy, started = (
+            stack.enter_context(relay(specimen("correct", "signal", *more)))
+            for more in ((), (), ("--mutant", "crash-on-empty"))
+        )
+        norm = Arm(a, "signal")
+        b = Arm(Target(started.address), "signal", norm)
+        differential = Differential(norm, Arm(copy, "signal", norm), b, "signal", Level.EXACT)
+        topics = [topic for topic in TOPICS if topic.name in ("FWD-6", "FWD-8")]
+        ended, after = differential.run(Effort(5, 30.0, seed=1), ignore, topics)
+    assert [found.id for found in ended.found] == ["crashes:header-only"]
+    assert (after.programs, after.found) == (0, [])
+    assert ended.gap == after.gap == b.ended
+    assert "cannot start it again" in b.ended
