@@ -106,6 +106,7 @@ class FixedChecks:
 
     def __init__(self, a: Target, b: Target, domain: Domain, profile: Profile, until: float) -> None:
         self._a, self._b, self._until = a, b, until
+        self._reckoned = self._taken = 0.0
         left = until - time.monotonic()
         self._plan = Plan(domain=domain, profile=profile, requirements=[], max_examples=0, seed=0, time_budget=left)
 
@@ -116,14 +117,18 @@ class FixedChecks:
     def _compared(self, name: str) -> CheckResult:
         result = CheckResult(name)
         began = time.monotonic()
-        if began + 2 * cost(name) > self._until:
+        slower = max(1.0, self._taken / self._reckoned) if self._reckoned else 1.0  # than where the costs were measured
+        if began + 2 * cost(name) * slower > self._until:
             result.skipped = "the time was over"
             return result
         in_a, in_b = self._findings(name, self._a, result), self._findings(name, self._b, result)
+        each = time.monotonic() - began
         kinds = in_a.keys() ^ in_b.keys()
+        if not kinds:
+            self._taken += each
+            self._reckoned += 2 * cost(name)
         if result.skipped or not kinds:
             return result
-        each = time.monotonic() - began
         seen_a, seen_b = [in_a], [in_b]
         while len(seen_a) < RUNS and time.monotonic() + each < self._until:
             if len(seen_a) > 1 and time.monotonic() + each > began + MOST_SECONDS:

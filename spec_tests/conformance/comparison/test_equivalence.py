@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from torq_conformance.comparison.equivalence import Comparison, Signature, causes_in, class_of, sentence
 from torq_conformance.model.frames import Frame, Raw, Tlv, encode_frame
-from torq_conformance.model.history import History, Peer, Received, Sent
+from torq_conformance.model.history import History, Peer, Received, Sent, Stalled
 from torq_conformance.model.legality import Fate
 from torq_conformance.model.profile import Profile, rules_for
 from torq_conformance.model.program import Program
@@ -148,3 +148,56 @@ def test_frames_that_are_lost_alike_are_one_difference() -> None:
     [lost] = COMPARISON.differences(history(everything), history(none))
     assert lost.signature == Signature("loses")
     assert lost.frame == "A0"
+
+
+def behind(came: list[int]) -> History:
+    """A history in which receiver C did not read while the frames of the others were sent, and got some of them."""
+    everything = [number for number, _ in SENT]
+    shown = history([everything, everything, came])
+    shown.peers[2].stalls.append(Stalled(begun=4, ended=8))
+    return shown
+
+
+OTHERS = [number for number, conn in SENT if conn != 2]
+
+
+@settings(max_examples=30, deadline=None)
+@given(came=st.lists(st.sampled_from(OTHERS), unique=True, max_size=len(OTHERS) - 1).map(sorted))
+def test_what_only_one_relay_loses_behind_a_stall_is_a_difference(came: list[int]) -> None:
+    own = [number for number, conn in SENT if conn == 2]
+    everything = [number for number, _ in SENT]
+    assert Signature("loses") in effects(behind(everything), behind(sorted([*came, *own])))
+    assert Signature("delivers") in effects(behind(sorted([*came, *own])), behind(everything))
+
+
+@pytest.mark.parametrize(
+    ("in_a", "in_b", "found"),
+    [
+        ([3, 4, 6, 7, 8], [4, 5, 6, 7, 8], set()),
+        ([3, 4, 6, 7, 8], [0, 1, 2, 3, 4], {Signature("drops-newest")}),
+        ([0, 1, 2, 3, 4], [4, 5, 6, 7, 8], {Signature("keeps-newest")}),
+        ([2, 3, 4, 5, 6, 7, 8], [7, 8], {Signature("queues-less")}),
+        ([7, 8], [2, 3, 4, 5, 6, 7, 8], {Signature("queues-more")}),
+    ],
+)
+def test_of_a_queue_that_overflows_on_both_relays_what_it_keeps_is_compared_as_a_set(
+    in_a: list[int], in_b: list[int], found: set[Signature]
+) -> None:
+    assert effects(behind(in_a), behind(in_b)) == found
+
+
+def test_frames_that_are_alike_byte_for_byte_belong_to_nobody() -> None:
+    order = list(range(9))
+    a, b = history([order] * 3), history([order, order, order[1:]])
+    for each in (a, b):
+        each.sent[1].data = each.sent[0].data
+    assert not effects(a, b)
+
+
+def test_what_a_client_that_does_not_read_has_left_unread_is_no_part_of_a_frame() -> None:
+    order = list(range(9))
+    a, b = history([order] * 3), history([order] * 3)
+    b.peers[2].rest = b"\xef"
+    assert effects(a, b) == {Signature("leaks-part")}
+    a.peers[2].reads = b.peers[2].reads = False
+    assert not effects(a, b)
