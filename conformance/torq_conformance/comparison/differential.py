@@ -288,11 +288,12 @@ class TopicSearch:
         rules, scenario = self._all.promise, topic.scenario
         restartable = all(arm.target.revivable for arm in (self._all.a, self._all.b)) if scenario.spawned else True
         programs = self._effort.max_examples / scenario.cost_under(rules)
-        first = topic.first(rules, self._all.level) if self._effort.max_examples >= LEAST_EFFORT else ()
+        glance = self._effort.max_examples < LEAST_EFFORT
+        first = () if glance else topic.first(rules, self._all.level)
         self.result.skipped = scenario.unfit_for(rules)
         if not restartable:
             self.result.skipped = "needs relays that the suite starts itself"
-        elif programs < 1 and not first:
+        elif programs < 1 and glance:
             self.result.skipped = TOO_FEW
         if self.result.skipped:
             return

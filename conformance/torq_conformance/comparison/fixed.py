@@ -23,6 +23,7 @@ from ..model.profile import Profile
 from ..model.requirements import requirements
 from ..model.rules import Domain
 from ..play.target import Target
+from .differential import OUT_OF_TIME
 
 RUNS = 3
 """How often a check is played on both relays that has found something on one of them."""
@@ -119,7 +120,7 @@ class FixedChecks:
         began = time.monotonic()
         slower = max(1.0, self._taken / self._reckoned) if self._reckoned else 1.0  # than where the costs were measured
         if began + 2 * cost(name) * slower > self._until:
-            result.skipped = "the time was over"
+            result.skipped = OUT_OF_TIME
             return result
         in_a, in_b = self._findings(name, self._a, result), self._findings(name, self._b, result)
         each = time.monotonic() - began
