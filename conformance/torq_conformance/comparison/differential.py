@@ -190,13 +190,16 @@ class Differential:
         return search.result
 
     def go_on(self, until: float, told: Callable[[TopicResult], None]) -> None:
-        """Share what is left of the time among what was cut short, situations last. Raises TargetError."""
+        """Give what is left of the time to what was cut short, one after the other, situations last.
+
+        A share of it would not do for what waits long, such as clients that are silent for a while. Raises TargetError.
+        """
         waiting = [each for each in (*self._searches[1:], *self._searches[:1]) if each.result.cut_short == OUT_OF_TIME]
-        for index, search in enumerate(waiting):
+        for search in waiting:
             left = until - time.monotonic()
             if left < LEAST_SECONDS:
                 return
-            told(search.run(Clock(left / (len(waiting) - index), end=until)))
+            told(search.run(Clock(left, end=until)))
 
     def _plan(self, effort: Effort) -> Plan:
         """What says which situations there are."""
