@@ -218,11 +218,12 @@ class Differential:
         )
 
     def keep(self, found: FoundDifference) -> None:
-        """Know a difference from now on; it explains those before it that its cause may have brought about too."""
+        """Know a difference from now on; it explains those before it that its cause may have brought about as often."""
         for each in self.known:
-            if each.signature == found.signature:
+            as_often = found.in_b * each.runs >= each.in_b * found.runs
+            if each.signature == found.signature and each.cause != found.cause and as_often:
                 causes = causes_at(each.program, each.difference, self.strictest)
-                each.explained = each.explained or (each.cause != found.cause and found.cause in causes)
+                each.explained = each.explained or found.cause in causes
         self.known.append(found)
         for each in self.flaky:
             each.explained = each.explained or self._is_chance(each, [found])
