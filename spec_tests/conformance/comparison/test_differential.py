@@ -19,14 +19,17 @@ from torq_conformance.comparison.differential import (
     RARE_RUNS,
     Differential,
     Effort,
+    FoundDifference,
     TopicResult,
     chance,
 )
+from torq_conformance.comparison.equivalence import Difference, Signature
 from torq_conformance.comparison.fixed import FixedChecks
 from torq_conformance.comparison.topics import TOPICS, Level, topics_of
 from torq_conformance.errors import CutShortError, UsageError
 from torq_conformance.exits import Exit
 from torq_conformance.generation.search import Clock
+from torq_conformance.model.frames import Frame
 from torq_conformance.model.history import History, Peer, Received, Sent
 from torq_conformance.model.legality import Fate
 from torq_conformance.model.profile import domain_named, load_profile
@@ -301,3 +304,23 @@ def test_a_running_relay_b_that_ends_is_a_difference_with_the_program_that_ended
     assert (after.programs, after.found) == (0, [])
     assert ended.gap == after.gap == b.ended
     assert "cannot start it again" in b.ended
+
+
+def test_one_fault_is_one_difference_unless_the_plainer_one_is_rarer() -> None:
+    """A loss that was first seen beside a cut frame, and then with nothing particular."""
+    program = Program("signal", (Connect(0), Write(0, (Frame(2),), cuts=(1,))))
+    difference = Difference(Signature("loses"), "came once", "never came", 0)
+
+    def found(cause: str, in_b: int) -> FoundDifference:
+        return FoundDifference(difference.signature, cause, program, difference, History(), History(), in_b, 0, 10)
+
+    for in_b, explained in ((10, True), (3, False)):
+        arm = SlowArm(dies=False)
+        differential = Differential(arm, arm, arm, "signal", Level.EXACT)
+        first = found("cut", 10)
+        differential.keep(first)
+        differential.keep(found("plain", in_b))
+        assert first.explained == explained
+        rare = found("coalesced", 0)
+        differential.keep_flaky(rare)
+        assert rare.explained == (not explained), "it may be the one that shows now and then"
