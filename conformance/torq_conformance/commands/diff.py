@@ -234,7 +234,9 @@ class _Diff:
         gaps |= {label(each.requirement): each.skipped for each in checks if each.skipped}
         # of situations the last lines say how many pairs were met; that they were all met is never promised
         unfinished = frozenset(name for name, why in gaps.items() if why == OUT_OF_TIME and name != SITUATIONS)
-        result = outcome(self._level, sum(each.programs for each in results), entries, self._accepted, gaps, unfinished)
+        explained = frozenset(each.id for result in results for each in result.found if each.explained)
+        programs = sum(each.programs for each in results)
+        result = outcome(self._level, programs, entries, self._accepted, gaps, unfinished, explained)
         for entry in result.entries:
             self._show(entry, found.get(entry.id))
         self._out.print()

@@ -111,8 +111,9 @@ def outcome(
     accepted: Sequence[AcceptedDifference],
     gaps: Mapping[str, str],
     unfinished: frozenset[str],
+    explained: frozenset[str] = frozenset(),
 ) -> Outcome:
-    """Differences held against the accepted ones."""
+    """Differences held against the accepted ones. Those that others have ``explained`` did show: they are not stale."""
     merged: dict[str, Entry] = {}
     for entry in entries:
         before = merged.setdefault(entry.id, entry)
@@ -120,6 +121,8 @@ def outcome(
             merged[entry.id] = entry
 
     def compared(entry: AcceptedDifference) -> bool:
+        if entry.id in explained:
+            return False
         check = check_of(entry.id)
         return check not in gaps if check else programs > 0 and not unfinished
 

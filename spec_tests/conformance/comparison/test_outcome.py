@@ -61,3 +61,9 @@ def test_each_outcome_has_its_sentence(result: Outcome, code: Exit, words: str) 
 def test_one_difference_that_was_found_twice_is_one() -> None:
     result = of(("loses:plain", "FLAKY"), ("loses:plain", "DIFFERENT"))
     assert [(each.id, each.status) for each in result.entries] == [("loses:plain", "DIFFERENT")]
+
+
+def test_an_accepted_difference_that_another_explains_is_not_stale() -> None:
+    listed = [AcceptedDifference("loses:cut", "known")]
+    assert outcome(Level.EXACT, 100, [], listed, {}, frozenset(), frozenset({"loses:cut"})).code is Exit.PASS
+    assert outcome(Level.EXACT, 100, [], listed, {}, frozenset()).code is Exit.FAIL
