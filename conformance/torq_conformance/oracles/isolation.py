@@ -121,7 +121,7 @@ def unbounded(history: History, rules: Rules) -> Iterator[Finding]:
             got = {received.number for received in peer.received}
             held = list(_during(peer, stall, history))
             unsure = _unsure(peer, stall, history)
-            if overflowed(stall, rules, unsure) and all(sent.number in got for sent in held):
+            if held and overflowed(stall, rules, unsure) and all(sent.number in got for sent in held):
                 size = rules.socket_bytes
                 yield w.UNBOUNDED(frame=held[0], receiver=peer, count=len(held), socket_bytes=size, **_bound(rules))
 
