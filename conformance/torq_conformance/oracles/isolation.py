@@ -33,14 +33,14 @@ ENOUGH_PARTS = 4
 """Parts of floods that are needed on both sides of a comparison of delays."""
 
 
-def overflowed(stall: Stalled, rules: Rules, unsure: Sequence[int] = ()) -> bool:
-    """Whether more waited during a stall than the relay's queue holds, for certain; frames of ``unsure`` sizes apart.
+def overflowed(stall: Stalled, rules: Rules, apart: Sequence[int] = ()) -> bool:
+    """Whether more waited during a stall than the relay's queue holds, for certain; without frames of sizes ``apart``.
 
     Under backpressure it may take no more than that, so there what was sent counts.
     """
     sent_counts = rules.overflow == "backpressure" and not stall.reading
-    frames = (stall.frames if sent_counts else stall.forwarded_frames) - len(unsure)
-    size = (stall.bytes if sent_counts else stall.forwarded_bytes) - sum(unsure)
+    frames = (stall.frames if sent_counts else stall.forwarded_frames) - len(apart)
+    size = (stall.bytes if sent_counts else stall.forwarded_bytes) - sum(apart)
     if frames <= 0:
         return False
     in_sockets = rules.socket_bytes / (size / frames)
@@ -67,12 +67,12 @@ def _during(peer: Peer, stall: Stalled, history: History) -> Iterator[Sent]:
             yield sent
 
 
-def _unsure(peer: Peer, stall: Stalled, history: History) -> list[int]:
-    """The sizes of the frames that were sent during a stall, and that the relay need not have read."""
+def _beside(peer: Peer, stall: Stalled, history: History) -> list[int]:
+    """The sizes of the frames that may have waited beside those: its own, and what the relay need not have read."""
     return [
         len(sent.data)
         for sent in history.sent
-        if sent.fate is Fate.FORWARD and not sent.certain and sent.conn != peer.conn and sent.begun >= stall.begun
+        if sent.fate is Fate.FORWARD and sent.begun >= stall.begun and not (sent.certain and sent.conn != peer.conn)
     ]
 
 
@@ -120,8 +120,11 @@ def unbounded(history: History, rules: Rules) -> Iterator[Finding]:
         if peer.open:
             got = {received.number for received in peer.received}
             held = list(_during(peer, stall, history))
-            unsure = _unsure(peer, stall, history)
-            if held and overflowed(stall, rules, unsure) and all(sent.number in got for sent in held):
+            if (
+                held
+                and overflowed(stall, rules, _beside(peer, stall, history))
+                and all(sent.number in got for sent in held)
+            ):
                 size = rules.socket_bytes
                 yield w.UNBOUNDED(frame=held[0], receiver=peer, count=len(held), socket_bytes=size, **_bound(rules))
 
