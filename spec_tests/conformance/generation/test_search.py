@@ -44,7 +44,7 @@ def keep(programs: list[Program]) -> Callable[[Program], Shown | None]:
 
 
 def test_no_two_searches_share_their_seed() -> None:
-    names = [*requirements(), *(topic.name for topic in TOPICS)]
+    names = {*requirements(), *(topic.name for topic in TOPICS)}
     seeds = {seed_of(name, seed) for name in names for seed in range(100)}
     assert len(seeds) == 100 * len(names)
     assert seed_of("FWD-3", 1) == seed_of("FWD-3", 1)

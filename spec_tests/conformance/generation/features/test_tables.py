@@ -35,7 +35,7 @@ mutants.load()
 SLOW = ("CONN-3", "ISO-2", "ISO-3", "ISO-4")  # a silence of more than a second, and floods
 TABLES = [name for name, scenario in SCENARIOS.items() if scenario.first and name not in SLOW]
 RARE_STATES = ("rare_states", "combined_states", "long_acquaintance")
-BY_SITUATIONS = {"leaver-ends-partials": "CONN-6", "leaver-read-once": "FWD-1", "left-unread-at-accept": "FWD-1"}
+BY_SITUATIONS = ("leaver-ends-partials", "leaver-read-once", "left-unread-at-accept")
 BY_A_TABLE = {
     row.name: row.catches[0]
     for row in TABLE.values()
