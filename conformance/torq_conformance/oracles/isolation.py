@@ -196,9 +196,13 @@ def not_resumed(history: History, rules: Rules) -> Iterator[Finding]:
     for peer, stall in _overflows(history, rules):
         if peer.open and not peer.torn and stall.ended:
             got = {received.number for received in peer.received}
-            later = (sent for sent in _of_others(peer, history) if sent.begun > stall.ended)
-            missing = next((sent for sent in later if sent.number not in got), None)
+            later = [sent for sent in history.sent if sent.begun > stall.ended]
+            newest = {sent.number for sent in later[-max(1, rules.most_frames // 2) :]}  # its queue may still be full
+            owed = (sent for sent in _of_others(peer, history) if sent.number in newest)
+            missing = next((sent for sent in owed if sent.number not in got), None)
             if missing is not None:
                 yield w.LOST_AFTER_A_STALL(frame=missing, receiver=peer)
-            elif (held := list(_during(peer, stall, history))) and not any(sent.number in got for sent in held):
+                continue
+            held = {sent.number: sent for sent in _during(peer, stall, history)}
+            if _certainly_kept(held, _fences_during(peer, stall, history), rules) and not got.intersection(held):
                 yield w.NOTHING_AFTER_A_STALL(receiver=peer)
