@@ -54,6 +54,12 @@ def replace(path: Path, content: bytes | str, *, what: str = "", advice: str = "
         raise _cannot_write(what or str(path), error, advice) from error
 
 
+def require_folder(path: Path) -> None:
+    """Tell before a long run that a file of it has no place. Raises UsageError where its folder is missing."""
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {path}: there is no folder {path.parent}; make that first")
+
+
 def make_folder(path: Path, advice: str) -> None:
     """Make a folder in one that is there. Raises UsageError where that fails; ``advice`` says what to do then."""
     try:

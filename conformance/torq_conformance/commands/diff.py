@@ -134,6 +134,8 @@ class _Diff:
     def __init__(self, options: Options) -> None:
         if not (options.exec_b or options.target_b):
             raise UsageError("say which relay is B: --exec-b 'CMD {socket}' or --target-b ADDRESS")
+        if options.json:
+            files.require_folder(options.json)
         self._options = options
         names = " ".join(filter(None, (options.exec_a, options.target_a, options.exec_b, options.target_b)))
         self._domain = options.domain or guess_domain(names)

@@ -59,6 +59,8 @@ def command(
     out = console()
     domain = domain or guess_domain(address or command_line)
     name = name or (output.stem if output else "probed")
+    if output:
+        files.require_folder(output)
     started = time.monotonic()
     with target_for(address, command_line, domain) as target:
         facts(out, [("target", target.description), ("domain", domain), ("seed", str(seed))])

@@ -77,6 +77,8 @@ def command(**given: object) -> int:
     Exit codes: 0 every mutant is killed and no right relay fails; 1 a mutant survives, or a false alarm; 2 wrong usage.
     """
     options = msgspec.convert(given, Options)
+    if options.json_file is not None:
+        files.require_folder(options.json_file)
     effort = Effort(options.seed, options.max_examples, options.time_budget)
     chosen = repeated(_chosen(options, effort), options.repeat)
     workers = options.workers or os.cpu_count() or 1

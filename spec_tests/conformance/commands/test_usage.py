@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,26 @@ def test_bad_input_ends_with_2_and_says_what_to_do(
     shown = run_command(capsys, *arguments)
     assert (shown.code, shown.out) == (2, "")
     assert words in shown.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--domain signal --failures {file}",
+        "--domain signal --report json:{file}",
+        "diff --domain signal --exec-b 'false {{socket}}' --json {file}",
+        "probe --domain signal -o {file}",
+        "selftest --json {file}",
+    ],
+)
+def test_a_file_that_has_no_place_is_told_before_anything_is_judged(
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = run_command(capsys, *shlex.split(line.format(file=tmp_path / "nowhere" / "x.json")))
+    assert shown.code == 2
+    assert shown.out == ""
+    assert "nowhere" in shown.err
+    assert "make" in shown.err
 
 
 @pytest.mark.parametrize("setting", LEAST)
