@@ -291,13 +291,12 @@ class TopicSearch:
         """Play the programs of a topic."""
         rules, scenario = self._all.promise, topic.scenario
         restartable = all(arm.target.revivable for arm in (self._all.a, self._all.b)) if scenario.spawned else True
-        programs = self._effort.max_examples / scenario.cost_under(rules)
         glance = self._effort.max_examples < LEAST_EFFORT
         first = () if glance else topic.first(rules, self._all.level)
         self.result.skipped = scenario.unfit_for(rules)
         if not restartable:
             self.result.skipped = "needs relays that the suite starts itself"
-        elif programs < 1 and glance:
+        elif glance and self._effort.max_examples < scenario.cost_under(rules):
             self.result.skipped = TOO_FEW
         if self.result.skipped:
             return
@@ -306,7 +305,7 @@ class TopicSearch:
             features=topic.features(self._all.level),
             rules=rules,
             steps=scenario.steps,
-            count=math.floor(programs) if first else math.ceil(programs),
+            count=scenario.random_programs(self._effort.max_examples, rules, beside_tables=bool(first)),
             seed=self._effort.seed,
             first=first,
             tried=self._tried,

@@ -42,12 +42,26 @@ MEETING = {2: 1 / 7, 3: 2 / 3}
 """The share of it in which the relay meets situations, by the depth of the run."""
 EXPLORING = 1 / 3
 """The share of it in which programs are played for what they reach in the relay, where it tells."""
-LONG_CHECKS = {"LIFE-1": 6.0, "RES-3": 6.0, "RES-4": 3.5, "ISO-8": 1.5, "CONN-10": 1.2, "CONN-8": 1.0, "RES-2": 1.0}
+LONG_CHECKS = {
+    "ISO-7": 11.0,
+    "ISO-3": 6.5,
+    "LIFE-1": 6.0,
+    "RES-3": 6.0,
+    "ISO-2": 5.5,
+    "RES-4": 3.5,
+    "FRAME-5": 1.7,
+    "ISO-8": 1.5,
+    "LIFE-5": 1.5,
+    "CONN-8": 1.2,
+    "CONN-10": 1.2,
+    "RES-2": 1.2,
+}
 """Seconds that fixed checks take on a right relay. One that has begun is not cut short."""
 CHECK_COST = 0.4
 """The same of every other check."""
 MEETING_FOR_ONE = 1 / 2
 """The share for situations where a run is asked about one requirement."""
+NO_TIME_TO_CHECK = "no time was left for its fixed check"
 PROGRAM_COST = 0.05
 """Seconds of an ordinary program."""
 
@@ -257,7 +271,11 @@ class Judge:
         """The result with what the fixed check of the same requirement shows, once."""
         name = result.requirement.id
         wanted = result.verdict is Verdict.PASS and name in EXTRA_CHECKS and self._target.revivable
-        if not wanted or result.checked or self._left <= 0:
+        if not wanted or result.checked:
+            return result
+        if self._left < LONG_CHECKS.get(name, CHECK_COST):
+            if NO_TIME_TO_CHECK not in result.reason:
+                result.reason = "; ".join(filter(None, (result.reason, NO_TIME_TO_CHECK)))
             return result
         extra = look_by_check(result.requirement, EXTRA_CHECKS[name], plan, self._target)
         extra.exercised += result.exercised

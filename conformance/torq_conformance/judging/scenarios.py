@@ -6,6 +6,7 @@ says why.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -59,6 +60,11 @@ class Scenario:
         """How many programs of other requirements one of these is worth."""
         dear = self.overflows and f.is_fillable(rules)
         return self.cost * (1 + f.cost_of_overflow(rules) // LITTLE if dear else 1)
+
+    def random_programs(self, effort: int, rules: Rules, *, beside_tables: bool) -> int:
+        """How many random programs an effort is worth: beside tables that overflow, not one overflow more than that."""
+        programs = effort / self.cost_under(rules)
+        return math.floor(programs) if beside_tables and self.overflows else math.ceil(programs)
 
     def unfit_for(self, rules: Rules) -> str:
         """Why no program can be about the requirement under these rules; "" where one can."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 
 from ..errors import ImpededError
 from ..generation.cells import features_of
@@ -127,14 +126,12 @@ class Search:
     def _writer(self) -> Writer:
         name, scenario = self._requirement.id, self._scenario
         tables = scenario.first(self._rules) if scenario.first else ()
-        # beside a table of overflows, one overflow more than the effort allows is one too many
-        programs = self._plan.max_examples / scenario.cost_under(self._rules)
         return Writer(
             name=name,
             features=scenario.features,
             rules=self._rules,
             steps=scenario.steps,
-            count=math.floor(programs) if tables and scenario.overflows else math.ceil(programs),
+            count=scenario.random_programs(self._plan.max_examples, self._rules, beside_tables=bool(tables)),
             seed=self._plan.seed,
             first=(*self._begins(), *tables),
             tried=self._result.tried,

@@ -9,7 +9,9 @@ import pytest
 
 from spec_tests.conformance.judged_relays import judged, plan_for, relay, specimen
 from spec_tests.conformance.program_strategies import rules_of
+from torq_conformance.checks import EXTRA_CHECKS
 from torq_conformance.errors import UsageError
+from torq_conformance.judging import runner
 from torq_conformance.judging.plan import Observer, Plan
 from torq_conformance.judging.runner import judge_all, replay
 from torq_conformance.judging.scenarios import SCENARIOS, UNJUDGED
@@ -92,6 +94,17 @@ def test_what_a_profile_does_not_promise_is_unsupported_with_its_reason() -> Non
         result = judged(target, plan_for("FRAME-1", profile="first-generic"))["FRAME-1"]
     assert result.verdict is Verdict.UNSUPPORTED
     assert "not promised by profile first-generic" in result.reason
+
+
+def test_a_fixed_check_that_would_end_behind_the_budget_is_not_begun_and_said_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(runner.LONG_CHECKS, "FWD-4", 1e6)
+    monkeypatch.setitem(EXTRA_CHECKS, "FWD-4", lambda _: pytest.fail("it was begun"))
+    with relay(specimen("correct", "signal")) as target:
+        (result,) = judge_all(plan_for("FWD-4", max_examples=5), target, Observer())
+    assert result.verdict is Verdict.PASS
+    assert runner.NO_TIME_TO_CHECK in result.reason
 
 
 def test_a_run_without_time_left_knows_nothing() -> None:
