@@ -39,10 +39,9 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """Differences held against the accepted ones: ids that are accepted, ids that are not, and what never showed."""
+    """Differences held against the accepted ones: ids that are accepted, and what never showed."""
 
     accepted: dict[str, AcceptedDifference]
-    unaccepted: list[str]
     stale: list[AcceptedDifference]
 
 
@@ -58,10 +57,11 @@ def load_accepted(name: str) -> tuple[AcceptedDifference, ...]:
     if name in built_in_lists():
         path = resources.files(__package__).joinpath("accepted_differences", f"{name}.toml")
     entries = read_toml(path, _File, "accepted differences").difference
+    causes = {*CAUSES, *FAULTY, *known_causes()}
     seen: set[str] = set()
     for entry in entries:
         effect, _, cause = entry.id.partition(":")
-        if effect not in EFFECTS or cause not in (*CAUSES, *FAULTY, *known_causes()):
+        if effect not in EFFECTS or cause not in causes:
             raise UsageError(f"{name}: {entry.id!r} is no difference; use an id as the diff command prints it")
         if entry.id in seen:
             raise UsageError(f"{name}: {entry.id!r} is listed twice")
@@ -79,7 +79,7 @@ def sort_out(
     level: Level,
     compared: Callable[[AcceptedDifference], bool] = lambda _: True,
 ) -> Sorted:
-    """Which differences are accepted, which are not, and which accepted ones of this level did not appear.
+    """Which differences are accepted, and which accepted ones of this level did not appear.
 
     One that was not ``compared`` is not stale.
     """
@@ -87,6 +87,5 @@ def sort_out(
     listed = {entry.id: entry for entry in entries if entry.level in ("", level.value)}
     return Sorted(
         accepted={name: listed[name] for name in ids if name in listed},
-        unaccepted=[name for name in ids if name not in listed],
         stale=[entry for name, entry in listed.items() if name not in ids and compared(entry)],
     )

@@ -2,7 +2,8 @@
 
 Facts:
 - EQUIVALENT is never said alone: it has its level, its bound, and what was not compared;
-- what was not compared for want of time leaves the verdict open; what could not be compared at all is a gap of it;
+- what was not compared for want of time leaves the verdict open, but for situations, of which the 2-way figure says how
+  many were met; what could not be compared at all is a gap of it;
 - an accepted difference is stale only where what would show it was compared.
 """
 

@@ -156,7 +156,10 @@ class _Scene:
 
     @property
     def _visits(self) -> bool:
-        """Whether the leaver comes and goes while the relay is frozen: it has left before it is accepted."""
+        """Whether the leaver comes and goes while the relay is frozen, as in every other such situation.
+
+        It has left before it is accepted.
+        """
         if self.situation["bystander"].name != "relay frozen" or self.situation.is_plain("leaver"):
             return False
         return sum(self.situation.places) % 2 == 1
