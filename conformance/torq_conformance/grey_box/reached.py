@@ -87,7 +87,7 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _ranges(lines: Sequence[int]) -> Iterator[str]:
-    """Lines in their order as ranges, such as ``88-91``; lines without code between two do not end a range."""
+    """Lines in their order as ranges, such as ``88-91``."""
     start = before = None
     for line in lines:
         if before is None or line != before + 1:
