@@ -155,6 +155,8 @@ class Differential:
         self.flaky: list[FoundDifference] = []
         self.doubtful: Counter[Signature] = Counter()
         self.of_copy: Counter[Signature] = Counter()
+        self.results: list[TopicResult] = []
+        """What every search has shown so far, the present one too."""
         self._searches: list[TopicSearch] = []
 
     def run(
@@ -174,8 +176,7 @@ class Differential:
         for index, topic in enumerate(topics):
             left = max(deadline - now(), 0.0)
             clock = Clock(left / (len(topics) - index), now, end=deadline)
-            search = TopicSearch(self, topic.name, effort, clock, topic)
-            self._searches.append(search)
+            search = self._begun(TopicSearch(self, topic.name, effort, clock, topic))
             results.append(search.run())
             told(results[-1])
         return results
@@ -184,10 +185,14 @@ class Differential:
         """Compare in situations in which any two values come together. Raises TargetError."""
         clock = Clock(effort.time_budget * MEETING)
         clock.end = clock.until
-        search = TopicSearch(self, SITUATIONS, effort, clock, self._plan(effort))
-        self._searches.append(search)
+        search = self._begun(TopicSearch(self, SITUATIONS, effort, clock, self._plan(effort)))
         told(search.run())
         return search.result
+
+    def _begun(self, search: TopicSearch) -> TopicSearch:
+        self._searches.append(search)
+        self.results.append(search.result)
+        return search
 
     def go_on(self, until: float, told: Callable[[TopicResult], None]) -> None:
         """Give what is left of the time to what was cut short, one after the other, situations last.

@@ -1,0 +1,119 @@
+"""What a comparison has shown so far, be it at its end or in its middle: what screens and reports are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..errors import NotServingError
+from ..generation.situations.coverage import Coverage
+from .accepted import AcceptedDifference
+from .differential import OUT_OF_TIME, SITUATIONS, FoundDifference, TopicResult
+from .equivalence import sentence
+from .fixed import CheckDifference, CheckResult, label
+from .outcome import Entry, Outcome, outcome
+from .topics import Level
+
+
+@dataclass(slots=True)
+class Course:
+    """The topics and checks of a comparison as far as it has come; ``others`` are differences that none has shown.
+
+    ``waiting`` are those that it has not begun.
+    """
+
+    topics: Sequence[TopicResult] = ()
+    checks: list[CheckResult] = field(default_factory=list)
+    others: list[Entry] = field(default_factory=list)
+    waiting: Sequence[str] = ()
+
+    def failed_to_start(self, error: NotServingError) -> None:
+        """Note that relay B does not start: there is nothing to compare then."""
+        self.others.append(
+            Entry("crashes:plain", sentence("crashes", ""), "it starts", str(error), differs_in_b=1, runs=1)
+        )
+
+    def outcome(self, level: Level, accepted: Sequence[AcceptedDifference], stopped: str = "") -> Outcome:
+        """What it comes to; where it was ``stopped`` before its end, this is why what it has not begun is a gap."""
+        gaps = {each.name: each.gap for each in self.topics if each.gap}
+        gaps |= {label(each.requirement): each.skipped for each in self.checks if each.skipped}
+        gaps |= dict.fromkeys(self.waiting, stopped or OUT_OF_TIME)
+        # of situations the last lines say how many pairs were met; that they were all met is never promised
+        unfinished = {name for name, why in gaps.items() if why == OUT_OF_TIME and name != SITUATIONS}
+        return outcome(
+            level,
+            self.programs,
+            self.entries,
+            accepted,
+            gaps,
+            frozenset(unfinished.union(self.waiting)),
+            frozenset(each.id for result in self.topics for each in result.found if each.explained),
+        )
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Every difference that no other explains."""
+        of_checks = (each for check in self.checks for each in check.found)
+        return [*map(_entry_of, self._shown), *map(_entry_of_check, of_checks), *self.others]
+
+    @property
+    def by_programs(self) -> dict[str, FoundDifference]:
+        """The differences that programs have shown, by their ids: of several with one id, the first."""
+        return {each.id: each for each in reversed(self._shown)}
+
+    @property
+    def by_checks(self) -> dict[str, CheckDifference]:
+        """The differences that fixed checks have shown, by their ids."""
+        return {each.id: each for check in self.checks for each in check.found}
+
+    @property
+    def _shown(self) -> list[FoundDifference]:
+        return [each for result in self.topics for each in result.found if not each.explained]
+
+    @property
+    def programs(self) -> int:
+        """Programs that A and B both played."""
+        return sum(each.programs for each in self.topics)
+
+    @property
+    def noise(self) -> int:
+        """Programs in which A differs from its copy."""
+        return sum(each.noise for each in self.topics)
+
+    @property
+    def calibrated(self) -> int:
+        """Programs that the copy of A has played too."""
+        return sum(each.calibrated for each in self.topics)
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """What both relays have met; None where no situation was played."""
+        return next((each.coverage for each in self.topics if each.coverage), None)
+
+
+def _entry_of(found: FoundDifference) -> Entry:
+    where = f"{found.difference.place}: " if found.difference.place else ""
+    return Entry(
+        id=found.id,
+        text=found.text,
+        in_a=f"{where}{found.difference.in_a}",
+        in_b=f"{where}{found.difference.in_b}",
+        status="FLAKY" if found.flaky else "DIFFERENT",
+        needs=found.needs,
+        program=found.program,
+        differs_in_b=found.in_b,
+        differs_in_copy_of_a=found.in_copy,
+        runs=found.runs,
+    )
+
+
+def _entry_of_check(found: CheckDifference) -> Entry:
+    return Entry(
+        id=found.id,
+        text=sentence(found.effect, f"{found.requirement} ({found.kind})"),
+        in_a=found.in_a,
+        in_b=found.in_b,
+        status="FLAKY" if found.flaky else "DIFFERENT",
+        differs_in_b=found.of_b or found.of_a,
+        runs=found.runs,
+    )

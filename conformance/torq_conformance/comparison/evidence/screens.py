@@ -1,0 +1,122 @@
+"""The screens of a comparison in the terminal: what is compared, what each topic showed, and what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from rich.console import Console
+from rich.text import Text
+
+from ...counting import counted
+from ...exits import Exit
+from ...judging.verdict import Counterexample
+from ...reports.ascii import draw
+from ...reports.narrate import narrate
+from ...reports.terminal import facts, say
+from ...reports.trace import diagram_of
+from ..course import Course
+from ..differential import FoundDifference, TopicResult
+from ..fixed import CheckResult, label
+from ..outcome import Entry, Outcome
+from ..topics import Level, topics_of
+
+STYLES = {"SAME": "green", "DIFFERENT": "bold red", "FLAKY": "red", "CUT SHORT": "yellow", "SKIPPED": "yellow"}
+INPUTS = {Level.EXACT: "every input, malformed too", Level.WELL_FORMED: "valid traffic only"}
+
+
+def first_screen(
+    out: Console, relays: tuple[str, str], domain: str, level: Level, effort: Sequence[tuple[str, str]], examples: int
+) -> None:
+    """What is compared with what; ``effort`` are more facts about it."""
+    compared = (
+        f"situations, {counted(len(topics_of(level)), 'topic')}, at most {counted(examples, 'program')} each, and "
+        "fixed checks"
+    )
+    rows = [("relay A", relays[0]), ("relay B", relays[1]), ("domain", domain)]
+    facts(out, [*rows, ("level", f"{level.value}: {INPUTS[level]}"), ("comparing", compared), *effort])
+    out.print()
+
+
+def tell(out: Console, result: TopicResult) -> None:
+    """What the programs of a topic showed, in a line."""
+    found = [f"{each.id} (FLAKY)" if each.flaky else each.id for each in result.found]
+    word = "CUT SHORT" if result.cut_short else "SAME"
+    word = "SKIPPED" if result.skipped else word
+    if found:
+        word = "FLAKY" if all(each.flaky for each in result.found) else "DIFFERENT"
+    differences = ", ".join(found) or "no new difference"
+    line = _row(word, result.name, result.skipped or f"{counted(result.programs, 'program')}; {differences}")
+    if result.noise:
+        line.append(f"; relay A differs from its copy in {result.noise} of {result.calibrated}", style="yellow")
+    if result.passed_over:
+        line.append(f"; {result.passed_over} more like doubtful ones were not looked at", style="yellow")
+    say(out, line)
+
+
+def tell_check(out: Console, result: CheckResult) -> None:
+    """What a fixed check showed, in a line."""
+    found = [f"{each.id} (FLAKY)" if each.flaky else each.id for each in result.found]
+    word = "DIFFERENT" if found else "SKIPPED" if result.skipped else "SAME"
+    said = ", ".join(found) or result.skipped or "no difference"
+    say(out, _row(word, label(result.requirement), said))
+
+
+def _row(word: str, topic: str, said: str) -> Text:
+    return Text.assemble((f"{word:<12}", STYLES[word]), (f"{topic:<28}", "bold"), said)
+
+
+def last_screen(out: Console, course: Course, result: Outcome, verdict: str, seconds: float) -> None:
+    """The differences, what is stale, and the verdict."""
+    found = course.by_programs
+    for entry in result.entries:
+        _show(out, entry, found.get(entry.id))
+    out.print()
+    for each in result.stale:
+        say(out, Text.assemble((f"{'STALE':<12}", "bold red"), f"{each.id} is accepted but does not appear"))
+    say(out, verdict, "green" if result.code is Exit.PASS else "bold red")
+    if course.coverage:
+        say(out, f"compared in {course.coverage.words}")
+    checked = counted(course.calibrated, "program")
+    out.print(f"{seconds:.1f} s; relay A differed from its copy in {course.noise} of {checked} checked")
+
+
+def _show(out: Console, entry: Entry, found: FoundDifference | None) -> None:
+    out.print()
+    style = "yellow" if entry.status == "ACCEPTED" else "bold red"
+    say(out, Text.assemble((f"{entry.status} {entry.id}", style), f"  {entry.text}"))
+    if entry.reason:
+        say(out, f"     accepted because: {entry.reason}")
+    if entry.needs:
+        say(out, f"     it needs   {entry.needs}")
+    if found is not None:
+        for line in narrate(found.program, found.history_a):
+            say(out, line)
+    say(out, f"     relay A    {entry.in_a}\n     relay B    {entry.in_b}")
+    if found is None:
+        return
+    say(
+        out,
+        f"     rate       relay B differs from relay A in {found.in_b} of {counted(found.runs, 'run')}, "
+        f"the copy of relay A in {found.in_copy}",
+    )
+    torn = any(peer.torn for each in (found.history_a, found.history_b) for peer in each.peers.values())
+    if entry.status != "ACCEPTED" and not torn:
+        _show_side_by_side(out, found)
+
+
+def _show_side_by_side(out: Console, found: FoundDifference) -> None:
+    """The sequence diagrams of A and B beside each other, under each other where the terminal is narrow."""
+    left, right = (
+        [str(line.text) for line in draw(diagram_of(Counterexample("", found.program, [], history)))]
+        for history in (found.history_a, found.history_b)
+    )
+    width = max(map(len, left), default=0) + 4
+    out.print()
+    if width + max(map(len, right), default=0) + 5 <= max(out.width, 80):
+        for a, b in zip_longest([" relay A", *left], [" relay B", *right], fillvalue=""):
+            say(out, f"     {a:<{width}}{b}")
+        return
+    for title, lines in (("relay A", left), ("relay B", right)):
+        for line in (title, *lines):
+            say(out, f"     {line}")
