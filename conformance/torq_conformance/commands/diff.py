@@ -16,7 +16,9 @@ from ..comparison.arms import Arm, as_told
 from ..comparison.course import Course
 from ..comparison.differential import Differential, Effort, TopicResult
 from ..comparison.evidence import screens
+from ..comparison.figures import Figure, Measured, Samples, bounds_of, measured
 from ..comparison.fixed import CheckResult, FixedChecks, checks_of
+from ..comparison.measuring import Measuring
 from ..comparison.outcome import Entry, Outcome
 from ..comparison.topics import Level
 from ..counting import counted
@@ -32,6 +34,11 @@ from ._lost_files import verdict_written
 from ._options import search_options
 
 JSON_VERSION = 2
+MEASURING = 1 / 12
+"""The share of the time in which figures are measured, where both relays are started here."""
+MEASURING_BOUNDS = 1 / 4
+"""The same where some have a bound."""
+NOT_STARTED_HERE = "needs relays that the suite starts itself (--exec-a, --exec-b)"
 CHECKING = 0.3
 """The share of the time that is kept for the fixed checks, where both relays are started here."""
 LIMITS_FROM = 30.0
@@ -52,6 +59,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_examples: int
     time_budget: float
     seed: int
+    bound: tuple[str, ...]
     json: Path | None
 
 
@@ -71,6 +79,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     stale: list[str]
     not_compared: dict[str, str]
     coverage: Coverage | None
+    figures: list[Measured]
     format: str = "torq-conformance diff"
     version: int = JSON_VERSION
 
@@ -99,6 +108,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     metavar="FILE|NAME",
     help="TOML file of accepted differences with reasons, or a built-in list "
     f"({', '.join(built_in_lists())}); a listed difference that does not show is stale.",
+)
+@click.option(
+    "--bound",
+    metavar="NAME=RATIO",
+    multiple=True,
+    help=f"Largest ratio of a figure of relay B to that of A, such as {Figure.DELIVERY}=1.1; above it, and above what "
+    f"A and its copy differ by, B differs. Figures: {', '.join(Figure)}.",
 )
 @search_options(examples=40, programs="Programs for each topic.", budget="5m", time="Time in all, such as 60s or 5m.")
 @click.option("--json", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file as JSON.")
@@ -133,6 +149,7 @@ class _Diff:
         self._domain = options.domain or guess_domain(names)
         self._level = Level(options.level)
         self._accepted: tuple[AcceptedDifference, ...] = load_accepted(options.accepted) if options.accepted else ()
+        self._bounds = bounds_of(options.bound)
         self._told = load_profile(options.profile) if options.profile else None
         self._out: Console = console()
         self._started = time.monotonic()
@@ -170,16 +187,24 @@ class _Diff:
         effort = Effort(options.max_examples, options.time_budget, options.seed)
         differential.meet(effort, self._tell)
         checking = self._level is Level.EXACT and a.revivable and b.revivable
-        left = max(until - time.monotonic() - CHECKING * checking * options.time_budget, 0.0)
+        measuring = (MEASURING_BOUNDS if self._bounds else MEASURING) * (a.restartable and b.restartable)
+        kept = (CHECKING * checking + measuring) * options.time_budget
+        left = max(until - time.monotonic() - kept, 0.0)
         differential.run(Effort(options.max_examples, left, options.seed), self._tell)
         if checking:
             profile = as_told(arm.profile, self._told) if self._told else arm.profile
-            for result in FixedChecks(a, b, domain, profile, until).run(checks_of(domain)):
+            checked_until = until - measuring * options.time_budget
+            for result in FixedChecks(a, b, domain, profile, checked_until).run(checks_of(domain)):
                 self._course.checks.append(result)
                 screens.tell_check(self._out, result)
         elif self._level is Level.EXACT:
-            reason = "needs relays that the suite starts itself (--exec-a, --exec-b)"
-            self._course.checks += [CheckResult(name, skipped=reason) for name in checks_of(domain)]
+            self._course.checks += [CheckResult(name, skipped=NOT_STARTED_HERE) for name in checks_of(domain)]
+        samples = Samples(invalid=dict.fromkeys(Figure, NOT_STARTED_HERE))
+        if measuring:
+            measured_until = min(until, time.monotonic() + measuring * options.time_budget)
+            samples = Measuring(a, b, arm.profile, arm.rules).run(measured_until)
+        self._course.figures = measured(samples, self._bounds, options.seed)
+        screens.tell_figures(self._out, self._course.figures)
         differential.go_on(until, self._tell)
 
     def _tell(self, result: TopicResult) -> None:
@@ -208,4 +233,5 @@ class _Diff:
             stale=[each.id for each in result.stale],
             not_compared=dict(result.gaps),
             coverage=self._course.coverage,
+            figures=list(self._course.figures),
         )

@@ -21,6 +21,7 @@ import msgspec
 from ..errors import UsageError
 from ..files import read_toml
 from .equivalence import CAUSES, EFFECTS, FAULTY
+from .figures import Figure
 from .fixed import known_causes
 from .topics import Level
 
@@ -57,7 +58,7 @@ def load_accepted(name: str) -> tuple[AcceptedDifference, ...]:
     if name in built_in_lists():
         path = resources.files(__package__).joinpath("accepted_differences", f"{name}.toml")
     entries = read_toml(path, _File, "accepted differences").difference
-    causes = {*CAUSES, *FAULTY, *known_causes()}
+    causes = {*CAUSES, *FAULTY, *known_causes(), *Figure}
     seen: set[str] = set()
     for entry in entries:
         effect, _, cause = entry.id.partition(":")

@@ -10,20 +10,24 @@ from ..generation.situations.coverage import Coverage
 from .accepted import AcceptedDifference
 from .differential import OUT_OF_TIME, SITUATIONS, FoundDifference, TopicResult
 from .equivalence import sentence
+from .figures import COSTS, Measured, label_of, part_of
 from .fixed import CheckDifference, CheckResult, label
 from .outcome import Entry, Outcome, outcome
 from .topics import Level
 
+NO_BOUND = "no --bound is given for it"
+
 
 @dataclass(slots=True)
 class Course:
-    """The topics and checks of a comparison as far as it has come; ``others`` are differences that none has shown.
+    """The topics, checks and figures of a comparison as far as it has come.
 
-    ``waiting`` are those that it has not begun.
+    ``others`` are differences that none of them has shown; ``waiting`` are those that it has not begun.
     """
 
     topics: Sequence[TopicResult] = ()
     checks: list[CheckResult] = field(default_factory=list)
+    figures: Sequence[Measured] = ()
     others: list[Entry] = field(default_factory=list)
     waiting: Sequence[str] = ()
 
@@ -37,9 +41,13 @@ class Course:
         """What it comes to; where it was ``stopped`` before its end, this is why what it has not begun is a gap."""
         gaps = {each.name: each.gap for each in self.topics if each.gap}
         gaps |= {label(each.requirement): each.skipped for each in self.checks if each.skipped}
+        gaps |= {label_of(each.name): each.undecided for each in self.figures if each.bound and each.undecided}
+        bounded = {label_of(each.name) for each in self.figures if each.bound}
+        gaps |= {part: NO_BOUND for each in accepted if (part := part_of(each.id)) and part not in bounded}
         gaps |= dict.fromkeys(self.waiting, stopped or OUT_OF_TIME)
         # of situations the last lines say how many pairs were met; that they were all met is never promised
         unfinished = {name for name, why in gaps.items() if why == OUT_OF_TIME and name != SITUATIONS}
+        unfinished |= {label_of(each.name) for each in self.figures if each.bound and each.undecided}
         return outcome(
             level,
             self.programs,
@@ -54,7 +62,13 @@ class Course:
     def entries(self) -> list[Entry]:
         """Every difference that no other explains."""
         of_checks = (each for check in self.checks for each in check.found)
-        return [*map(_entry_of, self._shown), *map(_entry_of_check, of_checks), *self.others]
+        of_figures = (each for each in self.figures if each.is_beyond)
+        return [
+            *map(_entry_of, self._shown),
+            *map(_entry_of_check, of_checks),
+            *map(_entry_of_figure, of_figures),
+            *self.others,
+        ]
 
     @property
     def by_programs(self) -> dict[str, FoundDifference]:
@@ -117,3 +131,8 @@ def _entry_of_check(found: CheckDifference) -> Entry:
         differs_in_b=found.of_b or found.of_a,
         runs=found.runs,
     )
+
+
+def _entry_of_figure(found: Measured) -> Entry:
+    in_a, in_b = found.words
+    return Entry(id=f"{COSTS}:{found.name}", text=sentence(COSTS, found.text), in_a=in_a, in_b=in_b)

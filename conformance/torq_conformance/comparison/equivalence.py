@@ -77,6 +77,7 @@ EFFECTS: dict[str, str] = {
     "keeps-newest": "relay A drops the newest frames of a queue that overflows{cause}; relay B keeps them",
     "queues-less": "relay B keeps far fewer frames for a client that does not read{cause}",
     "queues-more": "relay B keeps far more frames for a client that does not read{cause}",
+    "costs": "relay B needs more {cause} than the bound allows",
     "breaks": "relay B does not keep {cause}; relay A does",
     "honours": "relay B keeps {cause}; relay A does not",
 }

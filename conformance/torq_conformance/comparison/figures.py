@@ -19,10 +19,12 @@ from enum import StrEnum
 
 import msgspec
 
-from ..counting import counted
 from ..errors import UsageError
+from .differential import OUT_OF_TIME
 
-RESAMPLES = 2_000
+COSTS = "costs"
+"""The effect of a difference that a figure shows."""
+RESAMPLES = 1_000
 LEVEL = 0.95
 """Of the intervals."""
 LEAST_BLOCKS = 5
@@ -73,12 +75,12 @@ KINDS: dict[Figure, _Kind] = {
     Figure.STREAM: _Kind("time for each frame of a stream", "us", 2, least=0.1),
     Figure.PROCESSOR: _Kind("processor time for each frame of a stream", "us", 2, least=0.1),
     Figure.IDLE: _Kind("processor time of a second in which many clients do nothing", "ms", 2, least=0.5),
-    Figure.MEMORY: _Kind("resident memory without clients", "KiB", least=256),
+    Figure.MEMORY: _Kind("resident memory with two clients", "KiB", least=256),
     Figure.MEMORY_EACH: _Kind("resident memory for each idle connection", "KiB", 1, least=2),
     Figure.MEMORY_WAITING: _Kind("resident memory for each byte that waits for a client", "bytes", 2, least=0.25),
-    Figure.DESCRIPTORS: _Kind("descriptors without clients", "", least=0.5),
+    Figure.DESCRIPTORS: _Kind("descriptors with two clients", "", least=0.5),
     Figure.DESCRIPTORS_EACH: _Kind("descriptors for each connection", "", 2, least=0.5),
-    Figure.THREADS: _Kind("threads without clients", "", least=0.5),
+    Figure.THREADS: _Kind("threads with two clients", "", least=0.5),
     Figure.THREADS_EACH: _Kind("threads for each connection", "", 2, least=0.5),
     Figure.START: _Kind("time from the command until clients are taken", "ms", least=20),
     Figure.STOP: _Kind("time from SIGTERM until the process has ended", "ms", least=20),
@@ -130,6 +132,13 @@ class Measured(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return self.is_measured and self.blocks >= LEAST_BLOCKS
 
     @property
+    def undecided(self) -> str:
+        """Why it is not known whether B costs more; "" where it is."""
+        if self.is_decided:
+            return ""
+        return self.reason or OUT_OF_TIME
+
+    @property
     def is_apart(self) -> bool:
         """Whether B costs more than A, by more than A and its copy differ."""
         return self._exceeds(1.0)
@@ -149,10 +158,15 @@ class Measured(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def words(self) -> tuple[str, str]:
         """What was measured on A, and on B."""
+        a, b = self.values
+        return f"{self.text}: {a}", f"{self.text}: {b}, {self.ratio} times as much; the copy of relay A {self.noise}"
+
+    @property
+    def values(self) -> tuple[str, str]:
+        """The medians of A and of B with their unit."""
         digits = KINDS[self.name].digits
-        seen = f"{self.text}: "
-        said = [f"{value:.{digits}f} {self.unit}".rstrip() for value in (self.a or 0.0, self.b or 0.0)]
-        return seen + said[0], f"{seen}{said[1]}, {self.ratio} times as much; the copy of relay A {self.noise}"
+        a, b = (f"{value or 0.0:.{digits}f} {self.unit}".rstrip() for value in (self.a, self.b))
+        return a, b
 
 
 @dataclass(slots=True)
@@ -173,15 +187,15 @@ class Samples:
         self.of[figure][relay][-1].append(value)
 
 
-def measured(samples: Samples, bounds: Mapping[Figure, float], seed: int, *, lack: str) -> list[Measured]:
-    """Every figure of A, "copy" and B. ``lack`` says why there is none where nothing was measured."""
-    return [_measured(figure, samples, bounds.get(figure), seed, lack) for figure in Figure]
+def measured(samples: Samples, bounds: Mapping[Figure, float], seed: int) -> list[Measured]:
+    """Every figure of A, its copy and B."""
+    return [_measured(figure, samples, bounds.get(figure), seed) for figure in Figure]
 
 
-def _measured(figure: Figure, samples: Samples, bound: float | None, seed: int, lack: str) -> Measured:
+def _measured(figure: Figure, samples: Samples, bound: float | None, seed: int) -> Measured:
     kind = KINDS[figure]
     rounds = {relay: [block for block in blocks if block] for relay, blocks in samples.of.get(figure, {}).items()}
-    reason = samples.invalid.get(figure, "" if rounds and all(rounds.values()) else lack)
+    reason = samples.invalid.get(figure, "" if rounds and all(rounds.values()) else OUT_OF_TIME)
     if reason:
         return Measured(name=figure, text=kind.words, unit=kind.unit, bound=bound, reason=reason)
     a, copy, b = (statistics.median(_joined(rounds[relay])) for relay in ("a", "copy", "b"))
@@ -249,9 +263,12 @@ def bounds_of(given: Sequence[str]) -> dict[Figure, float]:
     return bounds
 
 
-def summary(figures: Sequence[Measured]) -> str:
-    """How many figures were measured, in one line."""
-    known = [each for each in figures if each.is_measured]
-    apart = [each.name.value for each in known if each.is_apart]
-    said = ", ".join(apart) or "none"
-    return f"{counted(len(known), 'figure')} measured; relay B costs more in: {said}"
+def label_of(figure: Figure) -> str:
+    """The name of a figure among all that is compared."""
+    return f"figure {figure}"
+
+
+def part_of(identifier: str) -> str:
+    """The label of the figure whose difference has an id; "" where something else shows it."""
+    effect, _, cause = identifier.partition(":")
+    return label_of(Figure(cause)) if effect == COSTS and cause in list(Figure) else ""

@@ -19,6 +19,8 @@ from ..counting import counted
 from ..exits import Exit
 from ..model.program import Program
 from .accepted import AcceptedDifference, sort_out
+from .differential import OUT_OF_TIME
+from .figures import part_of
 from .fixed import check_of
 from .topics import Level
 
@@ -87,8 +89,10 @@ class Outcome:
                 said = f"{word} {level}: {', '.join(parts)}"
             case Exit.UNKNOWN if not self.programs and not self.unfinished:
                 said = f"UNKNOWN {level}: nothing was compared"
-            case Exit.UNKNOWN:
+            case Exit.UNKNOWN if any(self.gaps[name] == OUT_OF_TIME for name in self.unfinished):
                 said = f"UNKNOWN {level}: the time budget ended the comparison; give more --time-budget"
+            case Exit.UNKNOWN:
+                said = f"UNKNOWN {level}: not everything that was asked for could be compared"
             case _ if accepted:
                 said = f"EQUIVALENT {level} but for {counted(accepted, 'accepted difference')}, in {played}"
             case _:
@@ -124,8 +128,8 @@ def outcome(
     def compared(entry: AcceptedDifference) -> bool:
         if entry.id in explained:
             return False
-        check = check_of(entry.id)
-        return check not in gaps if check else programs > 0 and not unfinished
+        part = check_of(entry.id) or part_of(entry.id)
+        return part not in gaps if part else programs > 0 and not unfinished
 
     ids = sort_out(merged, accepted, level, compared)
     judged = [

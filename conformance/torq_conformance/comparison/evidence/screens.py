@@ -17,11 +17,20 @@ from ...reports.terminal import facts, say
 from ...reports.trace import diagram_of
 from ..course import Course
 from ..differential import FoundDifference, TopicResult
+from ..figures import Measured
 from ..fixed import CheckResult, label
 from ..outcome import Entry, Outcome
 from ..topics import Level, topics_of
 
-STYLES = {"SAME": "green", "DIFFERENT": "bold red", "FLAKY": "red", "CUT SHORT": "yellow", "SKIPPED": "yellow"}
+STYLES = {
+    "SAME": "green",
+    "MEASURED": "",
+    "COSTS MORE": "yellow",
+    "DIFFERENT": "bold red",
+    "FLAKY": "red",
+    "CUT SHORT": "yellow",
+    "SKIPPED": "yellow",
+}
 INPUTS = {Level.EXACT: "every input, malformed too", Level.WELL_FORMED: "valid traffic only"}
 
 
@@ -62,8 +71,24 @@ def tell_check(out: Console, result: CheckResult) -> None:
     say(out, _row(word, label(result.requirement), said))
 
 
+def tell_figures(out: Console, figures: Sequence[Measured]) -> None:
+    """What both relays cost, a line for each figure; where none was measured, one line that says why."""
+    known = [each for each in figures if each.is_measured]
+    for each in known:
+        word = "DIFFERENT" if each.is_beyond else "COSTS MORE" if each.is_apart else "MEASURED"
+        a, b = each.values
+        line = _row(word, each.name, f"A {a}; B {b}: {each.ratio} times as much; copy of A {each.noise}")
+        say(out, line)
+    reasons: dict[str, list[str]] = {}
+    for each in figures:
+        if not each.is_measured:
+            reasons.setdefault(each.reason, []).append(each.name)
+    for reason, names in reasons.items():
+        say(out, _row("SKIPPED", "figures" if len(names) == len(figures) else ", ".join(names), reason))
+
+
 def _row(word: str, topic: str, said: str) -> Text:
-    return Text.assemble((f"{word:<12}", STYLES[word]), (f"{topic:<28}", "bold"), said)
+    return Text.assemble((f"{word:<12}", STYLES[word]), (f"{topic:<29}", "bold"), said)
 
 
 def last_screen(out: Console, course: Course, result: Outcome, verdict: str, seconds: float) -> None:
