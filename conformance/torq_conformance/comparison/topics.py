@@ -12,16 +12,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from ..generation import features as f
+from ..generation.features.tables import own
 from ..generation.machine import MAX_CONNECTIONS, ProgramMachine
 from ..judging.scenarios import SCENARIOS, Scenario
-from ..model.frames import Frame, Tlv
+from ..model.frames import Frame, Item, Tlv
+from ..model.legality import free_type
 from ..model.program import Program
 from ..model.rules import Rules
-from ..model.steps import Write
+from ..model.steps import Connect, Write
 
 
 class Level(Enum):
@@ -54,6 +57,33 @@ class Oversized(ProgramMachine):
             claims = f.oversize_claims(self.promise)
             frame = Frame(self.promise.number, (Tlv(self.padding_type(), 8),), claim=claims[kind % len(claims)])
             self.write(Write(conn, (*((self.own_frame(shape),) * before), frame)))
+
+
+GUESTS = 16
+"""Clients of one program that each send the beginning of something and wait."""
+MOST_BEGUN = 40
+"""Bytes of such a beginning at most: a header, and some of what follows it."""
+
+
+def begun(rules: Rules) -> tuple[Program, ...]:
+    """Clients that send one byte more each of what is no frame, or too large a one, and wait for the answer.
+
+    No requirement says after which byte a relay closes; two relays that close after different ones differ.
+    """
+    tlv_type = free_type(rules)
+    least, *_, most = f.oversize_claims(rules)
+    claims = (Frame(rules.number, (Tlv(tlv_type, 8),), claim=claim) for claim in (least, most))
+    items: list[Item] = [*f.bytes_without_magic(rules, tlv_type), *claims]
+    beginnings = [(item, stop) for item in items for stop in range(1, min(item.size, MOST_BEGUN) + 1)]
+    writes = [Write(0, (item, own(rules)), stop=stop) for item, stop in beginnings]
+    together = max(1, min(GUESTS, rules.max_connections - 3)) if rules.max_connections else GUESTS
+    programs = []
+    for start in range(0, len(writes), together):
+        guests = dict(enumerate(writes[start : start + together], 2))
+        joins = (Connect(0), Connect(1), *map(Connect, guests))
+        sends = (msgspec.structs.replace(write, conn=conn) for conn, write in guests.items())
+        programs.append(Program(rules.domain, (*joins, *sends, Write(0, (own(rules),)))))
+    return tuple(programs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +119,7 @@ def _topics() -> tuple[Topic, ...]:
         for name, scenario in SCENARIOS.items()
     ]
     topics.append(Topic("sizes above the limit", Scenario((Oversized,), (), steps=6), Level.EXACT))
-    topics.append(Topic("bytes that begin no frame", Scenario((Unframed,), (), steps=6), Level.EXACT))
+    topics.append(Topic("bytes that begin no frame", Scenario((Unframed,), (), steps=6, first=begun), Level.EXACT))
     return tuple(sorted(topics, key=lambda each: each.scenario.cost))
 
 
