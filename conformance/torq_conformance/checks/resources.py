@@ -17,6 +17,7 @@ from .bench import Bench, Client, UnsupportedCheckError
 from .connections import MANY_CONNECTIONS, room_for_many
 from .leaving import leave, leavings
 from .levels import descriptors, memory, peak_memory, pid_of, settles, threads
+from .policies import bounds_all_together
 
 CONNECTION_BYTES = 65_536
 """Memory that a connection may cost (RES-1)."""
@@ -163,6 +164,7 @@ def bounds_its_memory(bench: Bench) -> Iterator[Finding]:
     if bench.rules.echo:
         yield from _held_of_own_echoes(bench)
     yield from _held_of_others(bench)
+    yield from bounds_all_together(bench)
 
 
 def _held_of_own_echoes(bench: Bench) -> Iterator[Finding]:

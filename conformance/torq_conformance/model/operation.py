@@ -18,7 +18,14 @@ import msgspec
 
 VARIABLE, LINE = "env:", "file:"
 Settable = Literal[
-    "max_connections", "partial_frame_timeout", "overflow", "queue_bytes", "drain_timeout", "allow_uids", "allow_gids"
+    "max_connections",
+    "partial_frame_timeout",
+    "overflow",
+    "queue_bytes",
+    "total_queue_bytes",
+    "drain_timeout",
+    "allow_uids",
+    "allow_gids",
 ]
 """The settings that the suite changes where a profile says how."""
 

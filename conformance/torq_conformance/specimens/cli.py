@@ -134,6 +134,7 @@ def _add_settings(parser: argparse.ArgumentParser, default: Settings) -> None:
     )
     number("--queue-frames", "queue_frames", "frames held for a slow consumer, 0: no bound")
     number("--queue-bytes", "queue_bytes", "bytes held for a slow consumer")
+    number("--total-queue-bytes", "total_queue_bytes", "bytes held for all of them together, shared ones once")
     number("--stall-timeout", "stall_s", "seconds backpressure may last before it disconnects")
     number("--partial-frame-timeout", "partial_frame_timeout_s", "seconds of an incomplete frame, 0: no end")
     number("--drain-timeout", "drain_timeout_s", "seconds SIGTERM gives slow consumers")

@@ -44,11 +44,18 @@ class Outbox:
 
     def drop_oldest(self, frame: bytes) -> None:
         """Drop whole frames, the oldest first, until `frame` has room or only a partly written one is left."""
+        while not self.has_room(frame) and self.drop_first():
+            pass
+
+    def drop_first(self) -> bool:
+        """Drop the oldest frame of which nothing is written; False when there is none."""
         first = 1 if self.written else 0
-        while len(self.frames) > first and not self.has_room(frame):
-            self.bytes -= len(self.frames[first])
-            del self.frames[first]
-            self.dropped += 1
+        if len(self.frames) <= first:
+            return False
+        self.bytes -= len(self.frames[first])
+        del self.frames[first]
+        self.dropped += 1
+        return True
 
     def write(self) -> None:
         """Write until the outbox is empty or the socket full (`blocked`). Raises OSError when the peer is gone."""

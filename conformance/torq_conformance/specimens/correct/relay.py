@@ -316,8 +316,26 @@ class Relay:
 
     def forward(self, sender: Connection, frame: bytes) -> None:
         """Queue a frame for every receiver."""
-        for receiver in self.receivers(sender):
+        receivers = self.receivers(sender)
+        for receiver in receivers:
             self.deliver(receiver, frame)
+        if sum(receiver.outbox.bytes for receiver in receivers) > self.settings.total_queue_bytes:
+            self.shed(receivers)
+
+    def shed(self, receivers: list[Connection]) -> None:
+        """All together hold too much: who holds most loses its oldest frames, or is disconnected (ISO-2, ISO-3)."""
+        while self.held_together() > self.settings.total_queue_bytes:
+            slowest = max(receivers, key=lambda receiver: receiver.outbox.bytes)
+            if self.settings.overflow != "drop_oldest" and slowest.outbox.reader_seen:
+                receivers.remove(slowest)
+                self.close(slowest)
+            elif not slowest.outbox.drop_first():
+                return
+
+    def held_together(self) -> int:
+        """Bytes that wait for anybody; a frame that waits for several counts once."""
+        frames = {id(frame): len(frame) for each in self.connections.values() for frame in each.outbox.frames}
+        return sum(frames.values())
 
     def receivers(self, sender: Connection) -> list[Connection]:
         """Everyone joined, the sender if and only if echo is on (FWD-4)."""

@@ -14,6 +14,7 @@ class Settings(NamedTuple):
     overflow: str = "drop_oldest"  # or "disconnect", "backpressure"
     queue_frames: int = 0  # 0: no bound in frames
     queue_bytes: int = 268_435_456
+    total_queue_bytes: int = 1_073_741_824  # of all together, what several share once
     zero_checksum: str = ""  # "accept" or "refuse" a checksum field of 0 (D9); "": what the domain does
     stall_s: float = 1.0  # how long backpressure may last before the slow consumer is disconnected
     partial_frame_timeout_s: float = 0.0  # how long an incomplete frame may stand; 0: for ever

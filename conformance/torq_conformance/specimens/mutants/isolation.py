@@ -59,6 +59,18 @@ class QueueBytesIgnored(Outbox):
         super().__init__(sock, settings._replace(queue_bytes=1 << 62))
 
 
+mutant("total-unbounded", "ISO-2", "bounds what it holds for each consumer, and not what it holds for all")(
+    replacing(Relay.shed, lambda relay, receivers: None)
+)
+
+
+@mutant("total-starves-all", "ISO-2", "forwards nothing to anybody while all queues together are nearly full")
+class TotalStarvesAll(Relay):
+    def forward(self, sender: Connection, frame: bytes) -> None:
+        if self.held_together() + len(frame) <= self.settings.total_queue_bytes:
+            super().forward(sender, frame)
+
+
 @mutant("overflow-drops-newest", "ISO-3 ISO-5", "drops the new frames instead of the oldest")
 class OverflowDropsNewest(Relay):
     def deliver(self, receiver: Connection, frame: bytes) -> None:

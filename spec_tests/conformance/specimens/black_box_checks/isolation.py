@@ -43,6 +43,23 @@ def memory_for_a_stalled_consumer_is_bounded(subject: Subject) -> None:
 
 
 @check("ISO-2")
+def what_all_consumers_hold_together_is_bounded(subject: Subject) -> None:
+    frames = [subject.valid(number, 60_000) for number in range(40)]
+    with subject.start("--queue-bytes", "10000000", "--total-queue-bytes", "600000") as relay:
+        first, second, other, sender = relay.joined(4, subject.ping)
+        flood(sender, [other, sender], frames)
+        for stalled in (first, second):
+            seen = numbers(stalled.receive_until(frames[-1]))
+            assert len(seen) < 20
+            assert seen[-1] == 39
+    with subject.start("--total-queue-bytes", "600000", "--overflow", "disconnect") as relay:
+        stalled, other, sender = relay.joined(3, subject.ping)
+        flood(sender, [stalled, other, sender], frames[:4])
+        flood(sender, [other, sender], frames)
+        assert len(stalled.receive_all()) < sum(map(len, frames)), "it is not disconnected"
+
+
+@check("ISO-2")
 def memory_for_an_own_echo_is_bounded(subject: Subject) -> None:
     big = subject.valid(1, 60_000)
     with subject.start("--queue-bytes", "1000000", "--overflow", "backpressure") as relay:
