@@ -13,7 +13,7 @@ from ..model.program import Program
 from ..model.rules import Overflow, Rules
 from ..model.steps import Connect, HalfClose, Resume, Stall, Step, Sync
 from ..oracles.isolation import overflow_policy_broken, unbounded
-from ..oracles.traffic import Oracle, crashed, lost, stuck
+from ..oracles.traffic import Oracle, closed_unexpectedly, crashed, lost, stuck
 from ..play.executor import Executor
 from .bench import Bench, UnsupportedCheckError
 
@@ -32,7 +32,7 @@ def follows_each_policy(bench: Bench) -> Iterator[Finding]:
         except UnsupportedCheckError:
             return
         programs = _programs(told.rules, halves="CONN-7" not in bench.profile.not_promised)
-        yield from _played(told, programs, (crashed, stuck, overflow_policy_broken))
+        yield from _played(told, programs, (crashed, stuck, overflow_policy_broken, closed_unexpectedly))
 
 
 def _played(bench: Bench, programs: Sequence[Program], oracles: Sequence[Oracle]) -> Iterator[Finding]:
@@ -61,7 +61,7 @@ def bounds_all_together(bench: Bench) -> Iterator[Finding]:
             )
         except UnsupportedCheckError:
             return
-        yield from _played(told, _two_stall(told.rules), (crashed, stuck, unbounded, lost))
+        yield from _played(told, _two_stall(told.rules), (crashed, stuck, unbounded, lost, closed_unexpectedly))
 
 
 def _two_stall(rules: Rules) -> tuple[Program, ...]:
