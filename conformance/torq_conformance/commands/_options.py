@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from ..errors import UsageError
 from ..model.requirements import DOMAIN_NAMES
+from ..reports.writer import Destination
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 Value = TypeVar("Value")
@@ -106,6 +109,35 @@ def search_options(*, examples: int, programs: str, budget: str, time: str) -> C
         return command
 
     return decorate
+
+
+def report_option(formats: Collection[str]) -> Callable[[Decorated], Decorated]:
+    """The option ``--report FORMAT:FILE`` with some formats, as parameter reports."""
+    return click.option(
+        "--report",
+        "reports",
+        type=Parsed("report", partial(Destination.parse, formats=formats)),
+        multiple=True,
+        metavar="FORMAT:FILE",
+        help=f"Write a report as the run goes; FORMAT is {', '.join(formats)}. Repeatable.  [default: none]",
+    )
+
+
+def failures_option(words: str) -> Callable[[Decorated], Decorated]:
+    """The option ``--failures DIR`` with what stands there."""
+    return click.option(
+        "--failures",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("torq-failures"),
+        show_default=True,
+        help=words,
+    )
+
+
+def require_parent(folder: Path) -> None:
+    """Tell before a long run that the folder of ``--failures`` has no place. Raises UsageError."""
+    if not folder.parent.is_dir():
+        raise UsageError(f"--failures {folder}: there is no folder to make it in; make that first")
 
 
 def split_names(names: tuple[str, ...]) -> list[str]:

@@ -33,7 +33,17 @@ from ..reports.terminal import TerminalObserver, console, say, show_first_screen
 from ..reports.writer import FORMATS, Destination, ReportWriter, now
 from ._grey_box import check_told, kinds_of, opened_grey_box
 from ._lost_files import verdict_despite
-from ._options import DURATION, WORKERS, Parsed, search_options, split_names, target_options
+from ._options import (
+    DURATION,
+    WORKERS,
+    Parsed,
+    failures_option,
+    report_option,
+    require_parent,
+    search_options,
+    split_names,
+    target_options,
+)
 from ._run_extras import ExtraOptions, RunExtras
 
 
@@ -122,21 +132,8 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
     show_default=True,
     help="Time for making each failing program smaller.",
 )
-@click.option(
-    "--failures",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("torq-failures"),
-    show_default=True,
-    help="Folder for the counterexamples found; those of each target stand in a folder of their own.",
-)
-@click.option(
-    "--report",
-    "reports",
-    type=Parsed("report", Destination.parse),
-    multiple=True,
-    metavar="FORMAT:FILE",
-    help=f"Write a report as the run goes; FORMAT is {', '.join(FORMATS)}. Repeatable.  [default: none]",
-)
+@failures_option("Folder for the counterexamples found; those of each target stand in a folder of their own.")
+@report_option(FORMATS)
 @click.option(
     "--expected",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -262,8 +259,7 @@ class _Run(Observer):
         self._lost: list[str] = []
 
     def run(self) -> int:
-        if not self._options.failures.parent.is_dir():
-            raise UsageError(f"--failures {self._options.failures}: there is no folder to make it in; make that first")
+        require_parent(self._options.failures)
         reports = ReportWriter(self._plan, self._setting(), self._options.reports)
         self._observers += [self._keeper, *self._extras.observers(self._plan), reports]
         try:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from .. import files
 from ..errors import UsageError
@@ -30,6 +31,8 @@ FORMATS: dict[str, Callable[[Report], bytes | str]] = {
     "html": page,
     "markdown": markdown,
 }
+"""What a run can be reported as."""
+Reported = TypeVar("Reported")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +43,53 @@ class Destination:
     path: Path
 
     @classmethod
-    def parse(cls, text: str) -> Destination:
-        """``FORMAT:FILE``, with a format of :data:`FORMATS`. Raises UsageError."""
+    def parse(cls, text: str, formats: Collection[str] = FORMATS) -> Destination:
+        """``FORMAT:FILE``, with one of some formats. Raises UsageError."""
         name, _, path = text.partition(":")
-        if name not in FORMATS or not path:
-            raise UsageError(f"--report {text!r}: write FORMAT:FILE with one of the formats {', '.join(FORMATS)}")
+        if name not in formats or not path:
+            raise UsageError(f"--report {text!r}: write FORMAT:FILE with one of the formats {', '.join(formats)}")
         return cls(name, Path(path))
 
-    def write(self, report: Report) -> None:
+    def write(self, content: bytes | str) -> None:
         """Replace the last report. Raises UsageError when the file cannot be written."""
         path = Path(os.path.realpath(self.path))
         if path.exists() and not path.is_file():  # such as a device, which the report would take the place of
             raise UsageError(f"cannot write the report {self.path}: it is no regular file; give the path of one")
-        files.replace(path, FORMATS[self.format](report), what=f"the report {self.path}")
+        files.replace(path, content, what=f"the report {self.path}")
+
+
+class Destinations(Generic[Reported]):
+    """The files of one command's ``--report``, each written anew whenever there is more to say."""
+
+    def __init__(
+        self, destinations: Sequence[Destination], formats: Mapping[str, Callable[[Reported], bytes | str]]
+    ) -> None:
+        self._destinations = destinations
+        self._formats = formats
+        self._unwritten: dict[Path, UsageError] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._destinations)
+
+    def begin(self, report: Reported) -> None:
+        """Write the first reports. Raises UsageError where one cannot be written: that is told before a long run."""
+        self.write(report)
+        for error in self._unwritten.values():
+            raise error
+
+    def write(self, report: Reported) -> None:
+        """Write every file anew; what goes wrong is told by :attr:`unwritten`, and verdicts go on without it."""
+        for each in self._destinations:
+            self._unwritten.pop(each.path, None)
+            try:
+                each.write(self._formats[each.format](report))
+            except UsageError as error:
+                self._unwritten[each.path] = error
+
+    @property
+    def unwritten(self) -> list[str]:
+        """Why reports do not stand as they should, one line each."""
+        return list(map(str, self._unwritten.values()))
 
 
 class ReportWriter(Observer):
@@ -64,14 +101,12 @@ class ReportWriter(Observer):
     def __init__(self, plan: Plan, setting: Setting, destinations: Sequence[Destination]) -> None:
         self._plan = plan
         self._setting = setting
-        self._destinations = destinations
+        self._files = Destinations(destinations, FORMATS)
         self._started = time.monotonic()
         self._meeting = Meeting()
         self._entries = {requirement.id: Entry(requirement) for requirement in plan.requirements}
-        self._unwritten: dict[Path, UsageError] = {}
-        self._update(Ending(0.0, reason="the run has just begun"))
-        for error in self._unwritten.values():
-            raise error
+        if self._files:
+            self._files.begin(self._built(Ending(0.0, reason="the run has just begun")))
 
     def has_met(self, meeting: Meeting) -> None:
         self._meeting = meeting
@@ -120,23 +155,21 @@ class ReportWriter(Observer):
         return time.monotonic() - self._started
 
     def _update(self, ending: Ending) -> None:
-        if self._destinations:
+        if self._files:
             self._write(ending)
 
     def _write(self, ending: Ending) -> Report:
-        report = build(self._plan, self._setting, self._entries.values(), ending, self._meeting)
-        for destination in self._destinations:
-            self._unwritten.pop(destination.path, None)
-            try:
-                destination.write(report)
-            except UsageError as error:  # the verdicts go on without it
-                self._unwritten[destination.path] = error
+        report = self._built(ending)
+        self._files.write(report)
         return report
+
+    def _built(self, ending: Ending) -> Report:
+        return build(self._plan, self._setting, self._entries.values(), ending, self._meeting)
 
     @property
     def unwritten(self) -> list[str]:
         """Why reports do not stand as they should, one line each."""
-        return list(map(str, self._unwritten.values()))
+        return self._files.unwritten
 
 
 def now() -> str:
