@@ -35,6 +35,7 @@ LONG_FILES = {
     "kaitai/torq.ksy": "one format is one file, which the Kaitai compiler takes",
     "matrix.md": "a row for each mutant, looked up by its name",
     "schemas/counterexample.schema.json": "a JSON Schema, for validators",
+    "schemas/difference.schema.json": "a JSON Schema, for validators",
     "schemas/report.schema.json": "a JSON Schema, for validators",
     "spec/payloads.md": "every payload in one page that a search covers; the registry's links lead into it",
     "traceability.md": "a line for each test, looked up by the requirement's id",

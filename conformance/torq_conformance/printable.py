@@ -14,3 +14,8 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 def visible(text: str) -> str:
     """The text with every character that is not seen, but for line ends and tabs, as its escape."""
     return _UNSEEN.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def encodable(text: str) -> str:
+    """Text of the command line, which may hold bytes that are no UTF-8, with a question mark for each of these."""
+    return text.encode("utf-8", "replace").decode()

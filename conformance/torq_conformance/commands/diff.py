@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,29 +17,34 @@ from ..comparison.arms import Arm, as_told
 from ..comparison.course import Course
 from ..comparison.differential import Differential, Effort, TopicResult
 from ..comparison.evidence import screens
-from ..comparison.figures import Figure, Measured, Samples, bounds_of, measured
+from ..comparison.evidence.formats import FORMATS
+from ..comparison.evidence.keeper import DifferenceKeeper
+from ..comparison.evidence.report import BEGUN, UNENDED, Ending, Report, Setting, build
+from ..comparison.figures import Figure, Samples, bounds_of, measured
 from ..comparison.fixed import CheckResult, FixedChecks, checks_of
 from ..comparison.measuring import Measuring
-from ..comparison.outcome import Entry, Outcome
+from ..comparison.outcome import Outcome
 from ..comparison.topics import Level
 from ..counting import counted
-from ..errors import NotServingError, UsageError
+from ..errors import ConformanceError, ImpededError, NotServingError, UsageError
 from ..exits import Exit
-from ..generation.situations.coverage import Coverage
+from ..interruption import Terminated, check
 from ..model.profile import domain_named, load_profile
 from ..model.requirements import DOMAIN_NAMES
 from ..play.naming import guess_domain, target_for
 from ..play.target import Target
 from ..reports.terminal import console
-from ._lost_files import verdict_written
-from ._options import search_options
+from ..reports.writer import Destination, Destinations, now
+from ._lost_files import verdict_despite
+from ._options import failures_option, report_option, require_parent, search_options
 
-JSON_VERSION = 2
 MEASURING = 1 / 12
 """The share of the time in which figures are measured, where both relays are started here."""
 MEASURING_BOUNDS = 1 / 4
 """The same where some have a bound."""
 NOT_STARTED_HERE = "needs relays that the suite starts itself (--exec-a, --exec-b)"
+RELAYS = ("exec-a", "target-a", "exec-b", "target-b")
+"""The options that name the relays."""
 CHECKING = 0.3
 """The share of the time that is kept for the fixed checks, where both relays are started here."""
 LIMITS_FROM = 30.0
@@ -60,28 +66,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_budget: float
     seed: int
     bound: tuple[str, ...]
+    failures: Path
+    reports: tuple[Destination, ...]
     json: Path | None
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The JSON report of a comparison."""
-
-    a: str
-    b: str
-    domain: str
-    level: str
-    seed: int
-    verdict: str
-    exit_code: int
-    programs: int
-    noise: int
-    differences: list[Entry]
-    stale: list[str]
-    not_compared: dict[str, str]
-    coverage: Coverage | None
-    figures: list[Measured]
-    format: str = "torq-conformance diff"
-    version: int = JSON_VERSION
 
 
 @click.command("diff")
@@ -117,6 +104,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     f"A and its copy differ by, B differs. Figures: {', '.join(Figure)}.",
 )
 @search_options(examples=40, programs="Programs for each topic.", budget="5m", time="Time in all, such as 60s or 5m.")
+@failures_option(
+    "Folder for the differences found, to be replayed; those of each relay B stand in a folder of their own."
+)
+@report_option(FORMATS)
 @click.option("--json", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file as JSON.")
 def command(**given: object) -> int:
     """Compare relay B with relay A on the same programs, modulo what races may legally change.
@@ -128,62 +119,129 @@ def command(**given: object) -> int:
     \b
     torq-conformance diff --domain market_data --exec-b 'my_relay --socket {socket}'
     torq-conformance diff --target-a /tmp/torq/signal.sock --exec-b 'my_signal_relay {socket}' --level well-formed
+    torq-conformance diff --domain signal --exec-a 'old {socket}' --exec-b 'new {socket}' --report html:diff.html
 
     \b
     Exit codes: 0 equivalent at the level, or different in accepted ways only; 1 other differences, or accepted ones
-    that are stale; 2 wrong usage or no relay A; 3 the time budget ended before everything was compared.
+    that are stale; 2 wrong usage, no relay A, or output that cannot be written; 3 the time budget ended before
+    everything was compared; 130 and 143 interrupted by Ctrl-C or SIGTERM (the reports say how far it got).
     """
     return _Diff(msgspec.convert(given, Options)).run()
 
 
 class _Diff:
-    """One comparison, shown as it goes."""
+    """One comparison, shown, reported and kept as it goes."""
 
     def __init__(self, options: Options) -> None:
         if not (options.exec_b or options.target_b):
-            raise UsageError("say which relay is B: --exec-b 'CMD {socket}' or --target-b ADDRESS")
+            raise UsageError("--exec-b or --target-b is missing: say which relay is B")
         if options.json:
             files.require_folder(options.json)
+        require_parent(options.failures)
         self._options = options
         names = " ".join(filter(None, (options.exec_a, options.target_a, options.exec_b, options.target_b)))
-        self._domain = options.domain or guess_domain(names)
+        self._domain = domain_named(options.domain or guess_domain(names))
         self._level = Level(options.level)
         self._accepted: tuple[AcceptedDifference, ...] = load_accepted(options.accepted) if options.accepted else ()
         self._bounds = bounds_of(options.bound)
         self._told = load_profile(options.profile) if options.profile else None
+        self._relays = [
+            target_for(address, command_line, self._domain)
+            for address, command_line in (
+                (options.target_a, options.exec_a),
+                (options.target_a, options.exec_a),
+                (options.target_b, options.exec_b),
+            )
+        ]
+        a, _, b = (each.description for each in self._relays)
+        self._keeper = DifferenceKeeper(options.failures, a, b, self._domain, options.seed)
+        self._setting = Setting(
+            a=a,
+            b=b,
+            domain=self._domain,
+            level=self._level,
+            seed=options.seed,
+            accepted=self._accepted,
+            command=f"torq-conformance diff {self._where()} {self._how()}",
+            relays=self._where(),
+            started=now(),
+            file_of=lambda identifier: str(self._keeper.path(identifier)),
+        )
+        self._reports: Destinations[Report] = Destinations(options.reports, FORMATS)
         self._out: Console = console()
         self._started = time.monotonic()
-        self._course = Course()
+        checks = checks_of(self._domain) if self._level is Level.EXACT else ()
+        self._course = Course.of(self._level, checks, self._bounds)
 
-    def run(self) -> int:
+    def _where(self) -> str:
+        """The words that name both relays."""
+        given = [(name, getattr(self._options, name.replace("-", "_"))) for name in RELAYS]
+        words = [f"--{name} {shlex.quote(value)}" for name, value in given if value]
+        if not (self._options.exec_a or self._options.target_a):
+            words.insert(0, f"--exec-a {shlex.quote(self._relays[0].description)}")
+        return " ".join(words)
+
+    def _how(self) -> str:
+        """The other words that repeat the comparison."""
         options = self._options
+        words = [f"--domain {self._domain} --level {options.level}"]
+        words += [f"--profile {shlex.quote(options.profile)}"] if options.profile else []
+        words += [f"--accepted {shlex.quote(options.accepted)}"] if options.accepted else []
+        words += [f"--bound {shlex.quote(each)}" for each in options.bound]
+        words.append(f"--max-examples {options.max_examples} --time-budget {options.time_budget:g}s")
+        return " ".join((*words, f"--seed {options.seed}"))
+
+    def run(self) -> Exit:
+        if self._reports:
+            self._reports.begin(self._built(BEGUN))
+        try:
+            self._compare_all()
+        except KeyboardInterrupt as stop:
+            ended = stop.signal_name if isinstance(stop, Terminated) else ""
+            code = Exit.TERMINATED if ended else Exit.INTERRUPTED
+            return self._end(f"ended by {ended}" if ended else "interrupted by Ctrl-C", code)
+        except Exception as error:
+            suites_own = f"an error of the suite: {type(error).__name__}: {error}"
+            reason = error.what if isinstance(error, ConformanceError) else suites_own
+            code = Exit.USAGE
+            if isinstance(error, ImpededError):  # what differed before does differ
+                code = Exit.FAIL if self._outcome(reason).code is Exit.FAIL else Exit.UNKNOWN
+            self._end(reason, code)
+            if code is Exit.FAIL:
+                return verdict_despite(code, [str(error)])
+            raise
+        return self._end()
+
+    def _compare_all(self) -> None:
+        a, copy, b = self._relays
         with ExitStack() as stack:
-            a, copy = (
-                stack.enter_context(target_for(options.target_a, options.exec_a, self._domain)) for _ in range(2)
-            )
-            b = target_for(options.target_b, options.exec_b, self._domain)
-            self._relays = a.description, b.description
+            stack.enter_context(a)
+            stack.enter_context(copy)
+            options = self._options
             accepted = counted(len(self._accepted), "difference")
+            reports = ", ".join(f"{each.path} ({each.format})" for each in options.reports)
             effort = (
                 ("effort", f"at most {options.time_budget:.0f} s in all, seed {options.seed}"),
                 ("accepted", f"{accepted} ({options.accepted or 'no file'})"),
+                *([("reports", reports)] if reports else []),
             )
-            screens.first_screen(self._out, self._relays, self._domain, self._level, effort, options.max_examples)
+            screens.first_screen(self._out, self._setting, effort, options.max_examples)
             try:
                 stack.enter_context(b)
             except NotServingError as error:
                 self._course.failed_to_start(error)
             else:
                 self._compare(a, copy, b)
-            return self._end()
 
     def _compare(self, a: Target, copy: Target, b: Target) -> None:
-        options, domain = self._options, domain_named(self._domain)
+        options, domain = self._options, self._domain
         until = self._started + options.time_budget
         limits = a.revivable and options.time_budget >= LIMITS_FROM and self._level is Level.EXACT
         arm = Arm(a, domain, limits=limits)
-        differential = Differential(arm, Arm(copy, domain, arm), Arm(b, domain, arm), domain, self._level)
+        arm_of_b = Arm(b, domain, arm)
+        differential = Differential(arm, Arm(copy, domain, arm), arm_of_b, domain, self._level)
         self._course.topics = differential.results
+        self._keeper.rules = arm.rules, arm_of_b.rules, differential.strictest
         effort = Effort(options.max_examples, options.time_budget, options.seed)
         differential.meet(effort, self._tell)
         checking = self._level is Level.EXACT and a.revivable and b.revivable
@@ -193,45 +251,64 @@ class _Diff:
         differential.run(Effort(options.max_examples, left, options.seed), self._tell)
         if checking:
             profile = as_told(arm.profile, self._told) if self._told else arm.profile
+            self._keeper.profile = profile
             checked_until = until - measuring * options.time_budget
             for result in FixedChecks(a, b, domain, profile, checked_until).run(checks_of(domain)):
-                self._course.checks.append(result)
-                screens.tell_check(self._out, result)
+                self._tell_check(result)
         elif self._level is Level.EXACT:
-            self._course.checks += [CheckResult(name, skipped=NOT_STARTED_HERE) for name in checks_of(domain)]
+            for name in checks_of(domain):
+                self._course.add_check(CheckResult(name, skipped=NOT_STARTED_HERE))
         samples = Samples(invalid=dict.fromkeys(Figure, NOT_STARTED_HERE))
         if measuring:
             measured_until = min(until, time.monotonic() + measuring * options.time_budget)
             samples = Measuring(a, b, arm.profile, arm.rules).run(measured_until)
-        self._course.figures = measured(samples, self._bounds, options.seed)
+        self._course.add_figures(measured(samples, self._bounds, options.seed))
         screens.tell_figures(self._out, self._course.figures)
+        self._keep()
         differential.go_on(until, self._tell)
 
     def _tell(self, result: TopicResult) -> None:
+        check()
+        self._course.ended.add(result.name)
         screens.tell(self._out, result)
+        if result.found:
+            self._keep()
 
-    def _end(self) -> Exit:
-        result = self._course.outcome(self._level, self._accepted)
-        screens.last_screen(self._out, self._course, result, result.verdict, time.monotonic() - self._started)
-        path = self._options.json
-        if path is None:
-            return result.code
-        return verdict_written(result.code, path, files.json_text(self._report(result)))
+    def _tell_check(self, result: CheckResult) -> None:
+        check()
+        self._course.add_check(result)
+        screens.tell_check(self._out, result)
+        if result.found:
+            self._keep()
 
-    def _report(self, result: Outcome) -> Report:
-        return Report(
-            a=self._relays[0],
-            b=self._relays[1],
-            domain=self._domain,
-            level=self._level.value,
-            seed=self._options.seed,
-            verdict=result.verdict,
-            exit_code=result.code,
-            programs=result.programs,
-            noise=self._course.noise,
-            differences=list(result.entries),
-            stale=[each.id for each in result.stale],
-            not_compared=dict(result.gaps),
-            coverage=self._course.coverage,
-            figures=list(self._course.figures),
-        )
+    def _keep(self) -> None:
+        """Write what is known by now: nothing that ends the comparison takes it away again."""
+        self._keeper.keep(self._course)
+        if self._reports:
+            self._reports.write(self._built(UNENDED))
+
+    def _built(self, stopped: str, code: Exit | None = None) -> Report:
+        return build(self._setting, self._course, Ending(time.monotonic() - self._started, stopped, code))
+
+    def _outcome(self, stopped: str) -> Outcome:
+        return self._course.outcome(self._level, self._accepted, stopped)
+
+    def _end(self, stopped: str = "", code: Exit | None = None) -> Exit:
+        """Tell and write what it came to; ``code`` is that of a comparison which was ``stopped``."""
+        outcome = self._outcome(stopped)
+        code = outcome.code if code is None else code
+        report = self._built(stopped, code)
+        self._keeper.keep(self._course)
+        self._reports.write(report)
+        if self._course.topics or not stopped:
+            screens.last_screen(self._out, self._course, outcome, report)
+        return verdict_despite(code, [*self._reports.unwritten, *self._keeper.unsaved, *self._lost_json(report)])
+
+    def _lost_json(self, report: Report) -> list[str]:
+        """Write the file of ``--json``: why that failed, if it did."""
+        try:
+            if self._options.json:
+                files.write(self._options.json, files.json_text(report))
+        except UsageError as error:
+            return [str(error)]
+        return []

@@ -15,15 +15,13 @@ from ..generation.search import Clock
 from ..judging.playing import played
 from ..learning.learned_profile import learned_profile, probe_relay
 from ..learning.probing import BASICS, Probe, probe_basics, probe_filters
-from ..model.frames import Raw
 from ..model.history import History
 from ..model.profile import LEAST, Profile, rules_for
 from ..model.program import Program
 from ..model.rules import Domain, Rules
-from ..model.steps import Step, Write
 from ..play.executor import Executor
 from ..play.target import Target
-from .equivalence import class_of_raw
+from .replaying import held_back
 
 FILTERS = ("domain_filter", "type_filter", "checksum", "check_tlvs", "strict")
 
@@ -59,7 +57,7 @@ class Arm:
     def play(self, program: Program, clock: Clock) -> History:
         """One run of a program; a relay that died is started again. Raises OutOfTime, and TargetError for A alone."""
         try:
-            history = played(_held_back(program, self.rules), self._executor, self.target, clock, patient=True)
+            history = played(held_back(program, self.rules), self._executor, self.target, clock, patient=True)
         except TargetError as error:
             if not self._excused:
                 raise
@@ -113,18 +111,3 @@ def refused_by_either(domain: Domain, *arms: Arm) -> Rules:
     rules = rules_for(Profile(name="reference"), domain)
     looked_at = {name: True for arm in arms for name in arm.filters}
     return msgspec.structs.replace(rules, **looked_at)
-
-
-def _held_back(program: Program, rules: Rules) -> Program:
-    """The same bytes, but a client that ends inside a frame counts as unfinished, and writes no fence."""
-    steps: list[Step] = []
-    for step in program.steps:
-        if isinstance(step, Write) and step.stop is None and step.items:
-            last = step.items[-1]
-            if (
-                isinstance(last, Raw)
-                and class_of_raw(bytes.fromhex(last.bytes), rules.max_message_size) == "incomplete"
-            ):
-                step = msgspec.structs.replace(step, items=(*step.items, Raw("00")), stop=step.size)
-        steps.append(step)
-    return Program(program.domain, tuple(steps))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import NotServingError
@@ -10,10 +10,10 @@ from ..generation.situations.coverage import Coverage
 from .accepted import AcceptedDifference
 from .differential import OUT_OF_TIME, SITUATIONS, FoundDifference, TopicResult
 from .equivalence import sentence
-from .figures import COSTS, Measured, label_of, part_of
+from .figures import COSTS, Figure, Measured, label_of, part_of
 from .fixed import CheckDifference, CheckResult, label
 from .outcome import Entry, Outcome, outcome
-from .topics import Level
+from .topics import Level, topics_of
 
 NO_BOUND = "no --bound is given for it"
 
@@ -22,20 +22,44 @@ NO_BOUND = "no --bound is given for it"
 class Course:
     """The topics, checks and figures of a comparison as far as it has come.
 
-    ``others`` are differences that none of them has shown; ``waiting`` are those that it has not begun.
+    ``others`` are differences that none of them has shown. ``planned`` are the names of all that is to be compared,
+    ``ended`` of what was.
     """
 
+    planned: Sequence[str] = ()
     topics: Sequence[TopicResult] = ()
     checks: list[CheckResult] = field(default_factory=list)
     figures: Sequence[Measured] = ()
     others: list[Entry] = field(default_factory=list)
-    waiting: Sequence[str] = ()
+    ended: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, level: Level, checks: Sequence[str], bounded: Iterable[Figure] = ()) -> Course:
+        """The course of a comparison that is about to begin: with some fixed checks, and figures that have a bound."""
+        topics = (topic.name for topic in topics_of(level))
+        return cls((SITUATIONS, *topics, *map(label, checks), *map(label_of, bounded)))
+
+    @property
+    def waiting(self) -> list[str]:
+        """What has not been compared to its end, in the order in which it comes."""
+        return [name for name in self.planned if name not in self.ended]
 
     def failed_to_start(self, error: NotServingError) -> None:
         """Note that relay B does not start: there is nothing to compare then."""
+        self.planned = ()
         self.others.append(
             Entry("crashes:plain", sentence("crashes", ""), "it starts", str(error), differs_in_b=1, runs=1)
         )
+
+    def add_check(self, result: CheckResult) -> None:
+        """Note what a fixed check has shown."""
+        self.checks.append(result)
+        self.ended.add(label(result.requirement))
+
+    def add_figures(self, figures: Sequence[Measured]) -> None:
+        """Note what was measured."""
+        self.figures = figures
+        self.ended.update(label_of(each.name) for each in figures)
 
     def outcome(self, level: Level, accepted: Sequence[AcceptedDifference], stopped: str = "") -> Outcome:
         """What it comes to; where it was ``stopped`` before its end, this is why what it has not begun is a gap."""
@@ -44,7 +68,7 @@ class Course:
         gaps |= {label_of(each.name): each.undecided for each in self.figures if each.bound and each.undecided}
         bounded = {label_of(each.name) for each in self.figures if each.bound}
         gaps |= {part: NO_BOUND for each in accepted if (part := part_of(each.id)) and part not in bounded}
-        gaps |= dict.fromkeys(self.waiting, stopped or OUT_OF_TIME)
+        gaps |= dict.fromkeys(self.waiting, stopped)
         # of situations the last lines say how many pairs were met; that they were all met is never promised
         unfinished = {name for name, why in gaps.items() if why == OUT_OF_TIME and name != SITUATIONS}
         unfinished |= {label_of(each.name) for each in self.figures if each.bound and each.undecided}
@@ -135,4 +159,4 @@ def _entry_of_check(found: CheckDifference) -> Entry:
 
 def _entry_of_figure(found: Measured) -> Entry:
     in_a, in_b = found.words
-    return Entry(id=f"{COSTS}:{found.name}", text=sentence(COSTS, found.text), in_a=in_a, in_b=in_b)
+    return Entry(id=found.id, text=sentence(COSTS, found.text), in_a=in_a, in_b=in_b)

@@ -14,7 +14,6 @@ Facts:
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ from itertools import chain
 
 import msgspec
 
+from .. import interruption
 from ..errors import ImpededError
 from ..generation.cells import features_of
 from ..generation.controls import with_frames
@@ -43,6 +43,7 @@ from ..model.requirements import requirements
 from ..model.rules import Domain, Rules
 from ..model.steps import Write
 from .arms import Arm, refused_by_either
+from .chance import CHANCE, chance
 from .equivalence import TIMED, Comparison, Difference, Signature, causes_at, causes_in, class_of, sentence
 from .topics import Level, Topic, topics_of
 
@@ -58,8 +59,6 @@ NOISE_EVERY = 5
 """A' plays each program that shows a difference, and each fifth of all: A may differ from itself."""
 MOST_DOUBTFUL = 3
 """Candidates of one signature that turn out to be no difference; later ones are counted, and looked at no more."""
-CHANCE = 0.005
-"""A difference counts when chance alone would show it less often than this (one-sided exact test)."""
 TOO_FEW = f"more programs are needed: --max-examples {LEAST_EFFORT}"
 MORE_OF = {Signature("echoes-not"): Signature("loses"), Signature("echoes"): Signature("delivers")}
 """What explains another difference too: a frame that is lost does not come back to its sender either."""
@@ -341,6 +340,7 @@ class TopicSearch:
 
     def _look(self, program: Program, plan: Plan | None = None, members: Sequence[Situation] = ()) -> None:
         """Play a program; settle each difference that A' does not show."""
+        interruption.check()
         self._clock.check()
         if self._all.b.has_ended():
             raise OutOfTime
@@ -506,10 +506,3 @@ def _is_well_formed(situation: Situation) -> bool:
         for each in dimensions()
         if each.name in ILL_FORMED or f"{each.name}: {situation[each.name].name}" in ILL_FORMED
     )
-
-
-def chance(in_b: int, in_copy: int, runs: int) -> float:
-    """How likely B shows a difference so much more often than A' by chance alone (Fisher's exact test, one-sided)."""
-    total = in_b + in_copy
-    ways = math.comb(2 * runs, total)
-    return sum(math.comb(runs, k) * math.comb(runs, total - k) for k in range(in_b, min(runs, total) + 1)) / ways

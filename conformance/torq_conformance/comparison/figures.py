@@ -122,6 +122,11 @@ class Measured(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     reason: str = ""
 
     @property
+    def id(self) -> str:
+        """The name of the difference that it is above its bound, for the file of accepted differences."""
+        return f"{COSTS}:{self.name}"
+
+    @property
     def is_measured(self) -> bool:
         """Whether there are values."""
         return not self.reason

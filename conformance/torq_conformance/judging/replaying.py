@@ -42,7 +42,7 @@ def replays(case: Case, target: Target, runs: int) -> Iterator[tuple[History, li
     no failure is no pass.
     """
     if case.started:
-        _check_playable(case.program, target)
+        require_playable(case.program, target)
     rules = case.rules if case.requirement == ECHO else survey(case.rules, target).fair(case.rules)
     rules = target.known_to(rules)
     executor = Executor(target, rules)
@@ -59,7 +59,7 @@ def replays(case: Case, target: Target, runs: int) -> Iterator[tuple[History, li
             executor.restart(patient=False)
 
 
-def _check_playable(program: Program, target: Target) -> None:
+def require_playable(program: Program, target: Target) -> None:
     """Raises UsageError for the first step that needs the process of a relay which the suite has not started."""
     missing = {
         "sockets": "",

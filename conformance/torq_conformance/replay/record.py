@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -24,6 +24,7 @@ from ..model.program import FORMAT_VERSION, Program
 from ..model.rules import Rules
 from ..reports.model import Contradiction
 
+Stored = TypeVar("Stored", bound=msgspec.Struct)
 MIN_PASSES = 10
 """Passes that a fix takes at least, however steadily the failure showed."""
 
@@ -54,7 +55,12 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def started(self) -> bool:
         """Whether the suite had started the relay that showed it: its target is a command then, and no address."""
-        return not self.target.startswith(("unix:", "tcp:"))
+        return is_command(self.target)
+
+
+def is_command(target: str) -> bool:
+    """Whether a target as it was recorded is a command that the suite started, and no address."""
+    return not target.startswith(("unix:", "tcp:"))
 
 
 def folder_name(target: str) -> str:
@@ -117,15 +123,19 @@ class FailureKeeper(Observer):
         return self._folder / f"{requirement}-{self._plan.domain}-{profile}.json"
 
 
-def runs_that_prove_a_fix(record: Record) -> int | None:
-    """How many passes make it unlikely (below 1 in 1000) that a failure of the recorded rate is merely not showing.
+def passes_that_prove(failures: int, runs: int, least: int = MIN_PASSES) -> int | None:
+    """How many passes make it unlikely (below 1 in 1000) that what showed at some rate is merely not showing.
 
-    None where the program never failed again after it was found: its rate is unknown, so passes prove nothing.
+    None where it never showed again after it was found: its rate is unknown, so passes prove nothing.
     """
-    if not record.failures:
+    if not failures:
         return None
-    rate = (record.failures + 1) / (record.runs + 2)
-    return max(MIN_PASSES, plays_for(rate, MISS_RATE))
+    return max(least, plays_for((failures + 1) / (runs + 2), MISS_RATE))
+
+
+def runs_that_prove_a_fix(record: Record) -> int | None:
+    """How many passes prove that a failure of the recorded rate is fixed; None where no number does."""
+    return passes_that_prove(record.failures, record.runs)
 
 
 def runs_worth_playing(record: Record) -> int:
@@ -133,28 +143,33 @@ def runs_worth_playing(record: Record) -> int:
     return runs_that_prove_a_fix(record) or max(MIN_PASSES, record.runs)
 
 
-def load(path: Path) -> Record:
-    """Read a counterexample. Raises UsageError with what is wrong with the file."""
+def read_stored(path: Path, kind: type[Stored], what: str) -> Stored:
+    """Read a file of ``what`` that the suite has written. Raises UsageError with what is wrong with it."""
     try:
-        record = msgspec.json.decode(path.read_bytes(), type=Record)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no counterexample of this suite: {error}") from error
+        raise UsageError(f"{path} is no {what} of this suite: {error}") from error
+
+
+def load(path: Path) -> Record:
+    """Read a counterexample. Raises UsageError with what is wrong with the file."""
+    record = read_stored(path, Record, "counterexample")
     if record.version != FORMAT_VERSION:
         raise UsageError(f"{path} has format version {record.version}; this suite reads {FORMAT_VERSION}")
     if record.requirement not in SCENARIOS and not (record.program.in_words and record.requirement in CHECKS):
         raise UsageError(f"{path}: requirement {record.requirement!r} has no oracle in this suite")
-    _check_playable(record, path)
+    check_playable(record.program, record.failures, record.runs, path)
     return record
 
 
-def _check_playable(record: Record, path: Path) -> None:
+def check_playable(program: Program, failures: int, runs: int, path: Path) -> None:
     """Raises UsageError for a connection that is never opened, bytes that cannot be, a rate above 1."""
-    if not 0 <= record.failures <= record.runs:
-        raise UsageError(f"{path}: {counted(record.failures, 'failure')} of {counted(record.runs, 'run')} cannot be")
-    opened = record.program.connections
-    for number, step in enumerate(record.program.steps, 1):
+    if not 0 <= failures <= runs:
+        raise UsageError(f"{path}: {counted(failures, 'failure')} of {counted(runs, 'run')} cannot be")
+    opened = program.connections
+    for number, step in enumerate(program.steps, 1):
         conn = step.connection
         if conn is not None and (conn not in opened or conn < 0):
             raise UsageError(f"{path}: step {number} uses connection {conn}, which no step opens")

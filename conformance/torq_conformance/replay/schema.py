@@ -9,11 +9,13 @@ from pathlib import Path
 import msgspec
 
 from ..reports.model import Report
+from .difference import DifferenceRecord
 from .record import Record
 
 SCHEMAS: dict[str, tuple[type[msgspec.Struct], str]] = {
     "report.schema.json": (Report, "urn:torq:conformance:report:1"),
     "counterexample.schema.json": (Record, "urn:torq:conformance:counterexample:1"),
+    "difference.schema.json": (DifferenceRecord, "urn:torq:conformance:difference:1"),
 }
 
 

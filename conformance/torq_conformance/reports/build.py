@@ -25,6 +25,7 @@ from ..model.profile import Profile, rules_for
 from ..model.program import Program
 from ..model.requirements import Requirement, requirements, sections
 from ..model.steps import Act
+from ..printable import encodable
 from .conclusion import conclusion
 from .judged_files import judged_files
 from .model import REPORT_MINOR, Contradiction, Failure, Judgement, Report, ThinCell, Tool
@@ -86,8 +87,8 @@ def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending
         exit_code=ending.exit_code,
         started=setting.started,
         seconds=round(ending.seconds, 3),
-        target=_printable(setting.target),
-        command=_printable(setting.command),
+        target=encodable(setting.target),
+        command=encodable(setting.command),
         domain=plan.domain,
         profile=plan.profile.name,
         profile_description=plan.profile.description,
@@ -106,7 +107,7 @@ def build(plan: Plan, setting: Setting, entries: Iterable[Entry], ending: Ending
         problem_ids=tuple(problem.id for problem in ending.problems),
         left_out=tuple(requirement.id for requirement in left_out),
         departures=departures(plan),
-        files={_printable(word): digest for word, digest in judged_files(setting.target).items()},
+        files={encodable(word): digest for word, digest in judged_files(setting.target).items()},
         machine=machine(),
         coverage=coverage(plan, meeting),
         reached=reached_in(plan.grey_box, meeting.explored) if plan.grey_box is not None and ending.final else (),
@@ -205,8 +206,8 @@ def _failure(shown: Counterexample, setting: Setting) -> Failure:
         contradictions=tuple(map(Contradiction.of, shown.findings[:MAX_CONTRADICTIONS])),
         diagram=diagram_of(shown),
         program=shown.program,
-        file=_printable(setting.file_of(shown.requirement)),
-        replay=_printable(setting.replay_of(shown)),
+        file=encodable(setting.file_of(shown.requirement)),
+        replay=encodable(setting.replay_of(shown)),
         last_output="\n".join(shown.history.remains),
         served_before=shown.served_before,
         minimal=shown.minimal,
@@ -222,8 +223,3 @@ def failure_id(requirement: str, program: Program) -> str:
     same = msgspec.structs.replace(program, steps=steps)
     digest = hashlib.sha256(msgspec.json.encode(same, order="deterministic")).hexdigest()
     return f"{requirement}-{digest[:12]}"
-
-
-def _printable(text: str) -> str:
-    """Text of the command line that may hold bytes that are no UTF-8."""
-    return text.encode("utf-8", "replace").decode()

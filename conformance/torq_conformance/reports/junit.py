@@ -8,7 +8,7 @@ characters that XML cannot hold as ``?``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from xml.etree import ElementTree as Xml
 
 from ..printable import visible
@@ -25,17 +25,22 @@ def junit(report: Report) -> bytes:
     root.set("time", f"{report.seconds:.3f}")
     for section, title, judgements in report.by_section:
         suite = _suite(root, f"{section} {title}", report, judgements)
-        _properties(suite, _facts(report))
+        properties(suite, _facts(report))
         for judgement in judgements:
             _test_case(suite, judgement)
         if section == report.judgements[0].section:
             Xml.SubElement(suite, "system-out").text = "\n".join(_summary(report))
     if report.problems:
         _list_of_problems(root, report)
+    return document(root)
+
+
+def document(root: Xml.Element) -> bytes:
+    """The bytes of a document, in which nothing is left that XML cannot hold."""
     _clean(root)
     Xml.indent(root, " ")
-    document: bytes = Xml.tostring(root, encoding="utf-8", xml_declaration=True)
-    return document + b"\n"
+    text: bytes = Xml.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
 
 
 def _suite(
@@ -111,10 +116,11 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "command", report.command
 
 
-def _properties(parent: Xml.Element, facts: Iterator[tuple[str, str]]) -> None:
-    properties = Xml.SubElement(parent, "properties")
+def properties(parent: Xml.Element, facts: Iterable[tuple[str, str]]) -> None:
+    """Facts about a suite or a test case."""
+    listed = Xml.SubElement(parent, "properties")
     for name, value in facts:
-        Xml.SubElement(properties, "property", {"name": name, "value": value})
+        Xml.SubElement(listed, "property", {"name": name, "value": value})
 
 
 def _test_case(suite: Xml.Element, judgement: Judgement) -> None:
@@ -127,7 +133,7 @@ def _test_case(suite: Xml.Element, judgement: Judgement) -> None:
             "time": f"{judgement.seconds:.3f}",
         },
     )
-    _properties(case, _evidence(judgement))
+    properties(case, _evidence(judgement))
     outcome = _outcome(judgement)
     if outcome:
         element = Xml.SubElement(case, outcome, {"message": _message(judgement)})

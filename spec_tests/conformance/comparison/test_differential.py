@@ -14,6 +14,7 @@ from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.commands.diff import command
 from torq_conformance.comparison.accepted import load_accepted, sort_out
 from torq_conformance.comparison.arms import Arm
+from torq_conformance.comparison.chance import chance
 from torq_conformance.comparison.differential import (
     CONFIRM_RUNS,
     RARE_RUNS,
@@ -21,7 +22,6 @@ from torq_conformance.comparison.differential import (
     Effort,
     FoundDifference,
     TopicResult,
-    chance,
 )
 from torq_conformance.comparison.equivalence import Difference, Signature
 from torq_conformance.comparison.fixed import FixedChecks

@@ -10,17 +10,16 @@ from rich.text import Text
 
 from ...counting import counted
 from ...exits import Exit
-from ...judging.verdict import Counterexample
 from ...reports.ascii import draw
-from ...reports.narrate import narrate
+from ...reports.diagram import Diagram
 from ...reports.terminal import facts, say
-from ...reports.trace import diagram_of
 from ..course import Course
 from ..differential import FoundDifference, TopicResult
 from ..figures import Measured
 from ..fixed import CheckResult, label
 from ..outcome import Entry, Outcome
 from ..topics import Level, topics_of
+from .report import Report, Setting, Shown
 
 STYLES = {
     "SAME": "green",
@@ -34,15 +33,14 @@ STYLES = {
 INPUTS = {Level.EXACT: "every input, malformed too", Level.WELL_FORMED: "valid traffic only"}
 
 
-def first_screen(
-    out: Console, relays: tuple[str, str], domain: str, level: Level, effort: Sequence[tuple[str, str]], examples: int
-) -> None:
-    """What is compared with what; ``effort`` are more facts about it."""
+def first_screen(out: Console, setting: Setting, effort: Sequence[tuple[str, str]], examples: int) -> None:
+    """What is compared with what; ``effort`` are more facts about it, ``examples`` the programs of each topic."""
     compared = (
-        f"situations, {counted(len(topics_of(level)), 'topic')}, at most {counted(examples, 'program')} each, and "
-        "fixed checks"
+        f"situations, {counted(len(topics_of(setting.level)), 'topic')}, at most {counted(examples, 'program')} each, "
+        "and fixed checks"
     )
-    rows = [("relay A", relays[0]), ("relay B", relays[1]), ("domain", domain)]
+    level = setting.level
+    rows = [("relay A", setting.a), ("relay B", setting.b), ("domain", setting.domain)]
     facts(out, [*rows, ("level", f"{level.value}: {INPUTS[level]}"), ("comparing", compared), *effort])
     out.print()
 
@@ -91,22 +89,21 @@ def _row(word: str, topic: str, said: str) -> Text:
     return Text.assemble((f"{word:<12}", STYLES[word]), (f"{topic:<29}", "bold"), said)
 
 
-def last_screen(out: Console, course: Course, result: Outcome, verdict: str, seconds: float) -> None:
+def last_screen(out: Console, course: Course, result: Outcome, report: Report) -> None:
     """The differences, what is stale, and the verdict."""
-    found = course.by_programs
     for entry in result.entries:
-        _show(out, entry, found.get(entry.id))
+        _show(out, entry, report.evidence[entry.id], course.by_programs.get(entry.id))
     out.print()
     for each in result.stale:
         say(out, Text.assemble((f"{'STALE':<12}", "bold red"), f"{each.id} is accepted but does not appear"))
-    say(out, verdict, "green" if result.code is Exit.PASS else "bold red")
+    say(out, report.verdict, "green" if report.exit_code == Exit.PASS else "bold red")
     if course.coverage:
         say(out, f"compared in {course.coverage.words}")
     checked = counted(course.calibrated, "program")
-    out.print(f"{seconds:.1f} s; relay A differed from its copy in {course.noise} of {checked} checked")
+    out.print(f"{report.seconds:.1f} s; relay A differed from its copy in {course.noise} of {checked} checked")
 
 
-def _show(out: Console, entry: Entry, found: FoundDifference | None) -> None:
+def _show(out: Console, entry: Entry, shown: Shown, found: FoundDifference | None) -> None:
     out.print()
     style = "yellow" if entry.status == "ACCEPTED" else "bold red"
     say(out, Text.assemble((f"{entry.status} {entry.id}", style), f"  {entry.text}"))
@@ -114,33 +111,31 @@ def _show(out: Console, entry: Entry, found: FoundDifference | None) -> None:
         say(out, f"     accepted because: {entry.reason}")
     if entry.needs:
         say(out, f"     it needs   {entry.needs}")
-    if found is not None:
-        for line in narrate(found.program, found.history_a):
-            say(out, line)
+    for line in shown.steps:
+        say(out, line)
     say(out, f"     relay A    {entry.in_a}\n     relay B    {entry.in_b}")
-    if found is None:
+    if found is not None:
+        say(
+            out,
+            f"     rate       relay B differs from relay A in {found.in_b} of {counted(found.runs, 'run')}, "
+            f"the copy of relay A in {found.in_copy}",
+        )
+    say(out, f"     replay     {shown.replay}")
+    if shown.a is None or shown.b is None or found is None:
         return
-    say(
-        out,
-        f"     rate       relay B differs from relay A in {found.in_b} of {counted(found.runs, 'run')}, "
-        f"the copy of relay A in {found.in_copy}",
-    )
     torn = any(peer.torn for each in (found.history_a, found.history_b) for peer in each.peers.values())
     if entry.status != "ACCEPTED" and not torn:
-        _show_side_by_side(out, found)
+        _show_side_by_side(out, shown.a, shown.b)
 
 
-def _show_side_by_side(out: Console, found: FoundDifference) -> None:
+def _show_side_by_side(out: Console, a: Diagram, b: Diagram) -> None:
     """The sequence diagrams of A and B beside each other, under each other where the terminal is narrow."""
-    left, right = (
-        [str(line.text) for line in draw(diagram_of(Counterexample("", found.program, [], history)))]
-        for history in (found.history_a, found.history_b)
-    )
+    left, right = ([str(line.text) for line in draw(diagram)] for diagram in (a, b))
     width = max(map(len, left), default=0) + 4
     out.print()
     if width + max(map(len, right), default=0) + 5 <= max(out.width, 80):
-        for a, b in zip_longest([" relay A", *left], [" relay B", *right], fillvalue=""):
-            say(out, f"     {a:<{width}}{b}")
+        for one, other in zip_longest([" relay A", *left], [" relay B", *right], fillvalue=""):
+            say(out, f"     {one:<{width}}{other}")
         return
     for title, lines in (("relay A", left), ("relay B", right)):
         for line in (title, *lines):

@@ -1,0 +1,27 @@
+"""The report of a comparison as one HTML file that needs nothing else: no other file, no network."""
+
+from __future__ import annotations
+
+from ...reports.narrate import witness_words
+from ...reports.rendering import render
+from ...reports.svg import svg
+from .report import Report
+from .words import LOOKS, rate, word_for
+
+STYLES = {"EQUIVALENT": "pass", "DIFFERENT": "fail", "FLAKY": "fail", "STALE": "fail"}
+"""How the sentence that begins with a word looks; any other is a warning."""
+
+
+def page(report: Report) -> str:
+    """The report as a page."""
+    return render(
+        "differences.html.j2",
+        report=report,
+        style_of_verdict=STYLES.get(report.word, "unknown"),
+        word_for=lambda each: word_for(report, each),
+        entries={each.id: each for each in report.differences},
+        looks=LOOKS,
+        rate=rate,
+        svg=svg,
+        witness_words=witness_words,
+    )
