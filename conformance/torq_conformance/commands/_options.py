@@ -83,6 +83,26 @@ def target_options(command: Decorated) -> Decorated:
     return command
 
 
+def relay_options(command: Decorated) -> Decorated:
+    """The options ``--exec-a --target-a --exec-b --target-b``, as parameters of these names."""
+    for option in (
+        click.option("--target-b", metavar="ADDRESS", help="Relay B runs already."),
+        click.option("--exec-b", metavar="'CMD {socket}'", help="Start relay B with this command."),
+        click.option(
+            "--target-a",
+            metavar="ADDRESS",
+            help="Relay A runs already: a socket path, unix:PATH or tcp:HOST:PORT.",
+        ),
+        click.option(
+            "--exec-a",
+            metavar="'CMD {socket}'",
+            help="Start relay A with this command: of two relays, the one that B is held against.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def search_options(*, examples: int, programs: str, budget: str, time: str) -> Callable[[Decorated], Decorated]:
     """The options ``--max-examples``, ``--time-budget`` and ``--seed``, with what the first two are for."""
 

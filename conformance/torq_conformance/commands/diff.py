@@ -36,7 +36,7 @@ from ..play.target import Target
 from ..reports.terminal import console
 from ..reports.writer import Destination, Destinations, now
 from ._lost_files import verdict_despite
-from ._options import failures_option, report_option, require_parent, search_options
+from ._options import failures_option, relay_options, report_option, require_parent, search_options
 
 MEASURING = 1 / 12
 """The share of the time in which figures are measured, where both relays are started here."""
@@ -72,10 +72,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @click.command("diff")
-@click.option("--exec-a", metavar="'CMD {socket}'", help="Start relay A with this command: the one B is held against.")
-@click.option("--exec-b", metavar="'CMD {socket}'", help="Start relay B with this command.")
-@click.option("--target-a", metavar="ADDRESS", help="Relay A runs already: a socket path, unix:PATH or tcp:HOST:PORT.")
-@click.option("--target-b", metavar="ADDRESS", help="Relay B runs already.")
+@relay_options
 @click.option("--domain", type=click.Choice(DOMAIN_NAMES), help="Domain of both.  [default: guessed from their names]")
 @click.option(
     "--level",
@@ -146,12 +143,8 @@ class _Diff:
         self._bounds = bounds_of(options.bound)
         self._told = load_profile(options.profile) if options.profile else None
         self._relays = [
-            target_for(address, command_line, self._domain)
-            for address, command_line in (
-                (options.target_a, options.exec_a),
-                (options.target_a, options.exec_a),
-                (options.target_b, options.exec_b),
-            )
+            *(target_for(options.target_a, options.exec_a, self._domain, of="-a") for _ in range(2)),
+            target_for(options.target_b, options.exec_b, self._domain, of="-b"),
         ]
         a, _, b = (each.description for each in self._relays)
         self._keeper = DifferenceKeeper(options.failures, a, b, self._domain, options.seed)

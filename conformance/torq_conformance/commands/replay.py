@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from .. import files
 from ..counting import counted, failing_runs
@@ -15,15 +16,18 @@ from ..judging.verdict import Counterexample, Result, Verdict
 from ..model.profile import built_in_profiles, load_profile
 from ..model.requirements import requirements
 from ..play.naming import check_line, target_and_domain, target_for
+from ..replay.difference import is_difference
 from ..replay.player import EXIT_CODES
 from ..replay.record import Record, load, runs_that_prove_a_fix, runs_worth_playing
 from ..reports.terminal import console, show_counterexample
-from ._options import target_options
+from ._differences import Relays, replay_difference
+from ._options import relay_options, target_options
 
 
 @click.command("replay")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @target_options
+@relay_options
 @click.option(
     "--runs",
     type=click.IntRange(1),
@@ -43,18 +47,30 @@ def command(
     domain: str | None,
     runs: int | None,
     script: Path | None,
+    **given: str | None,
 ) -> int:
-    """Play a stored counterexample again and say whether it still fails.
+    """Play a stored counterexample again and say whether it still fails, or a stored difference of two relays.
 
     \b
     torq-conformance replay torq-failures/my_relay/FRAME-1-signal-reference.json --target /tmp/torq/signal.sock
     torq-conformance replay torq-failures/my_relay/FRAME-1-signal-reference.json --exec 'my_relay {socket}'
     torq-conformance replay torq-failures/my_relay/FRAME-1-signal-reference.json --script frame_1.py
+    torq-conformance replay torq-failures/new/closes-half-closed-signal.json --exec-a 'old {socket}' \\
+        --exec-b 'new {socket}'
 
     \b
-    Exit codes: 1 REPRODUCED; 0 FIXED (it passed as often as its recorded rate demands); 3 NOT REPRODUCED (it passed,
-    but too seldom to call it fixed, or it never failed again when it was recorded); 2 wrong usage or no target.
+    Exit codes: 1 REPRODUCED, of a difference DIFFERENT or FLAKY; 0 FIXED, GONE (it passed as often as its recorded rate
+    demands); 3 NOT REPRODUCED, NOT SHOWN (it passed, but too seldom to say that, or it never failed again when it was
+    recorded), NOISE (relay A differs from its own copy too), HIDDEN (another difference shows in its place); 2 wrong
+    usage or no target.
     """
+    relays = msgspec.convert(given, Relays)
+    if is_difference(file):
+        if address or command_line:
+            raise UsageError(f"{file} is a difference of two relays: name them by --exec-a and --exec-b")
+        return replay_difference(file, relays, runs, script)
+    if relays.named:
+        raise UsageError(f"{file} is a counterexample of one relay: name it by --exec or --target")
     record = load(file)
     if record.program.in_words:
         raise UsageError(_judged_by_a_check(record, file, command_line))

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..checks import CHECKS, EXTRA_CHECKS
+from ..errors import UsageError
 from ..judging.plan import Plan
 from ..judging.runner import CHECK_COST, LONG_CHECKS, look_by_check
 from ..judging.verdict import Verdict
@@ -114,6 +115,14 @@ class FixedChecks:
     def run(self, names: Iterable[str]) -> Iterator[CheckResult]:
         """The result of the check of each requirement, as soon as it is known."""
         yield from map(self._compared, names)
+
+    def once(self, name: str) -> tuple[set[str], set[str]]:
+        """The kinds of what one run of a check finds on A and on B. Raises UsageError where it cannot be played."""
+        result = CheckResult(name)
+        in_a, in_b = self._findings(name, self._a, result), self._findings(name, self._b, result)
+        if result.skipped:
+            raise UsageError(f"{label(name)} cannot be played on these relays: {result.skipped}")
+        return set(in_a), set(in_b)
 
     def _compared(self, name: str) -> CheckResult:
         result = CheckResult(name)

@@ -9,13 +9,16 @@ Facts:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum
 
 import msgspec
 
-from ..errors import TargetError
+from ..counting import counted
+from ..errors import NotServingError, TargetError
+from ..exits import Exit
 from ..judging.replaying import require_playable
 from ..judging.survey import survey
 from ..model.frames import Raw
@@ -63,19 +66,29 @@ class Replayed:
 
 
 class Standing(Enum):
-    """What is known of a difference after some runs."""
+    """What is known of a difference after some runs, and the exit code that says so."""
 
-    DIFFERENT = "DIFFERENT"
-    FLAKY = "FLAKY"
-    GONE = "GONE"
-    NOT_SHOWN = "NOT SHOWN"
-    NOISE = "NOISE"
-    HIDDEN = "HIDDEN"
+    DIFFERENT = "DIFFERENT", Exit.FAIL
+    FLAKY = "FLAKY", Exit.FAIL
+    GONE = "GONE", Exit.PASS
+    NOT_SHOWN = "NOT SHOWN", Exit.UNKNOWN
+    NOISE = "NOISE", Exit.UNKNOWN
+    HIDDEN = "HIDDEN", Exit.UNKNOWN
+
+    @property
+    def word(self) -> str:
+        """What a command prints."""
+        return self.value[0]
+
+    @property
+    def exit_code(self) -> Exit:
+        """The exit code of a replay."""
+        return self.value[1]
 
 
 @dataclass(slots=True)
 class Tally:
-    """How often a difference showed in some runs. ``hidden`` runs showed another one in its place.
+    """How often a difference showed in some runs. ``hidden`` runs showed others in its place, whose ids are kept.
 
     ``needed`` is how many runs without any difference prove it gone; None where no number does.
     """
@@ -87,25 +100,71 @@ class Tally:
     hidden: int = 0
     others: dict[str, None] = field(default_factory=dict)
 
-    def count(self, *, shown: bool, in_copy: bool = False, others: Iterable[str] = ()) -> None:
+    def count(self, each: Replayed) -> None:
         """Take in one run."""
+        self.add(shown=each.difference is not None, in_copy=each.in_copy)
+        self.hidden += bool(each.others) and each.difference is None
+        self.others |= dict.fromkeys(each.others)
+
+    def add(self, *, shown: bool, in_copy: bool) -> None:
+        """Take in one run in which nothing else can show."""
         self.runs += 1
         self.shown += shown
         self.in_copy += in_copy
-        others = dict.fromkeys(others)
-        self.hidden += bool(others) and not shown
-        self.others |= others
 
     @property
     def standing(self) -> Standing:
         """What is known by now."""
-        if self.shown and self.in_copy and chance(self.shown, self.in_copy, self.runs) >= CHANCE:
+        if self.in_copy and chance(self.shown, self.in_copy, self.runs) >= CHANCE:
             return Standing.NOISE
         if self.shown:
             return Standing.DIFFERENT if self.shown == self.runs else Standing.FLAKY
         if self.hidden:
             return Standing.HIDDEN
         return Standing.GONE if self.needed is not None and self.runs >= self.needed else Standing.NOT_SHOWN
+
+    @property
+    def words(self) -> str:
+        """What is known by now, in words."""
+        runs = counted(self.runs, "run")
+        match self.standing:
+            case Standing.DIFFERENT | Standing.FLAKY:
+                return f"it shows in {self.shown} of {runs}, in the copy of relay A in {self.in_copy}"
+            case Standing.GONE:
+                return f"relay B does as relay A in {self.runs} of {runs}"
+            case Standing.NOISE:
+                return (
+                    f"it shows in {self.shown} of {runs}, but relay A differs from its own copy in {self.in_copy}: "
+                    "that says nothing of relay B"
+                )
+            case Standing.HIDDEN:
+                others = ", ".join(self.others)
+                return (
+                    f"it does not show, but another difference does in {self.hidden} of {runs} ({others}), which hides "
+                    "it: compare the relays afresh"
+                )
+        if self.needed is None:
+            return f"it does not show in {runs}, nor did it again when it was recorded: compare the relays afresh"
+        return f"it does not show in {runs}; {self.needed} would prove that it is gone"
+
+
+def replays_of(case: Case, a: Target, copy: Target, b: Target, runs: int, stack: ExitStack) -> Iterator[Replayed]:
+    """Start the relays, whose end ``stack`` brings about, and play a program ``runs`` times, as :func:`replays`.
+
+    Where relay B does not start, and the difference is that it crashes, this is its only run. Raises NotServingError
+    for any other difference: nothing can be said of that.
+    """
+    stack.enter_context(a)
+    stack.enter_context(copy)
+    try:
+        stack.enter_context(b)
+    except NotServingError as error:
+        if case.effect != "crashes":
+            raise
+        crash = Difference(Signature(case.effect), "it starts", error.what)
+        yield Replayed(History(), History(crash=error.what), crash)
+        return
+    yield from replays(case, a, copy, b, runs)
 
 
 def replays(case: Case, a: Target, copy: Target, b: Target, runs: int) -> Iterator[Replayed]:
@@ -132,6 +191,8 @@ def replays(case: Case, a: Target, copy: Target, b: Target, runs: int) -> Iterat
             noise = {each.signature for each in comparison.differences(in_a, arms[1].play(case.program))}
         others = tuple(_id(each) for each in found if each not in noise and each != looked_for)
         yield Replayed(in_a, in_b, found.get(looked_for), others, looked_for in noise)
+        if in_b.crash and not b.restartable:  # the suite cannot start it again
+            return
 
 
 def _id(signature: Signature) -> str:

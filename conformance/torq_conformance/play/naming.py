@@ -29,17 +29,24 @@ def guess_domain(where: str | None) -> str:
 
 
 def target_for(
-    address: str | None, command_line: str | None, domain: str, environment: Mapping[str, str] | None = None
+    address: str | None,
+    command_line: str | None,
+    domain: str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    of: str = "",
 ) -> Target:
     """The target that the options mean; the built-in reference relay of the domain when they name none.
 
-    ``environment`` is what that of a relay which the suite starts has besides.
+    ``environment`` is what that of a relay which the suite starts has besides. ``of`` is what the names of the options
+    end with where there are several relays, such as ``-b``.
     """
     if address and command_line:
-        raise UsageError("give --target (a relay that runs) or --exec (a command that starts one), not both")
+        raise UsageError(f"give --target{of} (a relay that runs) or --exec{of} (a command that starts one), not both")
     if address:
         return Target(Address.parse(address))
-    return SpawnedTarget(command_line or f"{domain}_relay --socket {{socket}}", domain, environment=environment)
+    command_line = command_line or f"{domain}_relay --socket {{socket}}"
+    return SpawnedTarget(command_line, domain, environment=environment, option=f"--exec{of}")
 
 
 def target_words(address: str | None, command_line: str | None, domain: str) -> str:

@@ -179,7 +179,7 @@ class Target:
 class SpawnedTarget(Target):
     """A relay started from a command with ``{socket}`` (a fresh Unix path) or ``{port}`` (a free TCP port) in it.
 
-    ``{domain}`` becomes the name of the domain that it is to serve.
+    ``{domain}`` becomes the name of the domain that it is to serve. ``option`` is where its user wrote the command.
     """
 
     def __init__(
@@ -190,13 +190,14 @@ class SpawnedTarget(Target):
         folder: Path | None = None,
         timing: Timing = DEFAULT,
         environment: Mapping[str, str] | None = None,
+        option: str = "--exec",
     ) -> None:
         if "{socket}" not in command and "{port}" not in command:
-            raise UsageError(f"--exec {command!r}: write {{socket}} (or {{port}} for TCP) where the relay expects it")
+            raise UsageError(f"{option} {command!r}: write {{socket}} (or {{port}} for TCP) where the relay expects it")
         try:
             self._words = shlex.split(command)
         except ValueError as error:
-            raise UsageError(f"--exec {command!r}: {error}") from error
+            raise UsageError(f"{option} {command!r}: {error}") from error
         self._command = command
         self._domain = domain
         self._process: _Started | None = None

@@ -121,14 +121,11 @@ def _show(out: Console, entry: Entry, shown: Shown, found: FoundDifference | Non
             f"the copy of relay A in {found.in_copy}",
         )
     say(out, f"     replay     {shown.replay}")
-    if shown.a is None or shown.b is None or found is None:
-        return
-    torn = any(peer.torn for each in (found.history_a, found.history_b) for peer in each.peers.values())
-    if entry.status != "ACCEPTED" and not torn:
-        _show_side_by_side(out, shown.a, shown.b)
+    if shown.a is not None and shown.b is not None and entry.status != "ACCEPTED":
+        show_side_by_side(out, shown.a, shown.b)
 
 
-def _show_side_by_side(out: Console, a: Diagram, b: Diagram) -> None:
+def show_side_by_side(out: Console, a: Diagram, b: Diagram) -> None:
     """The sequence diagrams of A and B beside each other, under each other where the terminal is narrow."""
     left, right = ([str(line.text) for line in draw(diagram)] for diagram in (a, b))
     width = max(map(len, left), default=0) + 4
