@@ -66,14 +66,14 @@ def replay_difference(file: Path, relays: Relays, runs: int | None, script: Path
     rows = [("relay A", a.description), ("relay B", b.description), ("differs", f"{record.id}  {record.text}")]
     out = console()
     facts(out, rows)
-    tally = Tally(record.runs_that_prove_it_gone)
+    tally = Tally(record.runs_that_prove_it_gone, "relay A" if record.checked else "the copy of relay A")
     count = runs or record.runs_worth_playing
     if record.played is not None:
         _play(record, record.played, (a, copy, b), count, tally)
     elif record.checked is not None:
         _check(record, record.checked, (a, b), count, tally)
     standing = tally.standing
-    recorded = f"recorded: {record.differs_in_b} of {record.runs}, the copy of relay A {record.differs_in_copy_of_a}"
+    recorded = f"recorded: {record.differs_in_b} of {record.runs}, on {tally.norm} {record.differs_in_copy_of_a}"
     say(out, f"\n{standing.word}: {record.id}: {tally.words} ({recorded})", STYLES[standing.exit_code])
     return standing.exit_code
 
@@ -87,8 +87,6 @@ def _play(
     case = case_of(record, played)
     shown = None
     with ExitStack() as stack:
-        stack.enter_context(a)
-        stack.enter_context(copy)
         for each in replays_of(case, a, copy, b, count, stack):
             tally.count(each)
             if each.difference is not None:

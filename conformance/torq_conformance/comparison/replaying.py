@@ -90,10 +90,12 @@ class Standing(Enum):
 class Tally:
     """How often a difference showed in some runs. ``hidden`` runs showed others in its place, whose ids are kept.
 
-    ``needed`` is how many runs without any difference prove it gone; None where no number does.
+    ``needed`` is how many runs without any difference prove it gone; None where no number does. ``in_copy`` counts the
+    runs in which it shows on ``norm`` as well.
     """
 
     needed: int | None
+    norm: str = "the copy of relay A"
     runs: int = 0
     shown: int = 0
     in_copy: int = 0
@@ -129,14 +131,11 @@ class Tally:
         runs = counted(self.runs, "run")
         match self.standing:
             case Standing.DIFFERENT | Standing.FLAKY:
-                return f"it shows in {self.shown} of {runs}, in the copy of relay A in {self.in_copy}"
+                return f"it shows in {self.shown} of {runs}, on {self.norm} in {self.in_copy}"
             case Standing.GONE:
                 return f"relay B does as relay A in {self.runs} of {runs}"
             case Standing.NOISE:
-                return (
-                    f"it shows in {self.shown} of {runs}, but relay A differs from its own copy in {self.in_copy}: "
-                    "that says nothing of relay B"
-                )
+                return f"it shows in {self.shown} of {runs}, but on {self.norm} in {self.in_copy}: that is chance"
             case Standing.HIDDEN:
                 others = ", ".join(self.others)
                 return (

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from spec_tests.conformance import shown_runs
+from spec_tests.conformance import shown_comparisons, shown_runs
+from torq_conformance.comparison.evidence.html import page as comparison_page
 from torq_conformance.reports.html import page
 from torq_conformance.reports.matrix import matrix_html
 
@@ -135,3 +136,16 @@ def test_the_matrix_in_a_narrow_browser(browser: str) -> None:
     answer = asked(browser, matrix_html([shown_runs.report(), shown_runs.report(shown_runs.HOSTILE)]), width=700)
     assert answer["errors"] == []
     assert int(str(answer["wide"])) <= 0
+
+
+@pytest.mark.parametrize("width", [1200, 500])
+def test_a_comparison_in_a_browser(browser: str, width: int) -> None:
+    report = shown_comparisons.report(f"{shown_runs.HOSTILE} {'x' * 300}")
+    answer = asked(browser, comparison_page(report), width=width)
+    assert answer["errors"] == []
+    assert answer["resources"] == 0
+    assert int(str(answer["wide"])) <= 0
+    by_programs = [each for each in report.evidence.values() if each.a is not None]
+    assert listed(answer["marked"]) == ["700"] * 2 * len(by_programs), "where they part, once in each run"
+    assert "700" not in listed(answer["plain"])
+    assert answer["copied"] == report.evidence[report.differences[0].id].replay

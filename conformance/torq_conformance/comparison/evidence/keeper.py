@@ -37,7 +37,7 @@ class DifferenceKeeper:
 
     def keep(self, course: Course) -> None:
         """Write what is new, or has changed, and remove what is no difference any more."""
-        records = {self.path(entry.id): self._record(entry, course) for entry in course.entries}
+        records = {self.path(entry.id): self.record_of(course, entry) for entry in course.entries}
         for path, record in records.items():
             if self._written.get(path) == record:
                 continue
@@ -59,7 +59,8 @@ class DifferenceKeeper:
         """Why files do not stand as they should, one line each."""
         return list(self._unsaved.values())
 
-    def _record(self, entry: Entry, course: Course) -> DifferenceRecord:
+    def record_of(self, course: Course, entry: Entry) -> DifferenceRecord:
+        """What the file of a difference holds."""
         found, by_check = course.by_programs.get(entry.id), course.by_checks.get(entry.id)
         played = checked = None
         if by_check is not None:
