@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import queue
 import select
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from ..constants import RelayDomain
 from ..message import Message
@@ -26,59 +28,89 @@ from .link import Link
 from .session import Client, Session
 from .settings import ClientSettings
 from .sockets import Connecting, cannot_connect, connecting, connecting_unix
+from .turns import Ticket, Turn, deadline_in, interrupted, seconds_left
+
+_LONGEST_POLL_SECONDS: Final = 86_400.0
+"""poll takes no more than some days."""
 
 
 class BlockingRelay(Client, Iterator[Message]):
     """A connection to a relay, replaced when it is lost; made by :func:`connect_blocking`.
 
     ``for message in relay`` gives whole messages, ``send`` sends them. One thread may receive while others send, and
-    any may close: calls that wait then end. Nothing runs in the background, as with :class:`Relay`.
+    any may close, signal handlers and finalizers included: calls that wait then end. Nothing runs in the background, as
+    with :class:`Relay`.
     """
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._sending = threading.Lock()
-        self._connecting = threading.Lock()
-        self._receiving = threading.Lock()
-        self._closing = threading.Event()
+        self._sending = threading.RLock()
+        self._writing = False  # while a thread that has the lock is in the middle of a message
+        self._connecting = Turn()
+        self._receiving = Turn()
+        self._closing: queue.SimpleQueue[None] = queue.SimpleQueue()  # which a signal handler may put to, always
 
     def send(self, *messages: Message | bytes) -> None:
         """Send messages, in one piece; returns when the kernel has taken all of them.
 
         At most once, with the errors of :meth:`Relay.send`. Interrupted in the middle of a message (Ctrl-C), the
-        connection is given up, since nothing may follow a part of a message.
+        connection is given up, since nothing may follow a part of a message. Raises :class:`RuntimeError` in a signal
+        handler or finalizer that has interrupted a ``send`` of its own thread.
         """
         data = self._session.outgoing(messages)
         while True:
             link = self._linked(None)
             with self._sending:
-                if link is self._session.link and self._write(link, data):
-                    self._session.sent += len(messages)
-                    return
+                if self._writing:
+                    raise RuntimeError(interrupted("sending"))
+                try:
+                    self._writing = True
+                    self._session.check_sending()
+                    if link is self._session.link and self._write(link, data):
+                        self._session.sent += len(messages)
+                        return
+                finally:
+                    self._writing = False
+                    if self._session.sending_ended:
+                        self._session.end_sending()
 
     def receive(self, timeout_seconds: float | None = None) -> Message:
         """The next message. Raises :class:`TimeoutError` if none comes in time (which loses nothing), and as
-        :meth:`Relay.receive`."""
-        if not self._receiving.acquire(blocking=False):
-            raise RuntimeError("another thread is receiving on this client; let one thread receive for all")
-        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        :meth:`Relay.receive`; :class:`RuntimeError` if another thread, or what a signal handler has interrupted, is
+        waiting for one."""
+        deadline = deadline_in(timeout_seconds, "timeout_seconds")
+        message = self._session.take()
+        return self._received(deadline) if message is None else message
+
+    def _received(self, deadline: float | None) -> Message:
+        ticket = Ticket()
         try:
-            while (message := self._session.take_or_torn()) is None:
-                self._read(self._linked(deadline), deadline)
+            other = self._receiving.claim(ticket)
+            if other is not None and other.thread == ticket.thread:
+                raise RuntimeError(interrupted("receiving"))
+            if other is not None:
+                raise RuntimeError("another thread is receiving on this client; let one thread receive for all")
+            while (message := self._session.take()) is None:
+                if not self._session.read_backlog():
+                    self._read(self._linked(deadline), deadline)
             return message
         finally:
-            self._receiving.release()
+            self._receiving.give_back(ticket)
 
     def end_sending(self) -> None:
         """Say that nothing more will be sent, and go on receiving (CONN-7); sending raises from now on."""
+        if self._session.closed:
+            return
         with self._sending:
-            self._session.end_sending()
+            self._session.sending_ended = True
+            if not self._writing:  # a message that is being sent ends first
+                self._session.end_sending()
 
     def close(self) -> None:
-        """Close, from any thread. Calls that wait raise :class:`ClosedError`, loops over messages end. Closing again
-        does nothing."""
+        """Close, from any thread, signal handler or finalizer. Calls that wait raise :class:`ClosedError`, loops over
+        messages end. Closing again does nothing. In a forked process it closes nothing of its parent's."""
         self._session.close()
-        self._closing.set()
+        self._closing.put(None)
 
     def __iter__(self) -> Self:
         return self
@@ -98,22 +130,28 @@ class BlockingRelay(Client, Iterator[Message]):
         self.close()
 
     def _linked(self, deadline: float | None) -> Link:
-        """The present connection, or a new one."""
-        link = self._session.checked()
-        if link is not None:
-            return link
-        if not self._connecting.acquire(timeout=-1 if deadline is None else max(0.0, deadline - time.monotonic())):
-            raise TimeoutError(f"{self.address}: not connected again in time")
-        try:
-            return self._session.checked() or self._reconnect(deadline)
-        finally:
-            self._connecting.release()
+        """The present connection, or a new one, which one caller makes for all."""
+        while (link := self._session.checked()) is None:
+            ticket = Ticket()
+            try:
+                other = self._connecting.claim(ticket)
+                if other is None:
+                    return self._session.checked() or self._reconnect(deadline)
+            finally:
+                self._connecting.give_back(ticket)
+            left = seconds_left(deadline)
+            if left == 0:
+                raise TimeoutError(f"{self.address}: not connected again in time")
+            other.wait(left)
+        return link
 
     def _reconnect(self, deadline: float | None) -> Link:
         while True:
             delay = self._session.retry_in()
             left = delay if deadline is None else deadline - time.monotonic()
-            self._closing.wait(max(0.0, min(delay, left)))
+            with suppress(queue.Empty):
+                self._closing.get(timeout=max(0.0, min(delay, left)))
+                self._closing.put(None)
             if left < delay:
                 raise TimeoutError(f"{self.address}: not connected again in time: {self._session.failure}")
             try:
@@ -127,37 +165,44 @@ class BlockingRelay(Client, Iterator[Message]):
     def _read(self, link: Link, deadline: float | None) -> None:
         """Read once what the relay sends, waiting for it; a connection that ends is given up."""
         try:
-            with link.in_use():
-                while not link.try_receive():
-                    left = None if deadline is None else deadline - time.monotonic()
-                    if not _ready(link.socket, select.POLLIN, left):
-                        raise TimeoutError(f"{self.address}: no message in time")
+            link.hold("reader")
+            while not link.try_receive():
+                if not _ready(link.socket, select.POLLIN, deadline):
+                    raise TimeoutError(f"{self.address}: no message in time")
         except ConnectionLostError as error:
             self._session.lost(link, error)
+        finally:
+            link.leave("reader")
 
-    def _write(self, link: Link, data: memoryview) -> bool:
+    def _write(self, link: Link, data: bytes) -> bool:
         """Write all; False if the connection broke before the first byte and may be replaced."""
-        written = 0
+        written, rest, unsure = 0, memoryview(data), False
         try:
-            with link.in_use():
-                while written < len(data):
-                    count = link.try_send(data[written:])
-                    if count == 0:
-                        self._writable(link.socket, written, len(data))
-                    written += count
+            link.hold("writer")
+            while rest:
+                unsure = True  # an exception of a signal handler may hide how much the socket took
+                count = link.try_send(rest)
+                written, rest, unsure = written + count, rest[count:], False
+                if count == 0:
+                    self._writable(link.socket, written, len(data))
         except ConnectionLostError as error:
             self._session.lost(link, error)
+            if self._session.closed:
+                raise self._session.closed_error() from error
             if written or not self._session.settings.reconnect:
                 raise self._session.cut_off(error, written, len(data)) from error
             return False
         except BaseException as error:
-            self._session.torn_by(link, error, written, len(data))
+            if unsure or 0 < written < len(data):
+                self._session.torn_by(link, error, written, len(data))
             raise
+        finally:
+            link.leave("writer")
         return True
 
     def _writable(self, sock: socket.socket, written: int, size: int) -> None:
         limit = self._session.settings.send_timeout_seconds
-        if not _ready(sock, select.POLLOUT, limit):
+        if not _ready(sock, select.POLLOUT, deadline_in(limit, "send_timeout_seconds")):
             raise SendTimeoutError(f"{self.address}: the relay took {written} of {size} bytes, and none for {limit} s")
 
 
@@ -185,7 +230,7 @@ def connect_blocking(
 def open_link(session: Session) -> Link:
     """One attempt to connect. Raises :class:`ConnectError` or :class:`UnsafeDirectoryError`."""
     try:
-        return Link(connected_socket(session.address, session.settings), session.decoder)
+        return session.linked(connected_socket(session.address, session.settings))
     except UnsafeDirectoryError:
         raise
     except OSError as error:
@@ -198,7 +243,7 @@ def connected_socket(address: Address, settings: ClientSettings) -> socket.socke
     steps = _steps(address, settings)
     try:
         while True:
-            if not _ready(next(steps), select.POLLOUT, deadline - time.monotonic()):
+            if not _ready(next(steps), select.POLLOUT, deadline):
                 raise TimeoutError("no answer in time")
     except StopIteration as done:
         connected: socket.socket = done.value
@@ -214,8 +259,13 @@ def _steps(address: Address, settings: ClientSettings) -> Connecting:
     return connecting([(family, place) for family, _, _, _, place in found])
 
 
-def _ready(sock: socket.socket, events: int, timeout_seconds: float | None) -> bool:
+def _ready(sock: socket.socket, events: int, deadline: float | None) -> bool:
     """Wait until a socket is ready (or broken, which the next call on it tells); False if it is not in time."""
     poll = select.poll()
     poll.register(sock, events)
-    return bool(poll.poll(None if timeout_seconds is None else max(0, timeout_seconds) * 1000))
+    while True:
+        left = seconds_left(deadline)
+        if poll.poll(min(_LONGEST_POLL_SECONDS if left is None else left, _LONGEST_POLL_SECONDS) * 1000):
+            return True
+        if left is not None and left <= _LONGEST_POLL_SECONDS:
+            return False

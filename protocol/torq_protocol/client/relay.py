@@ -26,6 +26,7 @@ from .link import Link
 from .session import Client, Session
 from .settings import ClientSettings
 from .sockets import Connecting, cannot_connect, connecting, connecting_unix
+from .turns import Visit
 
 
 class Relay(Client, AsyncIterator[Message]):
@@ -42,6 +43,7 @@ class Relay(Client, AsyncIterator[Message]):
         self._connecting = anyio.Lock()
         self._closing = anyio.Event()
         self._receiving = False
+        self._inside: dict[Visit, int] = {}
 
     async def send(self, *messages: Message | bytes) -> None:
         """Send messages, in one piece; returns when the kernel has taken all of them.
@@ -55,12 +57,14 @@ class Relay(Client, AsyncIterator[Message]):
         :class:`ConnectError` when it is time to give up, :class:`ClosedError`.
         """
         data = self._session.outgoing(messages)
-        while True:
-            link = await self._linked()
-            async with self._sending:
-                if link is self._session.link and await self._write(link, data):
-                    self._session.sent += len(messages)
-                    return
+        with Visit(self._inside):
+            while True:
+                link = await self._linked()
+                async with self._sending:
+                    self._session.check_sending()
+                    if link is self._session.link and await self._write(link, data):
+                        self._session.sent += len(messages)
+                        return
 
     async def receive(self) -> Message:
         """The next message; cancelling it loses nothing.
@@ -69,31 +73,33 @@ class Relay(Client, AsyncIterator[Message]):
         connection is lost; :class:`ConnectError` when it is time to give up; :class:`ClosedError`; and with
         ``OnFault.RAISE`` the :class:`ProtocolError` of a wrong message.
         """
-        message = self._session.take_or_torn()
+        message = self._session.take()
         if message is not None:
             return message
         if self._receiving:
             raise RuntimeError("another task is receiving on this client; let one task receive for all")
-        self._receiving = True
         try:
-            while True:
-                await self._read(await self._linked())
-                message = self._session.take_or_torn()
-                if message is not None:
-                    return message
+            self._receiving = True
+            with Visit(self._inside):
+                while (message := self._session.take()) is None:
+                    if not self._session.read_backlog():
+                        await self._read(await self._linked())
+                return message
         finally:
             self._receiving = False
 
     async def end_sending(self) -> None:
         """Say that nothing more will be sent, and go on receiving (CONN-7); sending raises from now on."""
-        async with self._sending:
-            self._session.end_sending()
+        with Visit(self._inside):
+            async with self._sending:
+                self._session.end_sending()
 
     async def aclose(self) -> None:
         """Close. Calls that wait raise :class:`ClosedError`, loops over messages end. Closing again does nothing."""
-        self._session.close()
-        self._closing.set()
-        await checkpoint()
+        with Visit(self._inside):
+            self._session.close()
+            self._closing.set()
+            await checkpoint()
 
     def __aiter__(self) -> Self:
         return self
@@ -135,31 +141,39 @@ class Relay(Client, AsyncIterator[Message]):
     async def _read(self, link: Link) -> None:
         """Read once what the relay sends, waiting for it; a connection that ends is given up."""
         try:
-            with link.in_use():
-                while not link.try_receive():
-                    await anyio.wait_readable(link.socket)
+            link.hold("reader")
+            while not link.try_receive():
+                await anyio.wait_readable(link.socket)
         except ConnectionLostError as error:
             self._session.lost(link, error)
+        finally:
+            link.leave("reader")
         await checkpoint()
 
-    async def _write(self, link: Link, data: memoryview) -> bool:
+    async def _write(self, link: Link, data: bytes) -> bool:
         """Write all; False if the connection broke before the first byte and may be replaced."""
-        written = 0
+        written, rest = 0, memoryview(data)
         try:
-            with link.in_use():
-                while written < len(data):
-                    count = link.try_send(data[written:])
-                    if count == 0:
-                        await self._writable(link.socket, written, len(data))
-                    written += count
+            link.hold("writer")
+            while rest:
+                count = link.try_send(rest)
+                written += count
+                rest = rest[count:]
+                if count == 0:
+                    await self._writable(link.socket, written, len(data))
         except ConnectionLostError as error:
             self._session.lost(link, error)
+            if self._session.closed:
+                raise self._session.closed_error() from error
             if written or not self._session.settings.reconnect:
                 raise self._session.cut_off(error, written, len(data)) from error
             return False
         except BaseException as error:
-            self._session.torn_by(link, error, written, len(data))
+            if 0 < written < len(data):
+                self._session.torn_by(link, error, written, len(data))
             raise
+        finally:
+            link.leave("writer")
         return True
 
     async def _writable(self, sock: socket.socket, written: int, size: int) -> None:
@@ -203,7 +217,7 @@ async def open_link(session: Session) -> Link:
     """One attempt to connect. Raises :class:`ConnectError` or :class:`UnsafeDirectoryError`."""
     try:
         with anyio.fail_after(session.settings.connect_timeout_seconds):
-            return Link(await _drive(await _steps(session.address, session.settings)), session.decoder)
+            return session.linked(await _drive(await _steps(session.address, session.settings)))
     except UnsafeDirectoryError:
         raise
     except OSError as error:

@@ -1,14 +1,22 @@
 """What both clients have in common: the present connection, what is sent and received on it, and what is told.
 
 Nothing here waits. The clients wait for sockets and time, each in its own way.
+
+Facts:
+- any thread, signal handler or finalizer may close, in the middle of whatever stands here; so nothing is locked, and
+  what is put where a closer finds it is put there before ``closed`` is looked at;
+- a forked process has its parent's connections too. A part of a message from each of them would tear the stream, and
+  one that closes would close for both: the child's clients are closed when it begins, without a word to the relay.
 """
 
 from __future__ import annotations
 
-import threading
+import os
+import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from weakref import WeakSet
 
 from ..constants import RelayDomain
 from ..decoder import FrameDecoder, Refusal
@@ -18,7 +26,7 @@ from ..sequence import SequenceTracker
 from .address import Address, domain_of
 from .errors import ClientError, ClosedError, ConnectError, ConnectionLostError
 from .events import ClientState, Connected, Event, GapSeen, Lost, OnEvent, Reconnected, Refused
-from .link import Link
+from .link import Inbox, Link, Torn
 from .settings import ClientSettings
 
 _LEVELS = {RelayDomain.MARKET_DATA: ValidationLevel.PERFORMANCE, RelayDomain.EXECUTION: ValidationLevel.SECURITY}
@@ -26,7 +34,7 @@ _LEVELS = {RelayDomain.MARKET_DATA: ValidationLevel.PERFORMANCE, RelayDomain.EXE
 
 
 class Session:
-    """The state of one client over all its connections. Safe to use from threads."""
+    """The state of one client over all its connections: one caller receives, one sends, any close."""
 
     def __init__(
         self, address: Address, domain: RelayDomain | None, settings: ClientSettings, on_event: OnEvent | None
@@ -43,16 +51,20 @@ class Session:
         self.sent = 0
         self.reconnects = 0
         self._on_event = on_event
-        self._lock = threading.Lock()
-        self._left: deque[Message] = deque()
+        self.inbox: Inbox = deque()
+        """What was read and decoded and not yet taken, of any connection."""
+        self.backlog: Link | None = None
+        """A connection that was given up with something unread on it."""
+        self.forked = False
         self._receives = False
         self._connected_at: float | None = None
         self._lost_at = time.monotonic()
         self._retry_at: float | None = None
         self._attempts = 0
         self._received_before = 0
-        self._delays: Iterator[float] = settings.backoff.delays()
+        self._delay = settings.backoff.first_seconds
         self._outgoing_policy = self._policy_of_domain()
+        _SESSIONS.add(self)
 
     @property
     def state(self) -> ClientState:
@@ -84,11 +96,14 @@ class Session:
             on_refused=on_refused,
         )
 
-    def outgoing(self, messages: tuple[Message | bytes, ...]) -> memoryview:
+    def linked(self, sock: socket.socket) -> Link:
+        """A connection on a connected socket."""
+        return Link(sock, self.decoder, self.inbox)
+
+    def outgoing(self, messages: tuple[Message | bytes, ...]) -> bytes:
         """The bytes of messages, checked. Raises the :class:`ProtocolError` of one that is wrong, and
         :class:`ClosedError` after ``end_sending``."""
-        if self.sending_ended:
-            raise ClosedError("sending was ended on this client; connect again to send")
+        self.check_sending()
         frames = [message if isinstance(message, bytes) else message.to_bytes() for message in messages]
         for frame in frames:
             if self._outgoing_policy is not None:
@@ -97,48 +112,62 @@ class Session:
                 check = self.settings.check_outgoing
                 limit = self.settings.max_message_size
                 parse_message(frame, verify_checksum=check, check_tlvs=check, max_message_size=limit)
-        return memoryview(frames[0] if len(frames) == 1 else b"".join(frames))
+        return frames[0] if len(frames) == 1 else b"".join(frames)
+
+    def check_sending(self) -> None:
+        """Raises :class:`ClosedError` after ``end_sending``."""
+        if self.sending_ended:
+            raise ClosedError("sending was ended on this client; connect again to send")
 
     def established(self, link: Link) -> None:
         """Take a new connection into use. Raises :class:`ClosedError` if the client was closed meanwhile."""
-        with self._lock:
-            if self.closed:
-                link.close()
-                raise self.closed_error()
-            first = self._connected_at is None
-            self.link, self._retry_at = link, None
-            self._connected_at = time.monotonic()
-            attempts, seconds = self._attempts + 1, self._connected_at - self._lost_at
-            self._received_before = self.received
-            self.reconnects += not first
+        first = self._connected_at is None
+        self._retry_at, self._connected_at = None, time.monotonic()
+        attempts, seconds = self._attempts + 1, self._connected_at - self._lost_at
+        self._received_before = self.received
+        self.reconnects += not first
+        self.link = link
+        if self.closed:  # looked at when the connection can be seen: one of us closes it
+            self.link = None
+            link.close()
+            raise self.closed_error()
         if self.sending_ended:
             link.end_sending()
-        self._tell(Connected(self.address) if first else Reconnected(self.address, attempts, seconds))
+        self.tell(Connected(self.address) if first else Reconnected(self.address, attempts, seconds))
 
     def lost(self, link: Link, error: ClientError) -> None:
         """Give a connection up, unless that has been done; messages that had arrived on it are kept to be received."""
-        with self._lock:
-            if self.link is not link:
-                return
-            self.link, self.failure = None, error
+        if self.link is link:
+            self.failure = error
             self._lost_at, self._attempts = time.monotonic(), 0
             lasted = self._lost_at - (self._connected_at or 0.0)
             if self.received > self._received_before or lasted > self.settings.backoff.longest_seconds:
-                self._delays = self.settings.backoff.delays()
-            if self._receives and not self._left:
-                self._left.extend(link.drain())
+                self._delay = self.settings.backoff.first_seconds
+            if self._receives and self.backlog is None and link.keep_unread():
+                self.backlog = link
+            self.link = None
         link.close()
-        self._tell(Lost(self.address, error))
+        if self.closed:
+            self._forget_unread()
+        elif link.give_up():
+            self.tell(Lost(self.address, error))
 
-    def close(self) -> bool:
-        """Close the client; False if it was closed before."""
-        with self._lock:
-            before, self.closed = self.closed, True
-            link, self.link = self.link, None
-            self._left.clear()
+    def close(self) -> None:
+        """Close the client, from any thread, signal handler or finalizer; again does nothing."""
+        self.closed = True
+        link, self.link = self.link, None
         if link is not None:
             link.close()
-        return not before
+        self._forget_unread()
+
+    def disown(self) -> None:
+        """Close the client in a process that was forked: the connection goes on in the one that made it."""
+        self.closed = self.forked = True
+        for link in (self.link, self.backlog):
+            if link is not None:
+                link.disown()
+        self.link = self.backlog = None
+        self.inbox.clear()
 
     def end_sending(self) -> None:
         """Shut down the sending side, of connections to come as well."""
@@ -148,32 +177,54 @@ class Session:
             link.end_sending()
 
     def take(self) -> Message | None:
-        """The next message that has been read, its events told; None if the socket must be read."""
-        self._receives = True
-        link, message = self.link, None
-        if self._left:
-            message = self._left.popleft()
-        elif link is not None:
-            try:
-                message = link.next_message()
-            finally:
-                for refusal in link.refusals():
-                    self._tell(Refused(refusal))
-        if message is not None:
-            self.received += 1
-            if self.tracker is not None:
-                self._follow(message, self.tracker)
-        return message
+        """The next message that has been read, its events told; None if a socket must be read.
 
-    def take_or_torn(self) -> Message | None:
-        """:meth:`take`; a stream that is torn is a connection that is lost, None its next message."""
-        link = self.link
+        A stream that is torn is a connection that is lost, None its next message.
+        """
+        self._receives = True
+        while True:
+            if self.closed:
+                raise self.closed_error()
+            try:
+                item = self.inbox.popleft()
+            except IndexError:
+                return None
+            if isinstance(item, Message):
+                self.received += 1
+                if self.tracker is not None:
+                    self._follow(item, self.tracker)
+                return item
+            if isinstance(item, Refusal):
+                self.tell(Refused(item))
+            elif isinstance(item, Torn):
+                self.lost(item.link, item.error)
+            else:
+                raise item
+
+    def read_backlog(self) -> bool:
+        """Read once what had arrived on a connection that was given up; False if nothing is left of one."""
+        link = self.backlog
+        if link is None:
+            return False
         try:
-            return self.take()
-        except ConnectionLostError as error:
-            assert link is not None, "only a connection breaks"
-            self.lost(link, error)
-            return None
+            link.hold("reader", closed_too=True)
+            if link.try_receive():
+                return True
+        except ConnectionLostError:  # it was told
+            pass
+        finally:
+            link.leave("reader")
+        self._forget_backlog()
+        return False
+
+    def _forget_unread(self) -> None:
+        self.inbox.clear()
+        self._forget_backlog()
+
+    def _forget_backlog(self) -> None:
+        link, self.backlog = self.backlog, None
+        if link is not None:
+            link.leave("backlog")
 
     def cut_off(self, error: ConnectionLostError, written: int, size: int) -> ConnectionLostError:
         """The error of a send whose connection broke."""
@@ -193,7 +244,8 @@ class Session:
             text = f"{self.address}: given up after {self._attempts} attempts in {limit} s: {self.failure}"
             raise ConnectError(text, attempts=self._attempts) from self.failure
         if self._retry_at is None:
-            self._retry_at = now + next(self._delays)
+            self._retry_at = now + self.settings.backoff.shortened(self._delay)
+            self._delay = self.settings.backoff.longer(self._delay)
         return max(0.0, self._retry_at - now)
 
     def attempt_failed(self, error: ClientError) -> None:
@@ -211,21 +263,23 @@ class Session:
 
     def torn_by(self, link: Link, error: BaseException, written: int, size: int) -> None:
         """Give a connection up on which a message was cut off, so that no other can follow its first part."""
-        if written:
-            reason = f"sending was broken off after {written} of {size} bytes ({type(error).__name__})"
-            self.lost(link, ConnectionLostError(f"{self.address}: {reason}", offset=link.offset))
+        reason = f"sending was broken off after {written} of {size} bytes ({type(error).__name__})"
+        self.lost(link, ConnectionLostError(f"{self.address}: {reason}", offset=link.offset))
 
     def closed_error(self) -> ClosedError:
         """The error of calls on a closed client."""
+        if self.forked:
+            return ClosedError(f"the client of {self.address} is of the process that was forked; connect in this one")
         return ClosedError(f"the client of {self.address} is closed; connect again")
 
     def _follow(self, message: Message, tracker: SequenceTracker) -> None:
         header = message.header
         gap = tracker.observe(header.source, header.sequence).gap
         if gap is not None:
-            self._tell(GapSeen(gap, gap.request(self.settings.consumer_id) if gap.recoverable else None))
+            self.tell(GapSeen(gap, gap.request(self.settings.consumer_id) if gap.recoverable else None))
 
-    def _tell(self, event: Event) -> None:
+    def tell(self, event: Event) -> None:
+        """Tell the owner."""
         if self._on_event is not None:
             self._on_event(event)
 
@@ -237,6 +291,17 @@ class Session:
             return None
         level = _LEVELS.get(self.domain, ValidationLevel.RELIABILITY)
         return FramePolicy.for_domain(self.domain, level).with_max_message_size(size)
+
+
+_SESSIONS: WeakSet[Session] = WeakSet()
+
+
+def _disown_all() -> None:
+    for session in list(_SESSIONS):
+        session.disown()
+
+
+os.register_at_fork(after_in_child=_disown_all)
 
 
 class Client:

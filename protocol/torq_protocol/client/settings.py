@@ -32,8 +32,16 @@ class Backoff:
         """Seconds to wait before each attempt, without end; ``draw`` gives numbers from 0 to 1."""
         delay = self.first_seconds
         while True:
-            yield delay * (1 - self.jitter * draw())
-            delay = min(delay * self.factor, self.longest_seconds)
+            yield self.shortened(delay, draw)
+            delay = self.longer(delay)
+
+    def shortened(self, delay: float, draw: Callable[[], float] = random.random) -> float:
+        """Seconds to wait in place of ``delay``; ``draw`` gives numbers from 0 to 1."""
+        return delay * (1 - self.jitter * draw())
+
+    def longer(self, delay: float) -> float:
+        """The delay that follows ``delay``, before it is shortened."""
+        return min(delay * self.factor, self.longest_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -312,8 +312,8 @@ def test_a_second_receiver_is_refused() -> None:
 
         with in_thread(receive):
             waiting.wait(LIMIT)
-            while client._receiving.acquire(blocking=False):
-                client._receiving.release()
+            while not client._receiving._held:
+                pass
             with pytest.raises(RuntimeError, match="another thread"):
                 client.receive()
             client.close()
