@@ -11,6 +11,7 @@ COMMANDS = {
     "fanout": "fanout",
     "load": "load",
     "protocol": "protocol",
+    "readers": "readers",
     "relay": "relay",
     "relay-report": "relay_report",
     "suite": "suite",

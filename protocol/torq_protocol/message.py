@@ -142,14 +142,9 @@ def parse_message(
     """
     raw = data if isinstance(data, bytes) else bytes(data)
     size: i64 = len(raw)
-    fault = _header_fault(raw, size, max_message_size)
+    fault = size_fault(raw, size, max_message_size)
     if fault is not None:
         raise fault
-    domain: i64 = raw[DOMAIN_OFFSET]
-    if domain == 0 or domain > LAST_DOMAIN:
-        raise BadDomainError(f"domain {domain}: D4 knows 1 to 4", offset=DOMAIN_OFFSET, expected="1..4", got=domain)
-    if i64(read_i32_le(raw, PAYLOAD_SIZE_OFFSET)) & U32_MAX != size - HEADER_SIZE:
-        raise _size_error(raw)
     if verify_checksum:
         checksum_fault = _checksum_fault(raw, size, accept_zero_checksum)
         if checksum_fault is not None:
@@ -179,7 +174,7 @@ def parse_frame(data: bytes | bytearray | memoryview, policy: FramePolicy) -> Me
             got=raw[DOMAIN_OFFSET],
         )
     if i64(read_i32_le(raw, PAYLOAD_SIZE_OFFSET)) & U32_MAX != size - HEADER_SIZE:
-        raise _size_error(raw)
+        raise _size_error(raw, size)
     if policy.strict and raw[VERSION_OFFSET] != VERSION:
         raise BadVersionError(
             f"version {raw[VERSION_OFFSET]} instead of {VERSION}",
@@ -206,6 +201,19 @@ def parse_frame(data: bytes | bytearray | memoryview, policy: FramePolicy) -> Me
     return Message(raw)
 
 
+def size_fault(head: bytes, size: i64, limit: i64) -> ProtocolError | None:
+    """What is wrong with a message of ``size`` bytes that begins with ``head``, as far as its header tells."""
+    fault = _header_fault(head, size, limit)
+    if fault is not None:
+        return fault
+    domain: i64 = head[DOMAIN_OFFSET]
+    if domain == 0 or domain > LAST_DOMAIN:
+        return BadDomainError(f"domain {domain}: D4 knows 1 to 4", offset=DOMAIN_OFFSET, expected="1..4", got=domain)
+    if i64(read_i32_le(head, PAYLOAD_SIZE_OFFSET)) & U32_MAX != size - HEADER_SIZE:
+        return _size_error(head, size)
+    return None
+
+
 def _header_fault(data: bytes, size: i64, limit: i64) -> ProtocolError | None:
     if size < HEADER_SIZE:
         return truncated_header(size)
@@ -225,13 +233,13 @@ def oversize(total: int, limit: int) -> OversizeError:
     )  # fmt: skip
 
 
-def _size_error(data: bytes) -> ProtocolError:
-    announced = i64(read_i32_le(data, PAYLOAD_SIZE_OFFSET)) & U32_MAX
-    got = len(data) - HEADER_SIZE
+def _size_error(head: bytes, size: i64) -> ProtocolError:
+    announced = int(i64(read_i32_le(head, PAYLOAD_SIZE_OFFSET)) & U32_MAX)
+    got = int(size - HEADER_SIZE)
     if got < announced:
         return TruncatedPayloadError(
             f"the header announces {announced} bytes of payload, {got} are there",
-            offset=len(data), expected=announced, got=got,
+            offset=HEADER_SIZE + got, expected=announced, got=got,
         )  # fmt: skip
     return TrailingBytesError(
         f"{got - announced} bytes behind the message's end at {HEADER_SIZE + announced}",

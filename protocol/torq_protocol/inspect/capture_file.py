@@ -60,7 +60,7 @@ class _File:
 
     def take(self, size: int, what: str, *, or_end: bool = False) -> bytes:
         """``size`` bytes; none where ``or_end`` allows the file to end."""
-        data = b""
+        data = bytearray()  # grows in place: a large block may come in many small pieces
         while len(data) < size:
             part = self._read(size - len(data))
             if not part:
@@ -70,7 +70,7 @@ class _File:
                 raise CaptureError(f"the capture ends at byte {end}, inside {what} that begins at {self.offset}")
             data += part
         self.offset += size
-        return data
+        return bytes(data)
 
 
 def _pcapng_packets(file: _File) -> Iterator[Packet]:

@@ -137,7 +137,8 @@ class Inspection:
         """Whether enough was shown, or nothing is left to read: the only stream has stopped at a break."""
         if self.tally.shown == self._options.count:
             return True
-        return not self._options.follow and list(self._readers) == [""] and self._readers[""].stopped
+        only = self._readers.get("") if len(self._readers) == 1 else None
+        return not self._options.follow and only is not None and only.stopped
 
     def _reader(self, stream: str) -> StreamReader:
         if stream not in self._readers:

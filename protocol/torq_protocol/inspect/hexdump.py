@@ -57,12 +57,15 @@ def hexdump(data: bytes, fields: Sequence[Span], *, first: int, colour: bool) ->
     """The lines of a message's bytes; ``first`` is the stream offset of byte 0."""
     paints = [""] * len(data)
     colours = cycle(_COLOURS)
+    begin: dict[int, list[str]] = {}
     for span in fields:
-        paint = "2" if not span.name else next(colours)
+        paint = "2"
+        if span.name:
+            paint = next(colours)
+            begin.setdefault(span.start // _WIDTH, []).append(span.name)
         paints[span.start : span.stop] = [paint] * (span.stop - span.start)
     for start in range(0, len(data), _WIDTH):
-        stop = min(start + _WIDTH, len(data))
-        names = " ".join(span.name for span in fields if start <= span.start < stop and span.name)
+        names = " ".join(begin.get(start // _WIDTH, ()))
         yield f"{_line(data, start, first, paints if colour else None)}  {names}".rstrip()
 
 

@@ -8,13 +8,15 @@ from enum import Enum
 from typing import TypeAlias
 
 from ..checksum import message_checksum
-from ..constants import MAGIC_BYTES, RelayDomain
+from ..constants import CHECKSUM_OFFSET, HEADER_SIZE, MAGIC_BYTES, PAYLOAD_SIZE_OFFSET, RelayDomain
 from ..decoder import FrameDecoder, OnFault, Refusal
 from ..errors import BadChecksumError, ErrorKind, ProtocolError
-from ..message import Message
+from ..header import bad_magic
+from ..message import Message, size_fault
 from ..payloads import decode_tlv
 from ..sequence import Gap, SequenceTracker
 
+_FRAMING_FAULTS = (ErrorKind.BAD_MAGIC, ErrorKind.OVERSIZE)
 _BEFORE = 64
 """Bytes in front of the next message that are kept to be shown around a break."""
 
@@ -129,19 +131,42 @@ class StreamReader:
 
     def end(self, *, cut: bool) -> Iterator[Item]:
         """What the end of the stream says. With ``resync`` a message that is not whole hides none that stands in it."""
-        while left := 0 if self.stopped else self._decoder.buffered:
+        left = 0 if self.stopped else self._decoder.buffered
+        if left and cut:
+            yield Incomplete(self.stream, self._place, left)
+            return
+        if left:
             begins = self._place
-            if cut:
-                yield Incomplete(self.stream, begins, left)
-                return
             self._decoder.finish()
             for refusal in self._taken():
                 yield self._broken(refusal.error, begins)
-            self._forget_before(begins + 1)
-            self._decoder = self._new_decoder()
-            self._seeking = True
-            yield from self.feed(b"")
+            if self._resync:
+                yield from self._tail(begins + 1)
         self.stopped = True
+
+    def _tail(self, begins: int) -> Iterator[Item]:
+        """What stands in a message that is not whole, behind its first byte.
+
+        A message that announces more than is left is known by its header alone: no decoder takes all that is left for
+        each of many.
+        """
+        tail, first = bytes(self._window), self._window_offset
+        at = tail.find(MAGIC_BYTES, begins - first)
+        while 0 <= at < len(tail):
+            head, left = tail[at : at + HEADER_SIZE], len(tail) - at
+            foreign = left >= len(MAGIC_BYTES) and not head.startswith(MAGIC_BYTES)
+            fault = bad_magic(head) if foreign else size_fault(head, left, self._limit)
+            size = HEADER_SIZE + int.from_bytes(head[PAYLOAD_SIZE_OFFSET:CHECKSUM_OFFSET], "little")
+            if fault is None or (fault.kind not in _FRAMING_FAULTS and size <= left):
+                self._decoder, self._base = self._new_decoder(), first + at
+                for message in self._decoder.feed(tail[at : at + size]):
+                    yield self._found(message)
+                yield from self._refusals()
+                at += size
+                continue
+            fault.stream_offset = first + at + fault.offset
+            yield self._break(first + at, fault.stream_offset, str(fault), fault)
+            at = tail.find(MAGIC_BYTES, at + 1)
 
     @property
     def _place(self) -> int:
@@ -181,7 +206,7 @@ class StreamReader:
     def _refusals(self) -> Iterator[Item]:
         for refusal in self._taken():
             error = refusal.error
-            if error.kind in (ErrorKind.BAD_MAGIC, ErrorKind.OVERSIZE):
+            if error.kind in _FRAMING_FAULTS:
                 yield self._broken(error, self._base + refusal.start)
             else:
                 error.stream_offset = self._base + refusal.start + error.offset

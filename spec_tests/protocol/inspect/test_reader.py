@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spec_tests.protocol.frames import any_bytes, frames
-from torq_protocol import ErrorKind, FrameDecoder, MessageBuilder, OnFault, RelayDomain, encode_message
+from torq_protocol import (
+    ErrorKind,
+    FrameDecoder,
+    Message,
+    MessageBuilder,
+    OnFault,
+    RelayDomain,
+    encode_message,
+    encode_raw_message,
+)
+from torq_protocol.inspect import reader as reader_module
 from torq_protocol.inspect.reader import Broken, Checksums, Faulty, Found, Incomplete, Item, StreamReader
 
 HEARTBEAT = encode_message(2, 20, [(20, bytes(16))], sequence=1, timestamp=1)
@@ -155,3 +166,32 @@ def test_behind_missing_bytes_reading_goes_on_at_the_next_message(before: int, a
     assert isinstance(items[1], Broken)
     assert (items[1].begins, items[1].offset) == (50, 50 + before)
     assert [item.offset - hole_ends for item in items[2:]] == [50 - after, 100 - after]
+
+
+def test_what_announces_more_than_is_left_is_judged_by_its_header_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or each of many would have a decoder take all that is left: quadratic (``torq_bench readers`` measures it)."""
+    fed: list[int] = []
+
+    class Counting:
+        def __init__(self, **options: Any) -> None:
+            self.decoder = FrameDecoder(**options)
+
+        def feed(self, data: bytes) -> Iterator[Message]:
+            fed.append(len(data))
+            return self.decoder.feed(data)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.decoder, name)
+
+    monkeypatch.setattr(reader_module, "FrameDecoder", Counting)
+    unfinished = encode_raw_message(2, 20, bytes(9999), sequence=1, timestamp=1)[:32]
+    whole = encode_message(2, 20, [(39, b"x")], sequence=7, timestamp=1)
+    stream = unfinished * 50 + whole + unfinished * 20
+    items = read(stream, resync=True)
+    assert [item.begins for item in items if isinstance(item, Broken)] == [
+        *range(0, 1600, 32),
+        *range(1600 + len(whole), len(stream), 32),
+    ]
+    assert all(item.error is not None and item.offset == len(stream) for item in items if isinstance(item, Broken))
+    assert [item.offset for item in items if isinstance(item, Found)] == [1600]
+    assert sum(fed) == len(stream) + len(whole)
