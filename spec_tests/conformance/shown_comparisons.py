@@ -13,6 +13,7 @@ from torq_conformance.comparison.course import Course
 from torq_conformance.comparison.differential import OUT_OF_TIME, FoundDifference, TopicResult
 from torq_conformance.comparison.equivalence import Comparison, causes_at
 from torq_conformance.comparison.evidence.report import Ending, Report, Setting, build
+from torq_conformance.comparison.figures import Figure, Measured, Ratio
 from torq_conformance.comparison.fixed import CheckDifference, CheckResult
 from torq_conformance.comparison.topics import Level
 from torq_conformance.errors import NotServingError
@@ -91,8 +92,26 @@ def crashes() -> FoundDifference:
     return found_in(two_frames(), crashed(), *SENDING)
 
 
-def course(*found: FoundDifference, checks: bool = True) -> Course:
-    """A comparison that is at its end: differences in topics, one of a check, and gaps."""
+def figures() -> list[Measured]:
+    """A figure above its bound, one that costs more, one that costs the same, and one that was not measured."""
+
+    def of(name: Figure, ratio: float, bound: float | None = None) -> Measured:
+        about = Ratio(ratio, ratio * 0.98, ratio * 1.02)
+        return Measured(
+            name=name, text=f"the {name}", unit="us", blocks=9, rounds=90, a=100.0, copy=100.0, b=100.0 * ratio,
+            ratio=about, noise=Ratio(1.0, 0.99, 1.01), bound=bound,
+        )  # fmt: skip
+
+    return [
+        of(Figure.DELIVERY, 3.0, 1.5),
+        of(Figure.STREAM, 2.0),
+        of(Figure.PROCESSOR, 1.0),
+        Measured(name=Figure.MEMORY, text="memory", unit="KiB", bound=1.1, reason=OUT_OF_TIME),
+    ]
+
+
+def course(*found: FoundDifference, checks: bool = True, costs: bool = False) -> Course:
+    """A comparison that is at its end: differences in topics, one of a check, gaps, and figures if it has ``costs``."""
     shown = Course(planned=("FWD-1", "FWD-2", "ISO-1", "CONN-2 (fixed check)", "LIFE-1 (fixed check)"))
     topics = [TopicResult("FWD-1", found=list(found)), TopicResult("FWD-2"), TopicResult("ISO-1")]
     for each in topics:
@@ -103,6 +122,8 @@ def course(*found: FoundDifference, checks: bool = True) -> Course:
     if checks:
         shown.add_check(CheckResult("CONN-2", [CheckDifference("CONN-2", "stolen", "it keeps it", "stolen", 3, 0, 3)]))
         shown.add_check(CheckResult("LIFE-1", skipped=LEFT_OUT))
+    if costs:
+        shown.add_figures(figures())
     return shown
 
 
@@ -133,7 +154,7 @@ ACCEPTED = (
 
 def report(b: str = "new {socket}", *, stopped: str = "") -> Report:
     """A report with a difference of each kind, an accepted one, and gaps."""
-    shown = course(lost(), closed(), crashes(), torn())
+    shown = course(lost(), closed(), crashes(), torn(), costs=True)
     return build(setting("old {socket}", b, *ACCEPTED), shown, Ending(3.5, stopped, None if stopped else Exit.FAIL))
 
 

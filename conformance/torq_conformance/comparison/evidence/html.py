@@ -6,7 +6,7 @@ from ...reports.narrate import witness_words
 from ...reports.rendering import render
 from ...reports.svg import svg
 from .report import Report
-from .words import LOOKS, rate, word_for
+from .words import LOOKS, rate, word_for, word_of
 
 STYLES = {"EQUIVALENT": "pass", "DIFFERENT": "fail", "FLAKY": "fail", "STALE": "fail"}
 """How the sentence that begins with a word looks; any other is a warning."""
@@ -22,6 +22,7 @@ def page(report: Report) -> str:
         entries={each.id: each for each in report.differences},
         looks=LOOKS,
         rate=rate,
+        word_of=word_of,
         svg=svg,
         witness_words=witness_words,
     )

@@ -17,7 +17,12 @@ from ..outcome import Entry
 from .report import Compared, Report
 from .words import rate
 
-SUITES = {"situations": "situations", "programs": "programs of the requirements", "check": "fixed checks"}
+SUITES = {
+    "situations": "situations",
+    "programs": "programs of the requirements",
+    "check": "fixed checks",
+    "figure": "figures with a bound",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,12 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "domain", report.domain
     yield "level", report.level
     yield "seed", str(report.seed)
+    for each in report.figures:
+        if each.is_measured:
+            yield (
+                each.name,
+                f"A {each.values[0]}; B {each.values[1]}: {each.ratio} times as much; copy of A {each.noise}",
+            )
     for word, digest in report.files.items():
         yield f"SHA-256 of {word}", digest
     yield "machine", report.machine

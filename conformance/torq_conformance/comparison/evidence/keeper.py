@@ -13,6 +13,7 @@ from ...model.rules import Domain
 from ...replay.difference import Checked, DifferenceRecord, Played, difference_file
 from ...replay.record import ADVICE, folder_name
 from ..course import Course
+from ..figures import part_of
 from ..outcome import Entry
 
 
@@ -37,7 +38,8 @@ class DifferenceKeeper:
 
     def keep(self, course: Course) -> None:
         """Write what is new, or has changed, and remove what is no difference any more."""
-        records = {self.path(entry.id): self.record_of(course, entry) for entry in course.entries}
+        kept = [entry for entry in course.entries if not part_of(entry.id)]  # a figure is measured again
+        records = {self.path(entry.id): self.record_of(course, entry) for entry in kept}
         for path, record in records.items():
             if self._written.get(path) == record:
                 continue

@@ -12,7 +12,7 @@ from ...reports.markdown import block, cell, code, text
 from ...reports.rendering import render
 from ..outcome import Entry
 from .report import Report
-from .words import LOOKS, rate
+from .words import LOOKS, rate, word_of
 
 MOST_CHARACTERS = 60_000
 
@@ -35,6 +35,7 @@ def _page(report: Report, detailed: list[Entry]) -> str:
         left_out=len(report.differences) - len(detailed),
         looks=LOOKS,
         rate=rate,
+        word_of=word_of,
         cell=cell,
         text=text,
         code=code,

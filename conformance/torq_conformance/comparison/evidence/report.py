@@ -25,7 +25,7 @@ from ...reports.narrate import narrate
 from ..accepted import AcceptedDifference
 from ..course import Course
 from ..differential import SITUATIONS, FoundDifference
-from ..figures import Measured, label_of
+from ..figures import Measured, label_of, part_of
 from ..fixed import label
 from ..outcome import Entry, Outcome
 from ..topics import Level
@@ -54,8 +54,8 @@ class Compared(msgspec.Struct, frozen=True, omit_defaults=True):
 class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
     """The evidence of one difference: its program step by step, what both relays did, and the lines that replay it.
 
-    The diagrams are None for what no program shows. ``left_by_a`` and ``left_by_b`` are what is left of a relay that
-    died.
+    The diagrams are None for what no program shows, ``file`` is "" for a figure. ``left_by_a`` and ``left_by_b`` are
+    what is left of a relay that died.
     """
 
     steps: tuple[str, ...] = ()
@@ -221,6 +221,8 @@ def _compared(course: Course) -> Iterator[Compared]:
 
 
 def _shown(entry: Entry, found: FoundDifference | None, setting: Setting) -> Shown:
+    if part_of(entry.id):  # a figure has no file: it is measured again
+        return Shown(replay=encodable(setting.command))
     file = encodable(setting.file_of(entry.id))
     replay = f"torq-conformance replay {shlex.quote(file)} {encodable(setting.relays)}"
     if found is None:

@@ -20,6 +20,7 @@ from ..fixed import CheckResult, label
 from ..outcome import Entry, Outcome
 from ..topics import Level, topics_of
 from .report import Report, Setting, Shown
+from .words import figure_words, word_of
 
 STYLES = {
     "SAME": "green",
@@ -73,10 +74,7 @@ def tell_figures(out: Console, figures: Sequence[Measured]) -> None:
     """What both relays cost, a line for each figure; where none was measured, one line that says why."""
     known = [each for each in figures if each.is_measured]
     for each in known:
-        word = "DIFFERENT" if each.is_beyond else "COSTS MORE" if each.is_apart else "MEASURED"
-        a, b = each.values
-        line = _row(word, each.name, f"A {a}; B {b}: {each.ratio} times as much; copy of A {each.noise}")
-        say(out, line)
+        say(out, _row(word_of(each), each.name, figure_words(each)))
     reasons: dict[str, list[str]] = {}
     for each in figures:
         if not each.is_measured:

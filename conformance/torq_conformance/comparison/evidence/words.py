@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...counting import counted
+from ..figures import Measured
 from ..outcome import Entry
 from .report import Compared, Report
 
@@ -21,8 +22,10 @@ LOOKS: dict[str, Look] = {
     "FLAKY": Look("B did otherwise, and did not repeat it beyond chance", "⚠️"),
     "STALE": Look("accepted, but it does not appear any more", "❗"),
     "ACCEPTED": Look("B does otherwise, and a reason is listed", "☑️"),
+    "COSTS MORE": Look("B costs more than A, by more than A and its copy differ", "🔺"),
     "CUT SHORT": Look("not all of it was compared", "❔"),
     "SKIPPED": Look("it was not compared", "➖"),
+    "MEASURED": Look("B costs no more than A, as far as can be told", "✅"),
     "SAME": Look("no difference was seen", "✅"),
 }
 """What needs attention first."""
@@ -35,7 +38,22 @@ def word_for(report: Report, compared: Compared) -> str:
     return next((word for word in LOOKS if word in found), gap)
 
 
+def word_of(figure: Measured) -> str:
+    """What a figure came to, as a key of :data:`LOOKS`."""
+    if not figure.is_measured:
+        return "SKIPPED"
+    return "DIFFERENT" if figure.is_beyond else "COSTS MORE" if figure.is_apart else "MEASURED"
+
+
+def figure_words(figure: Measured) -> str:
+    """What was measured, in one line."""
+    a, b = figure.values
+    return f"A {a}; B {b}: {figure.ratio} times as much; copy of A {figure.noise}"
+
+
 def rate(entry: Entry) -> str:
-    """How often a difference shows."""
+    """How often a difference shows; a figure is measured once."""
+    if not entry.runs:
+        return "measured"
     shown = f"{entry.differs_in_b} of {counted(entry.runs, 'run')}"
     return f"{shown}, the copy of A {entry.differs_in_copy_of_a}" if entry.program is not None else shown

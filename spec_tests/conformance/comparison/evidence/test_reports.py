@@ -16,7 +16,7 @@ from torq_conformance.comparison.evidence.markdown import MOST_CHARACTERS, markd
 from torq_conformance.comparison.evidence.report import UNENDED, Ending, Report, build
 from torq_conformance.comparison.topics import Level
 
-DIFFERENT = ("loses:plain", "crashes:plain", "tears:plain", "breaks:CONN-2-stolen")
+DIFFERENT = ("loses:plain", "crashes:plain", "tears:plain", "breaks:CONN-2-stolen", "costs:delivery-time")
 ACCEPTED = "closes:half-closed"
 VERSION_2 = {"a", "b", "domain", "level", "seed", "verdict", "exit_code", "programs", "noise", "differences", "stale",
              "not_compared", "coverage", "format", "version"}  # fmt: skip
@@ -29,12 +29,16 @@ def test_the_report_holds_what_the_comparison_came_to() -> None:
         **dict.fromkeys(DIFFERENT, "DIFFERENT"),
         ACCEPTED: "ACCEPTED",
     }
-    assert report.verdict.startswith("DIFFERENT at level exact: 4 differences not accepted, 1 accepted; not compared: ")
-    assert report.not_compared == {"ISO-1": "the time was over", "LIFE-1 (fixed check)": shown_comparisons.LEFT_OUT}
+    assert report.verdict.startswith("DIFFERENT at level exact: 5 differences not accepted, 1 accepted; not compared: ")
+    assert report.not_compared == {
+        **dict.fromkeys(("ISO-1", "figure memory"), "the time was over"),
+        "LIFE-1 (fixed check)": shown_comparisons.LEFT_OUT,
+    }
     assert report.headline in report.verdict
     assert "not compared" not in report.headline
     assert (report.state, report.exit_code, report.stale) == ("complete", 1, [])
-    for each in report.differences:
+    assert report.evidence["costs:delivery-time"].replay == report.command
+    for each in report.differences[:-1]:
         replay = report.evidence[each.id].replay
         assert replay.startswith("torq-conformance replay torq-failures/new/")
         assert "--exec-a 'old {socket}' --exec-b 'new {socket}'" in replay
@@ -60,7 +64,7 @@ def test_junit_is_valid_and_has_a_case_for_each_topic_check_and_difference(b: st
     assert sorted(failed) == sorted(DIFFERENT)
     assert int(root.get("failures", "")) == len(DIFFERENT)
     skipped = {name: case.find("skipped") for name, case in cases.items() if case.find("skipped") is not None}
-    assert skipped.keys() == {"ISO-1", "LIFE-1 (fixed check)", f"FWD-1: {ACCEPTED}"}
+    assert skipped.keys() == {"ISO-1", "figure memory", "LIFE-1 (fixed check)", f"FWD-1: {ACCEPTED}"}
     assert cases["FWD-2"].find("failure") is None
     lost = cases["FWD-1: loses:plain"].find("failure")
     assert lost is not None
@@ -98,11 +102,13 @@ def test_the_page_shows_both_runs_of_each_difference_and_refers_to_nothing_else(
 
 def test_the_markdown_is_a_line_for_each_difference_with_its_details_folded() -> None:
     text = markdown(shown_comparisons.report())
-    table = [line for line in text.splitlines() if line.startswith("|")][2:]
+    lines = text.splitlines()
+    table = lines[4 : lines.index("", 2 + lines.index("|-|-|-|-|-|"))]
     assert len(table) == len(DIFFERENT) + 1
     assert all(line.count("|") - line.count("\\|") == 6 for line in table)
     assert [line.split("`")[1] for line in table if "❌" in line] == list(DIFFERENT)
-    assert text.count("<details>") == text.count("</details>") == len(DIFFERENT) + 2
+    assert text.count("<details>") == text.count("</details>") == len(DIFFERENT) + 3
+    assert "| 🔺 COSTS MORE | the stream-time |" in text
     assert "torq-conformance replay FILE --exec-a 'old {socket}' --exec-b 'new {socket}'" in text
     assert "10 of 10 runs, the copy of A 0" in text
 
@@ -110,7 +116,7 @@ def test_the_markdown_is_a_line_for_each_difference_with_its_details_folded() ->
 def test_the_markdown_of_many_differences_fits_a_comment_and_says_what_it_leaves_out() -> None:
     text = markdown(shown_comparisons.with_many(120))
     assert len(text) <= MOST_CHARACTERS
-    assert sum(line.startswith("| ❌") for line in text.splitlines()) == 120
+    assert sum(line.startswith("| ❌ DIFFERENT | `") for line in text.splitlines()) == 120
     assert "more differences are in the other reports" in text
 
 
