@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
 from spec_tests.conformance.histories import Chronicle
@@ -64,6 +66,14 @@ def half_closed(*, closes: bool) -> History:
 def crashed() -> History:
     history = two_frames()
     history.crash, history.remains = "the relay was ended by signal SIGSEGV", ["its last output: <b>ouch</b>"]
+    return history
+
+
+def swapped() -> History:
+    """Client B gets the second frame first."""
+    history = two_frames()
+    first, second = history.peers[1].received
+    history.peers[1].received = [replace(second, tick=first.tick), replace(first, tick=second.tick)]
     return history
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from torq_protocol.constants import CHECKSUM_OFFSET, HEADER_SIZE, MAGIC_BYTES
 
+from ..model.findings import Finding
 from ..model.frames import Frame, Raw, connection_name
 from ..model.history import History, Peer, Sent
 from ..model.legality import Fate, fate_of
@@ -141,7 +142,8 @@ class Signature:
 class Difference:
     """One difference in one pair of histories: its signature, what each relay did, and where.
 
-    ``conn`` is the connection at which it shows, ``frame`` the name of the frame; None and "" for everywhere.
+    ``conn`` is the connection at which it shows, ``frame`` the name of the frame; None and "" for everywhere. Where one
+    history shows it alone, ``finding`` is what it shows.
     """
 
     signature: Signature
@@ -149,6 +151,7 @@ class Difference:
     in_b: str
     conn: int | None = None
     frame: str = ""
+    finding: Finding | None = None
 
     @property
     def place(self) -> str:
@@ -208,7 +211,7 @@ class Comparison:
             in_a, in_b = (next(iter(oracle(history, self._norm)), None) for history in (a, b))
             for found in filter(None, (in_a, in_b)):
                 words = (words[0], found.seen)
-            yield from _either(in_a is not None, in_b is not None, shown, hidden, words)
+            yield from _either(in_a is not None, in_b is not None, shown, hidden, words, finding=in_a or in_b)
 
     def _ends(self, a: History, b: History) -> Iterator[Difference]:
         yield from _either(bool(a.crash), bool(b.crash), "crashes", "survives", ("it goes on", a.crash or b.crash))
@@ -332,6 +335,7 @@ class Comparison:
                 broken,
                 kept,
                 ("in order", "".join(found.seen for found in (found_a or found_b,) if found)),
+                finding=found_a or found_b,
             )
 
 
@@ -342,11 +346,18 @@ def _pairs(a: History, b: History) -> Iterator[tuple[Peer, Peer]]:
 
 
 def _either(
-    in_a: bool, in_b: bool, broken: str, kept: str, words: tuple[str, str], conn: int | None = None
+    in_a: bool,
+    in_b: bool,
+    broken: str,
+    kept: str,
+    words: tuple[str, str],
+    conn: int | None = None,
+    finding: Finding | None = None,
 ) -> Iterator[Difference]:
     """A difference where one relay did something that the other did not; ``words`` for not doing and for doing it."""
     if in_a != in_b:
-        yield Difference(Signature(broken if in_b else kept), words[in_a], words[in_b], conn)
+        effect = broken if in_b else kept
+        yield Difference(Signature(effect), words[in_a], words[in_b], conn, finding=finding)
 
 
 def _has_unsent(peer: Peer) -> bool:

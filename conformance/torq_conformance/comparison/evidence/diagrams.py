@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -27,26 +27,34 @@ def parted(found: FoundDifference) -> tuple[Diagram, Diagram]:
 def _drawn(found: FoundDifference, history: History, said: str) -> Diagram:
     """One run; where nothing in it shows the difference, ``said`` stands behind the last event."""
     difference = found.difference
-    drawn = diagram_of(Counterexample("", found.program, [_looked_for(difference, history, said)], history))
-    client = "" if difference.conn is None else connection_name(difference.conn)
+    looked_for = _looked_for(difference, history, said)
+    clients = {connection_name(conn) for conn in looked_for.conns}
+    drawn = diagram_of(Counterexample("", found.program, [looked_for], history))
     events = [
-        msgspec.structs.replace(event, marked=event.marked and not event.step and client in ("", event.connection))
+        msgspec.structs.replace(event, marked=event.marked and not event.step and _is_at(event, clients))
         for event in drawn.events
         if not (event.kind == "note" and event.label == said)
     ]
     if not any(event.marked for event in events):
+        client = "".join(clients if len(clients) == 1 else ())
         at_client = client in drawn.columns
         events.append(Event("point" if at_client else "note", said, client if at_client else "", marked=True))
     return msgspec.structs.replace(drawn, events=tuple(events))
 
 
+def _is_at(event: Event, clients: Collection[str]) -> bool:
+    """Whether an event is at one of some clients; where none is named, all are meant."""
+    return not clients or event.connection in clients
+
+
 def _looked_for(difference: Difference, history: History, said: str) -> Finding:
     """What the difference is about as a finding of one run: a frame that never came is drawn as missing."""
+    if difference.finding is not None:
+        return Finding("difference", "", said, difference.finding.frames, difference.finding.conns)
     frames = tuple(sent.number for sent in history.sent if str(sent) == difference.frame)
     conns = () if difference.conn is None else (difference.conn,)
-    came = any(
-        each.number in frames for conn in conns if conn in history.peers for each in history.peers[conn].received
-    )
+    received = [each.number for conn in conns if conn in history.peers for each in history.peers[conn].received]
+    came = any(number in frames for number in received)
     return Finding(Kind.LOST if frames and not came else "difference", "", said, frames, conns)
 
 

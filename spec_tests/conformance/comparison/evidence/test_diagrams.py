@@ -49,3 +49,9 @@ def test_what_did_not_happen_stands_behind_the_step_at_which_it_happened_on_the_
         place = next(place for place, event in enumerate(diagram.events) if event.marked)
         assert max(event.step for event in diagram.events[:place]) == 3
         assert max(event.step for event in diagram.events[place:]) == 4
+
+
+def test_of_frames_in_another_order_both_runs_mark_the_same_frames() -> None:
+    a, b = parted(shown.found_in(shown.two_frames(), shown.swapped(), *shown.SENDING))
+    assert marked(a) == [("receive", "A0", "B"), ("receive", "A1", "B")]
+    assert marked(b) == [("receive", "A1", "B"), ("receive", "A0", "B")]
