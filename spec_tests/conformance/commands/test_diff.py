@@ -28,7 +28,7 @@ from torq_conformance.replay.difference import load_difference
 CORRECT = specimen("correct", "signal")
 CLOSING = specimen("correct", "signal", "--mutant", "half-close-closes")
 BOTH = ("--exec-a", CORRECT, "--exec-b", CLOSING, "--domain", "signal", "--seed", "1")
-FORMS = {"json": "r.json", "junit": "r.xml", "html": "r.html", "markdown": "r.md"}
+FORMS = {"json": "r.json", "junit": "r.xml", "html": "r.html", "markdown": "r.md", "badge": "b.json"}
 
 
 def words(folder: Path) -> list[str]:
@@ -215,7 +215,7 @@ FOUND = "closes:half-closed"
         (("diff", "--domain", "signal", "--exec-b", "x {socket}", "--exec-a", "x"), "--exec-a 'x': write {socket}"),
         (("diff", *BOTH, "--json", "/no/where/j.json"), "there is no folder /no/where"),
         (("diff", *BOTH, "--report", "html:/no/where/r.html"), "cannot write the report /no/where/r.html"),
-        (("diff", *BOTH, "--report", "pdf:r.pdf"), "one of the formats json, junit, html, markdown"),
+        (("diff", *BOTH, "--report", "pdf:r.pdf"), "one of the formats json, junit, html, markdown, badge"),
         (("diff", *BOTH, "--failures", "/no/where/f"), "there is no folder to make it in"),
         (("replay", FOUND, "--exec-a", CORRECT), "--exec-b or --target-b is missing"),
         (("replay", FOUND, "--exec-b", CORRECT), "--exec-a or --target-a is missing: say which relay is A (recorded"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...files import json_text
+from .badge import badge
 from .html import page
 from .junit import junit
 from .markdown import markdown
@@ -15,4 +16,5 @@ FORMATS: dict[str, Callable[[Report], bytes | str]] = {
     "junit": junit,
     "html": page,
     "markdown": markdown,
+    "badge": badge,
 }

@@ -9,12 +9,14 @@ import pytest
 from spec_tests.conformance import shown_comparisons, shown_runs
 from spec_tests.conformance.reports.test_formats import XSD, Page
 from torq_conformance.comparison.course import Course
+from torq_conformance.comparison.evidence.badge import badge
 from torq_conformance.comparison.evidence.formats import FORMATS
 from torq_conformance.comparison.evidence.html import page
 from torq_conformance.comparison.evidence.junit import junit
 from torq_conformance.comparison.evidence.markdown import MOST_CHARACTERS, markdown
 from torq_conformance.comparison.evidence.report import UNENDED, Ending, Report, build
 from torq_conformance.comparison.topics import Level
+from torq_conformance.exits import Exit
 
 DIFFERENT = ("loses:plain", "crashes:plain", "tears:plain", "breaks:CONN-2-stolen", "costs:delivery-time")
 ACCEPTED = "closes:half-closed"
@@ -125,7 +127,8 @@ def test_a_comparison_that_was_stopped_says_so_in_every_form(name: str) -> None:
     report = shown_comparisons.report(stopped="ended by SIGTERM")
     assert (report.state, report.stop_reason) == ("incomplete", "ended by SIGTERM")
     text = FORMATS[name](report)
-    assert "INCOMPLETE (ended by SIGTERM) at level exact" in (text if isinstance(text, str) else text.decode())
+    said = "incomplete" if name == "badge" else "INCOMPLETE (ended by SIGTERM) at level exact"
+    assert said in (text if isinstance(text, str) else text.decode())
 
 
 def test_what_was_not_begun_is_a_gap_with_the_reason_and_nothing_is_stale() -> None:
@@ -136,3 +139,19 @@ def test_what_was_not_begun_is_a_gap_with_the_reason_and_nothing_is_stale() -> N
     assert {"situations", "FWD-1", "CONN-2 (fixed check)"} <= report.not_compared.keys()
     assert (report.stale, report.exit_code) == ([], None)
     assert "no difference so far, in 0 programs" in report.verdict
+
+
+def test_the_badge_says_the_verdict_in_the_form_of_shields_io() -> None:
+    different = json.loads(badge(shown_comparisons.report()))
+    assert different == {
+        "schemaVersion": 1,
+        "label": "signal relay, exact",
+        "message": "5 different, 1 accepted",
+        "color": "red",
+        "isError": True,
+    }
+    equal = build(shown_comparisons.setting(), shown_comparisons.course(checks=False), Ending(1.0, code=Exit.PASS))
+    equal = msgspec.structs.replace(equal, verdict="EQUIVALENT at level exact: 0 of 60 programs differ")
+    assert (json.loads(badge(equal))["message"], json.loads(badge(equal))["color"]) == ("equivalent", "brightgreen")
+    open_still = json.loads(badge(shown_comparisons.report(stopped=UNENDED)))
+    assert (open_still["color"], open_still["isError"]) == ("lightgrey", False)
