@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]  # ships no types
 
 from spec_tests.conformance.judged_relays import specimen
 from torq_conformance.cli import cli, command_names
