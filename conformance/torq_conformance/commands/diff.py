@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,16 +25,19 @@ from ..comparison.figures import Figure, Samples, bounds_of, measured
 from ..comparison.fixed import CheckResult, FixedChecks, checks_of
 from ..comparison.measuring import Measuring
 from ..comparison.outcome import Outcome
+from ..comparison.remembered import Remembered
 from ..comparison.topics import Level
 from ..counting import counted
 from ..errors import ConformanceError, ImpededError, NotServingError, UsageError
 from ..exits import Exit
 from ..interruption import Terminated, check
+from ..learning.learned_profile import probe_limits
+from ..learning.probing import Probe
 from ..model.profile import domain_named, load_profile
 from ..model.requirements import DOMAIN_NAMES
 from ..play.naming import guess_domain, target_for
 from ..play.target import Target
-from ..reports.terminal import console
+from ..reports.terminal import console, say
 from ..reports.writer import Destination, Destinations, now
 from ._lost_files import verdict_despite
 from ._options import failures_option, relay_options, report_option, require_parent, search_options
@@ -66,6 +70,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_budget: float
     seed: int
     bound: tuple[str, ...]
+    cache: Path | None
     failures: Path
     reports: tuple[Destination, ...]
     json: Path | None
@@ -101,6 +106,13 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     f"A and its copy differ by, B differs. Figures: {', '.join(Figure)}.",
 )
 @search_options(examples=40, programs="Programs for each topic.", budget="5m", time="Time in all, such as 60s or 5m.")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder that keeps the limits of relay A, which take 5 s to learn, for the next comparison with the same "
+    "files; not for --target-a.  [default: none]",
+)
 @failures_option(
     "Folder for the differences found, to be replayed; those of each relay B stand in a folder of their own."
 )
@@ -135,6 +147,8 @@ class _Diff:
         if options.json:
             files.require_folder(options.json)
         require_parent(options.failures)
+        if options.cache:
+            files.require_folder(options.cache)
         self._options = options
         names = " ".join(filter(None, (options.exec_a, options.target_a, options.exec_b, options.target_b)))
         self._domain = domain_named(options.domain or guess_domain(names))
@@ -229,8 +243,7 @@ class _Diff:
     def _compare(self, a: Target, copy: Target, b: Target) -> None:
         options, domain = self._options, self._domain
         until = self._started + options.time_budget
-        limits = a.revivable and options.time_budget >= LIMITS_FROM and self._level is Level.EXACT
-        arm = Arm(a, domain, limits=limits)
+        arm = Arm(a, domain, limits=self._limits(a))
         arm_of_b = Arm(b, domain, arm)
         differential = Differential(arm, Arm(copy, domain, arm), arm_of_b, domain, self._level)
         self._course.topics = differential.results
@@ -259,6 +272,22 @@ class _Diff:
         screens.tell_figures(self._out, self._course.figures)
         self._keep()
         differential.go_on(until, self._tell)
+
+    def _limits(self, a: Target) -> Callable[[Probe], None] | None:
+        """What learns the limits of relay A, where there is time for them: from the folder of ``--cache``, if given."""
+        options = self._options
+        if not (a.revivable and options.time_budget >= LIMITS_FROM and self._level is Level.EXACT):
+            return None
+        if options.cache is None:
+            return probe_limits
+        remembered = Remembered(options.cache, a.description)
+
+        def learn(probe: Probe) -> None:
+            remembered.learn(probe)
+            if remembered.since:
+                say(self._out, f"relay A: its limits as learnt on {remembered.since}\n")
+
+        return learn
 
     def _tell(self, result: TopicResult) -> None:
         check()

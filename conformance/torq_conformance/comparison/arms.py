@@ -8,6 +8,8 @@ Facts:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from ..errors import TargetError
@@ -32,17 +34,27 @@ TOLD = ("settings", "settings_file", "metrics", "audit", "partial_frame_timeout"
 class Arm:
     """One relay of a comparison, ready to play programs.
 
-    A is probed, its limits too where there are to be; the others (``norm`` is A) play by what A was seen to do.
+    A is probed, its limits too by ``limits`` if that is given; the others (``norm`` is A) play by what A was seen to
+    do.
     """
 
-    def __init__(self, target: Target, domain: Domain, norm: Arm | None = None, *, limits: bool = False) -> None:
+    def __init__(
+        self,
+        target: Target,
+        domain: Domain,
+        norm: Arm | None = None,
+        *,
+        limits: Callable[[Probe], None] | None = None,
+    ) -> None:
         self.target = target
         self._excused = norm is not None
         self.profile: Profile
         self.rules: Rules
         self.ended = ""
         """Why B plays nothing more, where it has ended and cannot be started again."""
-        probe = probe_relay(target, domain, limits=limits) if norm is None else _probed(target, domain)
+        probe = probe_relay(target, domain, limits=False) if norm is None else _probed(target, domain)
+        if probe is not None and limits is not None:
+            limits(probe)
         if norm is not None:
             self.profile, rules = norm.profile, norm.rules
         elif probe is not None:

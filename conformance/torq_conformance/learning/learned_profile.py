@@ -19,12 +19,18 @@ from .probing import Learned, Probe, Setting, probe_all
 
 
 def probe_relay(target: Target, domain: Domain, *, limits: bool) -> Probe:
-    """Learn everything about a relay; ``limits`` adds what needs a flood and a thousand connections."""
+    """Learn everything about a relay; ``limits`` adds what :func:`probe_limits` learns."""
     probe = probe_all(target, domain)
-    if limits and probe.value("forwards", True) and not probe.value("roles_by_timing", False):
+    if limits:
+        probe_limits(probe)
+    return probe
+
+
+def probe_limits(probe: Probe) -> None:
+    """Learn what needs a flood and a thousand connections."""
+    if probe.value("forwards", True) and not probe.value("roles_by_timing", False):
         probe_overflow(probe)
         probe_max_connections(probe)
-    return probe
 
 
 OTHERWISE: tuple[tuple[str, Setting, tuple[str, ...], str], ...] = (
