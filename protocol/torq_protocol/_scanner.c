@@ -156,13 +156,30 @@ static int fill(FrameScanner *self, const unsigned char *data, Py_ssize_t start,
     return 0;
 }
 
+/* The bytes that an object lends; a copy of those that do not lie side by side. -1 with an error set if it is no buffer. */
+static int borrow(PyObject *object, Py_buffer *view) {
+    if (PyObject_GetBuffer(object, view, PyBUF_FULL_RO)) return -1;
+    if (view->ndim && PyBuffer_IsContiguous(view, 'C')) return 0;
+    int number = !view->ndim;
+    PyBuffer_Release(view);
+    if (number) {
+        PyErr_SetString(PyExc_TypeError, "a number lends no bytes: use bytes, bytearray or memoryview");
+        return -1;
+    }
+    PyObject *copy = PyBytes_FromObject(object);
+    if (!copy) return -1;
+    int failed = PyObject_GetBuffer(copy, view, PyBUF_SIMPLE);
+    Py_DECREF(copy); /* the view keeps it */
+    return failed;
+}
+
 static PyObject *FrameScanner_scan(FrameScanner *self, PyObject *const *words, Py_ssize_t count) {
     if (count < 1 || count > 3) {
         PyErr_SetString(PyExc_TypeError, "scan takes data, and offsets of its start and stop");
         return NULL;
     }
     Py_buffer view;
-    if (PyObject_GetBuffer(words[0], &view, PyBUF_SIMPLE)) return NULL;
+    if (borrow(words[0], &view)) return NULL;
     Py_ssize_t start = count > 1 ? PyLong_AsSsize_t(words[1]) : 0;
     Py_ssize_t stop = count > 2 ? PyLong_AsSsize_t(words[2]) : -1;
     Scan *scan = NULL;
@@ -257,7 +274,7 @@ static PyObject *skip_frames(PyObject *self, PyObject *const *words, Py_ssize_t 
         if (numbers[word] == -1 && PyErr_Occurred()) return NULL;
     }
     Py_buffer view;
-    if (PyObject_GetBuffer(words[0], &view, PyBUF_SIMPLE)) return NULL;
+    if (borrow(words[0], &view)) return NULL;
     const unsigned char *data = view.buf;
     Py_ssize_t at = numbers[0], skipped = 0, goal = at + numbers[2];
     while ((skipped < numbers[1] || at < goal) && at >= 0 && view.len - at >= HEADER) {
@@ -375,7 +392,7 @@ static PyObject *frame_records(PyObject *self, PyObject *const *words, Py_ssize_
     if (count != 3 || !PyList_Check(words[1]) || !PyList_Check(words[2]))
         return PyErr_Format(PyExc_TypeError, "frame_records takes data and the lists of a scan: runs, refused");
     Py_buffer view;
-    if (PyObject_GetBuffer(words[0], &view, PyBUF_SIMPLE)) return NULL;
+    if (borrow(words[0], &view)) return NULL;
     Recorder to = {.from = 0, .limit = 0};
     PyObject *records = NULL;
     if (!span(&to, words[1]) && !span(&to, words[2])) {
@@ -394,7 +411,7 @@ static PyObject *frame_records(PyObject *self, PyObject *const *words, Py_ssize_
 static PyObject *frame_checksums(PyObject *self, PyObject *frame) {
     (void)self;
     Py_buffer view;
-    if (PyObject_GetBuffer(frame, &view, PyBUF_SIMPLE)) return NULL;
+    if (borrow(frame, &view)) return NULL;
     PyObject *sums = NULL;
     if (view.len < HEADER)
         PyErr_Format(PyExc_ValueError, "a frame has %d bytes or more, not %zd", HEADER, view.len);

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, SupportsIndex, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from .arguments import Buffer, octets, whole
 from .batch_kernel import frame_crcs, index_messages
 from .constants import (
     DOMAIN_OFFSET,
@@ -34,6 +35,7 @@ from .constants import (
     STANDARD_TLV_HEADER_SIZE,
     TIMESTAMP_OFFSET,
     U8_MAX,
+    U32_MAX,
     U64_MAX,
     VERSION,
 )
@@ -110,20 +112,22 @@ class MessageBatch:
 
 
 def parse_batch(
-    data: bytes,
+    data: Buffer,
     *,
     verify_checksum: bool = True,
     accept_zero_checksum: bool = True,
-    max_message_size: int = MAX_MESSAGE_SIZE,
+    max_message_size: SupportsIndex = MAX_MESSAGE_SIZE,
 ) -> MessageBatch:
     """Parse the messages that stand back to back in a buffer, each judged as by :func:`parse_message`.
 
     ``headers["checksum"] == 0`` tells the messages whose checksum was not computed (D9). Raises nothing: messages that
     are refused are in ``faults``.
     """
-    tables = index_messages(data, verify_checksum, accept_zero_checksum, max_message_size)
+    raw = octets(data)
+    limit = min(max(whole(max_message_size, "max_message_size"), 0), U32_MAX + HEADER_SIZE)
+    tables = index_messages(raw, verify_checksum, accept_zero_checksum, limit)
     return MessageBatch(
-        data=data,
+        data=raw,
         starts=np.frombuffer(tables.starts, "<i8"),
         headers=np.frombuffer(tables.headers, HEADER_DTYPE),
         tlvs=np.frombuffer(tables.tlvs, TLV_DTYPE),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, SupportsIndex
 
+from .arguments import Buffer, octets, whole
 from .constants import (
     FLAGS_OFFSET,
     HEADER_SIZE,
@@ -44,15 +45,21 @@ class MessageBuilder:
     refuses what that domain's relay would drop. Raises :class:`BadDomainError` (D4) or :class:`FieldValueError`.
     """
 
-    def __init__(self, domain: int, source: int, *, flags: int = 0, max_message_size: int = MAX_MESSAGE_SIZE) -> None:
-        if domain not in tuple(RelayDomain):
-            raise BadDomainError(f"domain {domain}: D4 knows 1 to 4", offset=4, expected="1..4", got=domain)
-        check_unsigned(source, U8_MAX, "source", SOURCE_OFFSET)
-        check_unsigned(flags, U8_MAX, "flags", FLAGS_OFFSET)
-        self.domain = RelayDomain(domain)
-        self._source = source
-        self._flags = flags
-        self._limit = max_message_size
+    def __init__(
+        self,
+        domain: SupportsIndex,
+        source: SupportsIndex,
+        *,
+        flags: SupportsIndex = 0,
+        max_message_size: SupportsIndex = MAX_MESSAGE_SIZE,
+    ) -> None:
+        number = whole(domain, "domain")
+        if number not in tuple(RelayDomain):
+            raise BadDomainError(f"domain {number}: D4 knows 1 to 4", offset=4, expected="1..4", got=number)
+        self.domain = RelayDomain(number)
+        self._source = check_unsigned(source, U8_MAX, "source", SOURCE_OFFSET)
+        self._flags = check_unsigned(flags, U8_MAX, "flags", FLAGS_OFFSET)
+        self._limit = whole(max_message_size, "max_message_size")
         self._tlvs: list[bytes] = []
         self._size = HEADER_SIZE
 
@@ -65,13 +72,14 @@ class MessageBuilder:
         """Append a payload, typed or raw. Raises as :meth:`add_raw`."""
         return self.add_raw(payload.tlv_type, payload.to_bytes())
 
-    def add_raw(self, tlv_type: int, value: bytes) -> MessageBuilder:
+    def add_raw(self, tlv_type: SupportsIndex, value: Buffer) -> MessageBuilder:
         """Append a TLV of any type, in the form that D7 prescribes.
 
         Raises :class:`FieldValueError` for a type outside 1 to 254, :class:`TlvSizeError` for a value above 65 535
         bytes or of a size that the registry does not allow for the type (D6), :class:`OversizeError` if the message
         would exceed its maximum size.
         """
+        tlv_type, value = whole(tlv_type, "TLV type"), octets(value)
         tlv = encode_tlv(tlv_type, value)
         rule = REGISTRY.size_rule(tlv_type)
         if not rule.allows(len(value)):
@@ -92,7 +100,7 @@ class MessageBuilder:
         self._size += len(tlv)
         return self
 
-    def build(self, *, sequence: int, timestamp: int) -> bytes:
+    def build(self, *, sequence: SupportsIndex, timestamp: SupportsIndex) -> bytes:
         """The message's bytes, its checksum computed (D9). ``timestamp`` is in ns since the Unix epoch.
 
         Raises :class:`FieldValueError` for numbers that are no u64.

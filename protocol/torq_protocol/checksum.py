@@ -17,6 +17,7 @@ from librt.strings import read_i32_le, read_i64_le
 from librt.vecs import vec
 from mypy_extensions import i64
 
+from .arguments import Buffer, octets
 from .constants import CHECKSUM_OFFSET, HEADER_SIZE, U32_MAX
 
 _POLYNOMIAL: Final = 0xEDB88320
@@ -106,12 +107,12 @@ def frame_crc(data: bytes, start: i64, size: i64) -> i64:
     return span_crc(data, start + HEADER_SIZE, start + size, span_crc(data, start, start + CHECKSUM_OFFSET, 0))
 
 
-def message_checksum(message: bytes | bytearray | memoryview) -> int:
+def message_checksum(message: Buffer) -> int:
     """What the checksum field of a message must hold (D9): bytes 28 to 31 do not count.
 
     Raises :class:`ValueError` below 32 bytes.
     """
-    data = message if isinstance(message, bytes) else bytes(message)
+    data = message if isinstance(message, bytes) else octets(message)
     if len(data) < HEADER_SIZE:
         raise ValueError(f"a message has at least {HEADER_SIZE} bytes, got {len(data)}")
     return frame_crc(data, 0, len(data))

@@ -14,8 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import SupportsIndex
 
-from .constants import CHECKSUM_OFFSET, HEADER_SIZE, MAGIC_BYTES, MAX_MESSAGE_SIZE, PAYLOAD_SIZE_OFFSET
+from .arguments import Buffer, octets, whole
+from .constants import CHECKSUM_OFFSET, HEADER_SIZE, MAGIC_BYTES, MAX_MESSAGE_SIZE, PAYLOAD_SIZE_OFFSET, U32_MAX
 from .errors import ErrorKind, ProtocolError
 from .header import bad_magic
 from .message import Message, oversize, parse_frame, parse_message
@@ -58,14 +60,15 @@ class FrameDecoder:
         *,
         verify_checksum: bool = True,
         accept_zero_checksum: bool = True,
-        max_message_size: int = MAX_MESSAGE_SIZE,
+        max_message_size: SupportsIndex = MAX_MESSAGE_SIZE,
         on_fault: OnFault = OnFault.RAISE,
         on_refused: Callable[[Refusal], None] | None = None,
     ) -> None:
         self._policy = policy
         self._verify_checksum = verify_checksum
         self._accept_zero_checksum = accept_zero_checksum
-        self._limit = max_message_size if policy is None else policy.max_message_size
+        limit = max_message_size if policy is None else policy.max_message_size
+        self._limit = min(max(whole(limit, "max_message_size"), 0), U32_MAX + HEADER_SIZE)
         self._on_fault = on_fault
         self._on_refused = on_refused
         self._chunk = b""  # being cut, from self._position on
@@ -89,7 +92,7 @@ class FrameDecoder:
         """Bytes held that are not yet part of a message."""
         return len(self._chunk) - self._position + len(self._pending)
 
-    def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Message]:
+    def feed(self, data: Buffer) -> Iterator[Message]:
         """Take bytes and yield the messages that they complete.
 
         The bytes are taken by the call; messages that are not asked for stay for the next call. Raises, among the
@@ -97,7 +100,7 @@ class FrameDecoder:
         behind it, call again (``feed(b"")`` if there is no more). After a framing fault every call raises it.
         """
         if self._fault is None:
-            self._pending += data
+            self._pending += data if isinstance(data, bytes) else octets(data)
         return self._messages()
 
     def finish(self) -> None:

@@ -7,8 +7,9 @@ precision of the current decimal context.
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Final
+from typing import Final, SupportsIndex
 
+from .arguments import whole
 from .errors import FieldValueError
 
 PLACES: Final = 8
@@ -20,7 +21,7 @@ _MOST_DIGITS: Final = 100
 
 def decimal_of(units: int, places: int = PLACES) -> Decimal:
     """The exact decimal value of a number of units of 10^-``places``."""
-    return Decimal(f"{units:d}e{-places:d}")
+    return Decimal(f"{whole(units, 'units'):d}e{-places:d}")
 
 
 def units_of(value: Decimal | int | str, places: int = PLACES, *, truncate: bool = False) -> int:
@@ -51,12 +52,14 @@ def units_of(value: Decimal | int | str, places: int = PLACES, *, truncate: bool
     return -units if sign else units
 
 
-def _decimal(value: Decimal | int | str) -> Decimal:
+def _decimal(value: object) -> Decimal:
     if isinstance(value, (Decimal, int, str)):
         try:
             return Decimal(value)
         except InvalidOperation:
             pass
+    elif isinstance(value, SupportsIndex):
+        return Decimal(whole(value, "value"))
     raise FieldValueError(
         f"{value!r}: use a Decimal, an int or decimal text, never a float", expected="Decimal, int or str", got=value
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 from librt.strings import read_i32_le
 from mypy_extensions import i64, mypyc_attr
 
+from .arguments import Buffer, octets
 from .checksum import frame_crc
 from .compiled_numbers import BAD_CHECKSUM, BAD_DOMAIN, BAD_MAGIC, BAD_VERSION, OVERSIZE, UNKNOWN_SOURCE
 from .constants import (
@@ -65,12 +66,16 @@ class FrameScanner:
         self._sizes: bytes = policy.size_table
         self._sources: bytes = policy.source_table
 
-    def scan(self, data: bytes | bytearray, start: int = 0, stop: int = -1) -> Scan:
+    def scan(self, data: Buffer, start: int = 0, stop: int = -1) -> Scan:
         """Cut ``data[start:stop]`` into frames, all of it where no stop is given; never raises, whatever the bytes.
 
         Offsets in the result count from the beginning of ``data``.
         """
-        return self._scan(data if isinstance(data, bytes) else bytes(data), start, len(data) if stop < 0 else stop)
+        raw = data if isinstance(data, bytes) else octets(data)
+        end = len(raw) if stop < 0 else stop
+        if not 0 <= start <= end <= len(raw):
+            raise ValueError(f"offsets {start} to {end} do not lie in {len(raw)} bytes")
+        return self._scan(raw, start, end)
 
     def _scan(self, data: bytes, start: i64, size: i64) -> Scan:
         result = Scan()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import Final, SupportsIndex, final
 
 from librt.strings import BytesWriter, read_i32_le, read_i64_le, write_i32_le, write_i64_le
 from mypy_extensions import i32, i64
 
+from .arguments import octets, whole
 from .constants import (
     CHECKSUM_OFFSET,
     DOMAIN_OFFSET,
@@ -26,7 +27,6 @@ from .constants import (
 from .errors import BadMagicError, FieldValueError, TruncatedHeaderError
 
 _TOP_BIT: Final = 0x8000000000000000
-_SMALL: Final = 0x3FFFFFFFFFFFFFFF
 
 
 def unsigned_64(value: i64) -> int:
@@ -36,14 +36,12 @@ def unsigned_64(value: i64) -> int:
     return int(value) + U64_MAX + 1
 
 
-def signed_64(value: int, name: str, offset: int) -> i64:
+def signed_64(value: SupportsIndex, name: str, offset: int) -> i64:
     """The signed value whose bytes are those of a u64; ``name`` and ``offset`` are for the error."""
-    if 0 <= value <= _SMALL:
-        return i64(value)
-    check_unsigned(value, U64_MAX, name, offset)
-    if value < _TOP_BIT:
-        return i64(value)
-    return i64(value - U64_MAX - 1)
+    number = check_unsigned(value, U64_MAX, name, offset)
+    if number < _TOP_BIT:
+        return i64(number)
+    return i64(number - U64_MAX - 1)
 
 
 def signed_32(value: i64) -> i32:
@@ -51,10 +49,14 @@ def signed_32(value: i64) -> i32:
     return i32((value ^ 0x80000000) - 0x80000000)
 
 
-def check_unsigned(value: int, largest: int, name: str, offset: int) -> None:
-    """Raises :class:`FieldValueError` unless 0 <= value <= largest."""
-    if not 0 <= value <= largest:
-        raise FieldValueError(f"{name} {value}: use 0 to {largest}", offset=offset, expected=f"0..{largest}", got=value)
+def check_unsigned(value: SupportsIndex, largest: int, name: str, offset: int) -> int:
+    """The integer. Raises :class:`FieldValueError` unless 0 <= value <= largest, :class:`TypeError` for no integer."""
+    number = value + 0 if isinstance(value, int) else whole(value, name)
+    if not 0 <= number <= largest:
+        raise FieldValueError(
+            f"{name} {number}: use 0 to {largest}", offset=offset, expected=f"0..{largest}", got=number
+        )
+    return number
 
 
 @final
@@ -79,32 +81,24 @@ class MessageHeader:
 
     def __init__(
         self,
-        domain: int,
-        source: int,
+        domain: SupportsIndex,
+        source: SupportsIndex,
         *,
-        sequence: int = 0,
-        timestamp: int = 0,
-        payload_size: int = 0,
-        checksum: int = 0,
-        version: int = VERSION,
-        flags: int = 0,
+        sequence: SupportsIndex = 0,
+        timestamp: SupportsIndex = 0,
+        payload_size: SupportsIndex = 0,
+        checksum: SupportsIndex = 0,
+        version: SupportsIndex = VERSION,
+        flags: SupportsIndex = 0,
     ) -> None:
-        check_unsigned(domain, U8_MAX, "domain", DOMAIN_OFFSET)
-        check_unsigned(version, U8_MAX, "version", VERSION_OFFSET)
-        check_unsigned(source, U8_MAX, "source", SOURCE_OFFSET)
-        check_unsigned(flags, U8_MAX, "flags", FLAGS_OFFSET)
-        check_unsigned(sequence, U64_MAX, "sequence", SEQUENCE_OFFSET)
-        check_unsigned(timestamp, U64_MAX, "timestamp", TIMESTAMP_OFFSET)
-        check_unsigned(payload_size, U32_MAX, "payload_size", PAYLOAD_SIZE_OFFSET)
-        check_unsigned(checksum, U32_MAX, "checksum", CHECKSUM_OFFSET)
-        self._domain = domain
-        self._version = version
-        self._source = source
-        self._flags = flags
-        self._sequence = sequence
-        self._timestamp = timestamp
-        self._payload_size = payload_size
-        self._checksum = checksum
+        self._domain = check_unsigned(domain, U8_MAX, "domain", DOMAIN_OFFSET)
+        self._version = check_unsigned(version, U8_MAX, "version", VERSION_OFFSET)
+        self._source = check_unsigned(source, U8_MAX, "source", SOURCE_OFFSET)
+        self._flags = check_unsigned(flags, U8_MAX, "flags", FLAGS_OFFSET)
+        self._sequence = check_unsigned(sequence, U64_MAX, "sequence", SEQUENCE_OFFSET)
+        self._timestamp = check_unsigned(timestamp, U64_MAX, "timestamp", TIMESTAMP_OFFSET)
+        self._payload_size = check_unsigned(payload_size, U32_MAX, "payload_size", PAYLOAD_SIZE_OFFSET)
+        self._checksum = check_unsigned(checksum, U32_MAX, "checksum", CHECKSUM_OFFSET)
 
     @property
     def domain(self) -> int:
@@ -157,7 +151,7 @@ class MessageHeader:
 
         Raises :class:`TruncatedHeaderError` or :class:`BadMagicError`; no other field is judged.
         """
-        raw = data if isinstance(data, bytes) else bytes(data[:HEADER_SIZE])
+        raw = data if isinstance(data, bytes) else octets(data, HEADER_SIZE)
         if len(raw) < HEADER_SIZE:
             raise truncated_header(len(raw))
         if read_i32_le(raw, 0) != MAGIC_AS_I32:

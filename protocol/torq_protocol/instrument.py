@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import ClassVar
 
+from .arguments import Buffer, octets, whole
 from .constants import U8_MAX, U16_MAX, U64_MAX
 from .errors import FieldValueError, TlvSizeError
 from .names import AssetType, Venue
@@ -43,6 +44,7 @@ def u64_to_symbol(number: int) -> str:
 
     :raises FieldValueError: no u64
     """
+    number = whole(number, "symbol number")
     if not 0 <= number <= U64_MAX:
         raise FieldValueError(f"symbol number {number}: use 0 to {U64_MAX}", expected=f"0..{U64_MAX}", got=number)
     return number.to_bytes(8, "big").partition(b"\x00")[0].decode("utf-8", "replace")
@@ -78,6 +80,9 @@ class InstrumentId:
     def __post_init__(self) -> None:
         for name, offset, largest in _RANGES:
             value = getattr(self, name)
+            if type(value) is not int and hasattr(value, "__index__"):
+                value = whole(value, name)
+                object.__setattr__(self, name, value)
             if not isinstance(value, int) or not 0 <= value <= largest:
                 raise FieldValueError(
                     f"InstrumentId.{name} {value!r} at offset {offset}: use 0 to {largest}",
@@ -170,14 +175,15 @@ class InstrumentId:
         return cls(key & U64_MAX, key >> 80, key >> 72 & 0xFF, key >> 64 & 0xFF)
 
     @classmethod
-    def from_bytes(cls, data: bytes | bytearray | memoryview) -> InstrumentId:
+    def from_bytes(cls, data: Buffer) -> InstrumentId:
         """The id in 12 bytes.
 
         :raises TlvSizeError: another number of bytes
         """
-        if len(data) != cls.SIZE:
-            raise TlvSizeError(f"InstrumentId: {len(data)} bytes, expected 12", expected=12, got=len(data))
-        return cls(*_WIRE.unpack(data))
+        raw = octets(data)
+        if len(raw) != cls.SIZE:
+            raise TlvSizeError(f"InstrumentId: {len(raw)} bytes, expected 12", expected=12, got=len(raw))
+        return cls(*_WIRE.unpack(raw))
 
     def to_bytes(self) -> bytes:
         """The 12 bytes of the id."""

@@ -12,12 +12,13 @@ Facts:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Iterable
+from typing import SupportsIndex, final
 
 from librt.strings import BytesWriter, read_i32_le, write_i32_le, write_i64_le
 from mypy_extensions import i64, u8
 
+from .arguments import Buffer, octets, whole
 from .checksum import frame_crc
 from .compiled_numbers import LAST_DOMAIN
 from .constants import (
@@ -61,8 +62,8 @@ class Message:
 
     __slots__ = ("_data", "_header", "_tlvs")
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    def __init__(self, data: Buffer) -> None:
+        self._data: bytes = data if isinstance(data, bytes) else octets(data)
         self._header: MessageHeader | None = None
         self._tlvs: tuple[Tlv, ...] | None = None
 
@@ -96,10 +97,11 @@ class Message:
         """The bytes behind the header."""
         return self._data[HEADER_SIZE:]
 
-    def find(self, tlv_type: int) -> Tlv | None:
+    def find(self, tlv_type: SupportsIndex) -> Tlv | None:
         """The first TLV of a type, by its inner type in extended form; None if there is none."""
+        wanted = tlv_type + 0 if isinstance(tlv_type, int) else whole(tlv_type, "TLV type")
         for tlv in self.tlvs:
-            if tlv._type == tlv_type:
+            if tlv.type == wanted:
                 return tlv
         return None
 
@@ -126,12 +128,12 @@ class Message:
 
 
 def parse_message(
-    data: bytes | bytearray | memoryview,
+    data: Buffer,
     *,
     verify_checksum: bool = True,
     accept_zero_checksum: bool = True,
     check_tlvs: bool = True,
-    max_message_size: i64 = MAX_MESSAGE_SIZE,
+    max_message_size: SupportsIndex = MAX_MESSAGE_SIZE,
 ) -> Message:
     """Parse exactly one message (D2 to D10).
 
@@ -140,9 +142,9 @@ def parse_message(
     other value (D9). ``check_tlvs`` off puts the check of the TLVs off until they are asked for. Raises the
     :class:`ProtocolError` of the first fault, in the order of this module's facts, and nothing else.
     """
-    raw = data if isinstance(data, bytes) else bytes(data)
+    raw = data if isinstance(data, bytes) else octets(data)
     size: i64 = len(raw)
-    fault = size_fault(raw, size, max_message_size)
+    fault = size_fault(raw, size, _limit(max_message_size))
     if fault is not None:
         raise fault
     if verify_checksum:
@@ -156,12 +158,12 @@ def parse_message(
     return Message(raw)
 
 
-def parse_frame(data: bytes | bytearray | memoryview, policy: FramePolicy) -> Message:
+def parse_frame(data: Buffer, policy: FramePolicy) -> Message:
     """Parse one message as a relay with this policy judges it: the same kind of fault as the framing kernel's.
 
     Raises the :class:`ProtocolError` of the first fault, in the order of this module's facts, and nothing else.
     """
-    raw = data if isinstance(data, bytes) else bytes(data)
+    raw = data if isinstance(data, bytes) else octets(data)
     size = len(raw)
     fault = _header_fault(raw, size, policy.max_message_size)
     if fault is not None:
@@ -199,6 +201,12 @@ def parse_frame(data: bytes | bytearray | memoryview, policy: FramePolicy) -> Me
         if found:
             raise tlv_error(raw, size, found, sizes)
     return Message(raw)
+
+
+def _limit(max_message_size: SupportsIndex) -> i64:
+    """A limit as a number that is compared with sizes, whatever integer it is."""
+    limit = max_message_size + 0 if isinstance(max_message_size, int) else whole(max_message_size, "max_message_size")
+    return i64(min(max(limit, 0), U32_MAX + HEADER_SIZE))
 
 
 def size_fault(head: bytes, size: i64, limit: i64) -> ProtocolError | None:
@@ -261,16 +269,16 @@ def _checksum_fault(data: bytes, size: i64, zero_passes: bool) -> BadChecksumErr
 
 
 def encode_message(
-    domain: int,
-    source: int,
-    tlvs: Sequence[tuple[int, bytes]],
+    domain: SupportsIndex,
+    source: SupportsIndex,
+    tlvs: Iterable[tuple[SupportsIndex, Buffer]],
     *,
-    sequence: int,
-    timestamp: int,
-    flags: int = 0,
-    version: int = VERSION,
-    checksum: int | None = None,
-    max_message_size: i64 = MAX_MESSAGE_SIZE,
+    sequence: SupportsIndex,
+    timestamp: SupportsIndex,
+    flags: SupportsIndex = 0,
+    version: SupportsIndex = VERSION,
+    checksum: SupportsIndex | None = None,
+    max_message_size: SupportsIndex = MAX_MESSAGE_SIZE,
 ) -> bytes:
     """The bytes of a message of (type, value) pairs, each in the form that D7 prescribes.
 
@@ -282,45 +290,48 @@ def encode_message(
     writer = _begin(domain, source, sequence, timestamp, flags, version)
     for tlv_type, value in tlvs:
         write_tlv(writer, tlv_type, value)
-    return _finish(writer, checksum, max_message_size)
+    return _finish(writer, checksum, _limit(max_message_size))
 
 
 def encode_raw_message(
-    domain: int,
-    source: int,
-    payload: bytes,
+    domain: SupportsIndex,
+    source: SupportsIndex,
+    payload: Buffer,
     *,
-    sequence: int,
-    timestamp: int,
-    flags: int = 0,
-    version: int = VERSION,
-    checksum: int | None = None,
-    max_message_size: i64 = MAX_MESSAGE_SIZE,
+    sequence: SupportsIndex,
+    timestamp: SupportsIndex,
+    flags: SupportsIndex = 0,
+    version: SupportsIndex = VERSION,
+    checksum: SupportsIndex | None = None,
+    max_message_size: SupportsIndex = MAX_MESSAGE_SIZE,
 ) -> bytes:
     """As :func:`encode_message` with the payload's bytes as they are, well-formed TLVs or not."""
     writer = _begin(domain, source, sequence, timestamp, flags, version)
-    writer.write(payload)
-    return _finish(writer, checksum, max_message_size)
+    writer.write(payload if isinstance(payload, bytes) else octets(payload))
+    return _finish(writer, checksum, _limit(max_message_size))
 
 
-def _begin(domain: int, source: int, sequence: int, timestamp: int, flags: int, version: int) -> BytesWriter:
-    check_unsigned(domain, U8_MAX, "domain", DOMAIN_OFFSET)
-    check_unsigned(version, U8_MAX, "version", VERSION_OFFSET)
-    check_unsigned(source, U8_MAX, "source", SOURCE_OFFSET)
-    check_unsigned(flags, U8_MAX, "flags", FLAGS_OFFSET)
+def _begin(
+    domain: SupportsIndex,
+    source: SupportsIndex,
+    sequence: SupportsIndex,
+    timestamp: SupportsIndex,
+    flags: SupportsIndex,
+    version: SupportsIndex,
+) -> BytesWriter:
     writer = BytesWriter()
     write_i32_le(writer, MAGIC_AS_I32)
-    writer.append(domain)
-    writer.append(version)
-    writer.append(source)
-    writer.append(flags)
+    writer.append(check_unsigned(domain, U8_MAX, "domain", DOMAIN_OFFSET))
+    writer.append(check_unsigned(version, U8_MAX, "version", VERSION_OFFSET))
+    writer.append(check_unsigned(source, U8_MAX, "source", SOURCE_OFFSET))
+    writer.append(check_unsigned(flags, U8_MAX, "flags", FLAGS_OFFSET))
     write_i64_le(writer, signed_64(sequence, "sequence", SEQUENCE_OFFSET))
     write_i64_le(writer, signed_64(timestamp, "timestamp", TIMESTAMP_OFFSET))
     write_i64_le(writer, 0)
     return writer
 
 
-def _finish(writer: BytesWriter, checksum: int | None, limit: i64) -> bytes:
+def _finish(writer: BytesWriter, checksum: SupportsIndex | None, limit: i64) -> bytes:
     size: i64 = len(writer)
     if size > limit:
         raise OversizeError(
@@ -334,8 +345,7 @@ def _finish(writer: BytesWriter, checksum: int | None, limit: i64) -> bytes:
         data = writer.getvalue()
         _patch(writer, CHECKSUM_OFFSET, frame_crc(data, 0, size))
     else:
-        check_unsigned(checksum, U32_MAX, "checksum", CHECKSUM_OFFSET)
-        _patch(writer, CHECKSUM_OFFSET, checksum)
+        _patch(writer, CHECKSUM_OFFSET, check_unsigned(checksum, U32_MAX, "checksum", CHECKSUM_OFFSET))
     return writer.getvalue()
 
 

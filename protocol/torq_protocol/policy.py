@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from .arguments import whole
 from .constants import HEADER_SIZE, LARGEST_MESSAGE_SIZE_LIMIT, MAX_MESSAGE_SIZE, U8_MAX, RelayDomain
 from .errors import FieldValueError
 from .registry import REGISTRY
@@ -46,6 +47,9 @@ class FramePolicy:
     fixed_sizes: tuple[tuple[int, int], ...] = field(default_factory=lambda: REGISTRY.fixed_sizes)
 
     def __post_init__(self) -> None:
+        for name in ("domain", "max_message_size"):
+            if type(value := getattr(self, name)) is not int and not isinstance(value, RelayDomain):
+                object.__setattr__(self, name, whole(value, name))
         if not 1 <= self.domain <= U8_MAX:
             raise FieldValueError(f"domain {self.domain}: use 1 to 255", expected="1..255", got=self.domain)
         if not HEADER_SIZE <= self.max_message_size <= LARGEST_MESSAGE_SIZE_LIMIT:

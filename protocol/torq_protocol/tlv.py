@@ -10,12 +10,13 @@ Facts:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, final
+from collections.abc import Iterable, Iterator
+from typing import Final, SupportsIndex, final
 
 from librt.strings import BytesWriter, read_i32_le
 from mypy_extensions import i32, i64
 
+from .arguments import Buffer, octets, whole
 from .compiled_numbers import (
     BAD_EXTENDED_TYPE,
     BAD_RESERVED_BYTE,
@@ -55,7 +56,8 @@ class Tlv:
 
     __slots__ = ("_data", "_length", "_offset", "_start", "_type")
 
-    def __init__(self, data: bytes, offset: i64) -> None:
+    def __init__(self, given: Buffer, offset: i64) -> None:
+        data = given if isinstance(given, bytes) else octets(given)
         self._data = data
         self._offset: i64 = offset
         if data[offset] == EXTENDED_MARKER:
@@ -201,14 +203,21 @@ def tlv_error(data: bytes, stop: i64, fault: i64, sizes: bytes) -> ProtocolError
     )  # fmt: skip
 
 
-def iter_tlvs(data: bytes, start: int = 0, stop: int | None = None) -> Iterator[Tlv]:
+def iter_tlvs(data: Buffer, start: SupportsIndex = 0, stop: SupportsIndex | None = None) -> Iterator[Tlv]:
     """The TLVs between two offsets of ``data`` (all of it by default), one by one, up to the first fault.
 
     Raises a :class:`TlvError` when the walk arrives at malformed bytes (D7), its offset counted from the start of
     ``data``: a reader of broken messages gets what stands before the fault.
     """
-    end: i64 = len(data) if stop is None else stop
-    position: i64 = start
+    raw = data if isinstance(data, bytes) else octets(data)
+    first = whole(start, "start")
+    last = len(raw) if stop is None else whole(stop, "stop")
+    if not 0 <= first <= len(raw) or not 0 <= last <= len(raw):
+        raise ValueError(f"start {first}, stop {last}: use offsets from 0 to {len(raw)}, the end of the bytes")
+    return _walk(raw, first, last)
+
+
+def _walk(data: bytes, position: i64, end: i64) -> Iterator[Tlv]:
     while position < end:
         size = _first_size(data, position, end)
         if size == 0:
@@ -244,19 +253,26 @@ def tlv_table(data: bytes, start: i64, stop: i64) -> tuple[Tlv, ...]:
     return tuple(found)
 
 
-def write_tlv(writer: BytesWriter, tlv_type: int, value: bytes) -> None:
+def write_tlv(writer: BytesWriter, tlv_type: SupportsIndex, value: Buffer) -> None:
     """Append a TLV in the form of D7. Raises :class:`FieldValueError` or :class:`TlvSizeError`."""
-    if not 1 <= tlv_type <= 254:
-        raise FieldValueError(
-            f"TLV type {tlv_type}: use 1 to 254 (255 is the extended marker)", expected="1..254", got=tlv_type
-        )
-    size: i64 = len(value)
+    number = _checked_type(tlv_type)
+    raw = value if isinstance(value, bytes) else octets(value)
+    size: i64 = len(raw)
     if size <= MAX_STANDARD_VALUE:
-        writer.append(tlv_type)
+        writer.append(number)
         writer.append(size)
     else:
-        _write_extended_header(writer, tlv_type, size)
-    writer.write(value)
+        _write_extended_header(writer, number, size)
+    writer.write(raw)
+
+
+def _checked_type(tlv_type: SupportsIndex) -> int:
+    number = tlv_type + 0 if isinstance(tlv_type, int) else whole(tlv_type, "TLV type")
+    if not 1 <= number <= 254:
+        raise FieldValueError(
+            f"TLV type {number}: use 1 to 254 (255 is the extended marker)", expected="1..254", got=number
+        )
+    return number
 
 
 def _write_extended_header(writer: BytesWriter, tlv_type: i64, size: i64) -> None:
@@ -273,7 +289,7 @@ def _write_extended_header(writer: BytesWriter, tlv_type: i64, size: i64) -> Non
     writer.append(size >> 8)
 
 
-def encode_tlv(tlv_type: int, value: bytes) -> bytes:
+def encode_tlv(tlv_type: SupportsIndex, value: Buffer) -> bytes:
     """A TLV in the form that D7 prescribes: standard up to 255 bytes of value, extended above.
 
     Raises :class:`FieldValueError` for a type outside 1 to 254, :class:`TlvSizeError` above 65 535 bytes.
@@ -283,42 +299,42 @@ def encode_tlv(tlv_type: int, value: bytes) -> bytes:
     return writer.getvalue()
 
 
-def encode_extended_tlv(tlv_type: int, value: bytes) -> bytes:
+def encode_extended_tlv(tlv_type: SupportsIndex, value: Buffer) -> bytes:
     """A TLV in the extended form whatever its length, which every reader accepts (D7). Raises as :func:`encode_tlv`."""
-    if not 1 <= tlv_type <= 254:
-        raise FieldValueError(
-            f"TLV type {tlv_type}: use 1 to 254 (255 is the extended marker)", expected="1..254", got=tlv_type
-        )
+    number = _checked_type(tlv_type)
+    raw = value if isinstance(value, bytes) else octets(value)
     writer = BytesWriter()
-    _write_extended_header(writer, tlv_type, len(value))
-    writer.write(value)
+    _write_extended_header(writer, number, len(raw))
+    writer.write(raw)
     return writer.getvalue()
 
 
-def split_value(value: bytes) -> list[bytes]:
+def split_value(value: Buffer) -> list[bytes]:
     """Cut data into values of TLVs of one type, as the original does: nothing on the wire marks them as pieces.
 
     Up to 65 535 bytes are one value, as they are. Longer data becomes several values, each a u32 little-endian index
     from 0 and at most 65 531 bytes of data. Neither their number nor their end is sent, so the receiver must know
     that a type is split; :func:`join_values` puts the pieces together again.
     """
-    if len(value) <= MAX_EXTENDED_VALUE:
-        return [value]
+    raw = value if isinstance(value, bytes) else octets(value)
+    if len(raw) <= MAX_EXTENDED_VALUE:
+        return [raw]
     pieces: list[bytes] = []
-    for index, start in enumerate(range(0, len(value), _CHUNK)):
-        pieces.append(index.to_bytes(_INDEX_SIZE, "little") + value[start : start + _CHUNK])
+    for index, start in enumerate(range(0, len(raw), _CHUNK)):
+        pieces.append(index.to_bytes(_INDEX_SIZE, "little") + raw[start : start + _CHUNK])
     return pieces
 
 
-def join_values(values: list[bytes]) -> bytes:
+def join_values(values: Iterable[Buffer]) -> bytes:
     """What :func:`split_value` cut, given in any order.
 
     Raises :class:`FieldValueError` for an index that is missing, doubled or cut off.
     """
-    if len(values) == 1:
-        return values[0]
+    parts = [value if isinstance(value, bytes) else octets(value) for value in values]
+    if len(parts) == 1:
+        return parts[0]
     pieces: dict[int, bytes] = {}
-    for value in values:
+    for value in parts:
         if len(value) < _INDEX_SIZE:
             raise FieldValueError(
                 f"a piece of {len(value)} bytes has no index", expected=f"{_INDEX_SIZE} bytes or more", got=value.hex()
@@ -327,7 +343,7 @@ def join_values(values: list[bytes]) -> bytes:
         if index in pieces:
             raise FieldValueError(f"piece {index} is there twice", expected="each index once", got=index)
         pieces[index] = value[_INDEX_SIZE:]
-    missing = [index for index in range(len(values)) if index not in pieces]
+    missing = [index for index in range(len(parts)) if index not in pieces]
     if missing:
-        raise FieldValueError(f"piece {missing[0]} of {len(values)} is missing", expected=missing[0], got=None)
-    return b"".join([pieces[index] for index in range(len(values))])
+        raise FieldValueError(f"piece {missing[0]} of {len(parts)} is missing", expected=missing[0], got=None)
+    return b"".join([pieces[index] for index in range(len(parts))])

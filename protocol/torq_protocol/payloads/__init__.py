@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from ..arguments import Buffer, octets, whole
 from ..registry import REGISTRY
 from ..tlv import Tlv
-from .layout import Buffer, wrong_size
+from .layout import wrong_size
 from .market_data import (
     GasPrice,
     OrderBook,
@@ -64,6 +65,7 @@ def decode_payload(tlv_type: int, data: Buffer, *, at: int = 0) -> Payload | Raw
     :raises TlvSizeError: a size that the registry does not allow for the type (D6)
     :raises FieldValueError: a field that its type does not allow
     """
+    tlv_type, data = whole(tlv_type, "TLV type"), octets(data)
     payload_class = PAYLOAD_CLASSES.get(tlv_type)
     if payload_class is not None:
         return payload_class.from_bytes(data, at=at)

@@ -17,9 +17,9 @@ from enum import IntEnum
 from operator import attrgetter, index
 from typing import Any, Final, Protocol, Self, TypeAlias
 
+from ..arguments import Buffer, octets
 from ..errors import FieldValueError, TlvSizeError
 
-Buffer: TypeAlias = bytes | bytearray | memoryview
 _TOKEN: Final = re.compile(r"(\d*)([xbBhHiIqQs])")
 _RANGES: Final = {
     code: (-(1 << (8 * size - 1)), (1 << (8 * size - 1)) - 1) if signed else (0, (1 << (8 * size)) - 1)
@@ -346,12 +346,10 @@ class Layout:
         :raises TlvSizeError: another size than the layout's (D6)
         :raises FieldValueError: the first field that breaks its rule
         """
-        if len(data) != self.size:
-            raise wrong_size(self.name, str(self.size), len(data), at)
-        try:
-            values: list[object] = list(self._struct.unpack(data))
-        except struct.error:  # a memoryview whose items are no bytes
-            raise wrong_size(self.name, str(self.size), memoryview(data).nbytes, at) from None
+        raw = data if isinstance(data, bytes) else octets(data)
+        if len(raw) != self.size:
+            raise wrong_size(self.name, str(self.size), len(raw), at)
+        values: list[object] = list(self._struct.unpack(raw))
         for place, read in self._readers:
             values[place] = read(values[place], at)
         if self._constants:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from types import MemberDescriptorType
 from typing import ClassVar, Self
 
+from ..arguments import Buffer, octets, whole
 from ..constants import MAX_EXTENDED_VALUE
 from ..errors import FieldValueError
-from .layout import Buffer, Layout
+from .layout import Layout
 
 
 class Record:
@@ -89,6 +90,10 @@ class RawPayload:
     value: bytes
 
     def __post_init__(self) -> None:
+        if type(self.tlv_type) is not int:
+            object.__setattr__(self, "tlv_type", whole(self.tlv_type, "TLV type"))
+        if type(self.value) is not bytes:
+            object.__setattr__(self, "value", octets(self.value))
         if not 0 <= self.tlv_type <= 254:
             raise FieldValueError(f"TLV type {self.tlv_type}: use 0 to 254", expected="0..254", got=self.tlv_type)
         size = len(self.value)
@@ -102,7 +107,7 @@ class RawPayload:
     @classmethod
     def from_bytes(cls, tlv_type: int, data: Buffer) -> RawPayload:
         """The value as it is."""
-        return cls(tlv_type, bytes(data))
+        return cls(tlv_type, octets(data))
 
     def to_bytes(self) -> bytes:
         """The value as it was."""

@@ -6,11 +6,12 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import Self
 
+from ..arguments import Buffer, octets
 from ..constants import U8_MAX, U64_MAX
 from ..enumerations import RecoveryRequestType, SnapshotCompression, TraceStage
 from ..errors import FieldValueError
 from . import fields
-from .layout import Buffer, wrong_size
+from .layout import wrong_size
 from .payload import Record
 
 RETRANSMIT_BELOW = 100
@@ -43,10 +44,11 @@ class Snapshot(fields.Snapshot):
     @classmethod
     def from_bytes(cls, data: Buffer, *, at: int = 0) -> Self:
         """As :meth:`Record.from_bytes`; the data may have any size that the type allows."""
-        cls._check_size(len(data), at)
+        raw = octets(data)
+        cls._check_size(len(raw), at)
         size = cls.LAYOUT.size
-        self = cls._of(cls.LAYOUT.unpack(data[:size], at))
-        object.__setattr__(self, "data", bytes(data[size:]))
+        self = cls._of(cls.LAYOUT.unpack(raw[:size], at))
+        object.__setattr__(self, "data", raw[size:])
         return self
 
     def to_bytes(self) -> bytes:
