@@ -69,7 +69,12 @@ class MessageBuilder:
         return self._size
 
     def add(self, payload: TlvValue) -> MessageBuilder:
-        """Append a payload, typed or raw. Raises as :meth:`add_raw`."""
+        """Append a payload, typed or raw. Raises as :meth:`add_raw`, and :class:`TypeError` for what is no payload."""
+        if not hasattr(payload, "tlv_type") or not hasattr(payload, "to_bytes") or isinstance(payload, type):
+            raise TypeError(
+                f"{type(payload).__name__} is no payload ({payload!r:.40}): "
+                "use a payload class such as Trade, RawPayload(type, bytes), or add_raw(type, bytes)"
+            )
         return self.add_raw(payload.tlv_type, payload.to_bytes())
 
     def add_raw(self, tlv_type: SupportsIndex, value: Buffer) -> MessageBuilder:

@@ -24,6 +24,7 @@ _WIRE = Struct("<QHBB")
 _LOW_40 = (1 << 40) - 1
 _HEX_DIGITS = re.compile(r"[0-9a-fA-F]{16}")
 _RANGES = (("asset_id", 0, U64_MAX), ("venue", 8, U16_MAX), ("asset_type", 10, U8_MAX), ("reserved", 11, U8_MAX))
+_SYMBOL_SIZE = 8
 THREE_TOKEN_POOL = 1
 """``reserved`` of a three-token pool."""
 
@@ -37,6 +38,22 @@ def symbol_to_u64(symbol: str) -> int:
         return int.from_bytes(symbol.encode()[:8].ljust(8, b"\x00"), "big")
     except UnicodeEncodeError as error:
         raise FieldValueError(f"symbol {symbol!r} has no UTF-8 form", expected="UTF-8 text", got=symbol) from error
+
+
+def _symbol_number(symbol: str, truncate: bool) -> int:
+    """The number of a symbol that stands for no other one, unless ``truncate`` allows that."""
+    if not isinstance(symbol, str):
+        raise TypeError(f"symbol {symbol!r:.40}: use text")
+    number = symbol_to_u64(symbol)
+    size = len(symbol.encode())
+    if not truncate and not (1 <= size <= _SYMBOL_SIZE and "\0" not in symbol):
+        raise FieldValueError(
+            f"symbol {symbol!r:.40} of {size} bytes: use 1 to {_SYMBOL_SIZE} bytes of UTF-8 without NUL; "
+            "truncate=True keeps the first 8, as the original does",
+            expected=f"1..{_SYMBOL_SIZE} bytes",
+            got=symbol,
+        )
+    return number
 
 
 def u64_to_symbol(number: int) -> str:
@@ -92,19 +109,19 @@ class InstrumentId:
                 )
 
     @classmethod
-    def stock(cls, venue: int, symbol: str) -> InstrumentId:
-        """A share; the first 8 bytes of the symbol count."""
-        return cls(symbol_to_u64(symbol), venue, AssetType.STOCK)
+    def stock(cls, venue: int, symbol: str, *, truncate: bool = False) -> InstrumentId:
+        """A share, by a symbol of 1 to 8 bytes; ``truncate`` cuts a longer one, as the original does."""
+        return cls(_symbol_number(symbol, truncate), venue, AssetType.STOCK)
 
     @classmethod
-    def bond(cls, venue: int, symbol: str) -> InstrumentId:
-        """A bond; the first 8 bytes of the symbol count."""
-        return cls(symbol_to_u64(symbol), venue, AssetType.BOND)
+    def bond(cls, venue: int, symbol: str, *, truncate: bool = False) -> InstrumentId:
+        """A bond, by a symbol of 1 to 8 bytes; ``truncate`` cuts a longer one, as the original does."""
+        return cls(_symbol_number(symbol, truncate), venue, AssetType.BOND)
 
     @classmethod
-    def coin(cls, venue: int, symbol: str) -> InstrumentId:
-        """A coin on an exchange; the first 8 bytes of the symbol count."""
-        return cls(symbol_to_u64(symbol), venue, AssetType.COIN)
+    def coin(cls, venue: int, symbol: str, *, truncate: bool = False) -> InstrumentId:
+        """A coin on an exchange, by a symbol of 1 to 8 bytes; ``truncate`` cuts a longer one, as the original does."""
+        return cls(_symbol_number(symbol, truncate), venue, AssetType.COIN)
 
     @classmethod
     def token(cls, venue: int, address: str) -> InstrumentId:

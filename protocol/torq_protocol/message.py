@@ -13,7 +13,7 @@ Facts:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import SupportsIndex, final
+from typing import TYPE_CHECKING, SupportsIndex, TypeVar, final
 
 from librt.strings import BytesWriter, read_i32_le, write_i32_le, write_i64_le
 from mypy_extensions import i64, u8
@@ -50,6 +50,11 @@ from .errors import (
 from .header import MessageHeader, bad_magic, check_unsigned, read_header, signed_64, truncated_header
 from .policy import FramePolicy
 from .tlv import Tlv, tlv_error, tlv_fault, tlv_table, write_tlv
+
+if TYPE_CHECKING:
+    from .payloads import Payload, RawPayload
+
+P = TypeVar("P", bound="Payload")
 
 
 @final
@@ -93,9 +98,32 @@ class Message:
         return tlvs
 
     @property
-    def payload(self) -> bytes:
-        """The bytes behind the header."""
+    def body(self) -> bytes:
+        """The bytes behind the header: all TLVs as they stand."""
         return self._data[HEADER_SIZE:]
+
+    @property
+    def payload(self) -> bytes:
+        """The older name of :attr:`body`; typed payloads come from :meth:`get` and :meth:`payloads`."""
+        return self.body
+
+    def get(self, payload_class: type[P]) -> P | None:
+        """The first payload of a class, as in ``message.get(Trade)``; None if there is none.
+
+        Raises the :class:`ProtocolError` of a wrong size or value, its offset counted from the message's start, and
+        :class:`TypeError` for what is no payload class.
+        """
+        tlv_type = getattr(payload_class, "TLV_TYPE", None)
+        if tlv_type is None or not isinstance(payload_class, type):
+            raise TypeError(
+                f"{payload_class!r:.60} is no payload class: use Trade or another one; find() takes a number"
+            )
+        tlv = self.find(tlv_type)
+        return None if tlv is None else payload_class.from_bytes(tlv.value, at=tlv.value_offset)
+
+    def payloads(self) -> list[Payload | RawPayload]:
+        """All payloads in their order, typed where their type has a layout. Raises as :meth:`get`."""
+        return [tlv.decode() for tlv in self.tlvs]
 
     def find(self, tlv_type: SupportsIndex) -> Tlv | None:
         """The first TLV of a type, by its inner type in extended form; None if there is none."""

@@ -11,7 +11,7 @@ Facts:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final, SupportsIndex, final
+from typing import TYPE_CHECKING, Final, SupportsIndex, final
 
 from librt.strings import BytesWriter, read_i32_le
 from mypy_extensions import i32, i64
@@ -42,6 +42,9 @@ from .errors import (
     TruncatedTlvHeaderError,
     TypeOutOfRangeError,
 )
+
+if TYPE_CHECKING:
+    from .payloads import Payload, RawPayload
 
 _INDEX_SIZE: Final = 4
 _CHUNK: Final = MAX_EXTENDED_VALUE - _INDEX_SIZE
@@ -98,6 +101,12 @@ class Tlv:
     def value(self) -> bytes:
         """The value's bytes."""
         return self._data[self._start : self._start + self._length]
+
+    def decode(self) -> Payload | RawPayload:
+        """The typed payload; raw where the type has no layout. As :func:`decode_tlv`."""
+        from .payloads import decode_tlv
+
+        return decode_tlv(self)
 
     def to_bytes(self) -> bytes:
         """Header and value as they stand in the message."""

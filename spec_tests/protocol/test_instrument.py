@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -150,7 +152,7 @@ def test_d13_u64_keys_collide_exactly_when_what_they_keep_is_equal(
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.text(alphabet="ABCDXYZ", max_size=3), min_size=2, max_size=5))
+@given(st.lists(st.text(alphabet="ABCDXYZ", min_size=1, max_size=3), min_size=2, max_size=5))
 def test_d13_all_symbols_of_up_to_three_bytes_share_one_u64_key(symbols: list[str]) -> None:
     assert len({InstrumentId.coin(Venue.KRAKEN, symbol).u64_key for symbol in symbols}) == 1
 
@@ -182,3 +184,25 @@ def test_pairing_needs_fungible_assets_one_venue_and_different_ids() -> None:
     assert not btc.pairs_with(InstrumentId(7, Venue.KRAKEN, AssetType.NFT))
     assert not InstrumentId(7, Venue.KRAKEN, AssetType.NFT).pairs_with(btc)
     assert btc.pairs_with(InstrumentId(7, Venue.KRAKEN, 99)), "an unknown type counts as fungible"
+
+
+@pytest.mark.parametrize("make", [InstrumentId.coin, InstrumentId.stock, InstrumentId.bond])
+@pytest.mark.parametrize("symbol", ["BITCOINLONG", "", "\0", "BTC\0", "\0BTC", "123456789", "€€€"])
+def test_a_symbol_that_would_stand_for_another_one_is_refused_unless_cutting_is_asked_for(
+    make: Callable[..., InstrumentId], symbol: str
+) -> None:
+    with pytest.raises(FieldValueError, match="use 1 to 8 bytes of UTF-8 without NUL"):
+        make(Venue.KRAKEN, symbol)
+    assert make(Venue.KRAKEN, symbol, truncate=True).asset_id == symbol_to_u64(symbol)
+    with pytest.raises(TypeError, match="use text"):
+        make(Venue.KRAKEN, 5)
+
+
+@given(st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8))
+def test_symbols_that_are_taken_differ_as_their_ids_do(one: str, other: str) -> None:
+    try:
+        ids = [InstrumentId.coin(Venue.KRAKEN, symbol) for symbol in (one, other)]
+    except FieldValueError:
+        return
+    assert (ids[0] == ids[1]) == (one == other)
+    assert [each.symbol for each in ids] == [one, other]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 from typing import TypeVar
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 import torq_protocol
 from spec_tests.protocol.frames import any_bytes, frames, policies, tlv_pairs, u8, u64
 from torq_protocol import schema
+from torq_protocol.build_info import interpreted_package
 from torq_protocol.constants import MAX_MESSAGE_SIZE
 from torq_protocol.errors import ErrorKind
 from torq_protocol.policy import FramePolicy
@@ -323,3 +325,39 @@ def test_pieces_that_do_not_fit_together_are_refused(wire: ModuleType) -> None:
         wire.join_values([one, two, one])
     with pytest.raises(wire.FieldValueError, match="no index"):
         wire.join_values([one, b"abc"])
+
+
+def test_typed_payloads_of_a_message() -> None:
+    trade, gas = (
+        torq_protocol.Trade(1, 2, 3, 4, 5, 6, 7, torq_protocol.Side.SELL),
+        torq_protocol.GasPrice(1, 2, 3, 4, 5, 6),
+    )
+    builder = torq_protocol.MessageBuilder(1, 2).add(trade).add_raw(4, b"raw").add(gas).add(replace(trade, price=9))
+    for package in (torq_protocol, interpreted_package()):
+        message = package.parse_message(builder.build(sequence=1, timestamp=1))
+        assert message.get(package.Trade).to_bytes() == trade.to_bytes()
+        assert message.get(package.GasPrice).to_bytes() == gas.to_bytes()
+        assert message.get(package.Quote) is None
+        assert [type(payload).__name__ for payload in message.payloads()] == [
+            "Trade",
+            "RawPayload",
+            "GasPrice",
+            "Trade",
+        ]
+        assert [tlv.decode() for tlv in message.tlvs] == message.payloads()
+        assert message.body == message.payload == message.to_bytes()[32:]
+        for wrong in (1, trade, torq_protocol.RawPayload, None, "Trade"):
+            with pytest.raises(TypeError, match="is no payload class"):
+                message.get(wrong)
+
+
+def test_a_wrong_payload_of_a_message_has_its_offset_in_the_message() -> None:
+    damaged = bytearray(
+        torq_protocol.MessageBuilder(1, 2).add_raw(1, bytes(36) + b"\x07" + bytes(3)).build(sequence=1, timestamp=1)
+    )
+    for package in (torq_protocol, interpreted_package()):
+        message = package.parse_message(damaged)
+        for call in (partial(message.get, package.Trade), message.payloads, message.tlvs[0].decode):
+            with pytest.raises(package.ProtocolError) as caught:
+                call()
+            assert caught.value.offset == 32 + 2 + 36

@@ -6,6 +6,7 @@ the stream; a lost connection is replaced; what is missing is told. See docs/cli
 
 from __future__ import annotations
 
+from . import sync
 from .address import Address, AddressLike, TcpAddress, UnixAddress, domain_of, parse_address
 from .blocking import BlockingRelay, connect_blocking
 from .errors import (
@@ -20,19 +21,23 @@ from .errors import (
     UnsafeDirectoryError,
 )
 from .events import ClientState, Connected, Event, GapSeen, Lost, OnEvent, Reconnected, Refused
-from .relay import Relay, connect
-from .settings import Backoff, ClientSettings
+from .publisher import BlockingPublisher, Publisher
+from .relay import ConnectAttempt, Relay, RelayConnection, connect
+from .settings import Backoff, ClientOptions, ClientSettings
 
 __all__ = [
     "Address",
     "AddressError",
     "AddressLike",
     "Backoff",
+    "BlockingPublisher",
     "BlockingRelay",
     "ClientError",
+    "ClientOptions",
     "ClientSettings",
     "ClientState",
     "ClosedError",
+    "ConnectAttempt",
     "ConnectError",
     "Connected",
     "ConnectionLostError",
@@ -40,9 +45,11 @@ __all__ = [
     "GapSeen",
     "Lost",
     "OnEvent",
+    "Publisher",
     "Reconnected",
     "Refused",
     "Relay",
+    "RelayConnection",
     "SendTimeoutError",
     "StreamEndedError",
     "TcpAddress",
@@ -53,4 +60,5 @@ __all__ = [
     "connect_blocking",
     "domain_of",
     "parse_address",
+    "sync",
 ]

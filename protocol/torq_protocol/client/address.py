@@ -51,7 +51,12 @@ def parse_address(given: AddressLike) -> Address:
         if given not in SOCKET_PATHS:
             raise AddressError(f"the {given.name.lower()} domain has no relay of its own; give an address")
         return UnixAddress(Path(SOCKET_PATHS[given]))
-    text = os.fspath(given)
+    try:
+        text = os.fsdecode(given)
+    except TypeError:
+        raise TypeError(
+            f"{given!r:.60} is no address: use a path, 'unix:/path', 'tcp:host:port' or a RelayDomain"
+        ) from None
     if text.startswith("tcp:"):
         return _tcp(text)
     path = text.removeprefix("unix:")
@@ -73,6 +78,13 @@ def domain_of(address: Address) -> RelayDomain | None:
 def _tcp(text: str) -> TcpAddress:
     host, colon, port = text.removeprefix("tcp:").rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65_535:
+    if (
+        not colon
+        or not host
+        or host.startswith("/")
+        or not port.isascii()
+        or not port.isdigit()
+        or not 1 <= int(port) <= 65_535
+    ):
         raise AddressError(f"{text!r} is no TCP address; use tcp:host:port with a port from 1 to 65535")
     return TcpAddress(host, int(port))

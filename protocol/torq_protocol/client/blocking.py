@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, Unpack
 
 from ..constants import RelayDomain
 from ..message import Message
@@ -25,8 +25,9 @@ from .errors import (
 )
 from .events import OnEvent
 from .link import Link
+from .publisher import BlockingPublisher, Clock
 from .session import Client, Session
-from .settings import ClientSettings
+from .settings import ClientOptions, ClientSettings, settings_of
 from .sockets import Connecting, cannot_connect, connecting, connecting_unix
 from .turns import Ticket, Turn, deadline_in, interrupted, seconds_left
 
@@ -74,11 +75,19 @@ class BlockingRelay(Client, Iterator[Message]):
                     if self._session.sending_ended:
                         self._session.end_sending()
 
-    def receive(self, timeout_seconds: float | None = None) -> Message:
+    def publisher(
+        self, source: int, *, domain: RelayDomain | None = None, sequence: int = 1, clock: Clock = time.time_ns
+    ) -> BlockingPublisher:
+        """Sends payloads as messages of a source; see :class:`BlockingPublisher`."""
+        return BlockingPublisher(self, self._session.domain_of_publisher(domain), source, sequence, clock)
+
+    def receive(self, timeout: float | None = None, *, timeout_seconds: float | None = None) -> Message:
         """The next message. Raises :class:`TimeoutError` if none comes in time (which loses nothing), and as
         :meth:`Relay.receive`; :class:`RuntimeError` if another thread, or what a signal handler has interrupted, is
-        waiting for one."""
-        deadline = deadline_in(timeout_seconds, "timeout_seconds")
+        waiting for one.
+
+        ``timeout`` is in seconds, None for ever; ``timeout_seconds`` is its older name."""
+        deadline = deadline_in(timeout if timeout_seconds is None else timeout_seconds, "timeout")
         message = self._session.take()
         return self._received(deadline) if message is None else message
 
@@ -105,6 +114,10 @@ class BlockingRelay(Client, Iterator[Message]):
             self._session.sending_ended = True
             if not self._writing:  # a message that is being sent ends first
                 self._session.end_sending()
+
+    def send_eof(self) -> None:
+        """Another name of :meth:`end_sending`."""
+        self.end_sending()
 
     def close(self) -> None:
         """Close, from any thread, signal handler or finalizer. Calls that wait raise :class:`ClosedError`, loops over
@@ -212,9 +225,10 @@ def connect_blocking(
     domain: RelayDomain | None = None,
     settings: ClientSettings | None = None,
     on_event: OnEvent | None = None,
+    **options: Unpack[ClientOptions],
 ) -> BlockingRelay:
     """Connect to a relay: ``with connect_blocking("/tmp/torq/signal.sock") as relay: ...``. As :func:`connect`."""
-    session = Session(parse_address(address), domain, settings or ClientSettings(), on_event)
+    session = Session(parse_address(address), domain, settings_of(settings, **options), on_event)
     patience_ends = time.monotonic() + session.settings.wait_for_relay_seconds
     while session.link is None:
         try:
@@ -256,7 +270,7 @@ def _steps(address: Address, settings: ClientSettings) -> Connecting:
     if isinstance(address, UnixAddress):
         return connecting_unix(address, settings)
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    return connecting([(family, place) for family, _, _, _, place in found])
+    return connecting([(family, place) for family, _, _, _, place in found], settings)
 
 
 def _ready(sock: socket.socket, events: int, deadline: float | None) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Coroutine, Generator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, Unpack
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -23,13 +24,14 @@ from .errors import (
 )
 from .events import OnEvent
 from .link import Link
+from .publisher import Clock, Publisher
 from .session import Client, Session
-from .settings import ClientSettings
+from .settings import ClientOptions, ClientSettings, settings_of
 from .sockets import Connecting, cannot_connect, connecting, connecting_unix
 from .turns import Visit
 
 
-class Relay(Client, AsyncIterator[Message]):
+class RelayConnection(Client, AsyncIterator[Message]):
     """A connection to a relay, replaced when it is lost; made by :func:`connect`.
 
     ``async for message in relay`` gives whole messages, ``send`` sends them. One task may receive while others send.
@@ -66,6 +68,12 @@ class Relay(Client, AsyncIterator[Message]):
                         self._session.sent += len(messages)
                         return
 
+    def publisher(
+        self, source: int, *, domain: RelayDomain | None = None, sequence: int = 1, clock: Clock = time.time_ns
+    ) -> Publisher:
+        """Sends payloads as messages of a source; see :class:`Publisher`."""
+        return Publisher(self, self._session.domain_of_publisher(domain), source, sequence, clock)
+
     async def receive(self) -> Message:
         """The next message; cancelling it loses nothing.
 
@@ -93,6 +101,10 @@ class Relay(Client, AsyncIterator[Message]):
         with Visit(self._inside):
             async with self._sending:
                 self._session.end_sending()
+
+    async def send_eof(self) -> None:
+        """Another name of :meth:`end_sending`."""
+        await self.end_sending()
 
     async def aclose(self) -> None:
         """Close. Calls that wait raise :class:`ClosedError`, loops over messages end. Closing again does nothing."""
@@ -184,23 +196,67 @@ class Relay(Client, AsyncIterator[Message]):
             raise SendTimeoutError(f"{self.address}: the relay took {written} of {size} bytes, and none for {limit} s")
 
 
-async def connect(
+Relay = RelayConnection
+"""The older name of :class:`RelayConnection`."""
+
+
+class ConnectAttempt(Coroutine[object, object, RelayConnection]):
+    """What :func:`connect` gives: awaited it is the connection, ``async with`` closes that at its end."""
+
+    def __init__(self, attempt: Coroutine[Any, Any, RelayConnection]) -> None:
+        self._attempt = attempt
+        self._relay: RelayConnection | None = None
+
+    def __await__(self) -> Generator[object, object, RelayConnection]:
+        return self._attempt.__await__()
+
+    async def __aenter__(self) -> RelayConnection:
+        self._relay = await self._attempt
+        return self._relay
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._relay is not None
+        await self._relay.aclose()
+
+    def send(self, value: object) -> object:
+        """A coroutine's, for event loops that take it for one."""
+        if value is not None:
+            raise TypeError("connect(...) is no connection yet: await it, or use it in async with")
+        return self._attempt.send(value)
+
+    def throw(self, *error: Any) -> object:
+        """A coroutine's."""
+        return self._attempt.throw(*error)
+
+    def close(self) -> None:
+        """A coroutine's."""
+        self._attempt.close()
+
+
+def connect(
     address: AddressLike,
     *,
     domain: RelayDomain | None = None,
     settings: ClientSettings | None = None,
     on_event: OnEvent | None = None,
-) -> Relay:
-    """Connect to a relay: ``async with await connect("/tmp/torq/signal.sock") as relay: ...``.
+    **options: Unpack[ClientOptions],
+) -> ConnectAttempt:
+    """Connect to a relay: ``async with connect("/tmp/torq/signal.sock") as relay: ...``, or ``await connect(...)``.
 
-    ``address`` is a path, ``unix:/path``, ``tcp:host:port`` or a :class:`RelayDomain` (its socket of D16). ``domain``
+    Other keywords are fields of :class:`ClientSettings`. ``address`` is a path, ``unix:/path``, ``tcp:host:port`` or a
+    :class:`RelayDomain` (its socket of D16). ``domain``
     decides what may be sent and received; at a path of D16 it is known. ``on_event`` is told of connections, losses,
     gaps and refused messages.
 
     Raises :class:`ConnectError` if no relay answers, :class:`UnsafeDirectoryError` with ``check_directory``,
-    :class:`AddressError`.
+    :class:`AddressError`; :class:`TypeError` and :class:`ValueError` for wrong arguments.
     """
-    session = Session(parse_address(address), domain, settings or ClientSettings(), on_event)
+    return ConnectAttempt(_connect(Session(parse_address(address), domain, settings_of(settings, **options), on_event)))
+
+
+async def _connect(session: Session) -> RelayConnection:
     patience_ends = anyio.current_time() + session.settings.wait_for_relay_seconds
     while session.link is None:
         try:
@@ -210,7 +266,7 @@ async def connect(
             if anyio.current_time() + session.retry_in() > patience_ends:
                 raise
             await anyio.sleep(session.retry_in())
-    return Relay(session)
+    return RelayConnection(session)
 
 
 async def open_link(session: Session) -> Link:
@@ -228,7 +284,7 @@ async def _steps(address: Address, settings: ClientSettings) -> Connecting:
     if isinstance(address, UnixAddress):
         return connecting_unix(address, settings)
     found = await anyio.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    return connecting([(family, place) for family, _, _, _, place in found])
+    return connecting([(family, place) for family, _, _, _, place in found], settings)
 
 
 async def _drive(steps: Connecting) -> socket.socket:

@@ -15,14 +15,19 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from weakref import WeakSet
 
+from ..arguments import octets
+from ..builder import MessageBuilder
 from ..constants import RelayDomain
 from ..decoder import FrameDecoder, Refusal
 from ..message import Message, parse_frame, parse_message
+from ..payloads.payload import Record
 from ..policy import FramePolicy, ValidationLevel
 from ..sequence import SequenceTracker
+from ..tlv import Tlv
 from .address import Address, domain_of
 from .errors import ClientError, ClosedError, ConnectError, ConnectionLostError
 from .events import ClientState, Connected, Event, GapSeen, Lost, OnEvent, Reconnected, Refused
@@ -39,6 +44,9 @@ class Session:
     def __init__(
         self, address: Address, domain: RelayDomain | None, settings: ClientSettings, on_event: OnEvent | None
     ) -> None:
+        if on_event is not None and not callable(on_event):
+            raise TypeError(f"on_event {on_event!r:.40}: use a function that takes an event")
+        domain = domain_given(domain)
         self.address = address
         self.domain = domain_of(address) if domain is None else domain
         self.settings = settings
@@ -104,7 +112,7 @@ class Session:
         """The bytes of messages, checked. Raises the :class:`ProtocolError` of one that is wrong, and
         :class:`ClosedError` after ``end_sending``."""
         self.check_sending()
-        frames = [message if isinstance(message, bytes) else message.to_bytes() for message in messages]
+        frames = [message if isinstance(message, bytes) else _frame_of(message) for message in messages]
         for frame in frames:
             if self._outgoing_policy is not None:
                 parse_frame(frame, self._outgoing_policy)
@@ -113,6 +121,13 @@ class Session:
                 limit = self.settings.max_message_size
                 parse_message(frame, verify_checksum=check, check_tlvs=check, max_message_size=limit)
         return frames[0] if len(frames) == 1 else b"".join(frames)
+
+    def domain_of_publisher(self, domain: RelayDomain | None) -> RelayDomain:
+        """The domain of messages to be built. Raises :class:`ValueError` where none is known."""
+        found = domain_given(domain) or self.domain
+        if found is None:
+            raise ValueError(f"{self.address}: of which domain? Use publisher(source, domain=RelayDomain...)")
+        return found
 
     def check_sending(self) -> None:
         """Raises :class:`ClosedError` after ``end_sending``."""
@@ -291,6 +306,36 @@ class Session:
             return None
         level = _LEVELS.get(self.domain, ValidationLevel.RELIABILITY)
         return FramePolicy.for_domain(self.domain, level).with_max_message_size(size)
+
+
+def _frame_of(message: object) -> bytes:
+    """The bytes of a message. Raises :class:`TypeError` for what is none, with what to do about it."""
+    if isinstance(message, Message):
+        return message.to_bytes()
+    if isinstance(message, bytearray | memoryview):
+        return octets(message)
+    kind = type(message).__name__
+    if isinstance(message, MessageBuilder):
+        advice = "send(builder.build(sequence=..., timestamp=...))"
+    elif hasattr(message, "tlv_type") or isinstance(message, Record | Tlv):
+        advice = "build a message, MessageBuilder(domain, source).add(...).build(...), or use publisher(source)"
+    elif isinstance(message, Iterable) and not isinstance(message, str):
+        advice = "give each message by itself: send(*messages)"
+    else:
+        advice = "use a Message or its bytes, which MessageBuilder builds"
+    raise TypeError(f"{kind} is no message ({message!r:.40}): {advice}")
+
+
+def domain_given(domain: object) -> RelayDomain | None:
+    """The domain that a caller means. Raises :class:`TypeError` or :class:`ValueError`."""
+    if domain is None or isinstance(domain, RelayDomain):
+        return domain
+    if isinstance(domain, int):
+        return RelayDomain(domain)
+    known = {each.name.lower(): each for each in RelayDomain}
+    close = get_close_matches(str(domain).lower().replace(" ", "_"), known, 1) if isinstance(domain, str) else []
+    advice = f"RelayDomain.{known[close[0]].name}" if close else "a RelayDomain, such as RelayDomain.SIGNAL"
+    raise TypeError(f"domain {domain!r:.40}: use {advice}")
 
 
 _SESSIONS: WeakSet[Session] = WeakSet()

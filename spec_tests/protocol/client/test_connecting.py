@@ -6,6 +6,7 @@ import os
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,3 +116,35 @@ class TestDirectory:
     def test_a_missing_directory_is_a_relay_that_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(ConnectError, match="no such socket"):
             self.connect(tmp_path / "none" / "s")
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="not Linux")
+def test_a_tcp_connection_asks_a_silent_peer_whether_it_is_there() -> None:
+    """A peer that vanished is noticed within 30 s by who only reads, and by who has sent something."""
+    given = {"keepalive_seconds": 3, "keepalive_interval_seconds": 2, "user_timeout_seconds": 1.5}
+    cases: list[tuple[dict[str, Any], tuple[int | None, ...]]] = [
+        ({}, (1, 10, 4, 3, 20_000)),
+        (given, (1, 3, 2, 3, 1500)),
+        ({"keepalive_seconds": None, "user_timeout_seconds": None}, (0, None, None, None, 0)),
+        ({"user_timeout_seconds": 1e12}, (1, 10, 4, 3, 2**31 - 1)),
+        ({"user_timeout_seconds": 1e-9}, (1, 10, 4, 3, 1)),
+    ]
+    for options, expected in cases:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,
+            connect_blocking(
+                f"tcp:127.0.0.1:{listener.getsockname()[1]}", settings=ClientSettings(**options)
+            ) as client,
+        ):
+            link = client._session.link
+            assert link is not None
+            tcp = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+            found = [link.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)]
+            found += [link.socket.getsockopt(socket.IPPROTO_TCP, option) for option in tcp]
+            assert all(wanted in (None, seen) for wanted, seen in zip(expected, found, strict=True)), options
+    default = ClientSettings()
+    assert default.keepalive_seconds is not None
+    assert default.keepalive_seconds + 3 * default.keepalive_interval_seconds < 30
+    for wrong in (0, 40_000):
+        with pytest.raises(ValueError, match="keepalive_seconds"):
+            ClientSettings(keepalive_seconds=wrong)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import anyio
 
-from torq_protocol import Message, MessageBuilder, OnFault, RecoveryRequest, RelayDomain, SequenceTracker, parse_message
+from torq_protocol import Message, MessageBuilder, OnFault, RecoveryRequest, RelayDomain, SequenceTracker, Trade
+from torq_protocol import parse_message
 from torq_protocol.client import (
     Address, Backoff, BlockingRelay, ClientSettings, ClientState, Connected, ConnectionLostError, Event, GapSeen, Lost,
-    Reconnected, Refused, Relay, TcpAddress, TornStreamError, connect, connect_blocking, parse_address,
+    Publisher, Reconnected, Refused, Relay, TcpAddress, TornStreamError, connect, connect_blocking, parse_address, sync,
 )
 
 
@@ -55,6 +56,15 @@ async def asynchronous(frame: bytes) -> None:
         tracker: SequenceTracker | None = relay.sequences
 
 
+async def shorter(trade: Trade) -> None:
+    async with connect("/tmp/x", reconnect=False, domain=RelayDomain.MARKET_DATA) as relay:
+        publisher: Publisher = relay.publisher(2)
+        await publisher.send(trade)
+        found: Trade | None = (await relay.receive()).get(Trade)
+    with sync.connect("/tmp/x", consumer_id=7) as blocking:
+        blocking.publisher(2, domain=RelayDomain.MARKET_DATA, clock=lambda: 1).send(trade, trade)
+
+
 def blocking(frame: bytes) -> None:
     with connect_blocking(Path("/tmp/x"), settings=settings, on_event=noticed) as relay:
         relay.send(frame)
@@ -79,8 +89,8 @@ def asks(event: GapSeen) -> None: ...
 
 
 async def asynchronous(trade: Trade) -> None:
-    async with connect("/tmp/x") as relay:  # E: attr-defined
-        pass
+    attempt = connect("/tmp/x")
+    attempt.receive()  # E: attr-defined
     relay = await connect("/tmp/x")
     relay.send(b"")  # E: unused-coroutine
     await relay.send("text")  # E: arg-type
