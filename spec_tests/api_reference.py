@@ -30,7 +30,15 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "runs": ("batch", "capture", "payload_dtypes"),
     "errors": ("errors",),
     "client": (
-        *("client.relay", "client.blocking", "client.settings", "client.events", "client.errors", "client.address"),
+        *(
+            "client.relay",
+            "client.blocking",
+            "client.publisher",
+            "client.settings",
+            "client.events",
+            "client.errors",
+            "client.address",
+        ),
     ),
 }
 """The modules of each page."""

@@ -6,7 +6,6 @@ the stream; a lost connection is replaced; what is missing is told. See docs/cli
 
 from __future__ import annotations
 
-from . import sync
 from .address import Address, AddressLike, TcpAddress, UnixAddress, domain_of, parse_address
 from .blocking import BlockingRelay, connect_blocking
 from .errors import (
@@ -60,5 +59,4 @@ __all__ = [
     "connect_blocking",
     "domain_of",
     "parse_address",
-    "sync",
 ]
