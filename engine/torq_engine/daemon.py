@@ -5,8 +5,7 @@ Facts:
 - a relay imports only what its configuration asks for: metrics and the control socket cost nothing when off;
 - signals are blocked from the first claim until the service hears them, and again once everything is delivered: no
   signal interrupts a claim or its return, and none is lost;
-- whatever started the relay may have left it closed standard descriptors, any umask and few descriptors. The relay
-  fills the gaps below 3 before a socket gets such a number, and creates files for its own user alone;
+- what the process inherited is set right before anything else (operations/inheritance.py);
 - exit codes: 0 stopped by one signal after draining (LIFE-1), 1 cannot listen or record, 2 wrong usage or
   configuration, 128 + the signal's number when a second signal ended it at once.
 """
@@ -18,7 +17,7 @@ import os
 import resource
 import socket
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from .endpoint import Endpoint, claim
@@ -26,6 +25,7 @@ from .errors import RelayError
 from .logic import RelayLogic
 from .operations.configuration import ConfigError, RelayConfig
 from .operations.flags import parse
+from .operations.inheritance import begin_afresh
 from .operations.loading import Source
 from .operations.resolving import audit_key, listen_settings
 from .operations.signals import block_signals
@@ -42,10 +42,13 @@ _FEWEST_DESCRIPTORS = 32
 def run_relay(logic: RelayLogic, arguments: list[str] | None = None) -> int:
     """Run the relay of a domain until a signal ends it, or do what else its flags ask; returns the exit code.
 
+    Without ``arguments`` it is the process's own command: it reads ``sys.argv``, and what the process inherited is set
+    right first (LIFE-5).
     The caller exits with it: the signals that a relay hears stay blocked after its life.
     """
-    _fill_standard_descriptors()
     name = f"{logic.name}_relay"
+    if arguments is None:
+        begin_afresh(hears=True)
     with told_in_one_line(name):
         command = parse(logic, sys.argv[1:] if arguments is None else arguments)
         try:
@@ -80,7 +83,6 @@ class Daemon:
         key = audit_key(self._config)  # may be a pipe, and take its time: before the signals are blocked
         block_signals()
         with self._held:
-            self._held.callback(os.umask, os.umask(0o077))
             _check_descriptors()
             self._claim_endpoints()
             self._claim_operator_sockets()
@@ -128,13 +130,6 @@ class Daemon:
                 serving.cancel()
         block_signals()  # to the exit: nothing is left to drain, much to give back
         return service.close()
-
-
-def _fill_standard_descriptors() -> None:
-    with suppress(OSError):
-        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-            pass
-        os.close(descriptor)
 
 
 def _check_descriptors() -> None:

@@ -40,7 +40,8 @@ from .settings import ListenSettings, ServerSettings
 _ACCEPTS_PER_TURN = 64
 _ACCEPT_PAUSE = 0.1
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC)
-_DESCRIPTOR_RESERVE = 64
+_LEAST_RESERVE, _MOST_RESERVE = 24, 64
+_MOST_CONNECTIONS = 10_000_000
 _FINAL_READS = 64
 _UNREAD_DRAIN = 1.0
 _SWEEP = 10.0
@@ -111,7 +112,7 @@ class Server:
         self.listen = listen
         self.hub.configure(settings)
         self._busy_poll = settings.busy_poll
-        self.max_connections = settings.max_connections or _descriptor_limit()
+        self.max_connections = min(settings.max_connections or _MOST_CONNECTIONS, _enough_descriptors())
         if "partial" in self._timers:
             self._timers.pop("partial").cancel()
             self._every_partial_sweep()
@@ -462,9 +463,8 @@ class Server:
         return False
 
 
-def _descriptor_limit() -> int:
-    """Raise the limit of open descriptors as far as allowed; returns how many connections it is enough for."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard - min(_DESCRIPTOR_RESERVE, hard // 4)
+def _enough_descriptors() -> int:
+    """For how many connections the process's descriptors are enough, some kept for operators and files."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    reserve = max(_LEAST_RESERVE, min(_MOST_RESERVE, soft // 4))
+    return max(1, soft - reserve) if soft >= 0 else _MOST_CONNECTIONS

@@ -149,8 +149,8 @@ class ServerSettings(HubSettings, frozen=True, kw_only=True):
         int,
         _count(
             Section.LISTENING,
-            "Connections at once; 0: as many as the process's descriptors are enough for; connections above a "
-            "lowered limit are kept (CONN-5)",
+            "Connections at once, as far as the process's descriptors are enough; 0: as many as they are enough "
+            "for; connections above a lowered limit are kept (CONN-5)",
             "connections",
             0,
             10_000_000,

@@ -24,6 +24,7 @@ from .audit_chain import (
     unpacked_frames,
     verify,
 )
+from .inheritance import begin_afresh
 from .terminal import complain, told_in_one_line
 
 _NAME = "torq-audit"
@@ -31,6 +32,8 @@ _NAME = "torq-audit"
 
 def main(arguments: list[str] | None = None) -> None:
     """Check and read the audit logs of relays."""
+    if arguments is None:
+        begin_afresh(hears=False)
     with told_in_one_line(_NAME):
         options = _parser().parse_args(arguments)
         act: Callable[[argparse.Namespace], int] = options.act

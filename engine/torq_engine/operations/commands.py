@@ -16,6 +16,7 @@ from ..logic import RelayLogic
 from .arguments import Parser, add_version, number
 from .configuration import ConfigError
 from .control_client import ControlClient
+from .inheritance import begin_afresh
 from .loading import load, relay_of, relays_of
 from .logs import LEVELS
 from .status import ConnectionStatus, Status
@@ -23,6 +24,7 @@ from .terminal import told_in_one_line
 
 _NAME = "torq-relay"
 _CONTROL = f"{_NAME} ctl"
+_RUN = "run"
 _PASSED_ON = "--"
 Act = Callable[[argparse.Namespace], int]
 
@@ -30,6 +32,8 @@ Act = Callable[[argparse.Namespace], int]
 def torq_relay(logics: Mapping[str, RelayLogic], module: str, arguments: list[str] | None = None) -> int:
     """Run the command over given relays; returns its exit code. ``module`` is what ``python -m`` runs to be it."""
     words = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        begin_afresh(hears=words[:1] == [_RUN])
     with told_in_one_line(_NAME):
         parser = _parser(logics, module)
         end = words.index(_PASSED_ON) if _PASSED_ON in words else len(words)
@@ -60,7 +64,7 @@ def _parser(logics: Mapping[str, RelayLogic], module: str) -> Parser:
 
 def _add_run(commands: argparse._SubParsersAction[Parser], logics: Mapping[str, RelayLogic], module: str) -> None:
     run = commands.add_parser(
-        "run",
+        _RUN,
         help="run one relay, or all of them",
         usage=f"{_NAME} run [options] [the relay's flags]",
         description="Run one relay, with its own flags, or all of them.",

@@ -216,7 +216,16 @@ class Service:
         server = Server(frame_policy(self.config, logic), self.config, listen, ObserverGroup(observers), should_forward)
         if audit_observer is not None:
             audit_observer.attach(server.hub)
+        self._tell_of_few_descriptors(server)
         return server
+
+    def _tell_of_few_descriptors(self, server: Server) -> None:
+        if self.config.max_connections > server.max_connections:
+            self.log.warning(
+                "too few descriptors for max_connections (ulimit -n, LimitNOFILE=)",
+                max_connections=self.config.max_connections,
+                admitted_at_most=server.max_connections,
+            )
 
     def _apply(self, config: RelayConfig) -> None:
         if config.log_level != self.config.log_level:
@@ -224,6 +233,7 @@ class Service:
         self.config = config
         self.server.configure(config, listen_settings(config, self.source.logic))
         self.log.configure(self._log_level or config.log_level, config.log_repeat_interval)
+        self._tell_of_few_descriptors(self.server)
         if self.audit is not None:
             self.audit.settings = config
 

@@ -75,12 +75,19 @@ def passed_endpoints(environment: MutableMapping[str, str]) -> list[Endpoint]:
     Takes the variables out of the environment, so that no child mistakes them for its own. Raises
     :class:`~torq_engine.endpoint.EndpointError` for a descriptor that is no listening Unix stream socket.
     """
+    numbers = passed_descriptors(environment)
+    if numbers:
+        for name in _NAMES:
+            environment.pop(name, None)
+    return [_endpoint(number) for number in numbers]
+
+
+def passed_descriptors(environment: Mapping[str, str]) -> range:
+    """The descriptors that systemd has passed to this process."""
     count, process = environment.get("LISTEN_FDS", ""), environment.get("LISTEN_PID", "")
     if not _is_number(count) or process != str(os.getpid()):
-        return []
-    for name in _NAMES:
-        environment.pop(name, None)
-    return [_endpoint(number) for number in range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))]
+        return range(0)
+    return range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))
 
 
 def _endpoint(number: int) -> Endpoint:
