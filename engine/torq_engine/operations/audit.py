@@ -7,11 +7,19 @@ Facts:
   line are hashed and written for most;
 - the relay does not forward what it cannot record: while the disk refuses, it closes senders (reason ``internal``) and
   tries again to write. Meanwhile it holds the events of connections, up to a bound, and counts the rest;
-- at its start the log adopts records after the seal if they follow it; it cuts a torn last line off and records that.
+- whatever step fails, and wherever the process or the machine dies, the log can be continued and is whole. So the seal
+  is written last: what it says is on the disk by then, the name of the file included, unless fsync is ``never``. The
+  seal is shorter than a sector and always as long: a disk has the old one or the new one;
+- after an fsync that failed nobody knows what the disk holds, and a second one would claim success: the log then
+  records nothing more until the relay starts again and reads what is there;
+- a file is begun when all of the one before is sealed. Where none can be begun, the log goes on in the present one;
+- at its start the log checks the end of what is there as ``torq-audit verify`` does, and refuses a log that was
+  tampered with. It adopts records behind the seal if they follow it, and cuts off a torn last line.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -20,14 +28,6 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from torq_protocol.constants import HEADER_SIZE
-from torq_protocol.header import MessageHeader
-from torq_protocol.scanner import Scan, frame_records
-
-from ..accounting import REFUSED_BY_LOGIC, CloseReason
-from ..hub import Connection, Hub
-from ..observer import Observer
-from ..port import Peer
 from .audit_chain import (
     FORMAT,
     FRAME_FIELDS,
@@ -36,22 +36,26 @@ from .audit_chain import (
     Seal,
     file_name,
     file_number,
-    follows,
+    files_of,
     line_of,
     lines,
     packed_frames,
     read_seal,
     seal_line,
     seal_path,
-    stated_start,
+    start_of,
+    verify,
 )
 from .configuration import RelayConfig
 
 _BUFFER = 65_536
 _MOST_HELD = 16 * 1024 * 1024
+_CHECKED_AT_START = 256 * 1024 * 1024
 _WRITE_INTERVAL = 0.05
 _RETRY_INTERVAL = 1.0
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_LONG_AGO = float("-inf")
 
 
 class AuditLog:
@@ -69,6 +73,8 @@ class AuditLog:
         """Why records cannot be written just now; empty when they can."""
         self.later: Callable[[float, Callable[[], None]], object] | None = None
         """Calls a function after so many seconds, when a loop runs; without one, call :meth:`flush`."""
+        self.tell: Callable[[str, str], object] = lambda event, error: None
+        """Told what becomes of the log, and the error, empty where things are well again."""
         self._relay = relay
         self._key = key
         self._hash = GENESIS
@@ -77,13 +83,16 @@ class AuditLog:
         self._file = -1
         self._number = 1
         self._size = 0
-        self._synced = time.monotonic()
-        self._scheduled = False
+        self._name_synced = False
+        self._sealed_records = 0
+        self._synced = _LONG_AGO
+        self._lost = ""
+        self._next_file_after = _LONG_AGO
+        self._scheduled: set[str] = set()
         self._directory, self._seal_file = self._lock()
         try:
-            recovered, torn = self._recover()
-            self._open_file(self._number)
-            self.event("started", {"recovered_records": recovered, "torn_bytes": torn})
+            adopted, torn = self._recover()
+            self._append_event("started", {"recovered_records": adopted, "torn_bytes": torn})
             self.flush()
         except OSError as error:
             self.release()
@@ -105,44 +114,30 @@ class AuditLog:
 
         Raises :class:`AuditError` when nothing can be recorded just now.
         """
-        if self.failure:
-            raise AuditError(f"not forwarded: the audit log cannot be written: {self.failure}")
+        self._demand_success()
         self._append(
             b'"event":"frames","connection":%d,"uid":%d,"receivers":%d,"frames":%b'
             % (connection, user, receivers, packed_frames(records))
         )
         if self.settings.audit_fsync == "always":
             self.flush()
-            if self.failure:
-                raise AuditError(f"not forwarded: the audit log cannot be written: {self.failure}")
+            self._demand_success()
 
     def flush(self) -> None:
-        """Write what was recorded, force it to disk when that is due, and seal it."""
-        self._scheduled = False
-        try:
-            self._write()
-            if self._left_out:
-                self._append_event("left-out", {"events": self._left_out})
-                self._left_out = 0
-                self._write()
-            fsync = self.settings.audit_fsync
-            if fsync == "always" or (
-                fsync == "interval" and time.monotonic() - self._synced >= self.settings.audit_fsync_interval
-            ):
-                self._sync()
-            self._seal()
-            if self._size >= self.settings.audit_file_bytes:
-                self._next_file()
-            self.failure = ""
-        except OSError as error:
-            self.failure = error.strerror or str(error)
-            self._schedule(_RETRY_INTERVAL)
+        """Write what was recorded; force it to disk and seal it when that is due."""
+        self._scheduled.discard("write")
+        self._flush(self._seal_is_due())
 
     def next_file(self) -> None:
-        """Begin the next file now."""
+        """Begin the next file now.
+
+        Raises :class:`AuditError` when records cannot be written just now, OSError when no file can be begun: then the
+        log goes on in the present one.
+        """
+        self._flush(seal=True)
+        self._demand_success()
+        self._begin_file(self._number + 1)
         self.flush()
-        if not self.failure:
-            self._next_file()
 
     def close(self) -> None:
         """Record the end, write everything, force it to disk unless that is never wanted, and let go.
@@ -153,18 +148,20 @@ class AuditLog:
             return
         self.later = None
         self._append_event("stopped", {})
-        self.flush()
-        if self.settings.audit_fsync != "never":
-            with suppress(OSError):
-                self._sync()
+        self._flush(seal=True)
         self.release()
 
     def release(self) -> None:
         """Close the files as they are."""
         for descriptor in (self._file, self._seal_file, self._directory):
-            if descriptor >= 0:
-                os.close(descriptor)
+            _close(descriptor)
         self._file = self._seal_file = self._directory = -1
+
+    # Recording
+
+    def _demand_success(self) -> None:
+        if self.failure:
+            raise AuditError(f"the audit log cannot be written: {self.failure}")
 
     def _append_event(self, name: str, fields: dict[str, object]) -> None:
         members = "".join(f',"{key}":{json.dumps(value)}' for key, value in fields.items())
@@ -177,59 +174,132 @@ class AuditLog:
         self._buffer += line
         if len(self._buffer) >= _BUFFER and not self.failure:
             self.flush()
-        elif not self._scheduled:
-            self._schedule(_WRITE_INTERVAL)
+        else:
+            self._schedule("write", _WRITE_INTERVAL)
 
-    def _write(self) -> None:
-        while self._buffer:
-            written = os.write(self._file, self._buffer)
-            del self._buffer[:written]
-            self._size += written
+    def _schedule(self, what: str, delay: float) -> None:
+        if self.later is not None and what not in self._scheduled:
+            self._scheduled.add(what)
+            self.later(delay, self.flush if what == "write" else self._seal_later)
 
-    def _schedule(self, delay: float) -> None:
-        if self.later is not None and not self._scheduled:
-            self._scheduled = True
-            self.later(delay, self.flush)
-
-    def _sync(self) -> None:
-        os.fsync(self._file)
-        self._synced = time.monotonic()
-
-    def _seal(self) -> None:
-        seal = Seal(file_name(self._relay, self._number), self._size, self.records, self._hash)
-        line = seal_line(seal, self._key)
-        os.pwrite(self._seal_file, line, 0)  # always as long as the one before: a seal is never half new
-        if self.settings.audit_fsync == "always":
-            os.fsync(self._seal_file)
-
-    def _next_file(self) -> None:
-        if self.settings.audit_fsync != "never":
-            self._sync()
-        self._open_file(self._number + 1)
+    def _seal_later(self) -> None:
+        self._scheduled.discard("seal")
         self.flush()
 
-    def _open_file(self, number: int) -> None:
-        """Go on in the file of a number, beside the seal; a new one starts with the record that links it.
+    # Writing
 
-        Raises OSError and goes on in the present file when it cannot be opened.
+    def _flush(self, seal: bool) -> None:
+        try:
+            self._write()
+            if seal:
+                self._seal()
+        except OSError as error:
+            self._failed(error)
+            return
+        if self.failure:
+            self.failure = ""
+            self.tell("the audit log is written again", "")
+        if self._size >= self.settings.audit_file_bytes and time.monotonic() >= self._next_file_after:
+            self._try_next_file()
+        elif self._sealed_records < self.records:
+            self._schedule("seal", self.settings.audit_fsync_interval)
+
+    def _failed(self, error: OSError) -> None:
+        known, self.failure = self.failure, error.strerror or str(error)
+        if not known:
+            self.tell("the audit log cannot be written: nothing is forwarded", self.failure)
+        self._schedule("write", _RETRY_INTERVAL)
+
+    def _write(self) -> None:
+        if self._lost:
+            raise OSError(errno.EIO, self._lost)
+        while True:
+            while self._buffer:
+                written = os.write(self._file, self._buffer)
+                del self._buffer[:written]
+                self._size += written
+            if not self._left_out:
+                return
+            self._append_event("left-out", {"events": self._left_out})
+            self._left_out = 0
+
+    def _seal_is_due(self) -> bool:
+        if self.settings.audit_fsync == "interval":
+            return time.monotonic() - self._synced >= self.settings.audit_fsync_interval
+        return True
+
+    def _seal(self) -> None:
+        """Say in the seal that the log ends here; what it says is on the disk before."""
+        if self._sealed_records == self.records:
+            return
+        if self.settings.audit_fsync != "never":
+            self._sync()
+        self._write_seal(Seal(file_name(self._relay, self._number), self._size, self.records, self._hash))
+        if self.settings.audit_fsync == "always":
+            os.fsync(self._seal_file)
+        self._sealed_records = self.records
+
+    def _write_seal(self, seal: Seal) -> None:
+        line = seal_line(seal, self._key)
+        if os.pwrite(self._seal_file, line, 0) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), seal_path(Path(seal.file)).name)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._file)
+            if not self._name_synced:
+                os.fsync(self._directory)
+        except OSError as error:
+            self._lost = f"{error.strerror}: what the disk holds is not known; start the relay again"
+            raise OSError(errno.EIO, self._lost) from error
+        self._name_synced = True
+        self._synced = time.monotonic()
+
+    # Files
+
+    def _try_next_file(self) -> None:
+        try:
+            self._seal()
+            self._begin_file(self._number + 1)
+        except OSError as error:
+            if self._lost:
+                self._failed(error)
+                return
+            self._next_file_after = time.monotonic() + _RETRY_INTERVAL
+            self.tell("no audit file can be begun: going on in the present one", error.strerror or str(error))
+        else:
+            self._flush(self._seal_is_due())
+
+    def _begin_file(self, number: int) -> None:
+        """Go on in a new file. All before it is sealed. Raises OSError, and nothing has changed then."""
+        self._open_file(number, 0)
+        self._append_event(
+            "file",
+            {
+                "relay": self._relay,
+                "format": FORMAT,
+                "previous": self._hash,
+                "chain": "hmac-sha256" if self._key else "sha256",
+                "frame_fields": FRAME_FIELDS,
+            },
+        )
+
+    def _open_file(self, number: int, size: int) -> None:
+        """Write to the file of a number, beside the seal, which has so many bytes.
+
+        Raises OSError, and nothing has changed then.
         """
-        descriptor = os.open(file_name(self._relay, number), _FILE_FLAGS, 0o600, dir_fd=self._directory)
-        if self._file >= 0:
-            os.close(self._file)
-        self._file = descriptor
-        self._number = number
-        self._size = os.fstat(descriptor).st_size
-        if self._size == 0:
-            self.event(
-                "file",
-                {
-                    "relay": self._relay,
-                    "format": FORMAT,
-                    "previous": self._hash,
-                    "chain": "hmac-sha256" if self._key else "sha256",
-                    "frame_fields": FRAME_FIELDS,
-                },
-            )
+        name = file_name(self._relay, number)
+        descriptor = os.open(name, _FILE_FLAGS, 0o600, dir_fd=self._directory)
+        try:
+            if os.fstat(descriptor).st_size != size:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+        except BaseException:
+            _close(descriptor)
+            raise
+        before, self._file = self._file, descriptor
+        self._number, self._size, self._name_synced = number, size, False
+        _close(before)
 
     # Starting
 
@@ -239,11 +309,11 @@ class AuditLog:
         with ExitStack() as held:
             try:
                 os.makedirs(self.directory, mode=0o700, exist_ok=True)
-                directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                held.callback(os.close, directory)
+                directory = os.open(self.directory, _DIRECTORY_FLAGS)
+                held.callback(_close, directory)
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
                 seal = os.open(path.name, flags, 0o600, dir_fd=directory)
-                held.callback(os.close, seal)
+                held.callback(_close, seal)
                 fcntl.flock(seal, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise AuditError(f"{path}: another relay writes there; use another --audit-directory") from None
@@ -253,105 +323,69 @@ class AuditLog:
         return directory, seal
 
     def _recover(self) -> tuple[int, int]:
-        """Find the end of an earlier log; returns the numbers of records after the seal and of bytes of a torn line."""
+        """Go on where an earlier log ends; returns the numbers of records behind its seal and of bytes of a torn line.
+
+        Raises :class:`AuditError` for a log that was tampered with, OSError.
+        """
         path = seal_path(self.directory / file_name(self._relay, 1))
-        files = sorted(self.directory.glob(f"{self._relay}-*.jsonl"), key=file_number)
+        files = files_of(path)
         if os.fstat(self._seal_file).st_size == 0:
-            if any(file.stat().st_size for file in files[1:]) or (files and len(list(lines(files[0]))) > 1):
-                raise AuditError(f"{path}: the seal of the log beside it is missing; use another --audit-directory")
-            for file in files:  # killed before the first seal
-                os.truncate(file, 0)
-            return 0, 0
+            self._begin_seal(path, files)
         seal = read_seal(path, self._key)
-        self._number = file_number(Path(seal.file))
-        self.records, self._hash = seal.records, seal.hash
-        later = [file for file in files if file_number(file) >= self._number]
-        if not later or later[0].name != seal.file or later[0].stat().st_size < seal.size:
+        files = _newest([file for file in files if file.stat().st_size], seal)
+        finding = verify(files, seal, self._key, partial=True)
+        end = finding.end
+        if not finding.sealed and not finding.problems:
+            finding.problems.append(f"{self.directory / seal.file}: the log ends before its seal")
+        if finding.problems:
             raise AuditError(
-                f"{self.directory / seal.file}: the log ends before its seal; see what torq-audit verify says of it,"
-                " and use another --audit-directory"
+                f"{finding.problems[0]}; see what torq-audit verify says of it, and use another --audit-directory"
             )
-        torn = 0
-        for file in later:
-            self._number = file_number(file)
-            torn += self._adopt(file, seal.size if file.name == seal.file else 0)
-        if later[-1].stat().st_size and stated_start(later[-1])[2] != FORMAT:
-            self._number += 1  # each file is of one format
-        return self.records - seal.records, torn
+        if finding.torn:
+            os.truncate(self.directory / end.file, end.size)
+        self.records, self._hash, self._sealed_records = end.records, end.hash, seal.records
+        if end.size:
+            self._open_file(file_number(files[-1]), end.size)
+            if start_of(next(lines(files[-1])))[2] != FORMAT:  # each file is of one format
+                self._seal()
+                self._begin_file(self._number + 1)
+        else:
+            self._begin_file(file_number(files[-1]) if files else 1)
+        return end.records - seal.records, finding.torn
 
-    def _adopt(self, file: Path, offset: int) -> int:
-        """Adopt records after the seal; cuts off a line without an end and returns its bytes."""
-        for line in lines(file, offset):
-            if not line.endswith(b"\n"):
-                os.truncate(file, offset)
-                return len(line)
-            found = follows(self._hash, line, self._key)
-            if found is None:
-                raise AuditError(
-                    f"{file}: the log goes on with records that do not follow; see what torq-audit verify says of it,"
-                    " and use another --audit-directory"
-                )
-            self._hash = found
-            self.records += 1
-            offset += len(line)
-        return 0
-
-
-class AuditObserver(Observer):
-    """Feeds an audit log from a server: connections by events, frames by the hub's tap."""
-
-    def __init__(self, log: AuditLog, should_forward: Callable[[MessageHeader], bool] | None) -> None:
-        self.log = log
-        self._should_forward = should_forward
-        self._hub: Hub | None = None
-        self._users: dict[int, int] = {}
-
-    def attach(self, hub: Hub) -> None:
-        """Hear of every frame from now on."""
-        self._hub = hub
-        hub.tap = self._tap
-
-    def admitted(self, connection: Connection, peer: Peer) -> None:
-        self._users[connection.id] = peer.uid
-        self.log.event("joined", {"connection": connection.id, "pid": peer.pid, "uid": peer.uid, "gid": peer.gid})
-
-    def refused(self, reason: CloseReason, peer: Peer) -> None:
-        self.log.event("refused", {"reason": reason.label, "pid": peer.pid, "uid": peer.uid, "gid": peer.gid})
-
-    def closed(self, connection: Connection, peer: Peer) -> None:
-        assert connection.close_reason is not None
-        self._users.pop(connection.id)
-        counters = {
-            "received_frames": connection.received_frames,
-            "refused_frames": connection.refused_frames,
-            "delivered_frames": connection.delivered_frames,
-            "dropped_frames": sum(connection.dropped_frames),
-        }
-        self.log.event("closed", {"connection": connection.id, "reason": connection.close_reason.label, **counters})
-
-    def _tap(self, sender: Connection, data: bytes | bytearray, scan: Scan) -> None:
-        if not scan.runs and not scan.refused:
-            return
-        assert self._hub is not None
-        runs, refused = scan.runs, scan.refused
-        if self._should_forward is not None:
-            runs, refused = judged_by_logic(data, scan, self._should_forward)
-        records = frame_records(data, runs, refused)
-        self.log.frames(sender.id, self._users[sender.id], self._hub.receiver_count(sender), records)
+    def _begin_seal(self, path: Path, files: list[Path]) -> None:
+        """Seal that nothing is recorded, before there is a file: then a log without a seal was tampered with."""
+        if any(file.stat().st_size for file in files[1:]) or (files and len(list(lines(files[0]))) > 1):
+            raise AuditError(f"{path}: the seal of the log beside it is missing; use another --audit-directory")
+        for file in files:  # of torq 0.2, killed before its first seal
+            os.truncate(file, 0)
+        try:
+            self._write_seal(Seal(file_name(self._relay, 1)))
+        except OSError:
+            os.ftruncate(self._seal_file, 0)
+            raise
+        if self.settings.audit_fsync != "never":
+            os.fsync(self._seal_file)
+            os.fsync(self._directory)
+            parent = os.open(self.directory.parent, _DIRECTORY_FLAGS)
+            try:
+                os.fsync(parent)
+            finally:
+                _close(parent)
 
 
-def judged_by_logic(
-    data: bytes | bytearray, scan: Scan, should_forward: Callable[[MessageHeader], bool]
-) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]:
-    """The frames of a scan that a logic forwards, as runs of one, and those that the scan or the logic refused."""
-    kept, refused = [], list(scan.refused)
-    for start, stop, _ in scan.runs:
-        while start < stop:
-            header = MessageHeader.from_bytes(bytes(data[start : start + HEADER_SIZE]))
-            end = start + HEADER_SIZE + header.payload_size
-            if should_forward(header):
-                kept.append((start, end, 1))
-            else:
-                refused.append((start, end, REFUSED_BY_LOGIC))
-            start = end
-    return kept, sorted(refused)
+def _newest(files: list[Path], seal: Seal) -> list[Path]:
+    """The files that a start checks: the sealed one and those after it, and before it as many as cost little time."""
+    size = 0
+    for place in reversed(range(len(files))):
+        size += files[place].stat().st_size
+        if size > _CHECKED_AT_START and file_number(files[place]) < file_number(Path(seal.file)):
+            return files[place + 1 :]
+    return files
+
+
+def _close(descriptor: int) -> None:
+    """Close a descriptor, if it is one: it is closed whatever the system says of it."""
+    if descriptor >= 0:
+        with suppress(OSError):
+            os.close(descriptor)

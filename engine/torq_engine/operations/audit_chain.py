@@ -7,7 +7,9 @@ Facts:
 - one record holds all frames of one read. Format 2 has them as base64 of what torq_protocol/records.py tells; in
   format 1 each was a JSON list. The chain is the same, so a log of both is one chain;
 - a chain cannot show that its end is missing: the *seal* beside it says where the end was. Records after the seal
-  are those of a relay that still runs, or that was killed after it last sealed.
+  are those of a relay that still runs, or that was killed after it last sealed;
+- the first seal of all stands before any file: it says that nothing is recorded. So a log of which the seal alone is
+  left, or an empty seal, is never the work of a relay.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ DAMAGED = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 """The errors of reading a line that another program wrote."""
 FRAME_FIELDS = ("source", "sequence", "payload_size", "checksum", "refused")
 """What the numbers of a frame mean, in both formats."""
-_END = re.compile(rb'(\{.*),"hash":"([0-9a-f]{64})"\}\n', re.DOTALL)
+_END_BYTES = len(',"hash":""}\n') + len(GENESIS)
 _NUMBER = re.compile(r"^(.+)-(\d{8})\.jsonl$")
 
 
@@ -49,20 +51,27 @@ class UnreadableError(AuditError):
 class Seal:
     """Where a chain ends: the name of its last file, its length in bytes, the number of records in all, their hash."""
 
-    file: str
-    size: int
-    records: int
-    hash: str
+    file: str = ""
+    size: int = 0
+    records: int = 0
+    hash: str = GENESIS
 
 
 @dataclass(slots=True)
 class Finding:
-    """What a check found: ``problems`` are tampering, ``notes`` are not."""
+    """What a check found: ``problems`` are tampering, ``notes`` are not.
+
+    ``sealed`` says whether the sealed end was reached, ``end`` where the chain ends, ``torn`` how many bytes of a line
+    without an end stand there. ``records`` and ``files`` are how many were looked at.
+    """
 
     records: int = 0
     files: int = 0
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    sealed: bool = False
+    end: Seal = field(default_factory=Seal)
+    torn: int = 0
 
 
 def chained(previous: str, body: bytes, key: bytes) -> str:
@@ -74,7 +83,11 @@ def chained(previous: str, body: bytes, key: bytes) -> str:
 def line_of(previous: str, body: bytes, key: bytes) -> tuple[bytes, str]:
     """A record's line and its hash; ``body`` is JSON without its closing brace."""
     found = chained(previous, body, key)
-    return b'%b,"hash":"%b"}\n' % (body, found.encode()), found
+    return body + _end_of(found), found
+
+
+def _end_of(found: str) -> bytes:
+    return b',"hash":"%b"}\n' % found.encode()
 
 
 def packed_frames(records: bytes) -> bytes:
@@ -99,11 +112,9 @@ def unpacked_frames(value: object) -> Iterator[tuple[object, ...]]:
 
 def follows(previous: str, line: bytes, key: bytes) -> str | None:
     """The hash of a line if it follows ``previous``; None if it does not."""
-    match = _END.fullmatch(line)
-    if match is None:
-        return None
-    found = chained(previous, match[1], key)
-    return found if hmac.compare_digest(found.encode(), match[2]) else None
+    body = line[:-_END_BYTES]
+    found = chained(previous, body, key)
+    return found if hmac.compare_digest(line[-_END_BYTES:], _end_of(found)) and body.startswith(b"{") else None
 
 
 def file_name(relay: str, number: int) -> str:
@@ -123,6 +134,11 @@ def seal_path(file: Path) -> Path:
     return file.with_name(f"{match[1] if match else file.stem}.seal")
 
 
+def files_of(seal: Path) -> list[Path]:
+    """The files beside a seal that are of its chain, in order."""
+    return sorted((path for path in seal.parent.glob("*.jsonl") if seal_path(path) == seal), key=file_number)
+
+
 def seal_line(seal: Seal, key: bytes) -> bytes:
     """A seal as its file's content, of one length: a record that follows the last one."""
     body = f'{{"file":"{seal.file}","size":{seal.size:20},"records":{seal.records:20},"last":"{seal.hash}"'
@@ -131,25 +147,31 @@ def seal_line(seal: Seal, key: bytes) -> bytes:
 
 def read_seal(path: Path, key: bytes) -> Seal:
     """The seal in a file; raises :class:`AuditError` when the file holds no seal, or a changed one."""
+    line, problem = None, ""
+    while (again := _content(path)) != line:  # a relay may have been writing it
+        line = again
+        try:
+            content = json.loads(line)
+            seal = Seal(str(content["file"]), int(content["size"]), int(content["records"]), str(content["last"]))
+            if follows(seal.hash, line, key):
+                return seal
+            problem = "the seal was changed, or sealed with another key"
+        except DAMAGED:
+            problem = "not a seal"
+    raise AuditError(f"{path}: {problem}")
+
+
+def _content(path: Path) -> bytes:
     try:
-        line = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UnreadableError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        content = json.loads(line)
-        seal = Seal(str(content["file"]), int(content["size"]), int(content["records"]), str(content["last"]))
-    except DAMAGED:
-        raise AuditError(f"{path}: not a seal") from None
-    if not follows(seal.hash, line, key):
-        raise AuditError(f"{path}: the seal was changed, or sealed with another key")
-    return seal
 
 
-def lines(path: Path, start: int = 0) -> Iterator[bytes]:
-    """The lines of a file from an offset on, each with its end; raises AuditError when it cannot be read."""
+def lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, each with its end; raises AuditError when it cannot be read."""
     try:
         with path.open("rb") as stream:
-            stream.seek(start)
             yield from stream
     except OSError as error:
         raise UnreadableError(f"{path}: cannot be read: {error.strerror}") from None
@@ -158,55 +180,64 @@ def lines(path: Path, start: int = 0) -> Iterator[bytes]:
 def verify(files: list[Path], seal: Seal | None, key: bytes = b"", *, partial: bool = False) -> Finding:
     """Check files in order of their numbers: every record follows the one before, and the seal is reached.
 
-    ``partial`` allows files before and after the given ones. Raises :class:`AuditError` for unreadable files.
+    Read the seal before you list the files: a relay that runs goes on meanwhile. ``partial`` allows files before and
+    after the given ones. Raises :class:`AuditError` for unreadable files.
     """
-    finding = Finding()
-    previous = GENESIS
-    sealed = False
+    finding = Finding(sealed=seal is not None and seal.records == 0)
+    written = []
     for path in files:
+        if next(lines(path), None) is None:
+            finding.notes.append(f"{path}: nothing is in it")
+        else:
+            written.append(path)
+    for path in written:
         finding.files += 1
-        stated, first_number, _ = stated_start(path)
-        if stated != previous and not (partial and finding.files == 1):
-            finding.problems.append(_gap(path, stated, finding))
-        previous, offset, at_seal = _verify_file(path, stated, first_number, seal, key, finding)
-        sealed = sealed or at_seal
-        if sealed and (not at_seal or offset > (seal.size if seal else 0)) and not finding.problems:
-            finding.notes.append(f"{path}: records behind the seal: the relay runs, or was killed")
-    if seal is not None and not sealed and not finding.problems and not partial:
+        _verify_file(path, seal, key, finding, partial=partial, last=path == written[-1])
+    elsewhere = partial and seal is not None and seal.file not in [path.name for path in written]
+    if seal is not None and not finding.sealed and not finding.problems and not elsewhere:
         finding.problems.append(f"the end is missing: {seal.records} records up to {seal.file} were sealed")
+    if finding.sealed and seal is not None and finding.end.records > seal.records and not finding.problems:
+        where = files[-1].with_name(finding.end.file)
+        finding.notes.insert(0, f"{where}: records behind the seal: the relay runs, or was killed")
     return finding
 
 
-def _verify_file(
-    path: Path, previous: str, number: int, seal: Seal | None, key: bytes, finding: Finding
-) -> tuple[str, int, bool]:
-    """Check one file; returns its last hash, its size, and whether the sealed end is in it."""
-    offset = 0
-    sealed = False
+def _verify_file(path: Path, seal: Seal | None, key: bytes, finding: Finding, *, partial: bool, last: bool) -> None:
+    """Check that one file goes on where the finding's chain ends, which is then where this file ends."""
+    previous, number, offset = finding.end.hash, finding.end.records, 0
     for position, line in enumerate(lines(path), start=1):
+        if not line.endswith(b"\n"):
+            finding.torn = len(line)
+            if last and finding.sealed:
+                note = f"line {position} behind the seal is torn: a crash or a full disk cut it off"
+                finding.notes.append(f"{path}: {note}")
+            else:
+                finding.problems.append(f"{path}: line {position} is incomplete")
+            break
+        if position == 1:
+            stated, first, _ = start_of(line)
+            if stated != previous and not (partial and finding.files == 1 and first > 1):
+                finding.problems.append(_gap(path, stated, finding))
+            previous, number = stated, first - 1
         found = follows(previous, line, key)
-        if found is None and sealed and not line.endswith(b"\n"):
-            finding.notes.append(f"{path}: line {position} behind the seal is torn: a crash or a full disk cut it off")
-            return previous, offset, sealed
         if found is None:
-            what = "is incomplete" if not line.endswith(b"\n") else "is not as written, or does not follow line"
-            behind = "" if not line.endswith(b"\n") else f" {position - 1}"
-            finding.problems.append(f"{path}: line {position} {what}{behind}")
-            return previous, offset, sealed
-        previous = found
-        offset += len(line)
+            finding.problems.append(
+                f"{path}: line {position} is not as written, or does not follow line {position - 1}"
+            )
+            break
+        previous, number, offset = found, number + 1, offset + len(line)
         finding.records += 1
         if seal is not None and path.name == seal.file and offset == seal.size:
-            sealed = found == seal.hash and number + position - 1 == seal.records
-    return previous, offset, sealed
+            finding.sealed = found == seal.hash and number == seal.records
+    finding.end = Seal(path.name, offset, number, previous)
 
 
-def stated_start(path: Path) -> tuple[str, int, int]:
-    """The hash that a file says it follows, the number of its first record, and its format."""
-    first = next(lines(path), b"")
+def start_of(line: bytes) -> tuple[str, int, int]:
+    """The hash that a file says it follows, the number of its first record, and its format, by its first line."""
     try:
-        record = json.loads(first)
-        return str(record["previous"]), int(record["n"]), int(record["format"])
+        record = json.loads(line)
+        previous = str(record["previous"])
+        return previous if previous.isascii() else "", int(record["n"]), int(record["format"])
     except DAMAGED:
         return "", 0, 0
 

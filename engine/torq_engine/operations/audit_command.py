@@ -18,6 +18,7 @@ from .audit_chain import (
     Seal,
     UnreadableError,
     file_number,
+    files_of,
     lines,
     read_seal,
     seal_path,
@@ -88,16 +89,29 @@ def _verify(parser: Parser, options: argparse.Namespace) -> int:
         parser.error(f"{options.key_file}: the key is empty")
     code = 0
     for seal_file, files in _logs(parser, options.paths).items():
+        finding = Finding()
         try:
+            if not files and not seal_file.stat().st_size:
+                raise UnreadableError(f"{seal_file}: empty: a relay was killed at its first step, or the log is gone")
             seal = _seal(options.seal or seal_file, key, options.partial)
+            if not options.partial:
+                files = _with_later(seal_file, files)
             finding = verify(files, seal, key, partial=options.partial)
-        except AuditError as error:
+        except UnreadableError as error:
             complain(f"{_NAME}: {error}")
-            code = max(code, 2 if isinstance(error, UnreadableError) else 1)
+            code = 2
             continue
-        _tell(seal_file.parent, finding)
+        except AuditError as error:
+            finding.problems.append(str(error))
+        _tell(seal_file.with_suffix(""), finding)
         code = max(code, 1 if finding.problems else 0)
     return code
+
+
+def _with_later(seal: Path, files: list[Path]) -> list[Path]:
+    """The files of a log and those after them: a relay that runs may have begun one and sealed it meanwhile."""
+    last = file_number(files[-1]) if files else 0
+    return [*files, *[path for path in files_of(seal) if file_number(path) > last]]
 
 
 def _show_logs(parser: Parser, options: argparse.Namespace) -> int:
@@ -120,7 +134,7 @@ def _logs(parser: Parser, paths: list[Path]) -> dict[Path, list[Path]]:
     logs: dict[Path, set[Path]] = {}
     for path in paths:
         files = list(path.glob("*.jsonl")) if path.is_dir() else [path]
-        seals = [seal for seal in path.glob("*.seal") if seal.is_file() and seal.stat().st_size]
+        seals = [seal for seal in path.glob("*.seal") if seal.is_file()]
         if not files and not seals:
             parser.error(f"{path}: no audit files (*.jsonl) there")
         for seal in seals:
@@ -138,13 +152,13 @@ def _seal(path: Path, key: bytes, partial: bool) -> Seal | None:
     return read_seal(path, key)
 
 
-def _tell(directory: Path, finding: Finding) -> None:
+def _tell(log: Path, finding: Finding) -> None:
     for problem in finding.problems:
         print(f"TAMPERED {problem}")
     for note in finding.notes:
         print(f"note     {note}")
     verdict = "NOT WHOLE" if finding.problems else "whole"
-    print(f"{directory}: {verdict}, {finding.records:,} records, {finding.files} file(s)")
+    print(f"{log}: {verdict}, {finding.records:,} records, {finding.files} file(s)")
 
 
 def _show(line: bytes, refused: bool) -> None:
@@ -158,7 +172,9 @@ def _show(line: bytes, refused: bool) -> None:
         return
     frames = unpacked_frames(record.pop("frames"))
     start = json.dumps({**record, "event": "frame"})[:-1]
+    nowhere = json.dumps({**record, "event": "frame", "receivers": 0})[:-1]
     for values in frames:
-        if not refused or len(values) == len(FRAME_FIELDS):
+        is_refused = len(values) == len(FRAME_FIELDS)
+        if not refused or is_refused:
             members = json.dumps(dict(zip(FRAME_FIELDS, values, strict=False)))
-            print(f"{start}, {members[1:]}")
+            print(f"{nowhere if is_refused else start}, {members[1:]}")

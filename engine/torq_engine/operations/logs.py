@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import select
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..accounting import CloseReason, DropReason
+from ..errors import RelayError
 from ..hub import Connection
 from ..observer import Observer
 from ..port import Peer
@@ -273,6 +275,10 @@ class LogObserver(Observer):
         )
 
     def failed(self, connection: Connection) -> None:
+        error = sys.exception()
+        if isinstance(error, RelayError):  # such as of a full disk: it says what is wrong, and no code is at fault
+            self._log.error("frames not forwarded", connection=connection.id, error=str(error))
+            return
         import traceback
 
         self._log.error("internal error", connection=connection.id, trace=traceback.format_exc())

@@ -20,9 +20,11 @@ from torq_protocol.build_info import build_info
 
 from ..accounting import CloseReason
 from ..endpoint import Endpoint
+from ..errors import RelayError
 from ..observer import Observer, ObserverGroup
 from ..server import Server
-from .audit import AuditLog, AuditObserver
+from .audit import AuditLog
+from .audit_observer import AuditObserver
 from .configuration import ConfigError, LogLevel, RelayConfig
 from .loading import Source, reloaded
 from .logs import LogObserver, open_log
@@ -51,7 +53,10 @@ class Service:
         self.audit = AuditLog(directory, source.logic.name, config, key) if directory else None
         if self.audit is not None:
             held.callback(self.audit.close)
+            self.audit.tell = self._tell_of_audit
             self.log.info("recording every frame", audit=str(self.audit.directory))
+            if self.audit.failure:
+                self._tell_of_audit("the audit log cannot be written: nothing is forwarded", self.audit.failure)
         self.reloads = 0
         self.draining = False
         self.ended = asyncio.Event()
@@ -142,8 +147,9 @@ class Service:
             self.log.stream.reopen()
             if self.audit is not None:
                 self.audit.next_file()
-        except OSError as error:
-            self.log.error("log not reopened; going on in the old one", error=f"{error.filename}: {error.strerror}")
+        except (OSError, RelayError) as error:
+            why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            self.log.error("log not reopened; going on in the old one", error=why)
         else:
             self.log.info("logs reopened")
 
@@ -247,6 +253,12 @@ class Service:
             self._held.close()
         finally:
             os._exit(128 + number)
+
+    def _tell_of_audit(self, event: str, error: str) -> None:
+        if error:
+            self.log.error(event, error=error)
+        else:
+            self.log.info(event)
 
     def _heartbeat(self) -> None:
         if self._notifier.watchdog_interval:

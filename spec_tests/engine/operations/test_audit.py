@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from torq_domains.execution import ExecutionLogic
 from torq_domains.market_data import MarketDataLogic
 from torq_engine.accounting import REFUSED_BY_LOGIC
-from torq_engine.operations.audit import AuditLog, judged_by_logic
+from torq_engine.operations.audit import AuditLog
 from torq_engine.operations.audit_chain import FORMAT, AuditError, packed_frames, seal_path, unpacked_frames
+from torq_engine.operations.audit_observer import judged_by_logic
 from torq_engine.operations.configuration import ConfigError, RelayConfig
 from torq_engine.operations.resolving import audit_directory, audit_key
 from torq_protocol.errors import ErrorKind
@@ -81,6 +83,9 @@ async def test_sec_3_execution_records_connections_frames_and_ends_by_default(fs
         assert found[4]["uid"] == os.geteuid()
         assert [frame[1] for frame in unpacked_frames(found[4]["frames"])] == [5, 6]
         assert "closed" in [record["event"] for record in found]
+        await second.send(frame(sequence=7))
+        await happened(lambda: records(directory)[-1]["event"] == "frames")
+        assert records(directory)[-1]["receivers"] == 0  # nothing of it was for anybody
         assert check(directory).problems == []
 
 
@@ -101,7 +106,9 @@ async def test_sec_3_what_cannot_be_recorded_is_not_forwarded_and_recording_resu
         audit = running.service.audit
         assert audit is not None
 
-        def full(descriptor: int, data: bytes) -> int:
+        def full(descriptor: int, data: bytes, write: Callable[[int, bytes], int] = os.write) -> int:
+            if descriptor != audit._file:
+                return write(descriptor, data)
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patched:
@@ -109,11 +116,20 @@ async def test_sec_3_what_cannot_be_recorded_is_not_forwarded_and_recording_resu
             await sender.send(frame(domain=EXECUTION, sequence=1))
             assert await sender.end() == b""
             assert "audit log cannot be written: No space left" in running.service.ready()
+            with pytest.raises(AuditError, match="cannot be written: No space left"):
+                audit.next_file()
+            running.service.reopen()
             another = await running.join()
             await another.send(frame(domain=EXECUTION, sequence=2))
             assert await another.end() == b""
         audit.flush()
         assert running.service.ready() == ""
+        said = running.log()
+        assert 'the audit log cannot be written: nothing is forwarded error="No space left on device"' in said
+        assert 'log not reopened; going on in the old one error="the audit log cannot be written: No space' in said
+        assert "INFO torq.execution: the audit log is written again" in said
+        assert 'frames not forwarded connection=1 error="the audit log cannot be written: No space left' in said
+        assert "Traceback" not in said
         third = await running.join()
         await third.send(frame(domain=EXECUTION, sequence=3))
         assert await receiver.frames(1) == [frame(domain=EXECUTION, sequence=3)]
@@ -182,7 +198,7 @@ def test_sec_3_records_behind_the_seal_are_taken_over_and_a_torn_line_is_cut_off
     assert started[-1]["recovered_records"] == 5
 
 
-@pytest.mark.parametrize("damage", ["seal gone", "seal changed", "end cut", "appended", "file gone"])
+@pytest.mark.parametrize("damage", ["seal gone", "seal changed", "end cut", "appended", "file gone", "edited"])
 def test_sec_3_a_relay_does_not_go_on_in_a_log_that_was_tampered_with(tmp_path: Path, damage: str) -> None:
     write(tmp_path, 3)
     file, seal = logs(tmp_path)[-1], tmp_path / "execution.seal"
@@ -194,10 +210,28 @@ def test_sec_3_a_relay_does_not_go_on_in_a_log_that_was_tampered_with(tmp_path: 
         file.write_bytes(file.read_bytes()[:-5])
     elif damage == "appended":
         file.write_bytes(file.read_bytes() + b'{"event":"forged"}\n')
+    elif damage == "edited":
+        file.write_bytes(file.read_bytes().replace(b'"uid":1000', b'"uid":1001', 1))
     else:
         file.unlink()
     with pytest.raises(AuditError, match=r"use another --audit-directory|the seal was changed"):
         AuditLog(tmp_path, "execution", RelayConfig())
+
+
+def test_sec_3_a_start_checks_the_last_files_only_so_that_it_is_soon_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is older is for `torq-audit verify`, and may be archived elsewhere."""
+    write(tmp_path, 40)
+    first, second = logs(tmp_path)[:2]
+    second.write_bytes(second.read_bytes().replace(b'"uid":1000', b'"uid":1001', 1))
+    with pytest.raises(AuditError, match="is not as written"):
+        AuditLog(tmp_path, "execution", RelayConfig())
+    monkeypatch.setattr("torq_engine.operations.audit._CHECKED_AT_START", second.stat().st_size)
+    write(tmp_path, 1)
+    first.unlink()
+    write(tmp_path, 1)
+    assert [problem for problem in check(tmp_path).problems if second.name in problem]
 
 
 def test_sec_3_killed_before_the_first_seal_a_log_starts_anew(tmp_path: Path) -> None:
@@ -274,18 +308,83 @@ def test_sec_3_when_no_file_can_be_begun_the_log_goes_on_in_the_present_one(tmp_
     assert check(tmp_path).problems == []
 
 
+async def test_sec_3_when_no_file_can_be_begun_at_its_size_frames_are_forwarded_and_it_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with operating("execution", "audit_fsync = 'always'\naudit_file_bytes = 4096\n") as running:
+        sender, directory = await running.join(), running.directory / "s.audit"
+        obstacle = directory / "execution-00000002.jsonl"
+        obstacle.write_bytes(b"of somebody else")
+
+        async def pass_frames(first: int) -> None:
+            for sequence in range(first, first + 20):
+                await sender.send(frame(domain=EXECUTION, sequence=sequence))
+                assert await sender.frames(1) == [frame(domain=EXECUTION, sequence=sequence)]
+
+        await pass_frames(0)
+        assert running.service.ready() == ""
+        assert running.log().count("no audit file can be begun: going on in the present one error=") == 1
+        assert obstacle.read_bytes() == b"of somebody else"
+        obstacle.unlink()
+        monkeypatch.setattr("torq_engine.operations.audit._RETRY_INTERVAL", 0)
+        assert running.service.audit is not None
+        running.service.audit._next_file_after = 0
+        await pass_frames(20)
+        assert obstacle.exists()
+        assert check(directory).problems == []
+
+
+def test_sec_3_what_is_written_is_sealed_when_its_time_is_over_though_nothing_more_comes(tmp_path: Path) -> None:
+    timers: list[tuple[float, Callable[[], None]]] = []
+    log = AuditLog(tmp_path, "execution", RelayConfig(audit_fsync_interval=0.001))
+    log.later = lambda delay, act: timers.append((delay, act))
+    log._synced = float("inf")  # just now, whenever that is
+    log.event("joined", {"connection": 1})
+    [(delay, write_out)] = timers
+    write_out()
+    assert [note for note in check(tmp_path).notes if "behind the seal" in note]
+    log.event("joined", {"connection": 2})
+    assert [delay for delay, _ in timers] == [delay, 0.001, delay]
+    log._synced = float("-inf")
+    timers[1][1]()
+    assert (check(tmp_path).notes, check(tmp_path).problems) == ([], [])
+    log.close()
+
+
+def test_sec_3_after_an_fsync_that_failed_nothing_is_recorded_until_the_relay_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    log = AuditLog(tmp_path, "execution", RelayConfig(audit_fsync="always"))
+    with monkeypatch.context() as patched:
+        patched.setattr("torq_engine.operations.audit.os.fsync", failing)
+        log.event("joined", {"connection": 1})
+        log.flush()
+    log.flush()
+    assert log.failure == "Input/output error: what the disk holds is not known; start the relay again"
+    log.close()
+    write(tmp_path, 1)
+    assert check(tmp_path).problems == []
+
+
 def test_sec_3_a_disk_that_is_full_at_the_start_is_one_line(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
+        write(tmp_path / "begun", 1)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-        log = AuditLog(tmp_path, "execution", RelayConfig())
+        log = AuditLog(tmp_path / "begun", "execution", RelayConfig())
         assert log.failure == "File too large"
+        with pytest.raises(AuditError, match=r"execution.seal: cannot write the audit log: No space left on device"):
+            AuditLog(tmp_path / "new", "execution", RelayConfig())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, previous)
     log.close()
-    assert check(tmp_path).problems == []
+    write(tmp_path / "new", 1)
+    assert check(tmp_path / "begun").problems == check(tmp_path / "new").problems == []
 
 
 @pytest.mark.usefixtures("unmeasured_processes")  # a tracer's own files would be limited too

@@ -1,14 +1,18 @@
 """``torq-audit``: verdicts, exit codes, and the log as one line a frame (SEC-3)."""
 
 import json
+import os
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from torq_engine.accounting import REFUSAL_LABELS
+from torq_engine.operations import audit_chain, audit_command
 from torq_engine.operations.audit import AuditLog
-from torq_engine.operations.audit_chain import seal_path
+from torq_engine.operations.audit_chain import AuditError, read_seal, seal_path
 from torq_engine.operations.audit_command import main
 from torq_engine.operations.configuration import RelayConfig
 from torq_protocol.scanner import frame_records
@@ -65,15 +69,17 @@ def test_sec_3_command_shows_one_line_a_frame(tmp_path: Path) -> None:
     assert [line["event"] for line in shown] == ["file", "started", "frame", "frame", "frame", "frame", "stopped"]
     checksum = int.from_bytes(frame()[28:32], "little")
     assert (shown[2]["sequence"], shown[2]["checksum"], shown[2]["receivers"]) == (0, checksum, 2)
+    assert [line["receivers"] for line in shown[2:6]] == [2, 0, 2, 0]  # a refused frame has none
     refused = [json.loads(line) for line in command("show", "--refused", tmp_path).output.splitlines()]
     assert [line["refused"] for line in refused] == ["bad-checksum", "bad-checksum"]
 
 
 def test_sec_3_command_shows_both_formats_alike(tmp_path: Path) -> None:
     directory = copy_of_format_1(tmp_path / "log")
-    shown = (FORMAT_1 / "shown.txt").read_text("utf-8")
+    printed = (FORMAT_1 / "shown.txt").read_text("utf-8").splitlines(keepends=True)
+    shown = "".join(map(received_by_nobody_if_refused, printed))
     assert command("show", directory).output == shown
-    assert command("verify", directory).output == f"{directory}: whole, 38 records, 3 file(s)\n"
+    assert command("verify", directory).output == f"{directory}/execution: whole, 38 records, 3 file(s)\n"
     refused = [line for line in shown.splitlines() if '"refused": "' in line or '"event": "refused"' in line]
     assert command("show", "--refused", directory).output.splitlines() == refused
     again = AuditLog(tmp_path / "again", "execution", RelayConfig())
@@ -85,6 +91,11 @@ def test_sec_3_command_shows_both_formats_alike(tmp_path: Path) -> None:
     frames = [told_of_frame(line) for line in shown.splitlines() if '"event": "frame"' in line]
     lines = command("show", tmp_path / "again").output.splitlines()
     assert [told_of_frame(line) for line in lines if '"event": "frame"' in line] == frames
+
+
+def received_by_nobody_if_refused(line: str) -> str:
+    """A line that torq 0.1.0 printed: it said of a refused frame how many would have received it."""
+    return re.sub(r'"receivers": \d+', '"receivers": 0', line) if '"refused": "' in line else line
 
 
 def records_of(frames: list[tuple[int, int, int, int] | tuple[int, int, int, int, str]]) -> bytes:
@@ -118,11 +129,57 @@ def test_sec_3_command_names_the_log_whose_files_are_gone(tmp_path: Path) -> Non
     both = command("verify", tmp_path)
     assert both.exit_code == 1
     assert "TAMPERED the end is missing: 6 records up to execution-00000001.jsonl were sealed" in both.output
-    assert ": whole, 3 records" in both.output
+    assert f"{tmp_path}/execution: NOT WHOLE, 0 records" in both.output
+    assert f"{tmp_path}/signal: whole, 3 records" in both.output
+    os.truncate(tmp_path / "execution.seal", 0)
+    emptied = command("verify", tmp_path)
+    assert (emptied.exit_code, "execution.seal: empty: " in emptied.output) == (2, True)
+    write(tmp_path / "again", 3)
+    shutil.copy(tmp_path / "again" / "execution.seal", tmp_path)
     for file in tmp_path.glob("signal*"):
         file.unlink()
     assert command("verify", tmp_path).exit_code == 1
     assert command("show", tmp_path).output == ""
+
+
+def test_sec_3_command_takes_a_log_for_whole_that_goes_on_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between any two looks of the command at the directory the relay begins its next file and seals it."""
+    log = AuditLog(tmp_path, "execution", RelayConfig(audit_fsync="always"))
+
+    def rotated(look: Callable[..., object]) -> Callable[..., object]:
+        def after(*given: object) -> object:
+            log.next_file()
+            found = look(*given)
+            log.next_file()
+            return found
+
+        return after
+
+    monkeypatch.setattr(audit_command, "read_seal", rotated(audit_chain.read_seal))
+    monkeypatch.setattr(audit_command, "files_of", rotated(audit_chain.files_of))
+    for paths in ([tmp_path], logs(tmp_path)):
+        verified = command("verify", *paths)
+        assert (verified.exit_code, ": whole, " in verified.output) == (0, True), verified.output
+    log.close()
+
+
+def test_sec_3_command_reads_a_seal_again_that_was_being_written(tmp_path: Path) -> None:
+    write(tmp_path, 3)
+    path = tmp_path / "execution.seal"
+    whole = path.read_bytes()
+
+    class BeingWritten(type(path)):  # type: ignore[misc]  # the class of paths is chosen when pathlib is imported
+        reads = 0
+
+        def read_bytes(self) -> bytes:
+            BeingWritten.reads += 1
+            return whole if BeingWritten.reads == 2 else whole[:100].replace(b"0", b"1") + whole[100:]
+
+    assert read_seal(BeingWritten(path), b"").records == 6
+    with pytest.raises(AuditError, match="the seal was changed"):
+        read_seal(BeingWritten(path), b"other")
 
 
 @pytest.mark.parametrize(
@@ -155,4 +212,4 @@ def test_sec_3_command_takes_no_seal_for_one_that_is_none(size: str, tmp_path: P
     seal.write_text(f'{{"file":3,"size":{size},"records":1,"last":7,"hash":"x"}}\n', encoding="utf-8")
     verified = command("verify", tmp_path)
     assert verified.exit_code == 1
-    assert f"torq-audit: {seal}: " in verified.output
+    assert f"TAMPERED {seal}: " in verified.output
