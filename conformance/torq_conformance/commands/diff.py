@@ -324,6 +324,8 @@ class _Diff:
         self._reports.write(report)
         if self._course.topics or not stopped:
             screens.last_screen(self._out, self._course, outcome, report)
+        elif code in (Exit.INTERRUPTED, Exit.TERMINATED):
+            say(self._out, report.verdict, "bold red")
         return verdict_despite(code, [*self._reports.unwritten, *self._keeper.unsaved, *self._lost_json(report)])
 
     def _lost_json(self, report: Report) -> list[str]:

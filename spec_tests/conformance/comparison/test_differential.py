@@ -268,9 +268,10 @@ def test_the_command_writes_json_and_names_the_level(tmp_path: Path) -> None:
         ("torq-specimen correct --domain signal --socket {socket} --mutant crash-on-empty", Exit.FAIL),
     ],
 )
-def test_a_relay_b_that_ends_is_a_difference(command_line: str, code: Exit) -> None:
+def test_a_relay_b_that_ends_is_a_difference(command_line: str, code: Exit, tmp_path: Path) -> None:
     correct = specimen("correct", "signal")
     words = ["--exec-a", correct, "--exec-b", command_line, "--domain", "signal", "--level", "well-formed"]
+    words += ["--failures", str(tmp_path)]
     result = CliRunner().invoke(command, [*words, "--max-examples", "4", "--seed", "1"], standalone_mode=False)
     assert result.return_value == code, result.output
     assert "DIFFERENT crashes:" in result.output
