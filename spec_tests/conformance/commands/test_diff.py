@@ -147,7 +147,7 @@ def test_a_signal_leaves_whole_reports_that_say_incomplete(tmp_path: Path) -> No
 def test_a_difference_is_found_reported_replayed_and_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From two binaries to a gate, with the lines that the reports give."""
     came = run_command(
-        capsys, "diff", *BOTH, "--level", "well-formed", "--max-examples", "3", "--time-budget", "20s",
+        capsys, "diff", *BOTH, "--level", "well-formed", "--max-examples", "3", "--time-budget", "12s",
         *words(tmp_path),
     )  # fmt: skip
     assert came.code == 1
