@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ...exits import Exit
 from ...files import json_text
 from .report import Report
-
-COLOURS = {"EQUIVALENT": "brightgreen", "DIFFERENT": "red", "FLAKY": "orange", "STALE": "orange"}
-"""The colour of a verdict that begins with a word; any other is grey."""
-
-FAILING = ("DIFFERENT", "FLAKY", "STALE")
-"""Words of verdicts that the counts say too."""
 
 
 def badge(report: Report) -> bytes:
@@ -19,13 +14,14 @@ def badge(report: Report) -> bytes:
     counts = Counter(each.status.lower() for each in report.differences)
     counts["stale"] = len(report.stale)
     said = [f"{counts[word]} {word}" for word in ("different", "flaky", "stale", "accepted") if counts[word]]
-    words = said if report.word in FAILING else [report.word.lower(), *said]
+    word = report.word.lower()
+    colours: dict[int | None, str] = {Exit.PASS: "brightgreen", Exit.FAIL: "red" if counts["different"] else "orange"}
     return json_text(
         {
             "schemaVersion": 1,
             "label": f"{report.domain.replace('_', ' ')} relay, {report.level}",
-            "message": ", ".join(words),
-            "color": COLOURS.get(report.word, "lightgrey"),
-            "isError": report.exit_code not in (0, None),
+            "message": ", ".join(said if counts[word] else [word, *said]),
+            "color": colours.get(report.exit_code, "lightgrey"),
+            "isError": report.exit_code not in (Exit.PASS, None),
         }
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from ...exits import Exit
 from ...reports.narrate import witness_words
 from ...reports.rendering import render
 from ...reports.svg import svg
 from .report import Report
 from .words import LOOKS, rate, word_for, word_of
 
-STYLES = {"EQUIVALENT": "pass", "DIFFERENT": "fail", "FLAKY": "fail", "STALE": "fail"}
-"""How the sentence that begins with a word looks; any other is a warning."""
+STYLES: dict[int | None, str] = {Exit.PASS: "pass", Exit.FAIL: "fail"}
+"""How the verdict looks, by the exit code; any other is a warning."""
 
 
 def page(report: Report) -> str:
@@ -17,7 +18,7 @@ def page(report: Report) -> str:
     return render(
         "differences.html.j2",
         report=report,
-        style_of_verdict=STYLES.get(report.word, "unknown"),
+        style_of_verdict=STYLES.get(report.exit_code, "unknown"),
         word_for=lambda each: word_for(report, each),
         entries={each.id: each for each in report.differences},
         looks=LOOKS,

@@ -151,7 +151,7 @@ def test_the_badge_says_the_verdict_in_the_form_of_shields_io() -> None:
         "isError": True,
     }
     equal = build(shown_comparisons.setting(), shown_comparisons.course(checks=False), Ending(1.0, code=Exit.PASS))
-    equal = msgspec.structs.replace(equal, verdict="EQUIVALENT at level exact: 0 of 60 programs differ")
+    equal = msgspec.structs.replace(equal, verdict="EQUIVALENT at level exact: 0 of 60 programs differ", exit_code=0)
     assert (json.loads(badge(equal))["message"], json.loads(badge(equal))["color"]) == ("equivalent", "brightgreen")
     open_still = json.loads(badge(shown_comparisons.report(stopped=UNENDED)))
     assert (open_still["color"], open_still["isError"]) == ("lightgrey", False)
