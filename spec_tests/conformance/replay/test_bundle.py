@@ -29,12 +29,15 @@ ENTRIES = {
     *(oracle.__module__ for scenario in SCENARIOS.values() for oracle in scenario.judges),
 }
 ROOMS = {"judging", "model", "oracles", "play", "replay"}
+OF_DIFFERENCES = {"torq_conformance.comparison.evidence.player", "torq_conformance.replay.older_python"}
+"""What the script of a difference of two relays carries."""
 FEW = settings(max_examples=60, deadline=None)
 
 
-def test_an_archive_holds_the_rooms_that_play_and_judge_and_no_others() -> None:
-    paths = [path.split("/") for path in bundle.sources(ENTRIES)]
-    assert {path[1] for path in paths if len(path) > 2} == ROOMS
+@pytest.mark.parametrize(("entries", "rooms"), [(ENTRIES, ROOMS), (OF_DIFFERENCES, ROOMS | {"comparison"})])
+def test_an_archive_holds_the_rooms_that_play_and_judge_and_no_others(entries: set[str], rooms: set[str]) -> None:
+    paths = [path.split("/") for path in bundle.sources(entries)]
+    assert {path[1] for path in paths if len(path) > 2} == rooms
     assert {path[0] for path in paths} == {"msgspec.py", "torq_conformance", "torq_protocol"}
 
 
@@ -57,7 +60,7 @@ def test_every_file_is_the_source_that_runs_here() -> None:
 
 def test_what_a_script_carries_takes_from_newer_pythons_only_what_it_gives_to_the_oldest(tmp_path: Path) -> None:
     """The suite itself needs a newer one than scripts promise to run with."""
-    paths = bundle.sources(ENTRIES)
+    paths = bundle.sources(ENTRIES | OF_DIFFERENCES)
     for path, source in paths.items():
         ast.parse(source, path, feature_version=(3, 10))
     names = [path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in paths]
