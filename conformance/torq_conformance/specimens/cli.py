@@ -117,7 +117,13 @@ def _add_settings(parser: argparse.ArgumentParser, default: Settings) -> None:
         value = getattr(default, field)
         parser.add_argument(flag, dest=field, choices=choices, default=value, help=f"{text} (default: {value})")
 
-    parser.add_argument("--mutant", metavar="NAME", help="seed one fault, such as --list-mutants shows")
+    parser.add_argument(
+        "--mutant",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="seed one fault, such as --list-mutants shows; given again, one more",
+    )
     parser.add_argument(
         "--echo", action=argparse.BooleanOptionalAction, default=default.echo, help="senders get their frames back"
     )
@@ -208,7 +214,7 @@ def _run_correct(options: argparse.Namespace, descriptors: int) -> int:
     from torq_conformance.specimens.correct.doorway import StartRefusedError
     from torq_conformance.specimens.correct.relay import Relay
 
-    relay_class = Relay if options.mutant is None else _mutated_relay(options.mutant)
+    relay_class = _mutated_relay(options.mutant) if options.mutant else Relay
     try:
         relay = relay_class(_settings(options, descriptors), relay_class.doorway_part(options.socket, options.tcp))
     except StartRefusedError as refusal:
@@ -217,17 +223,17 @@ def _run_correct(options: argparse.Namespace, descriptors: int) -> int:
     return relay.serve()
 
 
-def _mutated_relay(name: str) -> "type[Relay]":
+def _mutated_relay(names: Sequence[str]) -> "type[Relay]":
     from torq_conformance.specimens import mutants
     from torq_conformance.specimens.mutants.table import relay_with
 
     try:
-        row = mutants.find(name)
+        rows = {name: mutants.find(name) for name in names}
+        if unknown := [name for name, row in rows.items() if row is None]:
+            _fail(f"there is no mutant {unknown[0]!r}: --list-mutants names them all", code=2)
+        return relay_with(*(row.part for row in rows.values() if row is not None))
     except ValueError as error:
-        _fail(f"--mutant {name}: {error}", code=2)
-    if row is None:
-        _fail(f"there is no mutant {name!r}: --list-mutants names them all", code=2)
-    return relay_with(row.part)
+        _fail(f"--mutant {' --mutant '.join(names)}: {error}", code=2)
 
 
 def _settings(options: argparse.Namespace, descriptors: int) -> Settings:

@@ -9,13 +9,15 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spec_tests.conformance.specimens.black_box_checks import CHECKS, Check, Subject
 from spec_tests.conformance.specimens.specimen_process import DOMAIN_NAMES, PATIENCE_S, Specimen, plain
 from torq_conformance.judging.selftest_cases import SMALL_BOUNDS
 from torq_conformance.model.requirements import requirements
 from torq_conformance.specimens import mutants
-from torq_conformance.specimens.mutants.table import TABLE, Mutant
+from torq_conformance.specimens.mutants.table import TABLE, Mutant, relay_with
 
 mutants.load()
 NUMBERS = {name: number for number, name in DOMAIN_NAMES.items()}
@@ -144,3 +146,22 @@ def test_an_unknown_mutant_is_wrong_usage(name: str, words: str) -> None:
         assert relay.process.returncode == 2
     finally:
         relay.close()
+
+
+@given(first=st.sampled_from(tuple(TABLE.values())), second=st.sampled_from(tuple(TABLE.values())))
+def test_two_faults_at_once_are_both_there_or_refused(first: Mutant, second: Mutant) -> None:
+    try:
+        relay = relay_with(first.part, second.part)
+    except ValueError as refused:
+        assert "would hide" in str(refused)
+        return
+    parts = [relay, *(value for name, value in vars(relay).items() if name.endswith("_part"))]
+    assert all(any(issubclass(part, row.part) for part in parts) for row in (first, second))
+
+
+def test_mutants_that_hide_each_other_are_refused_with_the_reason() -> None:
+    command = [sys.executable, "-m", "torq_conformance.specimens", "correct", "--tcp", "127.0.0.1:0"]
+    words = ["--mutant", "drop-every-10th", "--mutant", "drop-every-100th"]
+    said = subprocess.run([*command, *words], capture_output=True, text=True)
+    assert said.returncode == 2
+    assert "both change 'copies'" in said.stderr

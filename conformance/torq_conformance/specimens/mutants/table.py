@@ -7,6 +7,7 @@ attributes of the class.
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from types import MappingProxyType
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
@@ -124,9 +125,34 @@ def replacing(right: Method[OwnerT, Arguments, Result], wrong: Method[OwnerT, Ar
     return type(owner.__name__, (owner,), {right.__name__: wrong, "__module__": wrong.__module__})
 
 
-def relay_with(part: Part) -> type[Relay]:
-    """The correct relay with one part replaced."""
-    if issubclass(part, Relay):
-        return part
-    slot = next(base for base in (Doorway, Framer, Judge, Outbox, Counters, Audit) if issubclass(part, base))
-    return type(part.__name__, (Relay,), {f"{slot.__name__.lower()}_part": part})
+def relay_with(*parts: Part) -> type[Relay]:
+    """The correct relay with parts replaced: one fault for each. Raises ValueError for two of which one hides another."""
+    parts = tuple(dict.fromkeys(parts))
+    relay: type[Relay] = _joined([part for part in parts if issubclass(part, Relay)], Relay)
+    slots: dict[str, Part] = {}
+    for right in (Doorway, Framer, Judge, Outbox, Counters, Audit):
+        slot = f"{right.__name__.lower()}_part"
+        wrong = [part for part in parts if issubclass(part, right)]
+        if wrong:
+            slots[slot] = _joined(wrong, getattr(relay, slot))
+    return type(relay.__name__, (relay,), slots) if slots else relay
+
+
+def _joined(wrong: Sequence[type[OwnerT]], right: type[OwnerT]) -> type[OwnerT]:
+    """A part with every fault of these; ``right`` is the part without them."""
+    lines = [[each for each in part.__mro__ if not issubclass(right, each)] for part in wrong]
+    for first, second in combinations(lines, 2):
+        _require_both_show([each for each in first if each not in second], [each for each in second if each not in first])
+    bases = [part for part in wrong if not any(part is not each and issubclass(each, part) for each in wrong)]
+    if not issubclass(bases[0] if bases else right, right):
+        bases.append(right)
+    return type(bases[0].__name__, tuple(bases), {}) if len(bases) > 1 else bases[0] if bases else right
+
+
+def _require_both_show(first: Sequence[type], second: Sequence[type]) -> None:
+    """Raises ValueError where a fault replaces a method or a value that another one has, and does not ask for it."""
+    for part in first:
+        for name, ours in vars(part).items():
+            goes_on = "__class__" in getattr(getattr(ours, "__code__", None), "co_freevars", ())  # it calls super()
+            if not name.startswith("__") and not goes_on and any(name in vars(other) for other in second):
+                raise ValueError(f"both change {name!r}: the first would hide the second")
