@@ -11,12 +11,13 @@ from spec_tests.conformance.program_strategies import rules_of
 from spec_tests.conformance.shown_runs import frame
 from torq_conformance.comparison.accepted import AcceptedDifference
 from torq_conformance.comparison.arms import refused_by_either
+from torq_conformance.comparison.circumstances import Circumstances
 from torq_conformance.comparison.course import Course
-from torq_conformance.comparison.differential import OUT_OF_TIME, FoundDifference, TopicResult
-from torq_conformance.comparison.equivalence import Comparison, causes_at
+from torq_conformance.comparison.equivalence import Comparison
 from torq_conformance.comparison.evidence.report import Ending, Report, Setting, build
 from torq_conformance.comparison.figures import Figure, Measured, Ratio
 from torq_conformance.comparison.fixed import CheckDifference, CheckResult
+from torq_conformance.comparison.found import OUT_OF_TIME, FoundDifference, TopicResult
 from torq_conformance.comparison.topics import Level
 from torq_conformance.errors import NotServingError
 from torq_conformance.exits import Exit
@@ -33,7 +34,7 @@ def found_in(a: History, b: History, *steps: Step, in_b: int = 10, flaky: bool =
     strictest = refused_by_either("signal")
     program = Program("signal", steps)
     difference = Comparison(strictest, rules_of("signal")).differences(a, b)[0]
-    cause = difference.signature.frames or causes_at(program, difference, strictest)[0]
+    cause = difference.signature.frames or Circumstances(program, strictest).causes(difference)[0]
     return FoundDifference(difference.signature, cause, program, difference, a, b, in_b, 0, 10, flaky=flaky)
 
 

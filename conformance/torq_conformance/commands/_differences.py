@@ -10,13 +10,13 @@ import click
 import msgspec
 
 from .. import files
-from ..comparison.differential import FoundDifference
 from ..comparison.equivalence import Signature
 from ..comparison.evidence import screens
 from ..comparison.evidence.diagrams import parted
 from ..comparison.evidence.player import EXIT_CODES
 from ..comparison.evidence.script import case_of, script_for
 from ..comparison.fixed import FixedChecks
+from ..comparison.found import FoundDifference
 from ..comparison.replaying import Tally, replays_of
 from ..errors import UsageError
 from ..exits import Exit

@@ -16,17 +16,19 @@ from .. import files
 from ..comparison.accepted import AcceptedDifference, built_in_lists, load_accepted
 from ..comparison.arms import Arm, as_told
 from ..comparison.course import Course
-from ..comparison.differential import Differential, Effort, TopicResult
+from ..comparison.differential import Differential, Effort
 from ..comparison.evidence import screens
 from ..comparison.evidence.formats import FORMATS
 from ..comparison.evidence.keeper import DifferenceKeeper
 from ..comparison.evidence.report import BEGUN, UNENDED, Ending, Report, Setting, build
 from ..comparison.figures import Figure, Samples, bounds_of, measured
 from ..comparison.fixed import CheckResult, FixedChecks, checks_of
+from ..comparison.found import TopicResult
 from ..comparison.measuring import Measuring
 from ..comparison.outcome import Outcome
 from ..comparison.remembered import Remembered
 from ..comparison.topics import Level
+from ..comparison.updating import accepted_text
 from ..counting import counted
 from ..errors import ConformanceError, ImpededError, NotServingError, UsageError
 from ..exits import Exit
@@ -66,6 +68,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level: str
     profile: str | None
     accepted: str | None
+    update_accepted: bool
     max_examples: int
     time_budget: float
     seed: int
@@ -98,6 +101,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     help="TOML file of accepted differences with reasons, or a built-in list "
     f"({', '.join(built_in_lists())}); a listed difference that does not show is stale.",
 )
+@click.option("--update-accepted", is_flag=True, help="Rewrite the file of --accepted from this (whole) comparison.")
 @click.option(
     "--bound",
     metavar="NAME=RATIO",
@@ -153,7 +157,7 @@ class _Diff:
         names = " ".join(filter(None, (options.exec_a, options.target_a, options.exec_b, options.target_b)))
         self._domain = domain_named(options.domain or guess_domain(names))
         self._level = Level(options.level)
-        self._accepted: tuple[AcceptedDifference, ...] = load_accepted(options.accepted) if options.accepted else ()
+        self._accepted = _accepted(options)
         self._bounds = bounds_of(options.bound)
         self._told = load_profile(options.profile) if options.profile else None
         self._relays = [
@@ -245,7 +249,7 @@ class _Diff:
         until = self._started + options.time_budget
         arm = Arm(a, domain, limits=self._limits(a))
         arm_of_b = Arm(b, domain, arm)
-        differential = Differential(arm, Arm(copy, domain, arm), arm_of_b, domain, self._level)
+        differential = Differential(arm, Arm(copy, domain, arm), arm_of_b, domain, self._level, self._accepted)
         self._course.topics = differential.results
         self._keeper.rules = arm.rules, arm_of_b.rules, differential.strictest
         effort = Effort(options.max_examples, options.time_budget, options.seed)
@@ -326,7 +330,20 @@ class _Diff:
             screens.last_screen(self._out, self._course, outcome, report)
         elif code in (Exit.INTERRUPTED, Exit.TERMINATED):
             say(self._out, report.verdict, "bold red")
-        return verdict_despite(code, [*self._reports.unwritten, *self._keeper.unsaved, *self._lost_json(report)])
+        lost = [*self._reports.unwritten, *self._keeper.unsaved, *self._lost_json(report)]
+        return verdict_despite(code, [*lost, *self._list_as_it_was(outcome, stopped)])
+
+    def _list_as_it_was(self, result: Outcome, stopped: str) -> list[str]:
+        """Rewrite the list of accepted differences if asked: why that failed, if it did."""
+        path = self._options.accepted
+        if stopped or not self._options.update_accepted or path is None:
+            return []
+        try:
+            files.replace(Path(path), accepted_text(result, self._course.entries, self._accepted))
+        except UsageError as error:
+            return [str(error)]
+        say(self._out, f"{path} lists what was found; say of each new entry why it is accepted")
+        return []
 
     def _lost_json(self, report: Report) -> list[str]:
         """Write the file of ``--json``: why that failed, if it did."""
@@ -336,3 +353,13 @@ class _Diff:
         except UsageError as error:
             return [str(error)]
         return []
+
+
+def _accepted(options: Options) -> tuple[AcceptedDifference, ...]:
+    """The list of accepted differences. Raises UsageError."""
+    name = options.accepted
+    if options.update_accepted and (name is None or name in built_in_lists()):
+        raise UsageError("--update-accepted rewrites the file of --accepted: name a file of yours")
+    if name is None or (options.update_accepted and not Path(name).exists()):
+        return ()
+    return load_accepted(name)

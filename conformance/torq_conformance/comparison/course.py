@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from ..errors import NotServingError
 from ..generation.situations.coverage import Coverage
 from .accepted import AcceptedDifference
-from .differential import OUT_OF_TIME, SITUATIONS, FoundDifference, TopicResult
+from .differential import SITUATIONS
 from .equivalence import sentence
 from .figures import COSTS, Figure, Measured, label_of, part_of
 from .fixed import CheckDifference, CheckResult, label
+from .found import OUT_OF_TIME, FoundDifference, TopicResult
 from .outcome import Entry, Outcome, outcome
 from .topics import Level, topics_of
 
@@ -71,6 +72,7 @@ class Course:
         gaps |= dict.fromkeys(self.waiting, stopped)
         # of situations the last lines say how many pairs were met; that they were all met is never promised
         unfinished = {name for name, why in gaps.items() if why == OUT_OF_TIME and name != SITUATIONS}
+        unfinished |= {each.name for each in self.topics if each.put_off}
         unfinished |= {label_of(each.name) for each in self.figures if each.bound and each.undecided}
         return outcome(
             level,
@@ -79,7 +81,7 @@ class Course:
             accepted,
             gaps,
             frozenset(unfinished.union(self.waiting)),
-            frozenset(each.id for result in self.topics for each in result.found if each.explained),
+            frozenset(each.listed for result in self.topics for each in result.found if each.explained),
         )
 
     @property
@@ -96,8 +98,8 @@ class Course:
 
     @property
     def by_programs(self) -> dict[str, FoundDifference]:
-        """The differences that programs have shown, by their ids: of several with one id, the first."""
-        return {each.id: each for each in reversed(self._shown)}
+        """The differences that programs have shown, by what lists them: of several, the first."""
+        return {each.listed: each for each in reversed(self._shown)}
 
     @property
     def by_checks(self) -> dict[str, CheckDifference]:
@@ -138,6 +140,8 @@ def _entry_of(found: FoundDifference) -> Entry:
         in_b=f"{where}{found.difference.in_b}",
         status="FLAKY" if found.flaky else "DIFFERENT",
         needs=found.needs,
+        when=found.when.as_toml(),
+        accepted_as=found.under,
         program=found.program,
         differs_in_b=found.in_b,
         differs_in_copy_of_a=found.in_copy,

@@ -18,24 +18,18 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from torq_protocol.constants import CHECKSUM_OFFSET, HEADER_SIZE, MAGIC_BYTES
+from torq_protocol.constants import MAGIC_BYTES
 
 from ..model.findings import Finding
-from ..model.frames import Frame, Raw, connection_name
+from ..model.frames import connection_name
 from ..model.history import History, Peer, Sent
-from ..model.legality import Fate, fate_of
+from ..model.legality import Fate
 from ..model.owed import is_decided
-from ..model.program import Program
 from ..model.rules import Rules
-from ..model.steps import Buffer, Close, Connect, Finish, Freeze, HalfClose, Idle, Kill, Stall, Step, Write
 from ..oracles import isolation
 from ..oracles import traffic as oracles
+from .causes import CAUSES, FAULTY, class_of
 
-ABOVE_A_READ = 65_536
-MANY_CLIENTS = 9
-"""Clients from which on a difference is said to need many."""
-LONG_STREAM = 1_000
-"""Frames from which on a difference is said to need a long stream."""
 ALIKE = 0.5
 """Where a queue overflows on both relays, one keeps fewer frames if it keeps less than this share of the other's."""
 
@@ -84,51 +78,6 @@ EFFECTS: dict[str, str] = {
 }
 """Every way in which B can differ from A, as the sentence that names it."""
 
-CAUSES: dict[str, str] = {
-    "garbage": " when a client sends bytes that begin no frame",
-    "oversize": " when a header announces more than max_message_size",
-    "wrong-claim": " when a header announces another size than the frame has",
-    "foreign-domain": " next to a frame of another domain",
-    "wrong-checksum": " next to a frame with a wrong checksum",
-    "malformed-tlvs": " next to a frame with malformed TLVs",
-    "foreign-type": " next to a frame with a TLV type of another range",
-    "version": " next to a frame of another version",
-    "unknown-source": " next to a frame of an unknown source",
-    "wrong-size": " next to a fixed-size TLV of another size",
-    "killed": " when the relay is killed and started again",
-    "late-reader": " when a client does not read for a while",
-    "never-reads": " when a client never reads",
-    "interleaved": " when others send while a frame is unfinished",
-    "incomplete": " when a frame is begun and never finished",
-    "above-a-read": " when a frame is larger than 64 KiB",
-    "cut": " when a frame is cut over several writes",
-    "half-closed": " when a client shuts down its sending side",
-    "left": " when a client leaves",
-    "frozen": " when everything comes to the relay at once",
-    "small-buffer": " when a client writes through a small buffer",
-    "silent": " when clients are silent for a while",
-    "many-clients": " when there are many clients",
-    "long-stream": " when many frames are sent",
-    "coalesced": " when several frames are in one write",
-    "header-only": " when a frame has no TLV",
-    "late-join": " when a client joins late",
-    "plain": "",
-}
-"""What about a program may bring a difference about, the most particular first."""
-
-FAULTY: dict[str, str] = {
-    "foreign-domain": "frames of another domain",
-    "version": "frames of another version",
-    "unknown-source": "frames of an unknown source",
-    "wrong-checksum": "frames with a wrong checksum",
-    "malformed-tlvs": "frames with malformed TLVs",
-    "foreign-type": "frames with a TLV type of another range",
-    "wrong-size": "frames with a fixed-size TLV of another size",
-    "oversize": "frames above max_message_size",
-    "wrong-claim": "frames that announce another size than they have",
-}
-"""What can be wrong with a frame, as the frames are called in sentences."""
-
 
 @dataclass(frozen=True, slots=True)
 class Signature:
@@ -142,8 +91,8 @@ class Signature:
 class Difference:
     """One difference in one pair of histories: its signature, what each relay did, and where.
 
-    ``conn`` is the connection at which it shows, ``frame`` the name of the frame; None and "" for everywhere. Where one
-    history shows it alone, ``finding`` is what it shows.
+    ``conn`` is the connection at which it shows, ``frame`` the name of the frame and ``number`` its number in the
+    program; None and "" for everywhere. Where one history shows it alone, ``finding`` is what it shows.
     """
 
     signature: Signature
@@ -152,21 +101,13 @@ class Difference:
     conn: int | None = None
     frame: str = ""
     finding: Finding | None = None
+    number: int | None = None
 
     @property
     def place(self) -> str:
         """Where it shows, in words that keep a client apart from a relay of the same letter; "" for everywhere."""
         client = "" if self.conn is None else f"client {connection_name(self.conn)}"
         return f"frame {self.frame} at {client}" if self.frame else client
-
-
-def class_of(frame: Frame, rules: Rules) -> str:
-    """What is wrong with a frame by the strictest reading of the wire format; "" if nothing.
-
-    ``rules`` are those of :func:`.arms.refused_by_either`.
-    """
-    _, reason = fate_of(frame, rules)
-    return reason.name if reason else ""
 
 
 ALONE: tuple[tuple[oracles.Oracle, str, str, tuple[str, str]], ...] = (
@@ -195,15 +136,18 @@ class Comparison:
 
     def differences(self, a: History, b: History) -> list[Difference]:
         """In what B did other than A, the gravest first: of all frames with one signature, the first."""
+        first: dict[tuple[Signature, bool], Difference] = {}
+        found = self.occurrences(a, b)
+        return [each for each in found if not each.frame or first.setdefault((each.signature, True), each) is each]
+
+    def occurrences(self, a: History, b: History) -> list[Difference]:
+        """The same, frame by frame and receiver by receiver."""
         found = list(self._ends(a, b)) or list(self._served(a, b))
         if found:
             return found
         streams = list(self._streams(a, b))
         skipped = {each.conn for each in streams}
-        of_frames: dict[Signature, Difference] = {}
-        for each in self._frames(a, b, skipped):
-            of_frames.setdefault(each.signature, each)
-        return [*streams, *of_frames.values(), *self._orders(a, b, skipped), *self._alone(a, b)]
+        return [*streams, *self._frames(a, b, skipped), *self._orders(a, b, skipped), *self._alone(a, b)]
 
     def _alone(self, a: History, b: History) -> Iterator[Difference]:
         """What one history shows alone, and the other does not."""
@@ -319,7 +263,7 @@ class Comparison:
         for conn, (x, y) in counts.items():
             if x != y:
                 effect = _frame_effect(x, y, wrong, echo=conn == sent.conn and alike_elsewhere)
-                yield Difference(Signature(effect, wrong), _times(x), _times(y), conn, str(sent))
+                yield Difference(Signature(effect, wrong), _times(x), _times(y), conn, str(sent), number=sent.number)
 
     def _orders(self, a: History, b: History, skipped: set[int | None]) -> Iterator[Difference]:
         for oracle, broken, kept in (
@@ -393,93 +337,6 @@ def _frame_effect(count_a: int, count_b: int, wrong: str, *, echo: bool) -> str:
     if wrong:
         return "forwards" if count_b else "refuses"
     return "delivers" if count_b else "loses"
-
-
-def causes_at(program: Program, difference: Difference, rules: Rules) -> list[str]:
-    """What may have brought one difference about: a connection is closed or kept for its own bytes alone."""
-    if difference.signature.effect in ("closes", "keeps"):
-        own = tuple(step for step in program.steps if step.connection == difference.conn)
-        return causes_in(Program(program.domain, own), rules)
-    return causes_in(program, rules)
-
-
-def causes_in(program: Program, rules: Rules) -> list[str]:
-    """What about a program may bring a difference about, the most particular first; ``plain`` when nothing does."""
-    found = {"plain"}
-    unfinished: set[int] = set()
-    wrote = False
-    for step in program.steps:
-        if isinstance(step, Write):
-            found |= _causes_of_write(step, rules)
-            if unfinished - {step.conn}:
-                found.add("interleaved")
-            if step.stop is not None:
-                unfinished.add(step.conn)
-            wrote = True
-        elif isinstance(step, Finish):
-            unfinished.discard(step.conn)
-            found.add("cut")
-        elif isinstance(step, Connect):
-            found |= {name for name, holds in (("late-join", wrote), ("interleaved", bool(unfinished))) if holds}
-        found |= _causes_of_step(step)
-    if unfinished:
-        found.add("incomplete")
-    connections = sum(isinstance(step, Connect) for step in program.steps)
-    frames = sum(len(step.content) for step in program.steps)
-    if connections >= MANY_CLIENTS:
-        found.add("many-clients")
-    if frames >= LONG_STREAM:
-        found.add("long-stream")
-    return [name for name in CAUSES if name in found]
-
-
-CAUSE_OF: dict[type[Step], str] = {
-    HalfClose: "half-closed",
-    Close: "left",
-    Stall: "late-reader",
-    Freeze: "frozen",
-    Buffer: "small-buffer",
-    Idle: "silent",
-    Kill: "killed",
-}
-"""What steps of a kind may bring about, whatever they hold."""
-
-
-def _causes_of_step(step: Step) -> set[str]:
-    cause = "never-reads" if isinstance(step, Connect) and not step.reads else CAUSE_OF.get(type(step))
-    return {cause} if cause else set()
-
-
-def _causes_of_write(write: Write, rules: Rules) -> set[str]:
-    found: set[str] = set()
-    if len(write.pieces()) > 1:
-        found.add("cut")
-    if len(write.items) > 1:
-        found.add("coalesced")
-    for item in write.items:
-        if isinstance(item, Raw):
-            found.add(class_of_raw(bytes.fromhex(item.bytes), rules.max_message_size))
-            continue
-        wrong = class_of(item, rules)
-        if wrong:
-            found.add(wrong)
-        if item.size > ABOVE_A_READ:
-            found.add("above-a-read")
-        if not item.tlvs and not item.tail:
-            found.add("header-only")
-    return found
-
-
-def class_of_raw(data: bytes, limit: int) -> str:
-    """What bytes that are no frame of a program are to a relay: garbage, oversize, or an incomplete frame."""
-    if not data.startswith(MAGIC_BYTES[: len(data)]):
-        return "garbage"
-    if len(data) < CHECKSUM_OFFSET:
-        return "incomplete"
-    size = HEADER_SIZE + int.from_bytes(data[24:28], "little")
-    if size > limit:
-        return "oversize"
-    return "incomplete" if size > len(data) else "garbage"
 
 
 def sentence(effect: str, cause: str) -> str:

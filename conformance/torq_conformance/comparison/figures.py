@@ -20,7 +20,7 @@ from enum import StrEnum
 import msgspec
 
 from ..errors import UsageError
-from .differential import OUT_OF_TIME
+from .found import OUT_OF_TIME
 
 COSTS = "costs"
 """The effect of a difference that a figure shows."""

@@ -24,7 +24,7 @@ from ..model.profile import Profile
 from ..model.requirements import requirements
 from ..model.rules import Domain
 from ..play.target import Target
-from .differential import OUT_OF_TIME
+from .found import OUT_OF_TIME
 
 RUNS = 3
 """How often a check is played on both relays that has found something on one of them."""

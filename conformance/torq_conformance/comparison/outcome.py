@@ -4,7 +4,8 @@ Facts:
 - EQUIVALENT is never said alone: it has its level, its bound, and what was not compared;
 - what was not compared for want of time leaves the verdict open, but for situations, of which the 2-way figure says how
   many were met; what could not be compared at all is a gap of it;
-- an accepted difference is stale only where what would show it was compared.
+- an accepted difference is stale only where what would show it was compared;
+- an accepted difference accepts nothing that shows more often than its rate, nor anything behind its last day.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 import msgspec
 
@@ -19,16 +21,19 @@ from ..counting import counted
 from ..exits import Exit
 from ..model.program import Program
 from .accepted import AcceptedDifference, sort_out
-from .differential import OUT_OF_TIME
+from .chance import shows_above
+from .circumstances import Fact
 from .figures import part_of
 from .fixed import check_of
+from .found import OUT_OF_TIME
 from .topics import Level
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One difference in the JSON report. ``needs`` are the values of a situation that it needs.
+    """One difference in the JSON report. ``needs`` says in words which values it needs, ``when`` as an entry says it.
 
-    ``runs`` is how often its program, or its check, was played on each relay to measure its rate.
+    ``accepted_as`` is the accepted difference under whose circumstances it shows. ``runs`` is how often its program, or
+    its check, was played on each relay to measure its rate.
     """
 
     id: str
@@ -38,10 +43,17 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     status: str = "DIFFERENT"
     reason: str = ""
     needs: str = ""
+    when: dict[str, Fact | list[Fact]] = {}
+    accepted_as: str = ""
     program: Program | None = None
     differs_in_b: int = 0
     differs_in_copy_of_a: int = 0
     runs: int = 0
+
+    @property
+    def listed(self) -> str:
+        """What accepts it: the key of an entry that it shows under, or its id."""
+        return self.accepted_as or self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +69,12 @@ class Outcome:
     gaps: Mapping[str, str] = field(default_factory=dict)
     unfinished: frozenset[str] = frozenset()
     stale: Sequence[AcceptedDifference] = ()
+    expired: Sequence[AcceptedDifference] = ()
 
     @property
     def code(self) -> Exit:
         """The exit code."""
-        if self._unaccepted or self.stale:
+        if self._unaccepted or self.stale or self.expired:
             return Exit.FAIL
         return Exit.UNKNOWN if self.unfinished or not self.programs else Exit.PASS
 
@@ -79,13 +92,15 @@ class Outcome:
         parts = [
             f"{_counted(len(different))} not accepted",
             *([f"{_counted(flaky)} FLAKY"] if flaky else []),
+            *([f"{_counted(len(self.expired))} EXPIRED"] if self.expired else []),
             *([f"{_counted(len(self.stale))} STALE"] if self.stale else []),
             f"{accepted} accepted",
         ]
         played = counted(self.programs, "program")
         match self.code:
             case Exit.FAIL:
-                word = "DIFFERENT" if different else "FLAKY" if flaky else "STALE"
+                words = (("DIFFERENT", different), ("FLAKY", flaky), ("EXPIRED", self.expired), ("STALE", self.stale))
+                word = next(each for each, holds in words if holds)
                 said = f"{word} {level}: {', '.join(parts)}"
             case Exit.UNKNOWN if not self.programs and not self.unfinished:
                 said = f"UNKNOWN {level}: nothing was compared"
@@ -99,6 +114,14 @@ class Outcome:
                 bound = f"below {300 / self.programs:.2f} % with 95 % confidence"
                 said = f"EQUIVALENT {level}: 0 of {played} differ ({bound})"
         return f"{said}; {self.left_out}" if self.gaps else said
+
+    @property
+    def complaints(self) -> list[tuple[str, str]]:
+        """What is wrong with the list of accepted differences: a word, and the sentence that says it."""
+        advice = "mend the difference, or give the entry another date"
+        expired = (f"{each.key} was accepted until {each.expires} ({each.reason}); {advice}" for each in self.expired)
+        stale = (f"{each.key} is accepted but does not appear" for each in self.stale)
+        return [*(("EXPIRED", each) for each in expired), *(("STALE", each) for each in stale)]
 
     @property
     def left_out(self) -> str:
@@ -117,28 +140,43 @@ def outcome(
     gaps: Mapping[str, str],
     unfinished: frozenset[str],
     explained: frozenset[str] = frozenset(),
+    today: date | None = None,
 ) -> Outcome:
     """Differences held against the accepted ones. Those that others have ``explained`` did show: they are not stale."""
-    merged: dict[str, Entry] = {}
+    today = today or date.today()
+    merged: dict[tuple[str, str], Entry] = {}
     for entry in entries:
-        before = merged.setdefault(entry.id, entry)
+        before = merged.setdefault((entry.id, entry.accepted_as), entry)
         if before.status == "FLAKY" and entry.status == "DIFFERENT":
-            merged[entry.id] = entry
+            merged[entry.id, entry.accepted_as] = entry
 
     def compared(entry: AcceptedDifference) -> bool:
-        if entry.id in explained:
+        if entry.key in explained or _has_expired(entry, today):
             return False
         part = check_of(entry.id) or part_of(entry.id)
         return part not in gaps if part else programs > 0 and not unfinished
 
-    ids = sort_out(merged, accepted, level, compared)
+    ids = sort_out((entry.listed for entry in merged.values()), accepted, level, compared)
     judged = [
-        msgspec.structs.replace(entry, status="ACCEPTED", reason=ids.accepted[entry.id].reason)
-        if entry.id in ids.accepted
-        else entry
+        _judged(entry, ids.accepted[entry.listed], today) if entry.listed in ids.accepted else entry
         for entry in merged.values()
     ]
-    return Outcome(level, programs, judged, gaps, unfinished, ids.stale)
+    expired = [each for each in accepted if each.level in ("", level.value) and _has_expired(each, today)]
+    return Outcome(level, programs, judged, gaps, unfinished, ids.stale, expired)
+
+
+def _has_expired(entry: AcceptedDifference, today: date) -> bool:
+    return entry.expires is not None and entry.expires < today
+
+
+def _judged(entry: Entry, listed: AcceptedDifference, today: date) -> Entry:
+    """A difference by the entry that names it: accepted, or why it is not."""
+    if _has_expired(listed, today):
+        return msgspec.structs.replace(entry, reason=f"it was accepted until {listed.expires}: {listed.reason}")
+    if listed.rate and shows_above(listed.most, entry.differs_in_b, entry.runs):
+        seen = f"it shows in {entry.differs_in_b} of {counted(entry.runs, 'run')}"
+        return msgspec.structs.replace(entry, reason=f"accepted in at most {listed.rate}, but {seen}: {listed.reason}")
+    return msgspec.structs.replace(entry, status="ACCEPTED", reason=listed.reason)
 
 
 def _counted(number: int) -> str:

@@ -29,8 +29,9 @@ from ..model.steps import Step, Write
 from ..oracles.traffic import unserved
 from ..play.executor import Executor
 from ..play.target import Target
+from .causes import class_of_raw
 from .chance import CHANCE, chance
-from .equivalence import Comparison, Difference, Signature, class_of_raw
+from .equivalence import Comparison, Difference, Signature
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,8 +125,12 @@ def _topics() -> tuple[Topic, ...]:
 
 TOPICS = _topics()
 """All topics, the cheapest first."""
+HEADER_FIELDS = Topic("header fields", Scenario((f.Traffic,), (), first=f.header_field_values))
+"""What FWD-3 is about in frames that are well-formed: flags, sequences, timestamps and sources that none may judge."""
 
 
 def topics_of(level: Level) -> list[Topic]:
     """The topics of a level."""
-    return [topic for topic in TOPICS if level is Level.EXACT or topic.level is Level.WELL_FORMED]
+    if level is Level.EXACT:
+        return list(TOPICS)
+    return [*(topic for topic in TOPICS if topic.level is Level.WELL_FORMED), HEADER_FIELDS]

@@ -20,8 +20,8 @@ from spec_tests.conformance.judged_relays import specimen
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.commands import diff as diff_module
 from torq_conformance.comparison.arms import refused_by_either
-from torq_conformance.comparison.differential import TopicResult
 from torq_conformance.comparison.evidence.keeper import DifferenceKeeper
+from torq_conformance.comparison.found import TopicResult
 from torq_conformance.errors import ImpededError, TargetError
 from torq_conformance.replay.difference import load_difference
 

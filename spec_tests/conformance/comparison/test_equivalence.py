@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torq_conformance.comparison.equivalence import Comparison, Signature, causes_in, class_of, sentence
+from torq_conformance.comparison.causes import causes_in, class_of
+from torq_conformance.comparison.equivalence import Comparison, Signature, sentence
 from torq_conformance.model.frames import Frame, Raw, Tlv, encode_frame
 from torq_conformance.model.history import History, Peer, Received, Sent, Stalled
 from torq_conformance.model.legality import Fate

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from spec_tests.conformance.judged_relays import specimen
 from torq_conformance.comparison.arms import Arm
-from torq_conformance.comparison.differential import OUT_OF_TIME
 from torq_conformance.comparison.figures import KINDS, LEAST_BLOCKS, Figure, Measured, Samples, bounds_of, measured
+from torq_conformance.comparison.found import OUT_OF_TIME
 from torq_conformance.comparison.measuring import COPY, MEASURES, RELAYS, Measuring
 from torq_conformance.errors import UsageError
 from torq_conformance.model.profile import domain_named

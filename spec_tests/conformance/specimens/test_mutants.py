@@ -152,8 +152,7 @@ def test_an_unknown_mutant_is_wrong_usage(name: str, words: str) -> None:
 def test_two_faults_at_once_are_both_there_or_refused(first: Mutant, second: Mutant) -> None:
     try:
         relay = relay_with(first.part, second.part)
-    except ValueError as refused:
-        assert "would hide" in str(refused)
+    except ValueError:
         return
     parts = [relay, *(value for name, value in vars(relay).items() if name.endswith("_part"))]
     assert all(any(issubclass(part, row.part) for part in parts) for row in (first, second))

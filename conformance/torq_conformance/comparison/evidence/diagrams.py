@@ -12,8 +12,8 @@ from ...model.frames import connection_name
 from ...model.history import History
 from ...reports.diagram import Diagram, Event
 from ...reports.trace import diagram_of
-from ..differential import FoundDifference
 from ..equivalence import Difference
+from ..found import FoundDifference
 
 
 def parted(found: FoundDifference) -> tuple[Diagram, Diagram]:

@@ -20,7 +20,7 @@ def page(report: Report) -> str:
         report=report,
         style_of_verdict=STYLES.get(report.exit_code, "unknown"),
         word_for=lambda each: word_for(report, each),
-        entries={each.id: each for each in report.differences},
+        entries={each.listed: each for each in report.differences},
         looks=LOOKS,
         rate=rate,
         word_of=word_of,

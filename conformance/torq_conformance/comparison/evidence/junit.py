@@ -45,10 +45,14 @@ def junit(report: Report) -> bytes:
         for kind, members in groupby(report.compared, key=lambda each: each.kind)
     ]
     named = {identifier for each in report.compared for identifier in each.differences}
-    others = [_difference(report, each, "start") for each in report.differences if each.id not in named]
+    others = [_difference(report, each, "start") for each in report.differences if each.listed not in named]
     stale = [
         _Case(f"{each} is as listed", "torq.accepted", "failure", f"{each} is accepted but does not appear", "STALE")
         for each in report.stale
+    ]
+    stale += [
+        _Case(f"{each} is as listed", "torq.accepted", "failure", f"{each} is accepted no longer", "EXPIRED")
+        for each in report.expired
     ]
     suites += [(name, cases) for name, cases in (("start", others), ("accepted differences", stale)) if cases]
     every = [case for _, cases in suites for case in cases]
@@ -86,7 +90,7 @@ def _write(suite: Xml.Element, case: _Case) -> None:
 
 def _cases(report: Report, compared: Compared) -> Iterator[_Case]:
     """The test cases of a topic or check: one for each difference, else one that passes or is skipped."""
-    of_it = [each for each in report.differences if each.id in compared.differences]
+    of_it = [each for each in report.differences if each.listed in compared.differences]
     yield from (_difference(report, each, compared.name) for each in of_it)
     if not of_it:
         facts = [("programs", compared.programs), ("relay A differs from its copy", compared.noise)]
@@ -97,7 +101,7 @@ def _cases(report: Report, compared: Compared) -> Iterator[_Case]:
 
 
 def _difference(report: Report, entry: Entry, by: str) -> _Case:
-    shown = report.evidence[entry.id]
+    shown = report.evidence[entry.listed]
     facts = [("id", entry.id), ("status", entry.status), ("rate", rate(entry)), ("relay A", entry.in_a)]
     facts += [("relay B", entry.in_b), ("replay", shown.replay), ("file", shown.file)]
     accepted = entry.status == "ACCEPTED"
@@ -114,7 +118,7 @@ def _difference(report: Report, entry: Entry, by: str) -> _Case:
 
 
 def _details(report: Report, entry: Entry) -> Iterator[str]:
-    shown = report.evidence[entry.id]
+    shown = report.evidence[entry.listed]
     yield ""
     yield entry.text
     if entry.needs:

@@ -39,7 +39,7 @@ class DifferenceKeeper:
     def keep(self, course: Course) -> None:
         """Write what is new, or has changed, and remove what is no difference any more."""
         kept = [entry for entry in course.entries if not part_of(entry.id)]  # a figure is measured again
-        records = {self.path(entry.id): self.record_of(course, entry) for entry in kept}
+        records = {self.path(entry.listed): self.record_of(course, entry) for entry in kept}
         for path, record in records.items():
             if self._written.get(path) == record:
                 continue
@@ -63,7 +63,7 @@ class DifferenceKeeper:
 
     def record_of(self, course: Course, entry: Entry) -> DifferenceRecord:
         """What the file of a difference holds."""
-        found, by_check = course.by_programs.get(entry.id), course.by_checks.get(entry.id)
+        found, by_check = course.by_programs.get(entry.listed), course.by_checks.get(entry.id)
         played = checked = None
         if by_check is not None:
             breaks = by_check.of_b > by_check.of_a

@@ -45,7 +45,7 @@ def _page(report: Report, detailed: list[Entry]) -> str:
 
 def _details(report: Report, entry: Entry) -> Iterator[str]:
     """The steps, and both runs one under the other."""
-    shown = report.evidence[entry.id]
+    shown = report.evidence[entry.listed]
     yield from shown.steps
     for relay, did, diagram in (("A", entry.in_a, shown.a), ("B", entry.in_b, shown.b)):
         yield ""

@@ -24,9 +24,10 @@ from ...reports.model import State, Tool
 from ...reports.narrate import narrate
 from ..accepted import AcceptedDifference
 from ..course import Course
-from ..differential import SITUATIONS, FoundDifference
+from ..differential import SITUATIONS
 from ..figures import Measured, label_of, part_of
 from ..fixed import label
+from ..found import FoundDifference
 from ..outcome import Entry, Outcome
 from ..topics import Level
 from .diagrams import parted
@@ -71,7 +72,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A comparison, ended or not. ``exit_code`` is None while it goes on, ``stop_reason`` says why it is incomplete.
 
     ``relays`` are the words that name both relays to a command, ``files`` the digests of the files that stand in
-    their commands. ``evidence`` is by the ids of differences.
+    their commands. ``evidence`` is by the ids of differences, of accepted ones by what they are accepted as.
     """
 
     a: str
@@ -85,6 +86,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     noise: int
     differences: list[Entry]
     stale: list[str]
+    expired: list[str]
     not_compared: dict[str, str]
     coverage: Coverage | None
     figures: list[Measured]
@@ -167,7 +169,8 @@ def build(setting: Setting, course: Course, ending: Ending) -> Report:
         programs=result.programs,
         noise=course.noise,
         differences=list(result.entries),
-        stale=[each.id for each in result.stale],
+        stale=[each.key for each in result.stale],
+        expired=[each.key for each in result.expired],
         not_compared=dict(result.gaps),
         coverage=course.coverage,
         figures=list(course.figures),
@@ -185,7 +188,7 @@ def build(setting: Setting, course: Course, ending: Ending) -> Report:
         },
         machine=machine(),
         compared=list(_compared(course)),
-        evidence={each.id: _shown(each, course.by_programs.get(each.id), setting) for each in result.entries},
+        evidence={each.listed: _shown(each, course.by_programs.get(each.listed), setting) for each in result.entries},
     )
 
 
@@ -206,7 +209,7 @@ def _compared(course: Course) -> Iterator[Compared]:
             name=each.name,
             kind="situations" if each.name == SITUATIONS else "programs",
             programs=each.programs,
-            differences=tuple(found.id for found in each.found if not found.explained),
+            differences=tuple(found.listed for found in each.found if not found.explained),
             gap=each.gap,
             noise=each.noise,
             calibrated=each.calibrated,
@@ -223,7 +226,7 @@ def _compared(course: Course) -> Iterator[Compared]:
 def _shown(entry: Entry, found: FoundDifference | None, setting: Setting) -> Shown:
     if part_of(entry.id):  # a figure has no file: it is measured again
         return Shown(replay=encodable(setting.command))
-    file = encodable(setting.file_of(entry.id))
+    file = encodable(setting.file_of(entry.listed))
     replay = f"torq-conformance replay {shlex.quote(file)} {encodable(setting.relays)}"
     if found is None:
         return Shown(file=file, replay=replay)

@@ -14,9 +14,9 @@ from ...reports.ascii import draw
 from ...reports.diagram import Diagram
 from ...reports.terminal import facts, say
 from ..course import Course
-from ..differential import FoundDifference, TopicResult
 from ..figures import Measured
 from ..fixed import CheckResult, label
+from ..found import FoundDifference, TopicResult
 from ..outcome import Entry, Outcome
 from ..topics import Level, topics_of
 from .report import Report, Setting, Shown
@@ -24,6 +24,7 @@ from .words import figure_words, word_of
 
 STYLES = {
     "SAME": "green",
+    "SEEN": "yellow",
     "MEASURED": "",
     "COSTS MORE": "yellow",
     "DIFFERENT": "bold red",
@@ -51,10 +52,13 @@ def tell(out: Console, result: TopicResult) -> None:
     found = [f"{each.id} (FLAKY)" if each.flaky else each.id for each in result.found]
     word = "CUT SHORT" if result.cut_short else "SAME"
     word = "SKIPPED" if result.skipped else word
+    word = "SEEN" if result.put_off else word
     if found:
         word = "FLAKY" if all(each.flaky for each in result.found) else "DIFFERENT"
     differences = ", ".join(found) or "no new difference"
     line = _row(word, result.name, result.skipped or f"{counted(result.programs, 'program')}; {differences}")
+    if result.put_off:
+        line.append(f"; {counted(result.put_off, 'candidate')} to be settled", style="yellow")
     if result.noise:
         line.append(f"; relay A differs from its copy in {result.noise} of {result.calibrated}", style="yellow")
     if result.passed_over:
@@ -90,10 +94,10 @@ def _row(word: str, topic: str, said: str) -> Text:
 def last_screen(out: Console, course: Course, result: Outcome, report: Report) -> None:
     """The differences, what is stale, and the verdict."""
     for entry in result.entries:
-        _show(out, entry, report.evidence[entry.id], course.by_programs.get(entry.id))
+        _show(out, entry, report.evidence[entry.listed], course.by_programs.get(entry.listed))
     out.print()
-    for each in result.stale:
-        say(out, Text.assemble((f"{'STALE':<12}", "bold red"), f"{each.id} is accepted but does not appear"))
+    for word, said in result.complaints:
+        say(out, Text.assemble((f"{word:<12}", "bold red"), said))
     say(out, report.verdict, "green" if report.exit_code == Exit.PASS else "bold red")
     if course.coverage:
         say(out, f"compared in {course.coverage.words}")
@@ -106,7 +110,7 @@ def _show(out: Console, entry: Entry, shown: Shown, found: FoundDifference | Non
     style = "yellow" if entry.status == "ACCEPTED" else "bold red"
     say(out, Text.assemble((f"{entry.status} {entry.id}", style), f"  {entry.text}"))
     if entry.reason:
-        say(out, f"     accepted because: {entry.reason}")
+        say(out, f"     {'' if entry.status == 'ACCEPTED' else 'not '}accepted because: {entry.reason}")
     if entry.needs:
         say(out, f"     it needs   {entry.needs}")
     for line in shown.steps:

@@ -33,7 +33,7 @@ LOOKS: dict[str, Look] = {
 
 def word_for(report: Report, compared: Compared) -> str:
     """What a topic or check came to, as a key of :data:`LOOKS`."""
-    found = {each.status for each in report.differences if each.id in compared.differences}
+    found = {each.status for each in report.differences if each.listed in compared.differences}
     gap = ("CUT SHORT" if compared.programs else "SKIPPED") if compared.gap else "SAME"
     return next((word for word in LOOKS if word in found), gap)
 

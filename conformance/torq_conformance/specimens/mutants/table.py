@@ -6,7 +6,7 @@ attributes of the class.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from types import MappingProxyType
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
@@ -126,7 +126,7 @@ def replacing(right: Method[OwnerT, Arguments, Result], wrong: Method[OwnerT, Ar
 
 
 def relay_with(*parts: Part) -> type[Relay]:
-    """The correct relay with parts replaced: one fault for each. Raises ValueError for two of which one hides another."""
+    """The correct relay with parts replaced: one fault for each. Raises ValueError where one would hide another."""
     parts = tuple(dict.fromkeys(parts))
     relay: type[Relay] = _joined([part for part in parts if issubclass(part, Relay)], Relay)
     slots: dict[str, Part] = {}
@@ -142,14 +142,14 @@ def _joined(wrong: Sequence[type[OwnerT]], right: type[OwnerT]) -> type[OwnerT]:
     """A part with every fault of these; ``right`` is the part without them."""
     lines = [[each for each in part.__mro__ if not issubclass(right, each)] for part in wrong]
     for first, second in combinations(lines, 2):
-        _require_both_show([each for each in first if each not in second], [each for each in second if each not in first])
+        _require_both_show(set(first) - set(second), set(second) - set(first))
     bases = [part for part in wrong if not any(part is not each and issubclass(each, part) for each in wrong)]
     if not issubclass(bases[0] if bases else right, right):
         bases.append(right)
     return type(bases[0].__name__, tuple(bases), {}) if len(bases) > 1 else bases[0] if bases else right
 
 
-def _require_both_show(first: Sequence[type], second: Sequence[type]) -> None:
+def _require_both_show(first: Iterable[type], second: Iterable[type]) -> None:
     """Raises ValueError where a fault replaces a method or a value that another one has, and does not ask for it."""
     for part in first:
         for name, ours in vars(part).items():

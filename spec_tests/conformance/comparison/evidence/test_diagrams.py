@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from spec_tests.conformance import shown_comparisons as shown
-from torq_conformance.comparison.differential import FoundDifference
 from torq_conformance.comparison.evidence.diagrams import parted
+from torq_conformance.comparison.found import FoundDifference
 from torq_conformance.reports.diagram import Diagram
 
 
