@@ -68,6 +68,22 @@ REFUSAL_LABELS = {int(kind): kind.label for kind in ErrorKind} | {REFUSED_BY_LOG
 """The kinds of refused frames as words, as in logs and metrics."""
 
 
+FRAMING_ERROR_BYTES = 8
+"""How many of the bytes that cannot be framed are shown: no more than tells what was sent instead of a header."""
+
+
+@dataclass(frozen=True, slots=True)
+class FramingError:
+    """Bytes that cannot be framed (VAL-5): offset in all that the client sent, kind, and the first of them."""
+
+    offset: int
+    kind: int
+    found: bytes
+
+    def __str__(self) -> str:
+        return f"{ErrorKind(self.kind).label} at byte {self.offset}: {self.found.hex(' ')}"
+
+
 @dataclass(slots=True)
 class Totals:
     """Counters of a hub since its start, connections that have left included. Frames and bytes; plain data.

@@ -8,12 +8,15 @@ Facts:
 - a segment of the log is given back when nobody waits for a byte of it; the one being filled starts anew then, so that
   a short wait never leaves the cache;
 - the rest of a frame already partly sent stands apart from the whole frames: it cannot be dropped (ISO-4);
+- how long a frame waits is what its segment's marks tell: nothing is kept for a frame itself;
 - a stretch holds many frames, so frames are found again by their headers when a stretch is torn or cut.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from mypy_extensions import i64, mypyc_attr
@@ -25,25 +28,41 @@ _MOST_PARTS: Final = 256
 MOST_BYTES: Final = 262_144
 """Bytes that one send is given, or little more."""
 SEGMENT_BYTES: Final = 65_536
+_MARK_SECONDS: Final = 0.1
+_NEVER: Final = float("inf")
 
 
 @mypyc_attr(native_class=True)
 class Segment:
-    """A part of the log: ``filled`` bytes of ``data`` are in use, ``holders`` stretches lie in it."""
+    """A part of the log: ``filled`` bytes of ``data`` are in use, ``holders`` stretches lie in it.
+
+    ``marks`` are offsets in it and the moments at which it was filled to there, ``_MARK_SECONDS`` or more apart.
+    """
 
     def __init__(self, number: int, size: int) -> None:
         self.number: i64 = number
         self.data = bytearray(size)
         self.filled: i64 = 0
         self.holders: i64 = 0
+        self.marks: list[tuple[int, float]] = []
+
+    def moment(self, position: i64) -> float:
+        """When the byte at a position was kept, or up to ``_MARK_SECONDS`` before."""
+        found: float = self.marks[0][1]
+        for offset, moment in self.marks:
+            if offset > position:
+                break
+            found = moment
+        return found
 
 
 @mypyc_attr(native_class=True)
 class Storage:
     """The log: ``bytes`` counts what is kept for anybody, shared bytes once (ISO-2)."""
 
-    def __init__(self, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(self, segment_bytes: int = SEGMENT_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
         self._segment_bytes: i64 = segment_bytes
+        self._clock = clock
         self._number: i64 = 0
         self._open: Segment | None = None
         self.bytes: i64 = 0
@@ -54,10 +73,14 @@ class Storage:
         segment = self._open
         if segment is not None and segment.holders == 0:
             segment.filled = 0
+            segment.marks.clear()
         if segment is None or len(segment.data) - segment.filled < size:
             self._number += 1
             segment = Segment(self._number, max(size, self._segment_bytes))
             self._open = segment
+        now = self._clock()
+        if not segment.marks or now - segment.marks[-1][1] >= _MARK_SECONDS:
+            segment.marks.append((segment.filled, now))
         behind: i64 = segment.filled + size
         memoryview(segment.data)[segment.filled : behind] = memoryview(data)[start:stop]
         segment.filled = behind
@@ -115,6 +138,14 @@ class Backlog:
                 return
         self.queue.append(Stretch(segment, start, stop, frames))
         self._storage.hold(segment)
+
+    def oldest(self) -> float:
+        """The moment at which the oldest frame here was kept; infinite when nothing waits."""
+        if self.remainder is not None:
+            return self.remainder.segment.moment(self.remainder.start)
+        if self.queue:
+            return self.queue[0].segment.moment(self.queue[0].start)
+        return _NEVER
 
     def gather(self) -> tuple[list[memoryview], int]:
         """The front of what waits, as buffers for one send, and their size in bytes."""

@@ -26,7 +26,15 @@ from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES
 from torq_protocol.header import MessageHeader
 from torq_protocol.scanner import FrameScanner, Scan
 
-from .accounting import DROP_REASONS, REFUSED_BY_LOGIC, CloseReason, DropReason, Totals
+from .accounting import (
+    DROP_REASONS,
+    FRAMING_ERROR_BYTES,
+    REFUSED_BY_LOGIC,
+    CloseReason,
+    DropReason,
+    FramingError,
+    Totals,
+)
 from .backlog import MOST_BYTES, Backlog, Segment, Storage, frame_size
 from .port import Port
 from .settings import HubSettings, OnFramingError, Overflow
@@ -50,7 +58,9 @@ class Connection:
 
     ``joined_at`` is a moment of the port's clock. ``partial`` holds the incomplete frame that ends the bytes read so
     far, ``needed`` is the size it will have, ``backlog`` holds what waits for the socket. ``reading`` says that the
-    client was seen to read, ``only_sends`` that it was given up as a reader; ``blocked`` that its socket is full.
+    client was seen to read, ``only_sends`` that it was given up as a reader; ``blocked`` that its socket is full;
+    ``losing`` that it reads and loses frames: whoever watches sets it back, to hear of the next loss.
+    ``framing_error`` is its first framing error.
     """
 
     def __init__(self, number: int, descriptor: int, storage: Storage, joined_at: float) -> None:
@@ -70,6 +80,7 @@ class Connection:
         self.sent_mark: i64 = 0
         self.waits: i64 = 0
         self.passed_over: i64 = 0
+        self.losing: bool = False
         self.stalled_since: float = 0.0
         self.input_open: bool = True
         self.output_open: bool = True
@@ -80,6 +91,8 @@ class Connection:
         self.delivered_frames: i64 = 0
         self.sent_bytes: i64 = 0
         self.dropped_frames: list[int] = [0] * DROP_REASONS
+        self.refused_by_kind: dict[int, int] = {}
+        self.framing_error: FramingError | None = None
 
 
 @mypyc_attr(native_class=True)
@@ -88,8 +101,9 @@ class Hub:
 
     After any call, the server takes its work from these: ``backlogged`` (connections that were blocked: call
     :meth:`drain` when their socket has room), ``closing`` (connections that have ended, their ``close_reason`` set),
-    ``stalled`` (receivers that hold up everyone under backpressure, by id) and ``lagging`` (receivers that kept up
-    until now and have much before them, by id).
+    ``losing`` (connections that began to lose frames, or were given up as readers), ``stalled`` (receivers that hold
+    up everyone under backpressure, by id) and ``lagging`` (receivers that kept up until now and have much before them,
+    by id).
     """
 
     def __init__(
@@ -118,16 +132,17 @@ class Hub:
         self._unproven: list[Connection] = []
         self._blocked: list[Connection] = []
         self._failed: list[tuple[Connection, CloseReason]] = []
-        self._storage = Storage()
+        self._storage = Storage(clock=self._clock)
         self._past = Totals()
         self.next_id: int = 1
         self.connections: dict[int, Connection] = {}
         self.backlogged: list[Connection] = []
         self.closing: list[Connection] = []
+        self.losing: list[Connection] = []
         self.stalled: dict[int, Connection] = {}
         self.lagging: dict[int, Connection] = {}
         self.unsettled: bool = False
-        """Whether one of these four has grown since the server last looked."""
+        """Whether one of these five has grown since the server last looked."""
         self.tap: Callable[[Connection, bytes | bytearray, Scan], None] | None = None
         """Called with every scan before its frames are forwarded, when set; the bytes hold during the call (SEC-3)."""
         self.configure(settings)
@@ -250,6 +265,9 @@ class Hub:
                 return
             if scan.fault == 0:
                 break
+            if sender.framing_error is None:
+                found = bytes(data[scan.consumed : min(stop, scan.consumed + FRAMING_ERROR_BYTES)])
+                sender.framing_error = FramingError(sender.received_bytes - (stop - scan.consumed), scan.fault, found)
             if not self._resync:
                 self.disconnect(sender, CloseReason.FRAMING_ERROR)
                 return
@@ -388,10 +406,11 @@ class Hub:
         sender.received_frames += frames + refused
         if refused:
             for _, _, kind in scan.refused:
-                self._past.refused_frames[kind] += 1
+                self._refuse(sender, kind, 1)
         if self._should_forward is not None:
             runs, kept = self._filtered(data, runs)
-            self._past.refused_frames[REFUSED_BY_LOGIC] += frames - kept
+            if kept < frames:
+                self._refuse(sender, REFUSED_BY_LOGIC, frames - kept)
             refused += frames - kept
             frames = kept
         sender.refused_frames += refused
@@ -404,6 +423,10 @@ class Hub:
             view = memoryview(data)
             joined = b"".join([view[start:stop] for start, stop, _ in runs])
             self._fan_out(sender, joined, 0, len(joined), frames)
+
+    def _refuse(self, sender: Connection, kind: int, frames: i64) -> None:
+        self._past.refused_frames[kind] += frames
+        sender.refused_by_kind[kind] = sender.refused_by_kind.get(kind, 0) + frames
 
     def _filtered(
         self, data: bytes | bytearray, runs: list[tuple[int, int, int]]
@@ -535,6 +558,8 @@ class Hub:
             return False
         receiver.only_sends = True
         receiver.dropped_frames[_NEVER_READ] += receiver.backlog.drop_whole()
+        self.losing.append(receiver)
+        self.unsettled = True
         return True
 
     def _block(self, receiver: Connection) -> None:
@@ -560,8 +585,11 @@ class Hub:
     def _overflowing(self, receiver: Connection, size: i64, frames: i64, own: bool) -> None:
         reads = receiver.reading or self._is_reading(receiver)
         if self._overflow is Overflow.DROP_OLDEST or not reads:
-            reason = _QUEUE_FULL if reads else _NEVER_READ
-            receiver.dropped_frames[reason] += receiver.backlog.drop_oldest(self._queue_frames, self._queue_bytes)
+            dropped: i64 = receiver.backlog.drop_oldest(self._queue_frames, self._queue_bytes)
+            if reads:
+                self._lose(receiver, _QUEUE_FULL, dropped)
+            else:
+                receiver.dropped_frames[_NEVER_READ] += dropped
         elif self._overflow is Overflow.DISCONNECT:
             self._failed.append((receiver, CloseReason.SLOW_CONSUMER))
         elif own:
@@ -569,6 +597,14 @@ class Hub:
         elif receiver.id not in self.stalled:
             receiver.stalled_since = self._clock()
             self.stalled[receiver.id] = receiver
+            self.unsettled = True
+
+    def _lose(self, receiver: Connection, reason: int, frames: i64) -> None:
+        """A receiver that reads is too slow: frames of its queue are dropped."""
+        receiver.dropped_frames[reason] += frames
+        if not receiver.losing:
+            receiver.losing = True
+            self.losing.append(receiver)
             self.unsettled = True
 
     def _advance(self, connection: Connection, taken: i64) -> None:
@@ -596,7 +632,11 @@ class Hub:
                 if self._overflow is not Overflow.DROP_OLDEST and connection.reading:
                     self.disconnect(connection, CloseReason.SLOW_CONSUMER)
                 else:
-                    connection.dropped_frames[_TOTAL_FULL] += connection.backlog.drop_head()
+                    dropped: i64 = connection.backlog.drop_head()
+                    if connection.reading:
+                        self._lose(connection, _TOTAL_FULL, dropped)
+                    else:
+                        connection.dropped_frames[_TOTAL_FULL] += dropped
 
     def _is_half_empty(self, connection: Connection) -> bool:
         if connection.backlog.frames * 2 > self._queue_frames:

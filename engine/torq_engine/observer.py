@@ -27,6 +27,9 @@ class Observer:
     def path_lost(self, path: Path) -> None:
         """Our socket no longer stands at its path: the server serves its clients, new ones cannot connect."""
 
+    def losing(self, connection: Connection, peer: Peer) -> None:
+        """A client is too slow and began to lose frames, or never read and only sends from now on (ISO-3, ISO-7)."""
+
     def closed(self, connection: Connection, peer: Peer) -> None:
         """A connection ended, its counters final and its ``close_reason`` set."""
 
@@ -65,6 +68,10 @@ class ObserverGroup(Observer):
     def path_lost(self, path: Path) -> None:
         for member in self._members:
             member.path_lost(path)
+
+    def losing(self, connection: Connection, peer: Peer) -> None:
+        for member in self._members:
+            member.losing(connection, peer)
 
     def closed(self, connection: Connection, peer: Peer) -> None:
         for member in self._members:

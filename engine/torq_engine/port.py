@@ -19,7 +19,7 @@ import struct
 import termios
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from torq_protocol.scanner import FrameScanner
@@ -46,16 +46,33 @@ _READ_AGAIN_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The process at the other end of a socket, as of its connect(): process, user and group ids."""
+    """The process at the other end of a socket, as of its connect(): process, user and group ids.
+
+    ``program`` is its name in /proc, empty where that hides it. The process itself may choose any: up to 15 bytes.
+    """
 
     pid: int
     uid: int
     gid: int
+    program: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, sock: socket.socket) -> Peer:
         """The peer of a connected Unix socket (SO_PEERCRED)."""
-        return cls(*_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)))
+        pid, uid, gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        return cls(pid, uid, gid, program_of(pid))
+
+
+def program_of(pid: int) -> str:
+    """The name of a process's program, empty where the system does not say."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/comm", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, 64).decode("utf-8", "backslashreplace").removesuffix("\n")
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return ""
 
 
 class Port(Protocol):

@@ -365,7 +365,7 @@ class Server:
                 self._start_reading(client)
 
     def _settle(self) -> None:
-        """Do the work that the hub has left: register writers, close ended connections, time stalls."""
+        """Do the work that the hub has left: register writers, tell who loses, close what has ended, time stalls."""
         hub = self.hub
         hub.unsettled = False
         self._holds_up = bool(hub.stalled or hub.lagging)
@@ -374,6 +374,10 @@ class Server:
             if connection.output_open:
                 client = self._clients[connection.id]
                 self._loop.add_writer(client.descriptor, self._writable, client)
+        while hub.losing:
+            connection = hub.losing.pop()
+            if connection.close_reason is None:
+                self.observer.losing(connection, self._clients[connection.id].peer)
         while hub.closing:
             self._forget(self._clients.pop(hub.closing.pop().id))
         if hub.stalled and "stall" not in self._timers:

@@ -19,7 +19,7 @@ from .control_client import ControlClient
 from .inheritance import begin_afresh
 from .loading import load, relay_of, relays_of
 from .logs import LEVELS
-from .status import ConnectionStatus, Status
+from .status import ORDERS, ConnectionStatus, Status, in_order
 from .terminal import told_in_one_line
 
 _NAME = "torq-relay"
@@ -143,8 +143,13 @@ def _add_control(commands: argparse._SubParsersAction[Parser]) -> None:
         ("status", _status, "What the relay is doing."),
         ("connections", _connections, "Which clients are connected, and what passed."),
     ):
-        add(name, act, text).add_argument("--json", action="store_true", help="one JSON document instead of a table")
-    top = add("top", _top, "The relay and its busiest connections, live.")
+        shown = add(name, act, text)
+        shown.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+        if act is _connections:
+            _add_sort(shown, "joined")
+            shown.add_argument("--limit", type=number(1, kind=int), metavar="N", help="the first N only (default: all)")
+    top = add("top", _top, "The relay and some of its connections, live.")
+    _add_sort(top, "traffic")
     top.add_argument(
         "--interval", type=number(0.1, 30), default=1.0, metavar="SECONDS", help="between looks (default: %(default)s)"
     )
@@ -160,6 +165,16 @@ def _add_control(commands: argparse._SubParsersAction[Parser]) -> None:
         "reload", partial(_told, "reload"), "Read the configuration again, as SIGHUP does, or say what is wrong."
     )
     reload.set_defaults(argument="")
+
+
+def _add_sort(parser: Parser, default: str) -> None:
+    parser.add_argument(
+        "--sort",
+        choices=list(ORDERS),
+        default=default,
+        help="what is greatest first: frames in and out, bytes in the queue, seconds that the oldest of it has waited"
+        " (behind), frames dropped or refused, age; joined: as they came (default: %(default)s)",
+    )
 
 
 def _control(act: Callable[[ControlClient, argparse.Namespace], None], options: argparse.Namespace) -> int:
@@ -194,15 +209,15 @@ def _status(client: ControlClient, options: argparse.Namespace) -> None:
 
 
 def _connections(client: ControlClient, options: argparse.Namespace) -> None:
-    answer = client.ask("connections")
+    everyone = msgspec.json.decode(client.ask("connections"), type=list[ConnectionStatus])
+    found = in_order(everyone, options.sort)[: options.limit]
     if options.json:
-        print(answer.decode())
+        print(msgspec.json.encode(found).decode())
         return
-    from rich.console import Console
+    from .tables import print_connections
 
-    from .tables import connections_table
-
-    Console().print(connections_table(msgspec.json.decode(answer, type=list[ConnectionStatus])))
+    title = f"{len(found):,} of {len(everyone):,} connections by {options.sort}" if options.limit else ""
+    print_connections(found, title)
 
 
 def _top(client: ControlClient, options: argparse.Namespace) -> None:
@@ -220,7 +235,7 @@ def _top(client: ControlClient, options: argparse.Namespace) -> None:
                 now = msgspec.json.decode(client.ask("connections"), type=list[ConnectionStatus])
                 general = msgspec.json.decode(client.ask("status"), type=Status)
                 rows = max(3, console.height - 20)
-                live.update(tables.top(general, now, before, options.interval, rows), refresh=True)
+                live.update(tables.top(general, now, before, options.interval, rows, options.sort), refresh=True)
                 before = now
                 looked += 1
                 if looked == options.looks:

@@ -253,7 +253,7 @@ class RelayConfig(ServerSettings, frozen=True, kw_only=True):
         str,
         setting(
             Section.OPERATION,
-            "Serve `/metrics`, `/livez` and `/readyz` here",
+            "Serve `/metrics`, `/connections`, `/livez` and `/readyz` here",
             "127.0.0.1:PORT, [::1]:PORT or unix:PATH",
             absent="off",
             metavar="ADDRESS",

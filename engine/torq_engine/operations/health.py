@@ -1,22 +1,39 @@
-"""``/metrics``, ``/livez`` and ``/readyz`` over HTTP/1.1, as much of it as a scraper and a probe speak.
+"""``/metrics``, ``/livez``, ``/readyz`` and ``/connections`` over HTTP/1.1, as much of it as scrapers and probes speak.
 
 Facts:
 - a request has at most 8 KiB and 5 s, an answer ends the connection: no client can hold it up;
+- ``/connections`` is JSON, in pages: no answer grows with the number of clients;
 - alive while the loop turns, even when draining; ready while clients should come.
 """
 
 from __future__ import annotations
 
+from typing import Annotated
+from urllib.parse import parse_qsl
+
 import anyio
+import msgspec
 from anyio.abc import SocketStream
 
+from ..settings import MOST_COUNT
 from .metrics import CONTENT_TYPE, Exposition
 from .service import Service
+from .status import ORDERS
 
 _LONGEST_REQUEST = 8192
 _TIME_LIMIT = 5.0
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 _TEXT = "text/plain; charset=utf-8"
+_JSON = "application/json"
+_PAGE, _LARGEST_PAGE = 100, 1000
+
+
+class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    """The query of ``/connections``."""
+
+    sort: Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(ORDERS)})$")] = "joined"
+    offset: Annotated[int, msgspec.Meta(ge=0, le=MOST_COUNT)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=_LARGEST_PAGE)] = _PAGE
 
 
 class HealthServer:
@@ -38,12 +55,13 @@ class HealthServer:
         if len(words) != 3 or not words[2].startswith("HTTP/1."):
             return _message(400, _TEXT, b"use HTTP/1.1\n")
         method, target, _ = words
-        status, kind, body = self._page(target.partition("?")[0])
+        path, _, query = target.partition("?")
+        status, kind, body = self._page(path, query)
         if method not in ("GET", "HEAD"):
             status, kind, body = 405, _TEXT, b"use GET or HEAD\n"
         return _message(status, kind, body, body_wanted=method != "HEAD")
 
-    def _page(self, path: str) -> tuple[int, str, bytes]:
+    def _page(self, path: str, query: str) -> tuple[int, str, bytes]:
         if path == "/metrics":
             return 200, CONTENT_TYPE, self._exposition.page()
         if path == "/livez":
@@ -51,7 +69,18 @@ class HealthServer:
         if path == "/readyz":
             why_not = self._service.ready()
             return (503, _TEXT, f"{why_not}\n".encode()) if why_not else (200, _TEXT, b"ready\n")
-        return 404, _TEXT, b"use /metrics, /livez or /readyz\n"
+        if path == "/connections":
+            return self._connections(query)
+        return 404, _TEXT, b"use /metrics, /connections, /livez or /readyz\n"
+
+    def _connections(self, query: str) -> tuple[int, str, bytes]:
+        try:
+            wanted = msgspec.convert(dict(parse_qsl(query, keep_blank_values=True)), _Wanted, strict=False)
+        except msgspec.ValidationError as error:
+            usage = f"use sort={'|'.join(ORDERS)}, offset=0 and up, limit=1 to {_LARGEST_PAGE}"
+            return 400, _TEXT, f"{error}; {usage}\n".encode("utf-8", "backslashreplace")
+        page = self._service.connection_page(wanted.sort, wanted.offset, wanted.limit)
+        return 200, _JSON, msgspec.json.encode(page) + b"\n"
 
 
 async def _request(stream: SocketStream) -> bytes:

@@ -2,7 +2,8 @@
 
 Facts:
 - a storm of warnings is one line and a count; a connection's life is one line, written when it ends;
-- no byte that a peer sends stands in a log;
+- of what a peer sends or chooses, its program's name and the first 8 bytes of a framing error stand in a log: the one
+  quoted, the others in hexadecimal digits; no payload of a frame does;
 - a log that cannot be written delays no client: lines that a full pipe or a stopped terminal does not take at once are
   lost, and the next line that goes through counts them. A pipe that says it has room takes ``_PIECE`` bytes without
   waiting. No logging library writes so, which is why the stream is ours.
@@ -21,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from ..accounting import CloseReason, DropReason
+from ..accounting import REFUSAL_LABELS, CloseReason, DropReason
 from ..errors import RelayError
 from ..hub import Connection
 from ..observer import Observer
@@ -103,6 +104,8 @@ class EventLog:
         self._render = render
         self._clock = time.monotonic
         self._lost = 0
+        self.lines_lost = 0
+        """Lines that the stream did not take, since the start."""
         self._counts: dict[tuple[LogLevel, str], list[float]] = {}
         self.later: Callable[[float, Callable[[], None]], object] | None = None
         """Calls a function after so many seconds, when a loop runs: then counts are written when their time is up."""
@@ -114,10 +117,10 @@ class EventLog:
         self.repeat_interval = repeat_interval
 
     def debug(self, event: str, **fields: Field) -> None:
-        self._write("debug", event, fields)
+        self.write("debug", event, fields)
 
     def info(self, event: str, **fields: Field) -> None:
-        self._write("info", event, fields)
+        self.write("info", event, fields)
 
     def warning(self, event: str, **fields: Field) -> None:
         self._repeatable("warning", event, fields)
@@ -129,7 +132,7 @@ class EventLog:
         """Write the counts of what was held back so far."""
         for (level, event), (_, held) in list(self._counts.items()):
             if held:
-                self._write(level, event, {"repeated": int(held)})
+                self.write(level, event, {"repeated": int(held)})
         self._counts.clear()
 
     def _repeatable(self, level: LogLevel, event: str, fields: dict[str, Field]) -> None:
@@ -142,7 +145,7 @@ class EventLog:
         if known is not None and known[1]:
             fields["repeated"] = int(known[1])
         self._counts[like] = [now, 0]
-        self._write(level, event, fields)
+        self.write(level, event, fields)
         if self.later is not None and self.repeat_interval:
             self.later(self.repeat_interval, lambda: self._expire(like))
 
@@ -151,15 +154,17 @@ class EventLog:
         if known is not None and self._clock() - known[0] >= self.repeat_interval * 0.99:
             del self._counts[like]
             if known[1]:
-                self._write(*like, {"repeated": int(known[1])})
+                self.write(*like, {"repeated": int(known[1])})
 
-    def _write(self, level: LogLevel, event: str, fields: dict[str, Field]) -> None:
+    def write(self, level: LogLevel, event: str, fields: dict[str, Field]) -> None:
+        """Write an event, however often the like was written."""
         if LEVELS[level] < LEVELS[self.level]:
             return
         if self._lost and self.stream.write(self._render("warning", "log lines were lost", {"lines": self._lost})):
             self._lost = 0
         if not self.stream.write(self._render(level, event, fields)):
             self._lost += 1
+            self.lines_lost += 1
 
 
 def open_log(name: str, config: RelayConfig) -> EventLog:
@@ -227,6 +232,11 @@ def _json(name: str) -> Render:
     return render
 
 
+def of_peer(peer: Peer) -> dict[str, Field]:
+    """The fields that say who a client is."""
+    return {"pid": peer.pid, "uid": peer.uid, "gid": peer.gid, "program": peer.program or None}
+
+
 class LogObserver(Observer):
     """Writes the events of a server's life."""
 
@@ -239,10 +249,10 @@ class LogObserver(Observer):
         self._log.info("listening", paths=[str(path) for path in paths], build=self._build, loop=self._loop)
 
     def admitted(self, connection: Connection, peer: Peer) -> None:
-        self._log.debug("connection joined", connection=connection.id, pid=peer.pid, uid=peer.uid, gid=peer.gid)
+        self._log.debug("connection joined", connection=connection.id, **of_peer(peer))
 
     def refused(self, reason: CloseReason, peer: Peer) -> None:
-        self._log.warning(f"connection refused: {reason.label}", pid=peer.pid, uid=peer.uid, gid=peer.gid)
+        self._log.warning(f"connection refused: {reason.label}", **of_peer(peer))
 
     def accept_paused(self, error: OSError) -> None:
         self._log.warning("cannot accept for now; trying again", error=error.strerror)
@@ -258,17 +268,22 @@ class LogObserver(Observer):
             for number, count in enumerate(connection.dropped_frames)
             if count
         }
+        refused = {
+            f"refused_{REFUSAL_LABELS.get(kind, str(kind)).replace('-', '_')}": count
+            for kind, count in sorted(connection.refused_by_kind.items())
+        }
+        error = connection.framing_error
         self._log.info(
             "connection closed",
             connection=connection.id,
             reason=reason.label,
-            pid=peer.pid,
-            uid=peer.uid,
-            gid=peer.gid,
+            framing_error=str(error) if error is not None else None,
+            **of_peer(peer),
             seconds=round(time.monotonic() - connection.joined_at, 3),
             frames_in=connection.received_frames,
             bytes_in=connection.received_bytes,
             refused=connection.refused_frames,
+            **refused,
             frames_out=connection.delivered_frames,
             bytes_out=connection.sent_bytes,
             **dropped,

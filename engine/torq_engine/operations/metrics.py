@@ -3,6 +3,7 @@
 Facts:
 - names start with ``torq_relay_``, units are base units, counters end in ``_total``; reasons are labels, connections
   are not, because their number has no bound: ``torq-relay ctl connections`` lists them;
+- every sample says which ``relay`` it is of: several may be behind one address;
 - every reason is there from the start, at 0, so that a rate over it has no hole;
 - the server times forwarding only where metrics are on.
 """
@@ -10,6 +11,7 @@ Facts:
 from __future__ import annotations
 
 import resource
+import time
 from bisect import bisect_left
 from collections.abc import Iterator
 
@@ -73,9 +75,16 @@ class RelayCollector(Collector):
         service.server.turn_timer = self._latencies.observe
 
     def collect(self) -> Iterator[Metric]:
+        relay = self._service.source.logic.name
+        for family in self._families():
+            family.samples = [sample._replace(labels={"relay": relay, **sample.labels}) for sample in family.samples]
+            yield family
+
+    def _families(self) -> Iterator[Metric]:
         totals = self._service.server.hub.totals()
         yield from self._plain(totals)
         yield from self._by_reason(totals)
+        yield from self._slowness()
         yield from self._process()
         yield HistogramMetricFamily(
             "torq_relay_forwarding_seconds",
@@ -92,6 +101,8 @@ class RelayCollector(Collector):
             yield GaugeMetricFamily(f"torq_relay_{name}", text, value=getattr(totals, name))
         limit = self._service.server.max_connections
         yield GaugeMetricFamily("torq_relay_max_connections", "Connections that are admitted at most", value=limit)
+        bound = self._service.config.total_queue_bytes
+        yield GaugeMetricFamily("torq_relay_max_held_bytes", "Bound of the bytes held for all receivers", value=bound)
 
     def _by_reason(self, totals: Totals) -> Iterator[Metric]:
         families = (
@@ -105,11 +116,32 @@ class RelayCollector(Collector):
                 family.add_metric([reason], number)
             yield family
 
+    def _slowness(self) -> Iterator[Metric]:
+        """Who is slow among the clients that read: what others miss is no sign of trouble (ISO-7)."""
+        service, hub = self._service, self._service.server.hub
+        slow = {*service.slow_consumers.ids(), *hub.stalled, *hub.lagging}
+        yield GaugeMetricFamily(
+            "torq_relay_slow_consumers",
+            "Clients that read and lose frames, lag, or hold up the others",
+            value=len(slow),
+        )
+        oldest = min((one.backlog.oldest() for one in hub.connections.values() if one.reading), default=float("inf"))
+        waited = max(0.0, time.monotonic() - oldest)
+        yield GaugeMetricFamily(
+            "torq_relay_oldest_queued_seconds", "How long the oldest frame waits for a client that reads", value=waited
+        )
+
     def _process(self) -> Iterator[Metric]:
         service = self._service
-        info = GaugeMetricFamily("torq_relay_info", "What is running", labels=["relay", "version"])
-        info.add_metric([service.source.logic.name, build_info().version], 1)
+        info = GaugeMetricFamily("torq_relay_info", "What is running", labels=["version"])
+        info.add_metric([build_info().version], 1)
         yield info
+        yield GaugeMetricFamily(
+            "torq_relay_start_time_seconds", "When the relay started, since 1970", value=service.start_time
+        )
+        yield CounterMetricFamily(
+            "torq_relay_log_lines_lost", "Log lines that could not be written", value=service.log.lines_lost
+        )
         yield GaugeMetricFamily("torq_relay_ready", "1 while clients should come", value=float(not service.ready()))
         yield CounterMetricFamily("torq_relay_reloads", "Configurations taken while running", value=service.reloads)
         usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -30,7 +30,18 @@ from .loading import Source, reloaded
 from .logs import LogObserver, open_log
 from .resolving import audit_directory, frame_policy, listen_settings
 from .signals import HEARD, unblock_signals
-from .status import ConnectionStatus, Status, closes, connection_status, counted, drops, refusals
+from .slow_consumers import SlowConsumers
+from .status import (
+    ConnectionPage,
+    ConnectionStatus,
+    Status,
+    closes,
+    connection_status,
+    counted,
+    drops,
+    in_order,
+    refusals,
+)
 from .systemd import Notifier
 
 
@@ -65,6 +76,9 @@ class Service:
         self._endpoints = endpoints
         self._held = held
         self._started = time.monotonic()
+        self.start_time = time.time()
+        """Seconds since 1970."""
+        self.slow_consumers = SlowConsumers(self.log)
         self._ending = asyncio.Event()
         self._end_signals = 0
         self._log_level: LogLevel | None = None
@@ -209,10 +223,15 @@ class Service:
         now = time.monotonic()
         return [connection_status(connection, peer, now) for connection, peer in self.server.connections()]
 
+    def connection_page(self, sort: str, offset: int, limit: int) -> ConnectionPage:
+        """Some connections as they are now, in one of :data:`~torq_engine.operations.status.ORDERS`."""
+        found = in_order(self.connections(), sort)
+        return ConnectionPage(self.source.logic.name, len(found), offset, limit, sort, found[offset : offset + limit])
+
     def _make_server(self) -> Server:
         logic = self.source.logic
         should_forward = logic.header_filter()
-        observers: list[Observer] = [LogObserver(self.log, str(build_info()), self._loop_name)]
+        observers: list[Observer] = [LogObserver(self.log, str(build_info()), self._loop_name), self.slow_consumers]
         audit_observer = None
         if self.audit is not None:
             self.audit.later = self._loop.call_later

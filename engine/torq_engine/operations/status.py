@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from ..accounting import REFUSAL_LABELS, CloseReason, DropReason, Totals
@@ -10,20 +12,27 @@ from ..port import Peer
 
 
 class ConnectionStatus(msgspec.Struct, frozen=True):
-    """One connection: its peer, its age in seconds, and what passed in frames and bytes."""
+    """One connection: its peer, its age in seconds, and what passed in frames and bytes.
+
+    ``queued_seconds`` is how long the oldest frame in its queue has waited. ``framing_error`` is the first one.
+    """
 
     id: int
     pid: int
     uid: int
     gid: int
+    program: str
     seconds: float
     frames_in: int
     bytes_in: int
     refused: int
+    refused_by: dict[str, int]
+    framing_error: str
     frames_out: int
     bytes_out: int
     queued_frames: int
     queued_bytes: int
+    queued_seconds: float
     dropped: dict[str, int]
     reads: bool
     sends: bool
@@ -59,6 +68,34 @@ class Status(msgspec.Struct, frozen=True):
     config: dict[str, object]
 
 
+class ConnectionPage(msgspec.Struct, frozen=True):
+    """Some of a relay's connections: ``limit`` of all ``total`` at most, from ``offset`` on, in an order."""
+
+    relay: str
+    total: int
+    offset: int
+    limit: int
+    sort: str
+    connections: list[ConnectionStatus]
+
+
+ORDERS: dict[str, Callable[[ConnectionStatus], float]] = {
+    "joined": lambda one: -one.id,
+    "traffic": lambda one: one.frames_in + one.frames_out,
+    "queued": lambda one: one.queued_bytes,
+    "behind": lambda one: one.queued_seconds,
+    "dropped": lambda one: sum(one.dropped.values()),
+    "refused": lambda one: one.refused,
+    "age": lambda one: one.seconds,
+}
+"""By what connections are sorted, the greatest first; ``joined`` is the order in which they came."""
+
+
+def in_order(connections: list[ConnectionStatus], sort: str) -> list[ConnectionStatus]:
+    """Connections in one of :data:`ORDERS`."""
+    return sorted(connections, key=ORDERS[sort], reverse=True)
+
+
 def refusals(totals: Totals) -> dict[str, int]:
     """Frames refused, by reason; every reason there is."""
     return {label: totals.refused_frames[number] for number, label in REFUSAL_LABELS.items()}
@@ -86,14 +123,20 @@ def connection_status(connection: Connection, peer: Peer, now: float) -> Connect
         pid=peer.pid,
         uid=peer.uid,
         gid=peer.gid,
+        program=peer.program,
         seconds=round(now - connection.joined_at, 3),
         frames_in=connection.received_frames,
         bytes_in=connection.received_bytes,
         refused=connection.refused_frames,
+        refused_by={
+            REFUSAL_LABELS.get(kind, str(kind)): frames for kind, frames in sorted(connection.refused_by_kind.items())
+        },
+        framing_error=str(connection.framing_error or ""),
         frames_out=connection.delivered_frames,
         bytes_out=connection.sent_bytes,
         queued_frames=connection.backlog.frames,
         queued_bytes=connection.backlog.bytes,
+        queued_seconds=round(max(0.0, now - connection.backlog.oldest()), 3),
         dropped=counted(drops(connection.dropped_frames)),
         reads=connection.reading,
         sends=connection.input_open,

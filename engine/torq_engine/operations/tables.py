@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from rich.console import Group, RenderableType
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
-from .status import ConnectionStatus, Status
+from .status import ConnectionStatus, Status, in_order
 
-_COLUMNS = ("ID", "PID", "UID", "AGE", "IN", "IN/S", "REFUSED", "OUT", "OUT/S", "QUEUED", "DROPPED")
+_COLUMNS = (
+    "ID",
+    "PROGRAM",
+    "PID",
+    "UID",
+    "AGE",
+    "IN",
+    "IN/S",
+    "OUT",
+    "OUT/S",
+    "QUEUED",
+    "BEHIND",
+    "REFUSED",
+    "DROPPED",
+)
 _LIVE = ("IN/S", "OUT/S")
+_ENDLESS = 10_000
+_LEFT = ("PROGRAM", "REFUSED", "DROPPED")
+_BELOW = "\n"
 
 
 def status_table(status: Status) -> Table:
@@ -35,37 +55,83 @@ def status_table(status: Status) -> Table:
 
 
 def connections_table(
-    now: list[ConnectionStatus], before: list[ConnectionStatus] | None = None, seconds: float = 1.0
+    now: list[ConnectionStatus],
+    before: list[ConnectionStatus] | None = None,
+    seconds: float = 1.0,
+    title: str = "",
+    between: str = ", ",
 ) -> Table:
-    """Every connection a row; with an earlier look, the rates since (frames per second)."""
+    """Every connection a row; with an earlier look, the rates since (frames per second).
+
+    ``BEHIND`` is how many seconds the oldest frame in the queue has waited; ``between`` stands between reasons.
+    """
     earlier = {connection.id: connection for connection in before or []}
-    table = Table(title=f"{len(now)} connections", title_justify="left")
-    for column in _COLUMNS:
-        if before is not None or column not in _LIVE:
-            table.add_column(column, justify="right")
-    for one in now:
-        rates: list[str] = []
-        if before is not None:
-            old = earlier.get(one.id)
-            rates.append(f"{(one.frames_in - (old.frames_in if old else 0)) / seconds:,.0f}")
-            rates.append(f"{(one.frames_out - (old.frames_out if old else 0)) / seconds:,.0f}")
-        row = [str(one.id), str(one.pid), str(one.uid), _age(one.seconds), f"{one.frames_in:,}", *rates[:1]]
-        row += [f"{one.refused:,}", f"{one.frames_out:,}", *rates[1:], f"{one.queued_frames:,}", _reasons(one.dropped)]
-        table.add_row(*row)
+    rows = [_row(one, earlier.get(one.id), seconds, between) for one in now]
+    table = Table(
+        title=title or f"{len(now):,} connections", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    columns = [column for column in _COLUMNS if before is not None or column not in _LIVE]
+    for column in columns:
+        width = max(
+            len(line) for cell in [column, *(row[column] for row in rows)] for line in cell.splitlines() or [""]
+        )
+        table.add_column(column, justify="left" if column in _LEFT else "right", no_wrap=True, min_width=width)
+    for row in rows:
+        table.add_row(*(Text(row[column]) for column in columns))
     return table
 
 
+def _row(one: ConnectionStatus, before: ConnectionStatus | None, seconds: float, between: str) -> dict[str, str]:
+    return {
+        "ID": str(one.id),
+        "PROGRAM": one.program if one.program.isprintable() else ascii(one.program),
+        "PID": str(one.pid),
+        "UID": str(one.uid),
+        "AGE": _age(one.seconds),
+        "IN": f"{one.frames_in:,}",
+        "IN/S": f"{(one.frames_in - (before.frames_in if before else 0)) / seconds:,.0f}",
+        "OUT": f"{one.frames_out:,}",
+        "OUT/S": f"{(one.frames_out - (before.frames_out if before else 0)) / seconds:,.0f}",
+        "QUEUED": f"{one.queued_frames:,}",
+        "BEHIND": f"{one.queued_seconds:.1f}",
+        "REFUSED": _reasons(one.refused_by, between),
+        "DROPPED": _reasons(one.dropped, between),
+    }
+
+
 def top(
-    status: Status, now: list[ConnectionStatus], before: list[ConnectionStatus], seconds: float, rows: int
+    status: Status, now: list[ConnectionStatus], before: list[ConnectionStatus], seconds: float, rows: int, sort: str
 ) -> RenderableType:
-    """The live view: the busiest connections of the last interval first, at most so many."""
-    old = {one.id: one.frames_in + one.frames_out for one in before}
-    busiest = sorted(now, key=lambda one: old.get(one.id, 0) - one.frames_in - one.frames_out)
-    return Group(status_table(status), connections_table(busiest[:rows], before, seconds))
+    """The live view: at most so many connections, sorted; ``traffic`` is that of the last interval."""
+    if sort == "traffic":
+        old = {one.id: one.frames_in + one.frames_out for one in before}
+        found = sorted(now, key=lambda one: old.get(one.id, 0) - one.frames_in - one.frames_out)
+    else:
+        found = in_order(now, sort)
+    title = f"{min(rows, len(now)):,} of {len(now):,} connections by {sort}"
+    return Group(status_table(status), connections_table(found[:rows], before, seconds, title, _BELOW))
 
 
-def _reasons(counts: dict[str, int]) -> str:
-    return ", ".join(f"{reason} {count:,}" for reason, count in counts.items()) or "0"
+def print_connections(found: list[ConnectionStatus], title: str = "", console: Console | None = None) -> None:
+    """Print connections, a row each, with all that is in them: nothing is cut off.
+
+    Where a terminal is too narrow, reasons stand below each other; what is too wide even so, the terminal breaks.
+    """
+    console = console or Console()
+    table = connections_table(found, title=title)
+    if console.is_terminal and _width(table) > console.width:
+        table = connections_table(found, title=title, between=_BELOW)
+    console.width = max(console.width, _width(table))
+    console.print(table)
+
+
+def _width(table: Table) -> int:
+    endless = Console(width=_ENDLESS)
+    return Measurement.get(endless, endless.options, table).maximum
+
+
+def _reasons(counts: dict[str, int], between: str = ", ") -> str:
+    return between.join(f"{reason} {count:,}" for reason, count in counts.items()) or "0"
 
 
 def _age(seconds: float) -> str:

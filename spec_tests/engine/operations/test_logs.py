@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from torq_engine.accounting import CloseReason
+from torq_engine.operations.audit_chain import AuditError
 from torq_engine.operations.configuration import ConfigError, RelayConfig
 from torq_engine.operations.logs import EventLog, LogObserver, open_log
-from torq_engine.port import Peer
+from torq_engine.port import Peer, program_of
 
 from ..frames import frame
 from ..relays import happened
@@ -47,6 +48,18 @@ async def test_a_connection_s_life_is_one_line_with_peer_counters_and_reason() -
         assert line["reason"] == "peer-left"
         assert (line["frames_in"], line["bytes_in"], line["refused"], line["connection"]) == (2, 64, 1, 2)
         assert {"pid", "uid", "gid", "seconds", "frames_out", "bytes_out", "timestamp", "level", "relay"} <= set(line)
+
+
+async def test_val_5_val_7_the_line_of_a_connection_says_why_and_where_its_bytes_were_refused() -> None:
+    async with operating(text="log_format = 'json'\n") as running:
+        client = await running.join()
+        await client.send(frame(bytes(9)) + frame(domain=2) + frame(domain=2)[:20])
+        await client.send(frame(domain=2)[20:] + b"GET / HTTP/1.1\r\n\r\n" + bytes(32))
+        assert await client.end() == frame(bytes(9))
+        [line] = [json.loads(text) for text in running.log().splitlines() if "connection closed" in text]
+        assert line["framing_error"] == f"bad-magic at byte {3 * 32 + 9}: 47 45 54 20 2f 20 48 54"
+        assert (line["reason"], line["refused"], line["refused_bad_domain"]) == ("framing-error", 2, 2)
+        assert line["program"] == program_of(os.getpid())
 
 
 def test_a_plain_line_has_time_level_name_event_and_fields(log: EventLog, tmp_path: Path) -> None:
@@ -173,7 +186,7 @@ async def test_observer_tells_of_every_event_of_a_server(log: EventLog, tmp_path
         connection.dropped_frames[0] = 4
         observer = LogObserver(log, "build", "loop")
         log.configure("debug", 10.0)
-        peer = Peer(1, 2, 3)
+        peer = Peer(1, 2, 3, 'a "b"\n')
         observer.admitted(connection, peer)
         observer.refused(CloseReason.NOT_ALLOWED, peer)
         observer.refused(CloseReason.MAX_CONNECTIONS, peer)
@@ -183,13 +196,18 @@ async def test_observer_tells_of_every_event_of_a_server(log: EventLog, tmp_path
             raise RuntimeError("of ours")
         except RuntimeError:
             observer.failed(connection)
+        try:
+            raise AuditError("the disk is full")
+        except AuditError:
+            observer.failed(connection)
         observer.closed(connection, peer)
         running.service.server.hub.disconnect(connection, CloseReason.SLOW_CONSUMER)
         running.service.server.hub.closing.clear()
     text = (tmp_path / "log").read_text("utf-8")
     for expected in (
-        "connection joined connection=1 pid=1 uid=2 gid=3",
-        "connection refused: not-allowed pid=1 uid=2 gid=3",
+        'connection joined connection=1 pid=1 uid=2 gid=3 program="a \\"b\\"\\n"',
+        'connection refused: not-allowed pid=1 uid=2 gid=3 program="a \\"b\\"\\n"',
+        'frames not forwarded connection=1 error="the disk is full"',
         "connection refused: max-connections",
         'trying again error="Too many open files"',
         "no longer at its path",

@@ -6,7 +6,9 @@ import os
 import re
 import socket
 import stat
+import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +18,7 @@ from torq_engine.accounting import CloseReason
 from torq_engine.endpoint import EndpointError
 from torq_engine.operations import control
 from torq_engine.operations.metrics import BUCKETS, RelayCollector
+from torq_engine.port import program_of
 
 from ..frames import frame
 from ..relays import LIMIT, happened, short_directory
@@ -43,7 +46,7 @@ async def samples(running: Running) -> dict[str, float]:
     status, page = await get(running, "/metrics")
     assert status == 200
     return {
-        sample.name + "".join(f"{{{value}}}" for value in sample.labels.values()): sample.value
+        sample.name + "".join(f"{{{value}}}" for name, value in sample.labels.items() if name != "relay"): sample.value
         for family in text_string_to_metric_families(page)
         for sample in family.samples
     }
@@ -65,6 +68,11 @@ async def test_val_7_iso_6_metrics_count_what_happened_by_reason() -> None:
         assert found["torq_relay_forwarding_seconds_bucket{+Inf}"] == 1
         assert found["torq_relay_ready"] == 1
         assert found["torq_relay_resident_bytes"] > 1_000_000
+        assert found["torq_relay_slow_consumers"] == found["torq_relay_oldest_queued_seconds"] == 0
+        assert found["torq_relay_max_held_bytes"] == running.service.config.total_queue_bytes
+        assert found["torq_relay_start_time_seconds"] <= time.time() < found["torq_relay_start_time_seconds"] + LIMIT
+        running.service.log.lines_lost += 3
+        assert (await samples(running))["torq_relay_log_lines_lost_total"] == 3
         assert "torq_relay_audit_records_total" not in found
 
 
@@ -75,6 +83,7 @@ async def test_metric_names_follow_the_conventions_and_no_label_is_a_connection(
             assert family.documentation
             for sample in family.samples:
                 assert set(sample.labels) <= {"reason", "le", "relay", "version"}
+                assert sample.labels["relay"] == "execution"
         assert (await samples(running))["torq_relay_audit_records_total"] >= 2
 
 
@@ -141,7 +150,7 @@ async def test_readyz_fails_while_nothing_is_accepted_or_recorded() -> None:
     [
         ("HEAD /livez HTTP/1.1\r\n\r\n", "200 OK", ""),
         ("GET /livez?verbose HTTP/1.0\r\n\r\n", "200 OK", "alive\n"),
-        ("GET / HTTP/1.1\r\n\r\n", "404 Not Found", "use /metrics, /livez or /readyz\n"),
+        ("GET / HTTP/1.1\r\n\r\n", "404 Not Found", "use /metrics, /connections, /livez or /readyz\n"),
         ("POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed", "use GET or HEAD\n"),
         ("nonsense\r\n\r\n", "400 Bad Request", "use HTTP/1.1\n"),
     ],
@@ -152,6 +161,48 @@ async def test_http_answers_what_probes_ask(request_text: str, status: str, body
         assert head.startswith(f"HTTP/1.1 {status}\r\n")
         assert "Connection: close" in head
         assert answer == body
+
+
+async def test_connections_are_json_in_pages_of_a_bounded_size_in_any_order() -> None:
+    async with operating(text=UNIX) as running:
+        clients = [await running.join() for _ in range(5)]
+        for number, client in enumerate(clients):
+            for _ in range(number % 3):
+                await client.send(frame(domain=2))
+        hub = running.service.server.hub
+        await happened(lambda: hub.totals().received_frames == 4)
+
+        async def page(query: str) -> dict[str, Any]:
+            status, body = await get(running, f"/connections{query}")
+            assert status == 200
+            found: dict[str, Any] = json.loads(body)
+            return found
+
+        whole = await page("")
+        assert {key: whole[key] for key in ("relay", "total", "offset", "limit", "sort")} == {
+            "relay": "market_data",
+            "total": 5,
+            "offset": 0,
+            "limit": 100,
+            "sort": "joined",
+        }
+        assert [one["id"] for one in whole["connections"]] == [1, 2, 3, 4, 5]
+        assert {one["pid"] for one in whole["connections"]} == {os.getpid()}
+        assert {one["program"] for one in whole["connections"]} == {program_of(os.getpid())}
+        by_refused = [(await page(f"?sort=refused&limit=2&offset={at}"))["connections"] for at in (0, 2, 4, 6)]
+        assert [[one["id"] for one in some] for some in by_refused] == [[3, 2], [5, 1], [4], []]
+        assert by_refused[0][0]["refused_by"] == {"bad-domain": 2}
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "offset=-1", "sort=name", "sort=", "cursor=1", "sort=%ff%00", "limit"]
+)
+async def test_a_page_of_connections_that_cannot_be_had_is_one_line(query: str) -> None:
+    async with operating(text=UNIX) as running:
+        status, body = await get(running, f"/connections?{query}")
+        assert status == 400
+        assert body.count("\n") == 1
+        assert "use sort=joined|traffic|" in body
 
 
 async def test_http_request_without_an_end_is_bounded_and_disturbs_nobody() -> None:
@@ -238,10 +289,17 @@ async def test_ctl_status_connections_and_top_show_the_relay() -> None:
             (2, 0, 0, 1),
         ]
         assert listed[0]["pid"] == os.getpid()
-        assert "2 connections" in (await ctl(running, "connections")).output
+        assert (listed[0]["program"], listed[0]["refused_by"]) == (program_of(os.getpid()), {"bad-domain": 1})
+        table = (await ctl(running, "connections")).output
+        assert "2 connections" in table
+        assert "bad-domain 1" in table
+        first_by_traffic = await ctl(running, "connections", "--sort", "traffic", "--limit", "1")
+        assert "1 of 2 connections by traffic" in first_by_traffic.output
         top = await ctl(running, "top", "--looks", "2", "--interval", "0.1")
         assert top.exit_code == 0, top.output
         assert "IN/S" in top.output
+        assert "2 of 2 connections by traffic" in top.output
+        assert "by behind" in (await ctl(running, "top", "--looks", "1", "--sort", "behind")).output
 
 
 async def test_ctl_kill_closes_that_connection_and_says_when_there_is_none() -> None:

@@ -1,0 +1,64 @@
+"""Tables for a terminal: nothing that they say is cut off."""
+
+import re
+from io import StringIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from torq_engine.accounting import REFUSAL_LABELS, DropReason
+from torq_engine.operations.status import ORDERS, ConnectionStatus, in_order
+from torq_engine.operations.tables import print_connections
+
+COUNTS = st.integers(0, 10**12)
+ROWS = st.builds(
+    ConnectionStatus,
+    id=st.integers(1, 10**7),
+    pid=st.integers(0, 2**22),
+    uid=st.integers(0, 2**32 - 1),
+    gid=st.just(0),
+    program=st.text("abc[]-\n\x1b\xe9", max_size=15),
+    seconds=st.floats(0, 10**7),
+    frames_in=COUNTS,
+    bytes_in=COUNTS,
+    refused=COUNTS,
+    refused_by=st.dictionaries(st.sampled_from(sorted(REFUSAL_LABELS.values())), COUNTS, max_size=4),
+    framing_error=st.just(""),
+    frames_out=COUNTS,
+    bytes_out=COUNTS,
+    queued_frames=COUNTS,
+    queued_bytes=COUNTS,
+    queued_seconds=st.floats(0, 10**6),
+    dropped=st.dictionaries(st.sampled_from([reason.label for reason in DropReason]), COUNTS, max_size=5),
+    reads=st.booleans(),
+    sends=st.booleans(),
+)
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["piped", "terminal"])
+@given(rows=st.lists(ROWS, min_size=1, max_size=4), columns=st.integers(20, 300))
+def test_a_table_of_connections_shows_every_number_and_reason_at_any_width(
+    terminal: bool, rows: list[ConnectionStatus], columns: int
+) -> None:
+    screen = StringIO()
+    print_connections(rows, "", Console(file=screen, width=columns, force_terminal=terminal))
+    said = re.sub("\x1b\\[[0-9;]*m|,\\B", "", screen.getvalue())
+    words = set(said.split())
+    for one in rows:
+        assert {str(one.id), str(one.pid), str(one.uid), f"{one.queued_seconds:.1f}"} <= words
+        assert {f"{number:,}" for number in (one.frames_in, one.frames_out, one.queued_frames)} <= words
+        for counts in (one.refused_by, one.dropped):
+            assert all(f"{reason} {count:,}" in said for reason, count in counts.items())
+    assert terminal or len(said.splitlines()) == len(rows) + 5
+
+
+@given(rows=st.lists(ROWS, max_size=8))
+def test_connections_are_sorted_by_what_is_asked_for_and_as_they_came_where_it_is_equal(
+    rows: list[ConnectionStatus],
+) -> None:
+    for sort, value in ORDERS.items():
+        values = [value(one) for one in in_order(rows, sort)]
+        assert values == sorted(values, reverse=True)
+    assert in_order(rows, "dropped") == sorted(rows, key=lambda one: -sum(one.dropped.values()))
