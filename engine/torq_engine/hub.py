@@ -207,6 +207,7 @@ class Hub:
             sender.received_frames += frames
             self._account(sender, buffer, 0, turn[2], frames, skipped, turn[5])
             if sender.close_reason is not None:
+                self._keep_bound()
                 return True
         self._keep_rest(sender, buffer, turn[2], turn[3], turn[4])
         return True
@@ -252,6 +253,8 @@ class Hub:
         partial += data
         if sender.needed <= HEADER_SIZE or len(partial) >= sender.needed:
             self._take(sender, partial, len(partial))
+        else:
+            self._keep_bound()
 
     def _take(self, sender: Connection, data: bytes | bytearray, stop: i64) -> None:
         """Scan ``data[:stop]``, the incomplete frame of the last read in front, and forward what is whole."""
@@ -262,6 +265,7 @@ class Hub:
                 self.tap(sender, data, scan)
             self._deliver(sender, data, scan)
             if sender.close_reason is not None:  # its own echo was too much for it: the rest stays unread
+                self._keep_bound()
                 return
             if scan.fault == 0:
                 break
@@ -270,6 +274,7 @@ class Hub:
                 sender.framing_error = FramingError(sender.received_bytes - (stop - scan.consumed), scan.fault, found)
             if not self._resync:
                 self.disconnect(sender, CloseReason.FRAMING_ERROR)
+                self._keep_bound()
                 return
             start = _next_magic(data, scan.consumed + 1, stop)
             self._past.skipped_bytes += start - scan.consumed
@@ -284,6 +289,10 @@ class Hub:
                 sender.partial_since = self._clock()
             sender.partial = bytearray(memoryview(data)[consumed:stop])
             sender.needed = needed
+        self._keep_bound()
+
+    def _keep_bound(self) -> None:
+        """Keep all queues together within their bound (ISO-2): at the end of each read, even of a client's last."""
         if self._storage.bytes > self._total_bytes:
             self._shed()
 
@@ -602,7 +611,7 @@ class Hub:
     def _lose(self, receiver: Connection, reason: int, frames: i64) -> None:
         """A receiver that reads is too slow: frames of its queue are dropped."""
         receiver.dropped_frames[reason] += frames
-        if not receiver.losing:
+        if frames > 0 and not receiver.losing:
             receiver.losing = True
             self.losing.append(receiver)
             self.unsettled = True

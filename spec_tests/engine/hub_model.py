@@ -36,6 +36,7 @@ class ModelConnection:
     blocked: bool = False
     reading: bool = False
     only_sends: bool = False
+    given_up: int = 0
     mark: int = 0
     passed_over: int = 0
     input_open: bool = True
@@ -103,6 +104,10 @@ class ModelHub:
         self.connections[number] = ModelConnection(number, room, joined_at=self.now)
 
     def receive(self, number: int, data: bytes) -> None:
+        self._receive(number, data)
+        self._shed()
+
+    def _receive(self, number: int, data: bytes) -> None:
         sender = self.connections[number]
         stream = sender.buffer + data
         while True:
@@ -120,7 +125,6 @@ class ModelHub:
             self.skipped += skip
             stream = stream[skip:]
         sender.buffer = stream
-        self._shed()
 
     def _cut(self, sender: ModelConnection, stream: bytes) -> tuple[list[bytes], bytes, bool]:
         """Accepted frames, what is left of the stream, and whether that cannot be framed."""
@@ -213,6 +217,7 @@ class ModelHub:
         if self.now < receiver.joined_at + self.settings.grace or receiver.look():
             return False
         receiver.only_sends = True
+        receiver.given_up += 1
         receiver.drop("NEVER_READ", len(receiver.queue))
         receiver.queue = []
         return True

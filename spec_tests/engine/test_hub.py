@@ -1,16 +1,21 @@
 """Single cases of the hub that its machine meets too seldom to rely on."""
 
+import itertools
 import pickle
 import runpy
 from pathlib import Path
 from unittest import mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from torq_engine.accounting import CloseReason, DropReason
 from torq_engine.backlog import SEGMENT_BYTES
 from torq_engine.hub import Connection, Hub
 from torq_engine.settings import HubSettings, OnFramingError, Overflow
+from torq_protocol.constants import MAGIC_BYTES
+from torq_protocol.errors import ErrorKind
 from torq_protocol.policy import FramePolicy
 from torq_protocol.scanner import FrameScanner
 
@@ -18,6 +23,8 @@ from .frames import frame
 from .hub_forms import COMPILED_MODULES, HUBS
 from .outlets import BufferedOutlet, OutletPort
 
+OVERSIZE = frame()[:24] + b"\xff\xff\xff\x7f" + bytes(4)
+"""A header that announces more than any frame may have."""
 ROOM = 64
 """Two header-only frames fill an outlet."""
 
@@ -79,6 +86,49 @@ def test_val_5_bytes_that_cannot_be_framed_end_the_connection_or_are_skipped(set
     else:
         assert case.clients[0].close_reason is CloseReason.FRAMING_ERROR
         assert case.outlets[1].stream == frame(sequence=1)
+
+
+@given(
+    sizes=st.lists(st.integers(0, 40), max_size=4),
+    bad=st.binary(min_size=4, max_size=40).filter(lambda data: data[:4] != MAGIC_BYTES) | st.just(OVERSIZE),
+    cuts=st.lists(st.integers(1, 200)),
+)
+def test_val_5_a_framing_error_says_where_in_all_that_was_sent_it_is_and_what_stands_there(
+    sizes: list[int], bad: bytes, cuts: list[int]
+) -> None:
+    case = Case(1, on_framing_error=OnFramingError.RESYNC)
+    good = b"".join(frame(bytes(size)) for size in sizes)
+    data = good + bad + frame() + b"more garbage"
+    for start, stop in itertools.pairwise(sorted({0, *(cut for cut in cuts if cut < len(data)), len(data)})):
+        case.hub.receive(case.clients[0], data[start:stop])
+    error = case.clients[0].framing_error
+    assert error is not None
+    assert error.offset == len(good)
+    assert error.kind == (ErrorKind.OVERSIZE if bad == OVERSIZE else ErrorKind.BAD_MAGIC)
+    assert (bad + frame()).startswith(error.found)
+    assert 1 <= len(error.found) <= 8
+
+
+def test_iso_6_how_long_the_oldest_frame_waits_is_known_within_a_tenth_of_a_second() -> None:
+    case = Case(3, echo=False)
+    assert case.clients[1].backlog.oldest() == float("inf")
+    case.make_reading(1)
+    for sequence in range(30):
+        case.now = 100 + sequence * 0.25
+        case.send(0, sequence)
+    first = 100 + 2 * 0.25  # two frames fill the outlet
+    assert case.clients[1].backlog.oldest() == first
+    for taken in range(1, 15):
+        case.read_all(1)
+        assert case.clients[1].backlog.oldest() == (first + taken * 0.5 if taken < 14 else float("inf"))
+    case.now = 200
+    case.outlets[1].read(1)  # the first of the next is sent in part
+    case.send(0, 31, 32)
+    case.now = 300
+    case.send(0, 33)
+    case.outlets[1].read(31)
+    case.hub.drain(case.clients[1])
+    assert case.clients[1].backlog.oldest() == 200
 
 
 def test_iso_8_a_socket_that_does_not_tell_what_is_unread_proves_no_reader(monkeypatch: pytest.MonkeyPatch) -> None:

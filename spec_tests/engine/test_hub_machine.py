@@ -180,7 +180,7 @@ class HubMachine(RuleBasedStateMachine):
         assert real.backlog.bytes == expected.queued_bytes()
         assert real.delivered_frames == expected.delivered
         assert real.received_frames == expected.received
-        assert real.refused_frames == expected.refused
+        assert real.refused_frames == sum(real.refused_by_kind.values()) == expected.refused
         assert bytes(real.partial or b"") == (expected.buffer if not expected.reason else b"")
         assert (real.blocked, real.reading, real.only_sends) == (
             expected.blocked,
@@ -188,6 +188,10 @@ class HubMachine(RuleBasedStateMachine):
             expected.only_sends,
         )
         assert {r.name: n for r, n in zip(DropReason, real.dropped_frames, strict=True) if n} == expected.dropped
+        lost = {name for name in expected.dropped if name in ("QUEUE_FULL", "TOTAL_FULL")}
+        assert real.losing <= bool(lost)
+        assert real.losing or "QUEUE_FULL" not in lost
+        assert self.hub.losing.count(real) == real.losing + expected.given_up
         assert (real.close_reason.name if real.close_reason is not None else "") == expected.reason
 
 
