@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from typing import Final
 
 from .build_info import build_info
+from .output import fully_written
 
 COMMANDS: Final = {
     "market_data_relay, signal_relay, execution_relay": "run one relay",
@@ -20,9 +20,12 @@ COMMANDS: Final = {
 """Every other command of the distribution with what it is for."""
 
 
-def main() -> None:
+def main() -> int:
     """Entry point: ``torq --version`` says what is installed and how it runs, ``torq`` which commands there are."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # who reads on no more ends the listing
+    return fully_written("torq", _list)
+
+
+def _list() -> int:
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {name:<{width}}  {purpose}" for name, purpose in COMMANDS.items())
     parser = argparse.ArgumentParser(
@@ -34,3 +37,4 @@ def main() -> None:
     parser.add_argument("--version", action="version", version=f"torq: {build_info()}")
     parser.parse_args()
     parser.print_help(sys.stdout)
+    return 0

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from ..output import fully_written
+
 Files: TypeAlias = Mapping[str, str]
 """Text by path below the root of the source tree."""
 
@@ -68,6 +70,10 @@ ARTEFACTS: Final[Mapping[str, Callable[[Path], Files]]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    return fully_written("python -m torq_protocol.generate", lambda: _generate(arguments))
+
+
+def _generate(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m torq_protocol.generate",
         description="Write what is generated from schema and registry.",

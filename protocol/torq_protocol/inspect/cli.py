@@ -16,6 +16,7 @@ from typing import Final
 
 from ..build_info import build_info
 from ..constants import HEADER_SIZE, LARGEST_MESSAGE_SIZE_LIMIT, MAX_MESSAGE_SIZE
+from ..output import fully_written
 from . import selection
 from .capture_file import CaptureError
 from .inputs import InputError, is_relay, pieces
@@ -43,22 +44,7 @@ exit codes: 0 everything read is right; 1 a stream breaks or something in it is 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    options = _parser().parse_args(arguments)
-    inspection = Inspection(options)
-    try:
-        return inspection.run()
-    except BrokenPipeError:
-        _write_no_more()  # nobody reads on; nothing is left to say
-        return inspection.tally.exit_code
-    except OSError as error:
-        _write_no_more()
-        _say(f"cannot write: {error.strerror}; give standard output a place that takes it")
-        return USAGE_ERROR
-
-
-def _write_no_more() -> None:
-    """Let what is still in standard output's buffer go nowhere when Python ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return fully_written("torq-inspect", lambda: Inspection(_parser().parse_args(arguments)).run())
 
 
 class Inspection:

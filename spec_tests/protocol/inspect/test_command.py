@@ -10,7 +10,7 @@ import signal as signals
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -292,7 +292,7 @@ def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
     with running(tmp_path / "x") as command:
         assert "Trade" in command.stdout.readline()
         command.stdout.close()
-        assert command.process.wait(LIMIT) == 0
+        assert command.process.wait(LIMIT) == 2, "not all was written"
         assert command.stderr.read() == ""
 
 
@@ -381,6 +381,68 @@ def test_missing_bytes_are_a_break_in_json_too(tmp_path: Path, capsys: Output) -
     first, broken, last = map(json.loads, capsys.readouterr().out.splitlines())
     assert (broken["begins"], broken["offset"], broken["break"]) == (74, 74, "26 bytes are missing in the capture")
     assert (first["offset"], last["offset"]) == (0, 148)
+
+
+def replaced(path: Path, data: bytes) -> None:
+    """Another file takes the place at once, as a rotation or an editor does it."""
+    other = path.with_name("other")
+    other.write_bytes(data)
+    other.rename(path)
+
+
+def removed_and_new(path: Path, data: bytes) -> None:
+    path.unlink()
+    replaced(path, data)
+
+
+def cut(path: Path, data: bytes) -> None:
+    """The same file, shorter: as ``copytruncate`` does it."""
+    with path.open("r+b") as file:
+        file.truncate(0)
+        file.write(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [(replaced, "was replaced"), (removed_and_new, "was re"), (cut, "was cut to")],
+)
+@pytest.mark.parametrize("capture", [False, True])
+def test_a_followed_file_that_is_no_longer_the_same_goes_on_as_the_new_one(
+    tmp_path: Path, change: Callable[[Path, bytes], None], told: str, capture: bool
+) -> None:
+    path, made = tmp_path / "x", tmp_path / "made"
+
+    def content(frames: bytes) -> bytes:
+        if capture:
+            write_pcapng(made, USER0, [frames])
+        return made.read_bytes() if capture else frames
+
+    path.write_bytes(content(numbered(1) + numbered(2) + numbered(3)[:20]))
+    with running("--follow", path) as command:
+        assert [command.stdout.readline().split()[-2:] for _ in range(2)]
+        change(path, content(numbered(7)))
+        line = command.stdout.readline()
+        assert "file 2" in line
+        assert "#7" in line
+        command.process.send_signal(signals.SIGINT)
+        assert command.process.wait(LIMIT) == 0
+        said = command.stderr.read()
+        assert told in said
+        assert "20 bytes of a message" in said
+        assert "breaks" not in said
+
+
+def test_a_followed_file_that_is_removed_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(numbered(1))
+    with running("--follow", path) as command:
+        assert "#1" in command.stdout.readline()
+        path.unlink()
+        assert "was removed: waiting for a new one" in command.stderr.readline()
+        path.write_bytes(numbered(2))
+        assert "#2" in command.stdout.readline()
+        command.process.send_signal(signals.SIGINT)
+        assert command.process.wait(LIMIT) == 0
 
 
 def test_a_relay_is_read_as_a_consumer_and_followed_over_its_restart() -> None:
