@@ -15,6 +15,7 @@ from ..constants import RelayDomain
 from ..registry import REGISTRY, Status, TlvType
 from ..schema import PAYLOADS, RECORDS, ExtendedTlvHeader, Header, StandardTlvHeader
 from ..schema.layout import Row, rows_of, size_of
+from ..schema.vocabulary import bare
 from .diagram import byte_diagram
 from .levels import DEFAULT_LEVELS, LEVEL_CHECKS
 
@@ -102,12 +103,14 @@ _CHECKS: Final = (
 
 def _payloads() -> str:
     parts = [
-        "Every payload that has a layout. Sizes are exact, whichever TLV form carries them (D6). Fillers, the "
-        'compiler\'s and the named ones alike, are written zero and ignored when read. "1e-8" counts '
+        "Every payload that has a layout. Sizes are exact, whichever TLV form carries them (D6). Rows marked as "
+        "filler, the compiler's and the named ones alike, are written zero and ignored when read, whatever they hold; "
+        'they are no fields of the test vectors. "1e-8" counts '
         'hundred-millionths, "native" is the token\'s own smallest unit, times are nanoseconds since the Unix epoch '
         "where a field says ns.\n",
         "A value that a table gives as a closed list or a bound is checked when a payload is decoded or built; any "
-        "other is `bad-value` at the field's offset. Venues, asset types and sources are open: an unknown number is "
+        "other is `bad-value` at the field's offset: its first byte, also of a u256 whose high 16 bytes are not zero "
+        "and of a list whose count is too large. Venues, asset types and sources are open: an unknown number is "
         "kept.\n",
         *_contents(),
     ]
@@ -135,12 +138,14 @@ def _layout(title: str, declared: Construct) -> Iterator[str]:
     yield f"## {title}\n"
     yield f"Size **{size} bytes**.\n" if size is not None else "Size **32 to 1024 bytes**: a header of 32, then data.\n"
     yield from _table(("offset", "size", "type", "field", "meaning"), map(_cells, rows))
+    if any(part.name == "header" for part in bare(declared).subcons):
+        yield "In the test vectors the fields in front of the data are members of `header`, a record of its own.\n"
     yield f"```text\n{byte_diagram(rows)}```\n"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     name = "*(compiler padding)*" if row.compiler_padding else f"`{row.name}`"
-    meaning = "write zero, ignore on read" if row.compiler_padding else row.meaning
+    meaning = "**filler**: write zero, ignore on read" if row.filler else row.meaning
     type_name = f"{row.type} × {row.repeat}" if row.repeat > 1 else row.type
     return str(row.offset), str(row.size) if row.size is not None else "rest", type_name, name, meaning
 
@@ -197,6 +202,8 @@ def _type_row(tlv: TlvType) -> tuple[str, ...]:
     domain = tlv.domain.name.lower().replace("_", " ") if tlv.domain else ("marker" if tlv.number == 255 else "vendor")
     layout = f"[table](payloads.md#{tlv.number}-{tlv.name.lower()})" if tlv.number in PAYLOADS else ""
     size = "any" if tlv.size.variable else str(tlv.size)
+    if tlv.size.variable and tlv.number in PAYLOADS:
+        size += f"; as a payload {size_of(PAYLOADS[tlv.number])}"
     return str(tlv.number), tlv.name, domain, size, layout
 
 
