@@ -8,6 +8,7 @@ import click
 
 COMMANDS = {
     "chaos": "chaos",
+    "client": "client",
     "fanout": "fanout",
     "load": "load",
     "protocol": "protocol",

@@ -54,7 +54,7 @@ class MessageBuilder:
         max_message_size: SupportsIndex = MAX_MESSAGE_SIZE,
     ) -> None:
         number = whole(domain, "domain")
-        if number not in tuple(RelayDomain):
+        if not 1 <= number <= len(RelayDomain):
             raise BadDomainError(f"domain {number}: D4 knows 1 to 4", offset=4, expected="1..4", got=number)
         self.domain = RelayDomain(number)
         self._source = check_unsigned(source, U8_MAX, "source", SOURCE_OFFSET)

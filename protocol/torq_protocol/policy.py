@@ -45,6 +45,14 @@ class FramePolicy:
     max_message_size: int = MAX_MESSAGE_SIZE
     known_sources: frozenset[int] = field(default_factory=lambda: REGISTRY.source_numbers)
     fixed_sizes: tuple[tuple[int, int], ...] = field(default_factory=lambda: REGISTRY.fixed_sizes)
+    walks_tlvs: bool = field(init=False, repr=False, compare=False)
+    """Whether the payload is read at all."""
+    type_table: bytes = field(init=False, repr=False, compare=False)
+    """256 bytes, 0 for a refused TLV type; empty when all are accepted."""
+    size_table: bytes = field(init=False, repr=False, compare=False)
+    """256 i32, little-endian: the size that a TLV type must have, -1 for any; empty when none is demanded."""
+    source_table: bytes = field(init=False, repr=False, compare=False)
+    """256 bytes, 0 for a source that is unknown (D11)."""
 
     def __post_init__(self) -> None:
         for name in ("domain", "max_message_size"):
@@ -59,29 +67,18 @@ class FramePolicy:
                 got=self.max_message_size,
             )
 
-    @property
-    def walks_tlvs(self) -> bool:
-        """Whether the payload is read at all."""
-        return self.check_tlvs or self.strict or self.types is not None
-
-    @property
-    def type_table(self) -> bytes:
-        """256 bytes, 0 for a refused TLV type; empty when all are accepted."""
-        types = self.types
-        return b"" if types is None else bytes(number in types for number in range(256))
-
-    @property
-    def size_table(self) -> bytes:
-        """256 i32, little-endian: the size that a TLV type must have, -1 for any; empty when none is demanded."""
-        if not self.strict:
-            return b""
-        sizes = dict(self.fixed_sizes)
-        return b"".join([sizes.get(number, -1).to_bytes(4, "little", signed=True) for number in range(256)])
-
-    @property
-    def source_table(self) -> bytes:
-        """256 bytes, 0 for a source that is unknown (D11)."""
-        return bytes(number in self.known_sources for number in range(256))
+        # The tables are asked for with each message: they are made once.
+        types, sizes = self.types, dict(self.fixed_sizes)
+        tables = {
+            "walks_tlvs": self.check_tlvs or self.strict or types is not None,
+            "type_table": b"" if types is None else bytes(number in types for number in range(256)),
+            "size_table": b"".join([sizes.get(number, -1).to_bytes(4, "little", signed=True) for number in range(256)])
+            if self.strict
+            else b"",
+            "source_table": bytes(number in self.known_sources for number in range(256)),
+        }
+        for name, table in tables.items():
+            object.__setattr__(self, name, table)
 
     @classmethod
     def for_domain(cls, domain: RelayDomain, level: ValidationLevel) -> FramePolicy:

@@ -58,7 +58,8 @@ class BlockingRelay(Client, Iterator[Message]):
         connection is given up, since nothing may follow a part of a message. Raises :class:`RuntimeError` in a signal
         handler or finalizer that has interrupted a ``send`` of its own thread.
         """
-        data = self._session.outgoing(messages)
+        session = self._session
+        data = session.outgoing(messages)
         while True:
             link = self._linked(None)
             with self._sending:
@@ -66,14 +67,14 @@ class BlockingRelay(Client, Iterator[Message]):
                     raise RuntimeError(interrupted("sending"))
                 try:
                     self._writing = True
-                    self._session.check_sending()
-                    if link is self._session.link and self._write(link, data):
-                        self._session.sent += len(messages)
+                    session.check_sending()
+                    if link is session.link and self._write(link, data):
+                        session.sent += len(messages)
                         return
                 finally:
                     self._writing = False
-                    if self._session.sending_ended:
-                        self._session.end_sending()
+                    if session.sending_ended:
+                        session.end_sending()
 
     def publisher(
         self, source: int, *, domain: RelayDomain | None = None, sequence: int = 1, clock: Clock = time.time_ns
@@ -189,13 +190,15 @@ class BlockingRelay(Client, Iterator[Message]):
 
     def _write(self, link: Link, data: bytes) -> bool:
         """Write all; False if the connection broke before the first byte and may be replaced."""
-        written, rest, unsure = 0, memoryview(data), False
+        written, unsure = 0, False
         try:
             link.hold("writer")
-            while rest:
+            while True:
                 unsure = True  # an exception of a signal handler may hide how much the socket took
-                count = link.try_send(rest)
-                written, rest, unsure = written + count, rest[count:], False
+                count = link.try_send(memoryview(data)[written:] if written else data)
+                written, unsure = written + count, False
+                if written == len(data):
+                    return True
                 if count == 0:
                     self._writable(link.socket, written, len(data))
         except ConnectionLostError as error:
@@ -211,7 +214,6 @@ class BlockingRelay(Client, Iterator[Message]):
             raise
         finally:
             link.leave("writer")
-        return True
 
     def _writable(self, sock: socket.socket, written: int, size: int) -> None:
         limit = self._session.settings.send_timeout_seconds

@@ -113,12 +113,13 @@ class Session:
         :class:`ClosedError` after ``end_sending``."""
         self.check_sending()
         frames = [message if isinstance(message, bytes) else _frame_of(message) for message in messages]
-        for frame in frames:
-            if self._outgoing_policy is not None:
-                parse_frame(frame, self._outgoing_policy)
-            else:
-                check = self.settings.check_outgoing
-                limit = self.settings.max_message_size
+        policy = self._outgoing_policy
+        if policy is not None:
+            for frame in frames:
+                parse_frame(frame, policy)
+        else:
+            check, limit = self.settings.check_outgoing, self.settings.max_message_size
+            for frame in frames:
                 parse_message(frame, verify_checksum=check, check_tlvs=check, max_message_size=limit)
         return frames[0] if len(frames) == 1 else b"".join(frames)
 
