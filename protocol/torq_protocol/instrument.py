@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import IntEnum
 from struct import Struct
 from typing import ClassVar
 
@@ -38,6 +39,11 @@ def symbol_to_u64(symbol: str) -> int:
         return int.from_bytes(symbol.encode()[:8].ljust(8, b"\x00"), "big")
     except UnicodeEncodeError as error:
         raise FieldValueError(f"symbol {symbol!r} has no UTF-8 form", expected="UTF-8 text", got=symbol) from error
+
+
+def _named(names: type[IntEnum], number: int) -> str:
+    """A number as Python writes it, by name where it has one."""
+    return f"{names.__name__}.{names(number).name}" if number in set(names) else str(number)
 
 
 def _symbol_number(symbol: str, truncate: bool) -> int:
@@ -80,7 +86,7 @@ def address_to_u64(address: str) -> int:
     return int(digits[:16], 16)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, order=True, repr=False)
 class InstrumentId:
     """An asset on a venue. ``venue`` and ``asset_type`` keep numbers that the registry does not know (D12).
 
@@ -97,7 +103,7 @@ class InstrumentId:
     def __post_init__(self) -> None:
         for name, offset, largest in _RANGES:
             value = getattr(self, name)
-            if type(value) is not int and hasattr(value, "__index__"):
+            if not isinstance(value, int) and hasattr(value, "__index__"):
                 value = whole(value, name)
                 object.__setattr__(self, name, value)
             if not isinstance(value, int) or not 0 <= value <= largest:
@@ -107,6 +113,12 @@ class InstrumentId:
                     expected=f"0..{largest}",
                     got=value,
                 )
+
+    def __repr__(self) -> str:
+        return (
+            f"InstrumentId(asset_id={self.asset_id}, venue={_named(Venue, self.venue)}, "
+            f"asset_type={_named(AssetType, self.asset_type)}, reserved={self.reserved})"
+        )
 
     @classmethod
     def stock(cls, venue: int, symbol: str, *, truncate: bool = False) -> InstrumentId:

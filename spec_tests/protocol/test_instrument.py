@@ -206,3 +206,17 @@ def test_symbols_that_are_taken_differ_as_their_ids_do(one: str, other: str) -> 
         return
     assert (ids[0] == ids[1]) == (one == other)
     assert [each.symbol for each in ids] == [one, other]
+
+
+@given(
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 2**16 - 1) | st.sampled_from(Venue),
+    st.sampled_from(AssetType),
+    st.integers(0, 255),
+)
+def test_an_id_is_shown_as_python_writes_it_with_the_names_of_its_numbers(
+    asset_id: int, venue: int, asset_type: int, reserved: int
+) -> None:
+    instrument = InstrumentId(asset_id, venue, asset_type, reserved)
+    assert eval(repr(instrument)) == instrument
+    assert (f"Venue.{venue.name}" in repr(instrument)) if isinstance(venue, Venue) else True
