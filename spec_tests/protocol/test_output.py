@@ -87,3 +87,10 @@ def test_a_pipe_that_does_not_block_gets_everything(name: str, tmp_path: Path) -
         assert pipe.read() == whole
         assert command.stderr.read() == b""
     assert command.returncode == 0
+
+
+def test_a_closed_standard_input_is_told() -> None:
+    done = subprocess.run([*INSPECT, "-"], preexec_fn=lambda: os.close(0), capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert b"standard input is closed; give a file" in done.stderr
+    assert done.stderr.count(b"\n") == 1

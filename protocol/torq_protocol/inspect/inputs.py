@@ -36,6 +36,8 @@ def pieces(place: str, *, follow: bool) -> Generator[Input, None, None]:
     :class:`InputError` and, for a broken capture, :class:`CaptureError`.
     """
     if place == "-":
+        if sys.stdin is None:
+            raise InputError("standard input is closed; give a file, a capture or a relay's socket")
         if sys.stdin.isatty():
             raise InputError("standard input is a terminal; give a file, a capture or a relay's socket")
         yield from _of_file(_reading(sys.stdin.buffer))
