@@ -61,13 +61,16 @@ class BlockingRelay(Client, Iterator[Message]):
         session = self._session
         data = session.outgoing(messages)
         while True:
-            link = self._linked(None)
+            link = session.link
+            if link is None or session.closed:
+                link = self._linked(None)
             with self._sending:
                 if self._writing:
                     raise RuntimeError(interrupted("sending"))
                 try:
                     self._writing = True
-                    session.check_sending()
+                    if session.sending_ended:
+                        session.check_sending()
                     if link is session.link and self._write(link, data):
                         session.sent += len(messages)
                         return

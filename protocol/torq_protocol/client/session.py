@@ -111,7 +111,8 @@ class Session:
     def outgoing(self, messages: tuple[Message | bytes, ...]) -> bytes:
         """The bytes of messages, checked. Raises the :class:`ProtocolError` of one that is wrong, and
         :class:`ClosedError` after ``end_sending``."""
-        self.check_sending()
+        if self.sending_ended:
+            self.check_sending()
         frames = [message if isinstance(message, bytes) else _frame_of(message) for message in messages]
         policy = self._outgoing_policy
         if policy is not None:
