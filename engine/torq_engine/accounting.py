@@ -57,6 +57,8 @@ class CloseReason(_Reason):
     """An operator closed it."""
     INTERNAL = 8
     """An error of the relay itself; the log has it."""
+    TOTAL_FULL = 9
+    """Incomplete frames held most of what was above ``total_queue_bytes``, and its own stood longest (FRAME-5)."""
 
 
 DROP_REASONS = len(DropReason)
@@ -89,7 +91,8 @@ class Totals:
     """Counters of a hub since its start, connections that have left included. Frames and bytes; plain data.
 
     ``received_frames`` are whole frames of any fate; ``refused_frames`` is indexed by error kind;
-    ``offered_frames`` is accepted frames times the receivers each was meant for.
+    ``offered_frames`` is accepted frames times the receivers each was meant for. ``held_bytes`` are those of frames that
+    wait, ``incomplete_bytes`` those of frames of which the end has not come: together at most ``total_queue_bytes``.
     """
 
     received_bytes: int = 0
@@ -103,6 +106,7 @@ class Totals:
     queued_frames: int = 0
     queued_bytes: int = 0
     held_bytes: int = 0
+    incomplete_bytes: int = 0
     connections: int = 0
     joined: int = 0
     closed: list[int] = field(default_factory=lambda: [0] * len(CloseReason))

@@ -133,6 +133,8 @@ class Hub:
         self._blocked: list[Connection] = []
         self._failed: list[tuple[Connection, CloseReason]] = []
         self._storage = Storage(clock=self._clock)
+        self._incomplete: dict[int, Connection] = {}
+        self._incomplete_bytes: i64 = 0
         self._past = Totals()
         self.next_id: int = 1
         self.connections: dict[int, Connection] = {}
@@ -199,7 +201,7 @@ class Hub:
         if turn[6] > 0:
             sender.received_frames += turn[6]
             self._count(sender, turn[7], turn[6], skipped)
-            sender.partial = None
+            self._forget_partial(sender)
         if frames < 0:  # a frame is refused, or the bytes cannot be framed
             self._take(sender, buffer, turn[3])
             return True
@@ -251,6 +253,7 @@ class Hub:
 
     def _extend(self, sender: Connection, partial: bytearray, data: bytes | memoryview) -> None:
         partial += data
+        self._incomplete_bytes += len(data)
         if sender.needed <= HEADER_SIZE or len(partial) >= sender.needed:
             self._take(sender, partial, len(partial))
         else:
@@ -283,18 +286,34 @@ class Hub:
     def _keep_rest(self, sender: Connection, data: bytes | bytearray, consumed: i64, stop: i64, needed: i64) -> None:
         """Keep the incomplete frame at the end of a read for the next one, and all queues within their bound."""
         if consumed == stop:
-            sender.partial = None
+            self._forget_partial(sender)
         else:
             if sender.partial is None or consumed > 0:
                 sender.partial_since = self._clock()
+                self._forget_partial(sender)  # it goes to the end of those that stand
+                self._incomplete[sender.id] = sender
+            else:
+                self._incomplete_bytes -= len(sender.partial)
             sender.partial = bytearray(memoryview(data)[consumed:stop])
+            self._incomplete_bytes += stop - consumed
             sender.needed = needed
         self._keep_bound()
 
     def _keep_bound(self) -> None:
         """Keep all queues together within their bound (ISO-2): at the end of each read, even of a client's last."""
-        if self._storage.bytes > self._total_bytes:
+        if self._is_too_much():
             self._shed()
+
+    def _forget_partial(self, sender: Connection) -> None:
+        if sender.partial is not None:
+            self._incomplete_bytes -= len(sender.partial)
+            sender.partial = None
+            del self._incomplete[sender.id]
+
+    def _is_too_much(self) -> bool:
+        """Whether all that is held is past its bound; a single incomplete frame may always come to its end."""
+        incomplete: i64 = self._incomplete_bytes if len(self._incomplete) > 1 else 0
+        return self._storage.bytes + incomplete > self._total_bytes
 
     def drain(self, connection: Connection) -> bool:
         """Send what waits for a connection, as much as its socket takes; True when nothing is left."""
@@ -327,7 +346,7 @@ class Hub:
     def end_input(self, connection: Connection) -> None:
         """The client sends no more; it goes on receiving (CONN-7). Its incomplete frame is forgotten (FRAME-4)."""
         connection.input_open = False
-        connection.partial = None
+        self._forget_partial(connection)
         if not connection.output_open:
             self.disconnect(connection, CloseReason.PEER_LEFT)
 
@@ -343,7 +362,7 @@ class Hub:
         if self.connections.pop(connection.id, None) is None:
             return
         self._forget_receiver(connection)
-        connection.partial = None
+        self._forget_partial(connection)
         connection.input_open = False
         connection.output_open = False
         connection.close_reason = reason
@@ -359,7 +378,12 @@ class Hub:
 
     def partial_since_before(self, moment: float) -> list[Connection]:
         """Connections whose incomplete frame began before a moment of the clock (FRAME-5)."""
-        return [c for c in self.connections.values() if c.partial is not None and c.partial_since < moment]
+        found: list[Connection] = []
+        for connection in self._incomplete.values():  # in the order in which they began
+            if connection.partial_since >= moment:
+                break
+            found.append(connection)
+        return found
 
     def stalled_since_before(self, moment: float) -> list[Connection]:
         """Receivers that have held up the others since before a moment of the clock (ISO-3)."""
@@ -400,6 +424,7 @@ class Hub:
             delivered_bytes=past.delivered_bytes,
             dropped_frames=past.dropped_frames.copy(),
             held_bytes=self._storage.bytes,
+            incomplete_bytes=self._incomplete_bytes,
             connections=len(self.connections),
             joined=past.joined,
             closed=past.closed.copy(),
@@ -629,8 +654,15 @@ class Hub:
             connection.waits = 0
 
     def _shed(self) -> None:
-        """All queues together hold too much: those that lag most lose their oldest frames, or are disconnected."""
-        while self._storage.bytes > self._total_bytes:
+        """Queues and incomplete frames hold too much together: the kind that holds more gives way.
+
+        So no client that sends beginnings of frames takes the room of those that read slowly, and no slow reader theirs.
+        Of queues, those that lag most lose their oldest frames, or are disconnected.
+        """
+        while self._is_too_much():
+            if len(self._incomplete) > 1 and self._incomplete_bytes > self._storage.bytes:
+                self._end_oldest_beginning()
+                continue
             waiting = [c for c in self._receivers.values() if c.backlog.queue]
             if not waiting:
                 return
@@ -646,6 +678,14 @@ class Hub:
                         self._lose(connection, _TOTAL_FULL, dropped)
                     else:
                         connection.dropped_frames[_TOTAL_FULL] += dropped
+
+    def _end_oldest_beginning(self) -> None:
+        """End the connection whose incomplete frame stands longest, of those that hold their share or more (FRAME-5)."""
+        share: i64 = self._incomplete_bytes // len(self._incomplete)
+        for connection in self._incomplete.values():
+            if connection.partial is not None and len(connection.partial) >= share:
+                self.disconnect(connection, CloseReason.TOTAL_FULL)
+                return
 
     def _is_half_empty(self, connection: Connection) -> bool:
         if connection.backlog.frames * 2 > self._queue_frames:

@@ -27,6 +27,7 @@ class ModelConnection:
     number: int
     room: int
     buffer: bytes = b""
+    began: int = 0
     unread: int = 0
     stream: bytes = b""
     torn: bytes = b""
@@ -99,6 +100,7 @@ class ModelHub:
         self.segments: list[list[int]] = [[0, 0]]
         self.stalled: set[int] = set()
         self.skipped = 0
+        self.beginnings = 0
 
     def join(self, number: int, room: int) -> None:
         self.connections[number] = ModelConnection(number, room, joined_at=self.now)
@@ -124,6 +126,9 @@ class ModelHub:
             skip = next(i for i in range(1, len(stream) + 1) if MAGIC.startswith(stream[i : i + 4]))
             self.skipped += skip
             stream = stream[skip:]
+        if not sender.buffer or len(stream) < len(sender.buffer + data):
+            self.beginnings += 1
+            sender.began = self.beginnings
         sender.buffer = stream
 
     def _cut(self, sender: ModelConnection, stream: bytes) -> tuple[list[bytes], bytes, bool]:
@@ -252,8 +257,19 @@ class ModelHub:
     def held(self) -> int:
         return sum(filled for number, (_, filled) in enumerate(self.segments) if self._holders(number))
 
+    def incomplete(self) -> int:
+        return sum(len(c.buffer) for c in self.connections.values())
+
     def _shed(self) -> None:
-        while self.held() > self.settings.total_queue_bytes:
+        while True:
+            standing = [c for c in self.connections.values() if c.buffer]
+            incomplete = self.incomplete() if len(standing) > 1 else 0
+            if self.held() + incomplete <= self.settings.total_queue_bytes:
+                return
+            if incomplete > self.held():
+                large = [c for c in standing if len(c.buffer) * len(standing) > self.incomplete() - len(standing)]
+                self.disconnect(min(large, key=lambda c: c.began).number, "TOTAL_FULL")
+                continue
             waiting = [c for c in self.connections.values() if c.queue]
             if not waiting:
                 return

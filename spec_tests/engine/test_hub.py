@@ -406,3 +406,48 @@ def test_iso_1_a_receiver_that_lags_is_waited_for_while_it_takes_something() -> 
         case.read_all(1)
     case.send(0, *range(30))
     assert case.hub.lagging == {client.id: client}
+
+
+def beginnings(case: "Case", clients: range, size: int) -> None:
+    """Each of some clients sends so much of a frame of 10,000 bytes."""
+    for number in clients:
+        case.hub.receive(case.clients[number], frame(bytes(10_000 - 32))[:size])
+
+
+def test_frame_5_incomplete_frames_are_bounded_with_the_queues_and_the_oldest_large_ones_end() -> None:
+    case = Case(40, total_queue_bytes=60_000)
+    beginnings(case, range(20), 10)
+    beginnings(case, range(20, 40), 6_000)
+    totals = case.hub.totals()
+    assert 60_000 - 6_000 < totals.incomplete_bytes <= 60_000
+    assert totals.closed[CloseReason.TOTAL_FULL] == 11
+    assert [c.close_reason for c in case.clients[20:31]] == [CloseReason.TOTAL_FULL] * 11
+    case.hub.receive(case.clients[39], frame(bytes(10_000 - 32))[6_000:])
+    assert case.hub.totals().received_frames == 1
+    for client in case.clients:
+        case.hub.disconnect(client, CloseReason.OPERATOR)
+    assert case.hub.totals().incomplete_bytes == 0
+
+
+def test_frame_5_one_frame_may_always_come_to_its_end() -> None:
+    case = Case(2, total_queue_bytes=1)
+    beginnings(case, range(1), 9_999)
+    assert case.hub.totals().incomplete_bytes == 9_999
+    case.hub.receive(case.clients[0], bytes(1))
+    assert (case.hub.totals().received_frames, case.hub.totals().incomplete_bytes) == (1, 0)
+
+
+def test_iso_2_incomplete_frames_take_no_room_of_slow_readers_nor_they_theirs() -> None:
+    case = Case(42, echo=False, total_queue_bytes=100_000)
+    case.send(0, *range(1000))
+    waiting = case.clients[1].backlog.bytes
+    assert waiting > 30_000
+    beginnings(case, range(2, 42), 9_000)
+    assert (case.clients[1].backlog.bytes, case.dropped(1)) == (waiting, {})
+    kept = case.hub.totals().incomplete_bytes
+    assert kept <= 100_000 - waiting
+    for _ in range(20):
+        case.hub.receive(case.clients[0], b"".join([frame(sequence=n) for n in range(1000)]))
+    assert case.hub.totals().incomplete_bytes == kept
+    assert case.hub.totals().held_bytes + kept <= 100_000
+    assert case.hub.totals().balance() == 0

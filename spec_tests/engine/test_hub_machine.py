@@ -173,6 +173,7 @@ class HubMachine(RuleBasedStateMachine):
         assert sum(totals.refused_frames) == sum(c.refused for c in everyone)
         assert totals.skipped_bytes == self.model.skipped
         assert totals.held_bytes == self.model.held()
+        assert totals.incomplete_bytes == self.model.incomplete()
 
     def _agree_on(self, real: Connection, expected: ModelConnection) -> None:
         assert bytes(self.outlets[expected.number].stream) == expected.stream

@@ -42,6 +42,7 @@ _GAUGES = (
     ("queued_frames", "Frames waiting for receivers"),
     ("queued_bytes", "Bytes waiting for receivers, counted for each"),
     ("held_bytes", "Bytes held for all receivers, shared ones once"),
+    ("incomplete_bytes", "Bytes of frames of which the end has not come"),
 )
 
 

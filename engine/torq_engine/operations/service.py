@@ -208,6 +208,7 @@ class Service:
             delivered_bytes=totals.delivered_bytes,
             queued_frames=totals.queued_frames,
             held_bytes=totals.held_bytes,
+            incomplete_bytes=totals.incomplete_bytes,
             skipped_bytes=totals.skipped_bytes,
             refused=counted(refusals(totals)),
             dropped=counted(drops(totals.dropped_frames)),

@@ -58,6 +58,7 @@ class Status(msgspec.Struct, frozen=True):
     delivered_bytes: int
     queued_frames: int
     held_bytes: int
+    incomplete_bytes: int
     skipped_bytes: int
     refused: dict[str, int]
     dropped: dict[str, int]
