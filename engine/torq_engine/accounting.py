@@ -91,8 +91,8 @@ class Totals:
     """Counters of a hub since its start, connections that have left included. Frames and bytes; plain data.
 
     ``received_frames`` are whole frames of any fate; ``refused_frames`` is indexed by error kind;
-    ``offered_frames`` is accepted frames times the receivers each was meant for. ``held_bytes`` are those of frames that
-    wait, ``incomplete_bytes`` those of frames of which the end has not come: together at most ``total_queue_bytes``.
+    ``offered_frames`` is accepted frames times the receivers each was meant for. ``held_bytes`` wait for receivers,
+    ``incomplete_bytes`` are of frames whose end has not come: together at most ``total_queue_bytes``.
     """
 
     received_bytes: int = 0

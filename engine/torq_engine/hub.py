@@ -656,8 +656,8 @@ class Hub:
     def _shed(self) -> None:
         """Queues and incomplete frames hold too much together: the kind that holds more gives way.
 
-        So no client that sends beginnings of frames takes the room of those that read slowly, and no slow reader theirs.
-        Of queues, those that lag most lose their oldest frames, or are disconnected.
+        So clients that send beginnings of frames do not take the room of slow readers, nor slow readers theirs. Of
+        queues, those that lag most lose their oldest frames, or are disconnected.
         """
         while self._is_too_much():
             if len(self._incomplete) > 1 and self._incomplete_bytes > self._storage.bytes:
@@ -680,7 +680,7 @@ class Hub:
                         connection.dropped_frames[_TOTAL_FULL] += dropped
 
     def _end_oldest_beginning(self) -> None:
-        """End the connection whose incomplete frame stands longest, of those that hold their share or more (FRAME-5)."""
+        """End the connection whose incomplete frame stands longest, of those that hold their share (FRAME-5)."""
         share: i64 = self._incomplete_bytes // len(self._incomplete)
         for connection in self._incomplete.values():
             if connection.partial is not None and len(connection.partial) >= share:

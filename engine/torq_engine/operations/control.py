@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import anyio
 import msgspec
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import ByteStream, SocketAttribute
 
 from ..port import Peer
 from .logs import LEVELS
@@ -44,7 +44,7 @@ class ControlServer:
             "reload": self._reload,
         }
 
-    async def answer(self, stream: SocketStream) -> None:
+    async def answer(self, stream: ByteStream) -> None:
         """Answer requests until the operator leaves, says too much at once, or says nothing for a minute."""
         if not _is_own_user(Peer.of(stream.extra(SocketAttribute.raw_socket))):  # noqa: S610 - anyio's, not Django's
             return

@@ -49,7 +49,7 @@ class ControlClient:
             line = b""
         except TimeoutError:
             raise ControlError(
-                f"{self._path}: no answer within {_TIME_LIMIT:g} s; the relay is stopped, or busy with other operators"
+                f"{self._path}: no answer within {_TIME_LIMIT:g} s; is the relay stopped (kill -CONT)?"
             ) from None
         except OSError as error:
             raise ControlError(f"{self._path}: {error.strerror}") from None

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 import anyio
 import msgspec
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream
 
 from ..settings import MOST_COUNT
 from .metrics import CONTENT_TYPE, Exposition
@@ -43,7 +43,7 @@ class HealthServer:
         self._service = service
         self._exposition = Exposition(service)
 
-    async def answer(self, stream: SocketStream) -> None:
+    async def answer(self, stream: ByteStream) -> None:
         """Answer one request."""
         with anyio.move_on_after(_TIME_LIMIT):
             request = await _request(stream)
@@ -83,7 +83,7 @@ class HealthServer:
         return 200, _JSON, msgspec.json.encode(page) + b"\n"
 
 
-async def _request(stream: SocketStream) -> bytes:
+async def _request(stream: ByteStream) -> bytes:
     """The head of a request; empty when it is too long."""
     request = b""
     while b"\r\n\r\n" not in request:

@@ -66,16 +66,29 @@ async def test_val_6_an_error_while_answering_closes_that_connection_only(monkey
 
 
 @pytest.mark.parametrize("name", ["c", "m"])
-async def test_conn_8_crowds_of_operators_wait_unaccepted_and_cost_no_descriptors(name: str) -> None:
+async def test_conn_8_crowds_of_silent_operators_cost_no_descriptors_and_keep_nobody_waiting(name: str) -> None:
     async with operating(text=BOTH) as running:
         before = descriptors()
         crowd = [await running.connect(name) for _ in range(60)]
-        await serves_frames(running)
+        await serves(running)
+        for operator in crowd[: 60 - 16]:
+            assert await operator.end() == b""
         assert descriptors() - before <= 60 + 16 + 2
         for operator in crowd:
             operator.close()
         await happened(lambda: descriptors() <= before + 2)
         await serves(running)
+
+
+async def test_an_operator_who_goes_on_asking_outlasts_any_number_of_silent_ones() -> None:
+    async with operating(text=BOTH) as running:
+        asking = await running.connect("c")
+        for _ in range(10):
+            await asking.send(b'{"command":"status"}\n')
+            assert b'"result"' in await asking.receive(1 << 20)
+            crowd = [await running.connect("c") for _ in range(15)]
+            await crowd[-1].send(b"{}\n")
+            assert b'"error"' in await crowd[-1].receive()
 
 
 def descriptors() -> int:
@@ -116,7 +129,7 @@ def test_ctl_says_when_what_answers_is_no_control_socket_or_does_not_answer(monk
         listener.listen()
         silent = torq_relay("ctl", "--socket", f"{directory}/c", "status")
         assert silent.exit_code == 1
-        assert f"{directory}/c: no answer within 0.05 s; the relay is stopped" in silent.output
+        assert f"{directory}/c: no answer within 0.05 s; is the relay stopped" in silent.output
         listener.accept()[0].close()
         for answer, said in ((b"HTTP/1.1 400 Bad Request\n", "no relay's control socket"), (b"x", "hung up")):
             client = control_client.ControlClient(f"{directory}/c")
