@@ -51,16 +51,17 @@ def run_relay(logic: RelayLogic, arguments: list[str] | None = None) -> int:
         begin_afresh(hears=True)
     with told_in_one_line(name):
         command = parse(logic, sys.argv[1:] if arguments is None else arguments)
-        try:
-            if command.check:
-                Source(logic, command.check, {}, {}).load()
-                print(f"{command.check}: can be used by {name}", flush=True)
-                return 0
-            source = Source(logic, command.file, dict(os.environ), command.flags)
-            config = source.load()
-        except ConfigError as error:
-            complain(f"{name}: {error}")
-            return 1 if command.check else 2
+        source = Source(logic, command.file, dict(os.environ), command.flags)
+        if command.check:
+            source = Source(logic, command.check, {}, {})
+        config, faults = source.examine()
+        for fault in faults:
+            complain(f"{name}: {fault}")
+        if faults:
+            return 2
+        if command.check:
+            print(f"{command.check}: can be used by {name}", flush=True)
+            return 0
     try:
         return Daemon(source, config).run()
     except RelayError as error:

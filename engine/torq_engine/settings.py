@@ -110,7 +110,10 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         256 * 1024 * 1024
     )
     total_queue_bytes: Annotated[
-        int, _count(Section.QUEUES, "Bound of what is held of all, waiting and incomplete frames, shared bytes once", "bytes", 1)
+        int,
+        _count(
+            Section.QUEUES, "Bound of what is held of all, waiting and incomplete frames, shared bytes once", "bytes", 1
+        ),
     ] = 1024 * 1024 * 1024
     first_read_grace: Annotated[
         float,

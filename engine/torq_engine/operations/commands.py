@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import msgspec
@@ -17,14 +17,15 @@ from .arguments import Parser, add_version, number
 from .configuration import ConfigError
 from .control_client import ControlClient
 from .inheritance import begin_afresh
-from .loading import load, relay_of, relays_of
+from .loading import Source, claims, collisions, relay_of, relays_of
 from .logs import LEVELS
 from .status import ORDERS, ConnectionStatus, Status, in_order
-from .terminal import told_in_one_line
+from .terminal import complain, told_in_one_line
 
 _NAME = "torq-relay"
 _CONTROL = f"{_NAME} ctl"
 _RUN = "run"
+_WRONG_CONFIGURATION = 2
 _PASSED_ON = "--"
 Act = Callable[[argparse.Namespace], int]
 
@@ -54,7 +55,8 @@ def _parser(logics: Mapping[str, RelayLogic], module: str) -> Parser:
     check = commands.add_parser(
         "check-config",
         help="check a file",
-        description="Say whether every relay can use FILE; exit code 1 if one cannot.",
+        description="Say whether every relay can use FILE, all of them at once, and all that is wrong with it."
+        " Exit codes: 0 it can be used, 1 the answer cannot be written, 2 it cannot be used.",
     )
     check.add_argument("file", metavar="FILE")
     check.set_defaults(act=partial(_check_config, logics))
@@ -87,7 +89,7 @@ def _add_run(commands: argparse._SubParsersAction[Parser], logics: Mapping[str, 
         type=number(0, kind=int),
         default=5,
         metavar="N",
-        help="--all: restarts before giving up (default: %(default)s)",
+        help="--all: failures in a row after which a relay is given up (default: %(default)s)",
     )
     run.set_defaults(act=partial(_run, run, logics, module), takes_flags=True)
 
@@ -96,7 +98,7 @@ def _run(parser: Parser, logics: Mapping[str, RelayLogic], module: str, options:
     if options.all:
         if options.flags:
             parser.error(f"{options.flags[0]}: --all takes settings from the file and the environment only")
-        return _supervise(list(logics), module, options)
+        return _supervise(logics, module, options)
     if not options.relay and not options.config:
         parser.error(f"which relay? use --relay, one of {', '.join(logics)}, or --config FILE, or --all")
     try:
@@ -106,22 +108,47 @@ def _run(parser: Parser, logics: Mapping[str, RelayLogic], module: str, options:
     return run_relay(logic, [*(["--config", options.config] if options.config else []), *options.flags])
 
 
-def _supervise(names: list[str], module: str, options: argparse.Namespace) -> int:
+def _supervise(logics: Mapping[str, RelayLogic], module: str, options: argparse.Namespace) -> int:
     import anyio
 
     from .supervisor import RestartPolicy, Supervisor
 
-    file = ["--config", os.path.abspath(options.config)] if options.config else []
-    commands = {name: [sys.executable, "-m", module, "run", "--relay", name, *file] for name in names}
+    for fault in _collisions(logics.values(), options.config, os.environ):  # each relay tells of the others by itself
+        complain(f"{_NAME}: {fault}")
+    file = ["--config", options.config] if options.config else []
+    commands = {name: [sys.executable, "-m", module, "run", "--relay", name, *file] for name in logics}
     return anyio.run(Supervisor(commands, RestartPolicy(options.pause, options.failures)).run)
 
 
 def _check_config(logics: Mapping[str, RelayLogic], options: argparse.Namespace) -> int:
-    names = relays_of(options.file, logics)
-    for name in names:
-        load(logics[name], options.file, {}, {})
+    try:
+        names = relays_of(options.file, logics)
+    except ConfigError as error:
+        return _told_faults([error])
+    chosen = [logics[name] for name in names]
+    faults = _faults(chosen, options.file) or _collisions(chosen, options.file, {})
+    if faults:
+        return _told_faults(faults)
     print(f"{options.file}: can be used by {', '.join(names)}")
     return 0
+
+
+def _faults(logics: Iterable[RelayLogic], file: str) -> list[ConfigError]:
+    """All that is wrong with a file for each of some relays."""
+    return [fault for logic in logics for fault in Source(logic, file, {}, {}).examine()[1]]
+
+
+def _collisions(logics: Iterable[RelayLogic], file: str, environment: Mapping[str, str]) -> list[ConfigError]:
+    """What some relays that run at once would take from each other."""
+    configs = {logic: Source(logic, file, environment, {}).examine()[0] for logic in logics}
+    claimed = {logic.name: claims(config, logic, environment) for logic, config in configs.items()}
+    return list(collisions(file or environment.get("TORQ_CONFIG", ""), claimed))
+
+
+def _told_faults(faults: Iterable[ConfigError]) -> int:
+    for line in dict.fromkeys(map(str, faults)):  # a key at the top is wrong for each relay
+        complain(f"{_NAME}: {line}")
+    return _WRONG_CONFIGURATION
 
 
 def _add_control(commands: argparse._SubParsersAction[Parser]) -> None:

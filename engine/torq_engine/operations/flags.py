@@ -31,7 +31,8 @@ def parse(logic: RelayLogic, arguments: list[str]) -> CommandLine:
     """Read a command line; ends the process with exit code 2 and a line of help when it cannot be read."""
     if arguments[:1] == [CHECK]:
         checker = Parser(
-            prog=f"{logic.name}_relay {CHECK}", description="Say whether a file can be used; exit code 1 if it cannot."
+            prog=f"{logic.name}_relay {CHECK}",
+            description="Say whether a file can be used, and all that is wrong with it; exit code 2 if it cannot.",
         )
         checker.add_argument("file", metavar="FILE")
         return CommandLine("", {}, checker.parse_args(arguments[1:]).file)

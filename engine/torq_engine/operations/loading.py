@@ -1,4 +1,4 @@
-"""A configuration out of its sources: file, then environment, then flags; every fault is one line.
+"""A configuration out of its sources: file, then environment, then flags; every fault is one line, and all are told.
 
 Facts:
 - top-level keys of a file hold for every relay, a table named after a relay (``[signal]``) for that one, before them;
@@ -12,22 +12,23 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import sys
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from torq_protocol.constants import RelayDomain
+from torq_protocol.constants import SOCKET_PATHS
 
 from ..endpoint import LONGEST_PATH
 from ..logic import RelayLogic
 from .configuration import KEYS, ConfigError, Key, Place, RelayConfig, shown
-from .resolving import frame_policy, listen_settings
+from .resolving import audit_directory, frame_policy, listen_settings
 
-RELAYS = tuple(domain.name.lower() for domain in RelayDomain)
+RELAYS = tuple(domain.name.lower() for domain in SOCKET_PATHS)
 """Tables that a file may hold; a domain outside the protocol adds its name when its relay loads the file."""
 _RELAY = "relay"
 """The one key of a file that is no setting: the relay that ``torq-relay run --config FILE`` runs."""
@@ -69,19 +70,28 @@ class Source:
     flags: Mapping[str, object]
 
     def load(self) -> RelayConfig:
-        """The configuration as it stands now. Raises :class:`ConfigError`."""
-        name = self.logic.name
-        file = self.file or self.environment.get("TORQ_CONFIG", "")
-        layers = _of_file(name, file) if file else []
-        layers += _of_environment(name, self.environment)
-        layers += [Given(KEYS[key], value, Place(name=KEYS[key].flag), False) for key, value in self.flags.items()]
-        config = RelayConfig(**{given.key.name: given.converted() for given in layers})  # type: ignore[arg-type]  # converted to the fields' types
-        try:
-            _check(config, self.logic)
-        except ConfigError as error:
-            places = {given.key.name: given.place for given in layers}
-            raise error.at(places.get(error.key, error.place)) from None
+        """The configuration as it stands now. Raises :class:`ConfigError`, the first of all faults."""
+        config, faults = self.examine()
+        if faults:
+            raise faults[0]
         return config
+
+    def examine(self) -> tuple[RelayConfig, list[ConfigError]]:
+        """The configuration as it stands now, and all that is wrong with it; what is wrong is at its default there."""
+        name = self.logic.name
+        faults: list[ConfigError] = []
+        layers: list[Given] = []
+        file = self.file or self.environment.get("TORQ_CONFIG", "")
+        try:
+            layers += _of_file(name, file, faults) if file else []
+        except ConfigError as error:
+            faults.append(error)
+        layers += _of_environment(name, self.environment, faults)
+        layers += [Given(KEYS[key], value, Place(name=KEYS[key].flag), False) for key, value in self.flags.items()]
+        config = RelayConfig(**_values(layers, faults))  # type: ignore[arg-type]  # converted to the fields' types
+        places = {given.key.name: given.place for given in layers}
+        found = _check(config, self.logic, self.environment)
+        return config, [*faults, *(fault.at(places.get(fault.key, fault.place)) for fault in found)]
 
 
 def load(logic: RelayLogic, file: str, environment: Mapping[str, str], flags: Mapping[str, object]) -> RelayConfig:
@@ -118,7 +128,7 @@ def _read(file: str) -> dict[str, object]:
         raise ConfigError("nested too deeply", "mend it there", place=place) from None
 
 
-def _of_file(relay: str, file: str) -> list[Given]:
+def _of_file(relay: str, file: str, faults: list[ConfigError]) -> list[Given]:
     data = _read(file)
     tables = {name: value for name, value in data.items() if isinstance(value, dict)}
     common = {name: value for name, value in data.items() if name not in tables}
@@ -127,34 +137,34 @@ def _of_file(relay: str, file: str) -> list[Given]:
         problem = f"this file is for the relay {meant!r}, not for {relay!r}"
         raise ConfigError(problem, f"use another file, or say {relay!r} there", got=meant, place=Place(file, _RELAY))
     known = dict.fromkeys((*RELAYS, relay))
-    for name in tables:
+    found = _of_table(file, "", common, faults)
+    for name, table in tables.items():
         place = Place(file, f"[{name}]")
         if name in KEYS:
-            raise ConfigError("a key, not a table", f"write {name} = ...", key=name, place=place)
-        if name not in known:
-            raise ConfigError(f"no such table{_hint(name, known)}", f"use {', '.join(known)}", place=place)
-    found = _of_table(file, "", common)
-    for name, table in tables.items():
-        inner = _of_table(file, f"{name}.", table)
-        if name == relay:
-            found += inner
+            faults.append(ConfigError("a key, not a table", f"write {name} = ...", key=name, place=place))
+        elif name not in known:
+            faults.append(ConfigError(f"no such table{_hint(name, known)}", f"use {', '.join(known)}", place=place))
+        elif name == relay:
+            found += _of_table(file, f"{name}.", table, faults)
         else:
-            for given in inner:
-                given.converted()
+            _values(_of_table(file, f"{name}.", table, faults), faults)
     return found
 
 
-def _of_table(file: str, prefix: str, table: dict[str, object]) -> list[Given]:
-    for key in table:
+def _of_table(file: str, prefix: str, table: dict[str, object], faults: list[ConfigError]) -> list[Given]:
+    found = []
+    for key, value in table.items():
         place = Place(file, f"{prefix}{key}")
-        if key in RELAYS and not prefix:
-            raise ConfigError("a table is meant", f"write [{key}] above its keys", place=place)
-        if key not in KEYS:
-            raise ConfigError(f"no such key{_hint(key, KEYS)}", _LIST, place=place)
-    return [Given(KEYS[key], value, Place(file, f"{prefix}{key}"), True) for key, value in table.items()]
+        if key in KEYS:
+            found.append(Given(KEYS[key], value, place, True))
+        elif key in RELAYS and not prefix:
+            faults.append(ConfigError("a table is meant", f"write [{key}] above its keys", place=place))
+        else:
+            faults.append(ConfigError(f"no such key{_hint(key, KEYS)}", _LIST, place=place))
+    return found
 
 
-def _of_environment(relay: str, environment: Mapping[str, str]) -> list[Given]:
+def _of_environment(relay: str, environment: Mapping[str, str], faults: list[ConfigError]) -> list[Given]:
     common, own = [], []
     names = {key.variable: key for key in KEYS.values()}
     special = {
@@ -172,7 +182,7 @@ def _of_environment(relay: str, environment: Mapping[str, str]) -> list[Given]:
             if special[name][0] == relay:
                 own.append(_of_variable(place, text, special[name][1]))
         else:
-            raise ConfigError(f"no such key{_hint(name, names)}", _LIST, place=place)
+            faults.append(ConfigError(f"no such key{_hint(name, names)}", _LIST, place=place))
     return common + own
 
 
@@ -181,43 +191,106 @@ def _of_variable(place: Place, text: str, key: Key) -> Given:
     return Given(key, members if key.takes_list else text, place, False)
 
 
+def _values(layers: Iterable[Given], faults: list[ConfigError]) -> dict[str, object]:
+    """The values of keys as their types, the last of each; those that are not allowed are left out."""
+    values = {}
+    for given in layers:
+        try:
+            values[given.key.name] = given.converted()
+        except ConfigError as error:
+            faults.append(error)
+    return values
+
+
 def _hint(name: str, names: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, list(names), 1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _check(config: RelayConfig, logic: RelayLogic) -> None:
-    """What no single key can say: paths that fit, users that exist, a key that can be read."""
-    listen_settings(config, logic)
-    frame_policy(config, logic)
+def _check(config: RelayConfig, logic: RelayLogic, environment: Mapping[str, str]) -> Iterator[ConfigError]:
+    """What no single key can say: paths that fit and differ, users that exist, a key that can be read."""
+    try:
+        listen_settings(config, logic)
+        frame_policy(config, logic)
+    except ConfigError as error:
+        yield error
+    yield from _check_paths(config)
     address = config.metrics_address
-    sockets = [("socket", config.socket), ("control_socket", config.control_socket)]
-    sockets += [("metrics", str(address))] if isinstance(address, Path) else []
-    _check_sockets([pair for pair in sockets if pair[1]] + [("aliases", alias) for alias in config.aliases or []])
-    for key in ("socket", "control_socket", "metrics", "log_file", "audit_directory", "audit_key_file"):
-        path = getattr(config, key)
-        if "\0" in path:
-            raise ConfigError(f"{path!r} cannot be a path", "use one without NUL", key=key, got=path)
     if isinstance(address, tuple) and address[1] > _LAST_PORT:
-        raise ConfigError(f"port {address[1]}", f"use 0 to {_LAST_PORT}", key="metrics", got=address[1])
-    file = config.audit_key_file
-    if file and (os.path.isdir(file) or not os.access(file, os.R_OK)):
-        raise ConfigError(f"{file} cannot be read", "use a file of ours", key="audit_key_file", got=file)
-
-
-def _check_sockets(sockets: list[tuple[str, str]]) -> None:
-    """Paths by key: each can be a socket's path, and no two are the same."""
+        yield ConfigError(f"port {address[1]}", f"use 0 to {_LAST_PORT}", key="metrics", got=address[1])
     taken: dict[str, str] = {}
-    for key, path in sockets:
-        size = len(os.fsencode(path))
-        if size > LONGEST_PATH:
-            raise ConfigError(f"{path}: {size} bytes", f"use at most {LONGEST_PATH}", key=key, got=path)
-        if Path(path).name in ("", ".."):
-            raise ConfigError(f"{path!r} does not end in a socket's name", "add one", key=key, got=path)
-        whole = os.path.abspath(path)
-        if whole in taken:
-            raise ConfigError(f"{path} is the path of {taken[whole]} too", "use another", key=key, got=path)
-        taken[whole] = key
+    for claim in claims(config, logic, environment):
+        if claim.place in taken:
+            yield ConfigError(
+                f"{claim.shown} is the path of {taken[claim.place]} too", "use another", key=claim.key, got=claim.shown
+            )
+        taken.setdefault(claim.place, claim.key)
+
+
+def _check_paths(config: RelayConfig) -> Iterator[ConfigError]:
+    sockets = [("socket", config.socket), ("control_socket", config.control_socket)]
+    sockets += [("metrics", config.metrics.removeprefix("unix:"))] if config.metrics.startswith("unix:") else []
+    sockets = [pair for pair in sockets if pair[1]] + [("aliases", alias) for alias in config.aliases or []]
+    files = [(key, getattr(config, key)) for key in ("log_file", "audit_directory", "audit_key_file")]
+    for key, path in sockets + files:
+        try:
+            size = len(os.fsencode(path))
+        except UnicodeEncodeError:
+            size = 0
+            encoding = sys.getfilesystemencoding()
+            yield ConfigError(f"{path!r} cannot be said in {encoding}", "use another locale", key=key, got=path)
+        if "\0" in path:
+            yield ConfigError(f"{path!r} cannot be a path", "use one without NUL", key=key, got=path)
+        elif (key, path) in sockets and size > LONGEST_PATH:
+            yield ConfigError(f"{path}: {size} bytes", f"use at most {LONGEST_PATH}", key=key, got=path)
+        elif (key, path) in sockets and Path(path).name in ("", ".."):
+            yield ConfigError(f"{path!r} does not end in a socket's name", "add one", key=key, got=path)
+        elif key == "audit_key_file" and path and (os.path.isdir(path) or not os.access(path, os.R_OK)):
+            yield ConfigError(f"{path} cannot be read", "use a file of ours", key=key, got=path)
+
+
+class Claim(NamedTuple):
+    """What a relay takes for itself alone: the key that says so, the path or address as given, and what it comes to."""
+
+    key: str
+    shown: str
+    place: str
+
+
+def claims(config: RelayConfig, logic: RelayLogic, environment: Mapping[str, str]) -> list[Claim]:
+    """All that a relay takes for itself alone: its sockets, its address of metrics, its audit log."""
+    paths = [("socket", config.socket or logic.socket_path)]
+    aliases = config.aliases if config.aliases is not None else [] if config.socket else logic.alias_paths
+    paths += [("aliases", alias) for alias in aliases]
+    paths += [("control_socket", config.control_socket)] if config.control_socket else []
+    address = config.metrics_address
+    paths += [("metrics", str(address))] if isinstance(address, Path) else []
+    directory = audit_directory(config, logic, environment)
+    paths += [("audit_directory", str(directory))] if directory else []
+    found = [Claim(key, path, _whole(path)) for key, path in paths]
+    if isinstance(address, tuple) and address[1]:
+        host = "127.0.0.1" if address[0] == "localhost" else address[0]
+        found.append(Claim("metrics", config.metrics, f"{host} port {address[1]}"))
+    return found
+
+
+def _whole(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # the working directory is gone; or no path at all
+        return path
+
+
+def collisions(file: str, relays: Mapping[str, Sequence[Claim]]) -> Iterator[ConfigError]:
+    """What several relays of one file would take from each other."""
+    taken: dict[str, tuple[str, str]] = {}
+    for name, claimed in relays.items():
+        for claim in claimed:
+            other, key = taken.setdefault(claim.place, (name, claim.key))
+            if other != name:
+                problem = f"{claim.shown} is the {key} of {other} too"
+                expected = f"give each relay its own, in [{other}] and [{name}]"
+                yield ConfigError(problem, expected, claim.key, claim.shown, Place(file, f"{name}.{claim.key}"))
 
 
 def reloaded(old: RelayConfig, new: RelayConfig) -> list[str]:

@@ -36,9 +36,10 @@ overflow = "backpressure"
 audit_directory = "/var/lib/torq/audit"
 ```
 
-A key that does not exist, or a value that is not allowed, is one line that names the file, the key and what is
-allowed, and exit code 2. `market_data_relay check-config FILE` and `torq-relay check-config FILE` say so without
-running a relay.
+Each key that does not exist, and each value that is not allowed, is one line that names the file, the key and what is
+allowed; the exit code is 2. `market_data_relay check-config FILE` says so without running a relay.
+`torq-relay check-config FILE` says so of all relays that the file is for, as they run at once: two relays must not take
+the same path, address of metrics or audit log.
 
 *Reloads*: whether SIGHUP (or `torq-relay ctl reload`) takes a new value. A reload is checked whole before anything
 changes; if a key that does not reload differs, nothing is taken.

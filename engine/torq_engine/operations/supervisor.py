@@ -3,7 +3,8 @@
 Facts:
 - the supervisor restarts a relay that fails after a pause that doubles up to 30 s; after a minute without a failure the
   pause is short again;
-- it gives up a relay that fails too often, or whose configuration is wrong (exit code 2): all relays end, exit code 1;
+- it gives up a relay that fails too often, or whose configuration is wrong (exit code 2). The others go on, because
+  they are healthy; when they have ended too, the exit code is 1;
 - a relay that ends by itself without an error was drained by an operator: the supervisor does not restart it;
 - a relay is in a session of its own: Ctrl-C in a terminal reaches it once, through the supervisor, so that it drains;
 - the supervisor's messages need no reader, and no relay outlives the supervisor, unless SIGKILL ends it.
@@ -32,14 +33,14 @@ _SUPERVISOR_ONLY = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FD
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """``pause``: seconds before the first restart; ``failures``: how many in a row before a relay is given up."""
+    """``pause``: seconds before the first restart; ``failures``: after how many in a row it is given up."""
 
     pause: float = 0.5
     failures: int = 5
 
 
 class Supervisor:
-    """Runs commands by name until all have ended or one is given up."""
+    """Runs commands by name until all have ended or are given up."""
 
     def __init__(self, commands: dict[str, list[str]], policy: RestartPolicy) -> None:
         self._commands = commands
@@ -48,6 +49,8 @@ class Supervisor:
         self._ending = anyio.Event()
         self._starting = anyio.Lock()
         self._exit_code = 0
+        self._given_up: list[str] = []
+        self._notifier = Notifier(os.environ)
         self._environment = {name: value for name, value in os.environ.items() if name not in _SUPERVISOR_ONLY}
 
     async def run(self) -> int:
@@ -55,16 +58,15 @@ class Supervisor:
 
         The caller exits with it: the signals that it forwards stay blocked, as no relay is left to tell.
         """
-        notifier = Notifier(os.environ)
         async with anyio.create_task_group() as tasks:
             await tasks.start(self._forward_signals)
             async with anyio.create_task_group() as keepers:
                 for name in self._commands:
                     keepers.start_soon(self._keep, name)
-                notifier.ready(f"supervising {', '.join(self._commands)}")
+                self._notifier.ready(f"supervising {', '.join(self._commands)}")
             block_signals()
             tasks.cancel_scope.cancel()
-        notifier.stopping()
+        self._notifier.stopping()
         return self._exit_code
 
     async def _keep(self, name: str) -> None:
@@ -79,10 +81,11 @@ class Supervisor:
                 _say(f"{name} ended by itself; not started again")
                 return
             failures = 1 if time.monotonic() - started >= _HEALTHY else failures + 1
-            if code == _WRONG_CONFIGURATION or failures > self._policy.failures:
-                _say(f"{name} ended with exit code {code}, failure {failures}; giving up, ending all")
-                self._exit_code = 1
-                self._end(signal.SIGTERM)
+            if code == _WRONG_CONFIGURATION or failures >= self._policy.failures:
+                _say(f"{name} ended with exit code {code}, failure {failures}; given up, the others go on")
+                self._exit_code = max(self._exit_code, 1)
+                self._given_up.append(name)
+                self._notifier.send(f"STATUS=supervising; given up: {', '.join(self._given_up)}")
                 return
             pause = min(self._policy.pause * 2 ** (failures - 1), _LONGEST_PAUSE)
             _say(f"{name} ended with exit code {code}, failure {failures}; starting it again in {pause:g} s")

@@ -1,5 +1,6 @@
 """``torq-relay``, and the whole life of a relay inside one process."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -101,7 +102,7 @@ def test_life_1_a_relay_with_everything_on_serves_and_gives_all_back(relay: str)
 def test_a_log_file_that_cannot_be_opened_is_one_line_and_exit_1(capfd: pytest.CaptureFixture[str]) -> None:
     with short_directory() as directory, own_signals():
         assert run_relay(RELAYS["signal"], ["--socket", f"{directory}/s", "--log-file", "/no/such/log"]) == 1
-        assert run_relay(RELAYS["signal"], ["check-config", "/no/such/file"]) == 1
+        assert run_relay(RELAYS["signal"], ["check-config", "/no/such/file"]) == 2
         assert run_relay(RELAYS["signal"], ["--metrics", "nowhere"]) == 2
     lines = capfd.readouterr().err.splitlines()
     assert lines[0] == "signal_relay: log_file: cannot log to /no/such/log: No such file or directory; use another path"
@@ -117,9 +118,9 @@ def test_check_config_checks_the_file_for_every_relay_or_the_one_it_names(tmp_pa
     assert torq_relay("check-config", str(file)).output == f"{file}: can be used by signal\n"
     file.write_text('relay = "signals"\n', encoding="utf-8")
     bad = torq_relay("check-config", str(file))
-    assert bad.exit_code == 1
+    assert bad.exit_code == 2
     assert "no such relay: 'signals'; use --relay NAME" in bad.output
-    assert torq_relay("check-config", "/no/such/file").exit_code == 1
+    assert torq_relay("check-config", "/no/such/file").exit_code == 2
 
 
 def test_run_says_what_it_needs_when_no_relay_is_named(tmp_path: Path) -> None:
@@ -202,12 +203,34 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-S", "-c", code]
 
 
-async def test_a_relay_that_fails_too_often_is_given_up_and_all_end(capfd: pytest.CaptureFixture[str]) -> None:
-    commands = {"steady": python("import signal; signal.pause()"), "broken": python("raise SystemExit(3)")}
-    assert await Supervisor(commands, RestartPolicy(0.001, 2)).run() == 1
+@pytest.mark.parametrize("failures", [0, 1, 3])
+async def test_a_relay_is_given_up_after_so_many_failures_as_are_written(
+    failures: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert await Supervisor({"broken": python("raise SystemExit(3)")}, RestartPolicy(0.001, failures)).run() == 1
     said = capfd.readouterr().err
-    assert said.count("broken started") == 3
-    assert "broken ended with exit code 3, failure 3; giving up, ending all" in said
+    assert said.count("broken started") == max(failures, 1)
+    assert f"broken ended with exit code 3, failure {max(failures, 1)}; given up, the others go on" in said
+
+
+@pytest.mark.parametrize("code", [2, 3])
+async def test_a_relay_that_is_given_up_leaves_the_healthy_ones_alone(
+    code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with short_directory() as directory:
+        os.mkfifo(directory / "broken has been given up")
+        wait = f"open({str(directory / 'broken has been given up')!r}).read()"
+        commands = {"steady": python(wait), "broken": python(f"raise SystemExit({code})")}
+        async with asyncio.TaskGroup() as tasks:
+            life = tasks.create_task(Supervisor(commands, RestartPolicy(0.001, 2)).run())
+            said = ""
+            while "given up" not in said:
+                await asyncio.sleep(0)
+                said += capfd.readouterr().err
+            assert "steady ended" not in said
+            (directory / "broken has been given up").open("w").close()
+            assert await life == 1
+        assert "steady ended by itself" in capfd.readouterr().err
 
 
 async def test_a_wrong_configuration_is_not_tried_again(capfd: pytest.CaptureFixture[str]) -> None:

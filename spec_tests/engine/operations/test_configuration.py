@@ -147,6 +147,14 @@ def test_each_source_wins_over_the_one_before(chosen: dict[str, int]) -> None:
         ('allow_uids = ["a\\u0000b"]', "does not exist on this machine"),
         ("allow_gids = [4294967295]", "'4294967295' does not exist on this machine"),
         ("[queue_frames]", "[queue_frames]: a key, not a table; write queue_frames = ..."),
+        ("[system]\necho = true", "[system]: no such table"),
+        ("system = 3", "system: no such key"),
+        ("socket = '/x/s'\ncontrol_socket = '/x/y/../s'", "control_socket: /x/y/../s is the path of socket too"),
+        (f"control_socket = '{SIGNAL.socket_path}'", "control_socket: /tmp/torq/signal.sock is the path of socket too"),
+        (
+            "audit = true\naudit_directory = '/tmp/torq/signals.sock'",
+            "/tmp/torq/signals.sock is the path of aliases too",
+        ),
         ("signal = 3", "signal: a table is meant; write [signal] above its keys"),
         ("[[signal]]", "signal: a table is meant"),
         ("socket = '/'", "socket: '/' does not end in a socket's name"),
@@ -260,7 +268,7 @@ def test_check_config_says_whether_a_file_can_be_used(tmp_path: Path) -> None:
     assert (good.returncode, good.stdout) == (0, f"{file}: can be used by market_data_relay\n")
     file.write_text("queue_frames = -5\n", encoding="utf-8")
     bad = run("market_data", "check-config", file)
-    assert (bad.returncode, bad.stdout, bad.stderr.count("\n")) == (1, "", 1)
+    assert (bad.returncode, bad.stdout, bad.stderr.count("\n")) == (2, "", 1)
     assert "queue_frames: -5 is not allowed" in bad.stderr
 
 
