@@ -7,6 +7,9 @@ Facts:
   many receivers wait for it and however small the reads were, a queued frame costs its bytes and little more (RES-4);
 - a segment of the log is given back when nobody waits for a byte of it; the one being filled starts anew then, so that
   a short wait never leaves the cache;
+- the more waits the larger are new segments, up to 1 MiB: thousands of receivers with much before them hold some
+  hundred stretches each, not tens of thousands. The garbage collector passes stretches by: its full collections would
+  hold up the relay for as long as there are stretches to look at;
 - the rest of a frame already partly sent stands apart from the whole frames: it cannot be dropped (ISO-4);
 - how long a frame waits is what its segment's marks tell: nothing is kept for a frame itself;
 - a stretch holds many frames, so frames are found again by their headers when a stretch is torn or cut.
@@ -30,9 +33,11 @@ MOST_BYTES: Final = 262_144
 SEGMENT_BYTES: Final = 65_536
 _MARK_SECONDS: Final = 0.1
 _NEVER: Final = float("inf")
+_MOST_SEGMENT_BYTES: Final = 1_048_576
+_SEGMENTS: Final = 64
 
 
-@mypyc_attr(native_class=True)
+@mypyc_attr(native_class=True, acyclic=True)
 class Segment:
     """A part of the log: ``filled`` bytes of ``data`` are in use, ``holders`` stretches lie in it.
 
@@ -76,7 +81,8 @@ class Storage:
             segment.marks.clear()
         if segment is None or len(segment.data) - segment.filled < size:
             self._number += 1
-            segment = Segment(self._number, max(size, self._segment_bytes))
+            grown: i64 = min(self.bytes // _SEGMENTS, _MOST_SEGMENT_BYTES)
+            segment = Segment(self._number, max(size, self._segment_bytes, grown))
             self._open = segment
         now = self._clock()
         if not segment.marks or now - segment.marks[-1][1] >= _MARK_SECONDS:
@@ -101,7 +107,7 @@ class Storage:
             self.bytes -= segment.filled
 
 
-@mypyc_attr(native_class=True)
+@mypyc_attr(native_class=True, acyclic=True)
 class Stretch:
     """``frames`` whole frames, or the rest of one, at ``start`` to ``stop`` of a segment."""
 

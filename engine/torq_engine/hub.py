@@ -48,6 +48,8 @@ _NO_BOUND: Final = 1 << 62
 _LAGGING_BYTES: Final = 1 << 20
 _LOOK_EVERY: Final = 64
 _MOST_READS: Final = 4
+_MOST_RELEASES: Final = 16_384
+"""Stretches of the log that one turn lets go, or little more: how much waits does not decide how long a turn takes."""
 _MOST_WAITS: Final = 4
 """How often the relay waits for a receiver that takes nothing: a busy machine may keep it from running so long."""
 
@@ -135,6 +137,7 @@ class Hub:
         self._storage = Storage(clock=self._clock)
         self._incomplete: dict[int, Connection] = {}
         self._incomplete_bytes: i64 = 0
+        self._releases: i64 = 0
         self._past = Totals()
         self.next_id: int = 1
         self.connections: dict[int, Connection] = {}
@@ -145,6 +148,8 @@ class Hub:
         self.lagging: dict[int, Connection] = {}
         self.unsettled: bool = False
         """Whether one of these five has grown since the server last looked."""
+        self.overfull: bool = False
+        """Whether more is held than may be, as a turn lets go of so much only: call :meth:`shed` before long."""
         self.tap: Callable[[Connection, bytes | bytearray, Scan], None] | None = None
         """Called with every scan before its frames are forwarded, when set; the bytes hold during the call (SEC-3)."""
         self.configure(settings)
@@ -302,7 +307,7 @@ class Hub:
     def _keep_bound(self) -> None:
         """Keep all queues together within their bound (ISO-2): at the end of each read, even of a client's last."""
         if self._is_too_much():
-            self._shed()
+            self.shed()
 
     def _forget_partial(self, sender: Connection) -> None:
         if sender.partial is not None:
@@ -519,6 +524,7 @@ class Hub:
         self._count(sender, size, frames, skipped)
         if short is None and not self._blocked:
             return
+        self._releases = _MOST_RELEASES
         offered: i64 = 0
         segment: Segment | None = None
         if short is not None:
@@ -588,8 +594,9 @@ class Hub:
         if receiver.only_sends:
             receiver.passed_over += 1
             return receiver.passed_over % _LOOK_EVERY != 0 or not self._is_reading(receiver)
-        if self._clock() < receiver.joined_at + self._grace or self._is_reading(receiver):
+        if self._clock() < receiver.joined_at + self._grace or self._is_reading(receiver) or self._releases <= 0:
             return False
+        self._releases -= len(receiver.backlog.queue)
         receiver.only_sends = True
         receiver.dropped_frames[_NEVER_READ] += receiver.backlog.drop_whole()
         self.losing.append(receiver)
@@ -625,6 +632,9 @@ class Hub:
             else:
                 receiver.dropped_frames[_NEVER_READ] += dropped
         elif self._overflow is Overflow.DISCONNECT:
+            if self._releases <= 0:
+                return  # it is still past its bound at the next read
+            self._releases -= len(receiver.backlog.queue)
             self._failed.append((receiver, CloseReason.SLOW_CONSUMER))
         elif own:
             receiver.dropped_frames[_OWN_ECHO] += receiver.backlog.drop_newest(size, frames)
@@ -653,13 +663,20 @@ class Hub:
             connection.keeps_up = True
             connection.waits = 0
 
-    def _shed(self) -> None:
+    def shed(self) -> None:
         """Queues and incomplete frames hold too much together: the kind that holds more gives way.
 
         So clients that send beginnings of frames do not take the room of slow readers, nor slow readers theirs. Of
-        queues, those that lag most lose their oldest frames, or are disconnected.
+        queues, those that lag most lose their oldest frames, or are disconnected. A call does its share of the work;
+        ``overfull`` says whether some is left.
         """
+        share: i64 = max(_MOST_RELEASES, 4 * len(self.connections))
+        self.overfull = False
         while self._is_too_much():
+            if share <= 0:
+                self.overfull = self.unsettled = True
+                return
+            share -= len(self.connections)
             if len(self._incomplete) > 1 and self._incomplete_bytes > self._storage.bytes:
                 self._end_oldest_beginning()
                 continue
@@ -670,8 +687,12 @@ class Hub:
             for connection in waiting:
                 if connection.backlog.queue[0].segment.number != oldest:
                     continue
+                share -= 1
                 if self._overflow is not Overflow.DROP_OLDEST and connection.reading:
+                    share -= len(connection.backlog.queue)
                     self.disconnect(connection, CloseReason.SLOW_CONSUMER)
+                    if share <= 0:
+                        break
                 else:
                     dropped: i64 = connection.backlog.drop_head()
                     if connection.reading:
