@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import api_reference, dimensions_page, faults_by_kind, traceability, walk
+from . import api_reference, dimensions_page, faults_by_kind, manuals, traceability, walk
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
@@ -26,6 +26,7 @@ PAGES = {
     walk.PAGE: walk.page,
     faults_by_kind.PAGE: faults_by_kind.page,
     **api_reference.pages(),
+    **manuals.pages(),
 }
 """Pages that are made here, or whose blocks are."""
 MOST_LINES = 500

@@ -36,12 +36,13 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments is None:
         begin_afresh(hears=False)
     with told_in_one_line(_NAME):
-        options = _parser().parse_args(arguments)
+        options = command_parser().parse_args(arguments)
         act: Callable[[argparse.Namespace], int] = options.act
         sys.exit(act(options))
 
 
-def _parser() -> Parser:
+def command_parser() -> Parser:
+    """The parser of the command, from which its manual and its completion are made too."""
     parser = Parser(prog=_NAME, description="Check and read the audit logs of relays.")
     add_version(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

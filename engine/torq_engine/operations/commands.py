@@ -36,7 +36,7 @@ def torq_relay(logics: Mapping[str, RelayLogic], module: str, arguments: list[st
     if arguments is None:
         begin_afresh(hears=words[:1] == [_RUN])
     with told_in_one_line(_NAME):
-        parser = _parser(logics, module)
+        parser = command_parser(logics, module)
         end = words.index(_PASSED_ON) if _PASSED_ON in words else len(words)
         options, flags = parser.parse_known_args(words[:end])
         options.flags = [*flags, *words[end + 1 :]]
@@ -46,7 +46,8 @@ def torq_relay(logics: Mapping[str, RelayLogic], module: str, arguments: list[st
         return act(options)
 
 
-def _parser(logics: Mapping[str, RelayLogic], module: str) -> Parser:
+def command_parser(logics: Mapping[str, RelayLogic], module: str) -> Parser:
+    """The parser of the command, from which its manual and its completion are made too."""
     parser = Parser(prog=_NAME, description="Run relays, and operate those that run.")
     add_version(parser)
     parser.set_defaults(takes_flags=False)

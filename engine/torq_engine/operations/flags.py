@@ -36,14 +36,14 @@ def parse(logic: RelayLogic, arguments: list[str]) -> CommandLine:
         )
         checker.add_argument("file", metavar="FILE")
         return CommandLine("", {}, checker.parse_args(arguments[1:]).file)
-    given = vars(_relay_parser(logic).parse_args(arguments))
+    given = vars(relay_parser(logic).parse_args(arguments))
     file = given.pop("config", "")
     if given.pop("no_alias", False):
         given["aliases"] = []
     return CommandLine(file, given)
 
 
-def _relay_parser(logic: RelayLogic) -> Parser:
+def relay_parser(logic: RelayLogic) -> Parser:
     """The parser of a relay's flags; only what was given is in its result."""
     name = f"{logic.name}_relay"
     parser = Parser(

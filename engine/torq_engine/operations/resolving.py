@@ -29,7 +29,7 @@ def domain_defaults(logic: RelayLogic) -> dict[str, str]:
         "level": logic.level.value,
         "zero_checksum": (ZeroChecksum.ACCEPT if policy.accept_zero_checksum else ZeroChecksum.REFUSE).value,
         "audit": str(logic.audited).lower(),
-        "allow_uids": str(os.geteuid()) if logic.own_user_only else ANYONE,
+        "allow_uids": "its own user" if logic.own_user_only else ANYONE,
     }
 
 
