@@ -104,7 +104,7 @@ def test_life_5_a_supervisor_ends_with_its_relays_whatever_it_inherits(heritage:
 def test_life_5_ctl_and_torq_audit_answer_whatever_they_inherit(heritage: str) -> None:
     with short_directory() as directory:
         flags = ["--socket", directory / "s", "--control-socket", directory / "c", "--audit"]
-        with listening(command("market_data", *flags), directory / "s"):
+        with listening(command("market_data", *flags), directory / "c"):  # the socket that it claims last
             status = ["-m", "torq_domains.command", "ctl", "--socket", f"{directory}/c", "status", "--json"]
             verify = ["-c", "from torq_engine.operations.audit_command import main; main()", "verify"]
             for words in (status, [*verify, f"{directory}/s.audit"]):
@@ -166,6 +166,7 @@ def test_conn_10_max_connections_holds_as_far_as_descriptors_are_there(soft: int
         flags = ["--socket", directory / "s", "--control-socket", directory / "c", "--max-connections", 100]
         started = listening(command("market_data", *flags), directory / "s", preexec_fn=lambda: limited(soft, hard))
         with started as relay:
+            connected(directory / "c").close()  # the socket that it claims last
             crowd = [relay.connect() for _ in range(150)]
             control = [sys.executable, "-m", "torq_domains.command", "ctl", "--socket", f"{directory}/c"]
             told = subprocess.run(
