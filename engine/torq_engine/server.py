@@ -373,7 +373,7 @@ class Server:
                 self._start_reading(client)
 
     def _settle(self) -> None:
-        """Do a turn's part of what the hub has left: register writers, tell who loses, close what ended, time stalls."""
+        """Do a part of what the hub has left: register writers, tell who loses, close who ended, time stalls."""
         hub = self.hub
         hub.unsettled = False
         self._holds_up = bool(hub.stalled or hub.lagging)
