@@ -254,6 +254,7 @@ def test_the_command_writes_json_and_names_the_level(tmp_path: Path) -> None:
     out = tmp_path / "diff.json"
     correct = specimen("correct", "signal")
     words = ["--exec-a", correct, "--exec-b", correct, "--domain", "signal", "--level", "well-formed", "--seed", "1"]
+    words += ["--time-budget", "50s"]  # too short for figures, ample for the programs
     result = CliRunner().invoke(command, [*words, "--max-examples", "3", "--json", str(out)], standalone_mode=False)
     assert result.return_value == Exit.PASS, result.output
     assert "EQUIVALENT at level well-formed: 0 of" in result.output
@@ -270,7 +271,7 @@ def test_the_command_writes_json_and_names_the_level(tmp_path: Path) -> None:
 def test_a_relay_b_that_ends_is_a_difference(command_line: str, code: Exit, tmp_path: Path) -> None:
     correct = specimen("correct", "signal")
     words = ["--exec-a", correct, "--exec-b", command_line, "--domain", "signal", "--level", "well-formed"]
-    words += ["--failures", str(tmp_path)]
+    words += ["--failures", str(tmp_path), "--time-budget", "50s"]
     result = CliRunner().invoke(command, [*words, "--max-examples", "4", "--seed", "1"], standalone_mode=False)
     assert result.return_value == code, result.output
     assert "DIFFERENT crashes:" in result.output
