@@ -17,7 +17,7 @@ COMPILED := $(shell sed -n 's/^ *"\(.*: "\)\{0,1\}\([a-z_]*\/torq_[a-z_]*\/[a-z_
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo test lint types docs-check unit unit-measured unit-others coverage format generate \
-        bench bench-fanout chaos load matrix mutation foreign clean
+        bench bench-fanout chaos load matrix mutation equivalence foreign clean
 
 help: ## Show what can be done
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -129,6 +129,9 @@ matrix: install-dev ## Judge the reference relays, the historical ones and every
 
 mutation: install-dev ## Judge SAMPLE=100 mechanical mutants of correct relays within BUDGET=10m; write docs/mutation.md
 	nice $(BIN)/python -m spec_tests.mutation --sample $(or $(SAMPLE),100) --budget $(or $(BUDGET),10m)
+
+equivalence: install-dev ## Hold right, faulty and historical relays against right ones by diff within BUDGET=60m
+	nice $(BIN)/python -m spec_tests.equivalence_page --budget $(or $(BUDGET),60m)
 
 foreign: install-dev ## Judge a relay written from the specification alone RUNS=20 times, then each of its faults; BUDGET=60m
 	nice $(BIN)/python -m spec_tests.foreign --runs $(or $(RUNS),20) --faults --budget $(or $(BUDGET),60m)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import api_reference, dimensions_page, faults_by_kind, manuals, traceability, walk
+from . import api_reference, dimensions_page, equivalence_page, faults_by_kind, manuals, traceability, walk
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
@@ -24,6 +24,7 @@ PAGES = {
     "docs/traceability.md": traceability.page,
     dimensions_page.PAGE: dimensions_page.page,
     walk.PAGE: walk.page,
+    equivalence_page.PAGE: equivalence_page.page,
     faults_by_kind.PAGE: faults_by_kind.page,
     **api_reference.pages(),
     **manuals.pages(),
@@ -32,6 +33,8 @@ PAGES = {
 MOST_LINES = 500
 LONG_FILES = {
     "api/payloads.md": "an entry for each payload class; the index and the anchors lead to them",
+    "equivalence_matrix.json": "a line for each comparison; the page is made from it",
+    "equivalence_matrix.md": "a row for each mutant, looked up by its name",
     "grafana/torq-relay.json": "one dashboard is one file, which Grafana imports",
     "kaitai/torq.ksy": "one format is one file, which the Kaitai compiler takes",
     "matrix.md": "a row for each mutant, looked up by its name",

@@ -13,7 +13,7 @@ import msgspec
 from rich.console import Console
 
 from .. import files
-from ..comparison.accepted import AcceptedDifference, built_in_lists, load_accepted
+from ..comparison.accepted import AcceptedDifference, built_in_lists, load_accepted, sort_out
 from ..comparison.arms import Arm, as_told
 from ..comparison.course import Course
 from ..comparison.differential import Differential, Effort
@@ -23,7 +23,7 @@ from ..comparison.evidence.keeper import DifferenceKeeper
 from ..comparison.evidence.report import BEGUN, UNENDED, Ending, Report, Setting, build
 from ..comparison.figures import Figure, Samples, bounds_of, measured
 from ..comparison.fixed import CheckResult, FixedChecks, checks_of
-from ..comparison.found import TopicResult
+from ..comparison.found import ENDED, TopicResult
 from ..comparison.measuring import Measuring
 from ..comparison.outcome import Outcome
 from ..comparison.remembered import Remembered
@@ -69,6 +69,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     profile: str | None
     accepted: str | None
     update_accepted: bool
+    fail_fast: bool
     max_examples: int
     time_budget: float
     seed: int
@@ -109,6 +110,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     help=f"Largest ratio of a figure of relay B to that of A, such as {Figure.DELIVERY}=1.1; above it, and above what "
     f"A and its copy differ by, B differs. Figures: {', '.join(Figure)}.",
 )
+@click.option("--fail-fast", is_flag=True, help="End with the first difference that repeats and is not accepted.")
 @search_options(examples=40, programs="Programs for each topic.", budget="5m", time="Time in all, such as 60s or 5m.")
 @click.option(
     "--cache",
@@ -198,6 +200,7 @@ class _Diff:
         words = [f"--domain {self._domain} --level {options.level}"]
         words += [f"--profile {shlex.quote(options.profile)}"] if options.profile else []
         words += [f"--accepted {shlex.quote(options.accepted)}"] if options.accepted else []
+        words += ["--fail-fast"] if options.fail_fast else []
         words += [f"--bound {shlex.quote(each)}" for each in options.bound]
         words.append(f"--max-examples {options.max_examples} --time-budget {options.time_budget:g}s")
         return " ".join((*words, f"--seed {options.seed}"))
@@ -248,10 +251,11 @@ class _Diff:
         options, domain = self._options, self._domain
         until = self._started + options.time_budget
         arm = Arm(a, domain, limits=self._limits(a))
-        arm_of_b = Arm(b, domain, arm)
-        differential = Differential(arm, Arm(copy, domain, arm), arm_of_b, domain, self._level, self._accepted)
+        arms = arm, Arm(copy, domain, arm), Arm(b, domain, arm)
+        ends_at = self._ends_at if options.fail_fast else None
+        differential = Differential(*arms, domain, self._level, self._accepted, ends_at)
         self._course.topics = differential.results
-        self._keeper.rules = arm.rules, arm_of_b.rules, differential.strictest
+        self._keeper.rules = arm.rules, differential.b.rules, differential.strictest
         effort = Effort(options.max_examples, options.time_budget, options.seed)
         differential.meet(effort, self._tell)
         checking = self._level is Level.EXACT and a.revivable and b.revivable
@@ -260,22 +264,34 @@ class _Diff:
         left = max(until - time.monotonic() - kept, 0.0)
         differential.run(Effort(options.max_examples, left, options.seed), self._tell)
         if checking:
-            profile = as_told(arm.profile, self._told) if self._told else arm.profile
-            self._keeper.profile = profile
-            checked_until = until - measuring * options.time_budget
-            for result in FixedChecks(a, b, domain, profile, checked_until).run(checks_of(domain)):
-                self._tell_check(result)
-        elif self._level is Level.EXACT:
-            for name in checks_of(domain):
-                self._course.add_check(CheckResult(name, skipped=NOT_STARTED_HERE))
-        samples = Samples(invalid=dict.fromkeys(Figure, NOT_STARTED_HERE))
-        if measuring:
+            self._check(a, b, differential, until - measuring * options.time_budget)
+        if self._level is Level.EXACT:
+            for name in checks_of(domain)[len(self._course.checks) :]:
+                self._course.add_check(CheckResult(name, skipped=ENDED if checking else NOT_STARTED_HERE))
+        samples = Samples(invalid=dict.fromkeys(Figure, ENDED if measuring else NOT_STARTED_HERE))
+        if measuring and not differential.known.is_over():
             measured_until = min(until, time.monotonic() + measuring * options.time_budget)
             samples = Measuring(a, b, arm.profile, arm.rules).run(measured_until)
         self._course.add_figures(measured(samples, self._bounds, options.seed))
         screens.tell_figures(self._out, self._course.figures)
         self._keep()
         differential.go_on(until, self._tell)
+
+    def _check(self, a: Target, b: Target, differential: Differential, until: float) -> None:
+        """Play the fixed checks; one that ends the comparison ends the differential."""
+        seen, known = differential.a.profile, differential.known
+        profile = as_told(seen, self._told) if self._told else seen
+        self._keeper.profile = profile
+        running = FixedChecks(a, b, self._domain, profile, until).run(checks_of(self._domain))
+        while not known.is_over() and (result := next(running, None)) is not None:
+            self._tell_check(result)
+            for each in result.found:
+                if not each.flaky:
+                    known.notice(each.id)
+
+    def _ends_at(self, listed: str) -> bool:
+        """Whether nothing more is compared once there is a difference that is listed so."""
+        return not sort_out([listed], self._accepted, self._level).accepted
 
     def _limits(self, a: Target) -> Callable[[Probe], None] | None:
         """What learns the limits of relay A, where there is time for them: from the folder of ``--cache``, if given."""
@@ -296,7 +312,8 @@ class _Diff:
     def _tell(self, result: TopicResult) -> None:
         check()
         self._course.ended.add(result.name)
-        screens.tell(self._out, result)
+        if result.cut_short != ENDED or result.found:  # else they all end alike
+            screens.tell(self._out, result)
         if result.found:
             self._keep()
 

@@ -12,7 +12,7 @@ from .differential import SITUATIONS
 from .equivalence import sentence
 from .figures import COSTS, Figure, Measured, label_of, part_of
 from .fixed import CheckDifference, CheckResult, label
-from .found import OUT_OF_TIME, FoundDifference, TopicResult
+from .found import ENDED, OUT_OF_TIME, FoundDifference, TopicResult
 from .outcome import Entry, Outcome, outcome
 from .topics import Level, topics_of
 
@@ -71,7 +71,7 @@ class Course:
         gaps |= {part: NO_BOUND for each in accepted if (part := part_of(each.id)) and part not in bounded}
         gaps |= dict.fromkeys(self.waiting, stopped)
         # of situations the last lines say how many pairs were met; that they were all met is never promised
-        unfinished = {name for name, why in gaps.items() if why == OUT_OF_TIME and name != SITUATIONS}
+        unfinished = {name for name, why in gaps.items() if why in (OUT_OF_TIME, ENDED) and name != SITUATIONS}
         unfinished |= {each.name for each in self.topics if each.put_off}
         unfinished |= {label_of(each.name) for each in self.figures if each.bound and each.undecided}
         return outcome(

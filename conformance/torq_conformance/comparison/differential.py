@@ -40,7 +40,7 @@ from ..model.rules import Domain, Rules
 from .accepted import AcceptedDifference
 from .arms import Arm, refused_by_either
 from .equivalence import Comparison
-from .found import OUT_OF_TIME, TopicResult
+from .found import ENDED, OUT_OF_TIME, TopicResult
 from .known import Known
 from .relays import Relays
 from .settling import Candidate, Settling
@@ -83,7 +83,7 @@ class Effort:
 
 
 class Differential:
-    """Compares B with A, calibrated by a second copy of A."""
+    """Compares B with A, calibrated by a second copy of A, until there is a difference that it ``ends_at``."""
 
     def __init__(
         self,
@@ -93,13 +93,15 @@ class Differential:
         domain: Domain,
         level: Level,
         accepted: Sequence[AcceptedDifference] = (),
+        ends_at: Callable[[str], bool] | None = None,
     ) -> None:
         self.a, self.copy, self.b = a, copy, b
         self.level = level
         self.strictest = refused_by_either(domain, a, b)
         self.promise = _promise(rules_for(Profile(name="reference"), domain), a, b)
         listed = [each for each in accepted if each.level in ("", level.value)]
-        self.known = Known(Comparison(self.strictest, a.rules), self.strictest, listed)
+        self.known = Known(Comparison(self.strictest, a.rules), self.strictest, listed, ends_at or (lambda _: False))
+        self._at_once = ends_at is not None
         self.relays = Relays(a, copy, b, self.known)
         self._recalled = [each.program for each in listed if each.program is not None]
         self.results: list[TopicResult] = []
@@ -125,7 +127,7 @@ class Differential:
         for index, search in enumerate(searches):
             left = max(broad - now(), 0.0)
             clock = Clock(left / (len(searches) - index), now, end=broad)
-            results.append(self._begun(search).run(clock, settle=False))
+            results.append(self._begun(search).run(clock, settle=self._at_once))
             told(results[-1])
         self.settle(deadline, told, now)
         return results
@@ -135,7 +137,7 @@ class Differential:
         clock = Clock(effort.time_budget * MEETING)
         clock.end = clock.until
         search = self._begun(TopicSearch(self, SITUATIONS, effort, self._plan(effort)))
-        told(search.run(clock, settle=False))
+        told(search.run(clock, settle=self._at_once))
         return search.result
 
     def _begun(self, search: TopicSearch) -> TopicSearch:
@@ -306,7 +308,7 @@ class TopicSearch:
         try:
             yield
         except OutOfTime:
-            self.result.cut_short = self._all.b.ended or OUT_OF_TIME
+            self.result.cut_short = ENDED if self._known.is_over() else self._all.b.ended or OUT_OF_TIME
         except ImpededError as lack:
             self.result.cut_short = str(lack)
 
@@ -314,7 +316,7 @@ class TopicSearch:
         """Play a program; settle each difference that A' does not show, or put it off."""
         interruption.check()
         self._clock.check()
-        if self._all.b.has_ended():
+        if self._known.is_over() or self._all.b.has_ended():
             raise OutOfTime
         history_a, history_b = self._relays.both(program, self._clock)
         self.result.evidence.update(features_of(program))
@@ -328,6 +330,8 @@ class TopicSearch:
         self.result.noise += bool(noise)
         until = self._clock.until
         for occurrence in occurrences:
+            if self._known.is_over():
+                return
             if occurrence.difference.signature not in noise:
                 causes = self._known.causes_of(program, occurrence)
                 candidate = Candidate(occurrence, program, history_a, history_b, causes, plan, members)

@@ -162,8 +162,9 @@ class Comparison:
         yield from _either(bool(a.stuck), bool(b.stuck), "stalls", "reads-on", ("it reads on", a.stuck or b.stuck))
 
     def _served(self, a: History, b: History) -> Iterator[Difference]:
+        """Who is served by one relay alone; a stream that is torn before its first frame is compared as a stream."""
         for left, right in _pairs(a, b):
-            if left.open and right.open:
+            if left.open and right.open and not (_damaged(left) or _damaged(right)):
                 words = ("it gets what others send", "it gets nothing at all")
                 yield from _either(left.joined is None, right.joined is None, "serves-not", "serves", words, left.conn)
 

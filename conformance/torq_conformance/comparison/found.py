@@ -13,6 +13,7 @@ from .circumstances import ALWAYS, When
 from .equivalence import Difference, Signature, sentence
 
 OUT_OF_TIME = "the time was over"
+ENDED = "the comparison ended at its first difference"
 
 Key = tuple[Signature, str]
 """What is compared when one difference is to be the same as another: its signature, and what it shows under."""

@@ -10,7 +10,7 @@ Facts:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from ..model.history import History
@@ -38,9 +38,20 @@ FEW_RUNS = 10
 
 
 class Known:
-    """What is known so far. ``strictest`` are rules under which every fault of a frame has a name."""
+    """What is known so far. ``strictest`` are rules under which every fault of a frame has a name.
 
-    def __init__(self, comparison: Comparison, strictest: Rules, accepted: Sequence[AcceptedDifference] = ()) -> None:
+    The comparison is over with a difference that it ``ends_at``, by what would accept it.
+    """
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        strictest: Rules,
+        accepted: Sequence[AcceptedDifference] = (),
+        ends_at: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self._over = False
+        self._ends_at = ends_at
         self.found: list[FoundDifference] = []
         self.flaky: list[FoundDifference] = []
         self.doubtful: Counter[Key] = Counter()
@@ -82,6 +93,14 @@ class Known:
         difference, under = occurrence
         return FoundDifference(difference.signature, cause, program, difference, a, b, under=under)
 
+    def notice(self, listed: str) -> None:
+        """End the comparison if it ends at a difference that is listed so."""
+        self._over = self._over or self._ends_at(listed)
+
+    def is_over(self) -> bool:
+        """Whether it has ended at a difference."""
+        return self._over
+
     def keep(self, found: FoundDifference) -> None:
         """Know a difference from now on; it explains those before it that its cause may have brought about as often."""
         for each in self.found:
@@ -89,6 +108,7 @@ class Known:
                 at = Circumstances(each.program, self.strictest)
                 each.explained = each.explained or self._explains(found, at, Occurrence(each.difference, each.under))
         self.found.append(found)
+        self.notice(found.listed)
         for each in self.flaky:
             each.explained = each.explained or self._is_chance(each, [found])
 

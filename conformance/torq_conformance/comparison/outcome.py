@@ -25,7 +25,7 @@ from .chance import shows_above
 from .circumstances import Fact
 from .figures import part_of
 from .fixed import check_of
-from .found import OUT_OF_TIME
+from .found import ENDED, OUT_OF_TIME
 from .topics import Level
 
 
@@ -129,6 +129,8 @@ class Outcome:
         reasons: dict[str, list[str]] = defaultdict(list)
         for name, reason in self.gaps.items():
             reasons[reason].append(name)
+        if ENDED in reasons:
+            reasons[ENDED] = ["all the rest"]
         return "not compared: " + "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
 
 

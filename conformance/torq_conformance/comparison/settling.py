@@ -136,7 +136,8 @@ class Settling:
         """Shrink the program of a difference, name its cause, measure its rate, and say what it is by that."""
         best, strictest, smallest = found, self._known.strictest, False
         self._clock.allow(self._seconds)
-        if self._repeats(found):
+        repeated = self._repeats(found)
+        if repeated:
             times = max(TWICE, self._steadiness(found.program, Occurrence(found.difference, found.under)))
             best, smallest = shrink(
                 found,
@@ -150,7 +151,8 @@ class Settling:
                     best.cause = next(name for name in causes_in(best.program, strictest) if name != "header-only")
             best.needs = found.needs
         self._stamp(best)
-        if best.runs == 0:  # no play of the stamp ended in time: B showed it when it was found, and A' did not
+        seen = repeated or best.signature.effect not in TIMED  # once may be the machine's doing
+        if best.runs == 0 and seen:  # no play of the stamp ended in time: B showed it when it was found, and A' did not
             best.in_b = best.runs = 1
         cut_short = best.runs < STAMP_RUNS  # too few to reckon with chance, but B has shown it in each play since
         certain = chance(best.in_b, best.in_copy, best.runs) < CHANCE

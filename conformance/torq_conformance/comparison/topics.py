@@ -16,6 +16,8 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from torq_protocol.constants import HEADER_SIZE
+
 from ..generation import features as f
 from ..generation.features.tables import own
 from ..generation.machine import MAX_CONNECTIONS, ProgramMachine
@@ -24,7 +26,7 @@ from ..model.frames import Frame, Item, Tlv
 from ..model.legality import free_type
 from ..model.program import Program
 from ..model.rules import Rules
-from ..model.steps import Connect, Write
+from ..model.steps import Connect, Finish, Idle, Resume, Stall, Sync, Write
 
 
 class Level(Enum):
@@ -86,6 +88,39 @@ def begun(rules: Rules) -> tuple[Program, ...]:
     return tuple(programs)
 
 
+def begun_and_left(rules: Rules) -> tuple[Program, ...]:
+    """Clients that begin a frame, wait, and send the rest of it.
+
+    A relay may have a limit for that; whether it has one, and which, no requirement says.
+    """
+    if rules.idle_seconds > MOST_IDLE:
+        return ()
+    frame = own(rules)
+    stops = {2: 1, 3: HEADER_SIZE - 1, 4: HEADER_SIZE, 5: frame.size - 1}
+    joins = (Connect(0), Connect(1), *map(Connect, stops))
+    begins = (Write(conn, (frame,), stop=stop) for conn, stop in stops.items())
+    wait = Idle(round(rules.idle_seconds * 1000))
+    return (Program(rules.domain, (*joins, *begins, wait, *map(Finish, stops), Write(0, (frame,)))),)
+
+
+MOST_IDLE = 10.0
+"""Seconds of silence that a comparison waits for."""
+READS = 18_000
+"""Reads that wait for one client: more than the 16 384 that a relay is known to keep, however small they are."""
+
+
+def small_reads_behind(rules: Rules) -> tuple[Program, ...]:
+    """A client that does not read for a while, and a frame for each read of the relay.
+
+    A queue that is bounded by reads holds few bytes then; the programs of the requirements send many frames at once.
+    """
+    if rules.most_frames < READS:
+        return ()
+    frame = Frame(rules.number)
+    alone = Write(0, (frame,) * READS, every=frame.size)
+    return (Program(rules.domain, (Connect(0), Connect(1), Stall(1), alone, Resume(1), Sync())),)
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """Programs about one thing, as a scenario writes them; ``name`` is the requirement that it judges, if any."""
@@ -120,6 +155,8 @@ def _topics() -> tuple[Topic, ...]:
     ]
     topics.append(Topic("sizes above the limit", Scenario((Oversized,), (), steps=6), Level.EXACT))
     topics.append(Topic("bytes that begin no frame", Scenario((Unframed,), (), steps=6, first=begun), Level.EXACT))
+    topics.append(Topic("frames begun and left", Scenario((f.Traffic,), (), steps=4, cost=10, first=begun_and_left)))
+    topics.append(Topic("small reads behind", Scenario((f.Backlogs,), (), steps=4, cost=20, first=small_reads_behind)))
     return tuple(sorted(topics, key=lambda each: each.scenario.cost))
 
 

@@ -130,6 +130,7 @@ def _add_settings(parser: argparse.ArgumentParser, default: Settings) -> None:
     overflow = ("drop_oldest", "disconnect", "backpressure")
     choice("--overflow", "overflow", overflow, "what happens to a consumer over its bound")
     choice("--on-framing-error", "on_framing_error", ("close", "resync"), "what follows bytes that are no frame")
+    number("--magic-from", "magic_from", "bytes of a header that are there before its magic is looked at")
     number("--max-connections", "max_connections", "connections served at once, within the descriptor limit")
     number("--max-message-size", "max_message_size", "bytes of the largest frame, header included")
     parser.add_argument(

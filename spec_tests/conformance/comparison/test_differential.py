@@ -18,12 +18,12 @@ from torq_conformance.comparison.chance import chance
 from torq_conformance.comparison.differential import Differential, Effort
 from torq_conformance.comparison.equivalence import Difference, Signature
 from torq_conformance.comparison.fixed import FixedChecks
-from torq_conformance.comparison.found import FoundDifference, TopicResult
+from torq_conformance.comparison.found import ENDED, OUT_OF_TIME, FoundDifference, TopicResult
 from torq_conformance.comparison.settling import CONFIRM_RUNS, MAY_BE_SMALLER, RARE_RUNS
 from torq_conformance.comparison.topics import HEADER_FIELDS, TOPICS, Level, topics_of
 from torq_conformance.errors import CutShortError, UsageError
 from torq_conformance.exits import Exit
-from torq_conformance.generation.search import Clock
+from torq_conformance.generation.search import Clock, OutOfTime
 from torq_conformance.model.frames import Frame
 from torq_conformance.model.history import History, Peer, Received, Sent
 from torq_conformance.model.legality import Fate, fate_of
@@ -121,6 +121,24 @@ def test_a_comparison_of_slow_relays_ends_in_time_with_the_difference() -> None:
     assert SlowArm.plays <= 3 + 2 + 4 + 3, "seen, repeated, one smaller program, stamped once"
 
 
+@pytest.mark.parametrize("accepted", [False, True])
+def test_a_comparison_can_end_at_its_first_difference_unless_that_is_accepted(accepted: bool) -> None:
+    SlowArm.time = SlowArm.plays = 0
+    a, copy, b = (SlowArm(dies=dies) for dies in (False, False, True))
+    asked: list[str] = []
+
+    def ends_at(listed: str) -> bool:
+        asked.append(listed)
+        return not accepted
+
+    differential = Differential(a, copy, b, "signal", Level.EXACT, (), ends_at)
+    results = differential.run(Effort(12, 120.0, seed=1), ignore, list(TOPICS), now=lambda: SlowArm.time)
+    assert [found.id for result in results for found in result.found] == asked
+    assert [each.partition(":")[0] for each in asked] == ["crashes"]
+    assert differential.known.is_over() == (not accepted)
+    assert {OUT_OF_TIME, ENDED} & {result.gap for result in results} == {OUT_OF_TIME if accepted else ENDED}
+
+
 class Forgetful(SlowArm):
     """Forwards every frame to every client, but none at all in the plays of these numbers."""
 
@@ -149,6 +167,35 @@ def test_a_loss_that_shows_only_once_is_flaky_and_costs_a_bounded_number_of_play
     assert [(found.flaky, found.in_b, found.in_copy) for found in result.found] == [(True, 0, 0)]
     assert (result.noise, result.cut_short) == (0, "")
     assert SlowArm.plays <= 2 * result.programs + result.calibrated + 2 * CONFIRM_RUNS + 3 * RARE_RUNS
+
+
+class Interrupted(Forgetful):
+    """A relay on which the time is over after three plays of all; a ``deaf`` one serves its last client nothing."""
+
+    def __init__(self, *, deaf: bool, lossy: bool) -> None:
+        super().__init__(*((1,) if lossy else ()))
+        self._deaf = deaf
+
+    def play(self, program: Program, clock: Clock) -> History:
+        if SlowArm.plays >= 3:
+            raise OutOfTime
+        history = super().play(program, clock)
+        if self._deaf:
+            last = max(history.peers)
+            history.peers[last] = Peer(last, 1, joined=None)
+        return history
+
+
+@pytest.mark.parametrize(("deaf", "lossy"), [(True, False), (False, True)])
+def test_what_a_busy_machine_can_feign_is_no_difference_if_it_was_seen_once(deaf: bool, lossy: bool) -> None:
+    SlowArm.time = SlowArm.plays = 0
+    topic = next(topic for topic in TOPICS if topic.name == "FRAME-2")
+    a, copy, b = (Interrupted(deaf=deaf and faulty, lossy=lossy and faulty) for faulty in (False, False, True))
+    differential = Differential(a, copy, b, "signal", Level.EXACT)
+    [result] = differential.run(Effort(40, 60.0, seed=1), ignore, [topic], now=lambda: SlowArm.time)
+    assert SlowArm.plays == 3, "of A, of its copy and of B"
+    assert [(found.signature.effect, found.in_b, found.runs) for found in result.found] == [("loses", 1, 1)] * lossy
+    assert result.noise == deaf
 
 
 def test_a_loss_that_the_copy_of_a_shows_too_is_noise_and_explains_no_other() -> None:
@@ -230,6 +277,7 @@ def test_accepted_differences_that_do_not_appear_are_stale() -> None:
         "tears:interleaved",
         "tears:late-reader",
         "delivers:late-reader",
+        "loses:late-reader",
     }
 
 
@@ -259,6 +307,16 @@ def test_the_command_writes_json_and_names_the_level(tmp_path: Path) -> None:
     assert result.return_value == Exit.PASS, result.output
     assert "EQUIVALENT at level well-formed: 0 of" in result.output
     assert '"exit_code": 0' in out.read_text()
+
+
+def test_the_command_ends_at_the_first_difference_of_a_check() -> None:
+    correct = specimen("correct", "signal")
+    words = ["--exec-a", correct, "--exec-b", f"{correct} --mutant live-socket-stolen", "--domain", "signal"]
+    words += ["--seed", "1", "--max-examples", "1", "--fail-fast"]
+    result = CliRunner().invoke(command, words, standalone_mode=False)
+    assert result.return_value == Exit.FAIL, result.output
+    assert "DIFFERENT breaks:CONN-2-stolen" in result.output
+    assert f"all the rest ({ENDED})" in result.output
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,15 @@ def test_a_frame_of_another_domain_that_comes_out_is_named_as_such() -> None:
     assert "frames of another domain that relay A refuses" in sentence("forwards", "foreign-domain")
 
 
+@pytest.mark.parametrize(("torn", "effect"), [(False, "serves-not"), (True, "tears")])
+def test_a_client_that_joins_within_a_frame_is_served_a_torn_stream(torn: bool, effect: str) -> None:
+    """A relay that forwards reads gives who joins between two of them the end of a frame."""
+    order = list(range(9))
+    a, b = history([order] * 3), history([order] * 3)
+    b.peers[2] = Peer(2, 1, joined=None, torn=torn)
+    assert effects(a, b) == {Signature(effect)}
+
+
 def test_receivers_that_disagree_only_in_b_are_a_difference() -> None:
     order = [0, 1, 2, 3, 4, 5, 6, 7, 8]
     other = [1, 0, *order[2:]]

@@ -41,7 +41,8 @@ class Framer:
 
     def fault(self, start: int) -> bool:
         """Whether the bytes at `start` are already known not to begin a frame."""
-        if not MAGIC.startswith(self.buffer[start : start + len(MAGIC)]):
+        known = len(self.buffer) - start >= self.settings.magic_from
+        if known and not MAGIC.startswith(self.buffer[start : start + len(MAGIC)]):
             return True
         size = self.frame_size(start)
         return size is not None and self.too_large(size)

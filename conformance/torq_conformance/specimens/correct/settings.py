@@ -10,6 +10,7 @@ class Settings(NamedTuple):
     echo: bool = True
     max_connections: int = 1_000_000
     max_message_size: int = 1_048_576  # header included (D10)
+    magic_from: int = 1  # bytes of a header that are there before its magic is looked at: 1 to 32
     on_framing_error: str = "close"  # or "resync"
     overflow: str = "drop_oldest"  # or "disconnect", "backpressure"
     queue_frames: int = 0  # 0: no bound in frames
