@@ -121,7 +121,16 @@ def main() -> None:
     problem = _flush()
     if problem and code != Exit.USAGE:
         _say(OutputError(f"{problem}; give it a place that takes everything"))
+    _forget_where_it_was_interrupted()
     sys.exit(Exit.USAGE if problem else code)
+
+
+def _forget_where_it_was_interrupted() -> None:
+    """Let the exit code count where Ctrl-C came while Python ran text as code, as dataclasses and attrs do at import.
+
+    ``python -m`` ends by SIGINT then, whoever has caught the interruption since: until text is run again.
+    """
+    exec("")  # noqa: S102 - no code at all
 
 
 def _run() -> int:

@@ -1,5 +1,6 @@
 """Ctrl-C while the command is still being loaded: one line, and the exit code of an interruption."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -30,3 +31,29 @@ def test_ctrl_c_while_the_command_loads_prints_one_line(loaded: str, tmp_path: P
         assert said == []
     else:
         assert said == ["torq-conformance: interrupted"]
+
+
+INTERRUPTS_IN_TEXT = """
+import signal, sys
+from importlib.abc import MetaPathFinder
+
+
+class Finder(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "torq_conformance.commands.run":
+            exec("signal.raise_signal(signal.SIGINT)")
+
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_ctrl_c_while_text_runs_as_code_ends_with_the_same_code(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTS_IN_TEXT)
+    ended = subprocess.run(
+        [sys.executable, "-m", "torq_conformance", "run", "--domain", "signal"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stderr.strip()) == (130, "torq-conformance: interrupted")

@@ -88,7 +88,7 @@ def few_situations(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("few_situations")
 def test_a_run_confirms_what_it_found_so_and_makes_it_smaller(tmp_path: Path) -> None:
     box = box_in(tmp_path, "python", of=[HIDDEN_FAULT])
-    plan = plan_in(box, "FWD-1", max_examples=20, time_budget=120.0, confirm_seconds=0.5, shrink_seconds=1.5)
+    plan = plan_in(box, "FWD-1", max_examples=20, time_budget=600.0, confirm_seconds=0.5, shrink_seconds=1.5)
     with target_for(None, HIDDEN_FAULT_COMMAND, "signal", plan.environment) as target:
         (result,) = judge_all(plan, target, Observer())
     assert result.verdict is Verdict.FAIL
@@ -103,7 +103,7 @@ def test_a_run_confirms_what_it_found_so_and_makes_it_smaller(tmp_path: Path) ->
 @pytest.mark.usefixtures("few_situations")
 def test_workers_find_it_too_and_share_what_they_reach(tmp_path: Path) -> None:
     box = box_in(tmp_path, "python", of=[HIDDEN_FAULT])
-    plan = plan_in(box, "FWD-1", max_examples=20, time_budget=120.0, shrink_seconds=0.1, confirm_seconds=0.1)
+    plan = plan_in(box, "FWD-1", max_examples=20, time_budget=600.0, shrink_seconds=0.1, confirm_seconds=0.1)
     told = Told()
     (result,) = judge_in_workers(plan, HIDDEN_FAULT_COMMAND, 2, told)
     assert result.verdict is Verdict.FAIL
