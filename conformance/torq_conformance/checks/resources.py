@@ -25,7 +25,7 @@ MEMORY_SLACK = 24_000_000
 """Bytes by which a relay may grow beyond its queue."""
 OWN_QUEUE_BYTES = 2_000_000
 """The queue of a client that does not read its echo, where the suite may set it."""
-OWN_WRITES_SECONDS = 3.0
+OWN_WRITES_SECONDS = 1.0
 """A relay that reads none of a write of such a client for this time, or closes it, keeps no more of its echo."""
 IMPOSSIBLE_CLAIMS = (2**32 - 1, 2**31, 2**29)
 """Payload sizes in bytes, above any limit, that headers announce."""
