@@ -91,10 +91,13 @@ def taking(*kinds: str) -> Callable[[Frame], bool]:
 
 
 def compared(
-    takes: Callable[[Frame], bool], accepted: Collection[AcceptedDifference], *topics: str
+    takes: Callable[[Frame], bool],
+    accepted: Collection[AcceptedDifference],
+    *topics: str,
+    norm: Callable[[Frame], bool] = right,
 ) -> tuple[Outcome, list[Entry]]:
     """What a comparison comes to of a relay that verifies checksums, and of one that ``takes`` something else."""
-    arms = [Imagined(right), Imagined(right), Imagined(takes)]
+    arms = [Imagined(norm), Imagined(norm), Imagined(takes)]
     differential = Differential(arms[0], arms[1], arms[2], "execution", Level.EXACT, list(accepted))
     chosen = [topic for topic in TOPICS if topic.name in topics]
     results = differential.run(Effort(20, 100.0, seed=1), ignore, chosen, now=lambda: Imagined.clock)
@@ -167,6 +170,14 @@ def test_a_fault_of_one_field_is_named_by_that_field_and_the_values_that_it_need
         assert set(each.when) == {field}
     wide, _ = compared(lambda frame: right(frame) and frame.flags == 0, [_accepting(found[0])], "FWD-3")
     assert wide.code is Exit.FAIL, "it accepts no other loss"
+
+
+def test_a_relay_that_takes_frames_of_every_version_is_said_to_forward_them() -> None:
+    def strict(frame: Frame) -> bool:
+        return right(frame) and frame.version == 1
+
+    result, _ = compared(right, [], "VAL-4", norm=strict)
+    assert [each.id for each in result.entries] == ["forwards:version"]
 
 
 @pytest.mark.parametrize("names", [("loses:timestamp", "loses:size"), ("loses:flags", "loses:sequence")])
