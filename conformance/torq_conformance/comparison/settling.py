@@ -192,8 +192,8 @@ class Settling:
         narrow = {name: as_narrow(self._shown_for(best, frame, name), controls_of(frame, name)) for name in fields}
         needed = {name: facts for name, facts in narrow.items() if facts}
         best.when = When(tuple(needed.items()))
-        varies = best.cause in fields and best.cause != class_of(frame, self._known.strictest)  # controls keep the class
-        if varies and best.cause not in needed:
+        fault = class_of(frame, self._known.strictest)  # which all controls have: they acquit it of nothing
+        if best.cause in fields and best.cause not in (*needed, fault):
             best.cause = next(name for name in at.causes(best.difference) if name not in fields or name in needed)
 
     def _shown_for(self, best: FoundDifference, frame: Frame, name: str) -> dict[Fact, bool]:
