@@ -37,6 +37,7 @@ from ..learning.learned_profile import probe_limits
 from ..learning.probing import Probe
 from ..model.profile import domain_named, load_profile
 from ..model.requirements import DOMAIN_NAMES
+from ..model.rules import Domain
 from ..play.naming import guess_domain, target_for
 from ..play.target import Target
 from ..reports.terminal import console, say
@@ -159,7 +160,7 @@ class _Diff:
         names = " ".join(filter(None, (options.exec_a, options.target_a, options.exec_b, options.target_b)))
         self._domain = domain_named(options.domain or guess_domain(names))
         self._level = Level(options.level)
-        self._accepted = _accepted(options)
+        self._accepted = _accepted(options, self._domain)
         self._bounds = bounds_of(options.bound)
         self._told = load_profile(options.profile) if options.profile else None
         self._relays = [
@@ -372,11 +373,15 @@ class _Diff:
         return []
 
 
-def _accepted(options: Options) -> tuple[AcceptedDifference, ...]:
-    """The list of accepted differences. Raises UsageError."""
+def _accepted(options: Options, domain: Domain) -> tuple[AcceptedDifference, ...]:
+    """The list of accepted differences. Raises UsageError, for programs of another domain too."""
     name = options.accepted
     if options.update_accepted and (name is None or name in built_in_lists()):
         raise UsageError("--update-accepted rewrites the file of --accepted: name a file of yours")
     if name is None or (options.update_accepted and not Path(name).exists()):
         return ()
-    return load_accepted(name)
+    accepted = load_accepted(name)
+    for each in accepted:
+        if each.program is not None and each.program.domain != domain:
+            raise UsageError(f"{name}: {each.key}: its program is for {each.program.domain}, not for {domain}")
+    return accepted

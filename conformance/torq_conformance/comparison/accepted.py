@@ -33,10 +33,11 @@ import msgspec
 from ..errors import UsageError
 from ..files import read_toml
 from ..model.program import Program
+from ..replay.record import check_playable
 from .causes import CAUSES, FAULTY
 from .circumstances import When, when_of
 from .equivalence import EFFECTS
-from .figures import Figure, part_of
+from .figures import COSTS, part_of
 from .fixed import check_of, known_causes
 from .topics import Level
 
@@ -136,8 +137,7 @@ def _entry_of(given: Mapping[str, object], folder: Path) -> AcceptedDifference:
         if name not in FIELDS:
             raise ValueError(f"no entry has a field {name!r}; use {', '.join(FIELDS)}")
     identifier, level = _text(given, "id"), _text(given, "level")
-    effect, _, cause = identifier.partition(":")
-    if effect not in EFFECTS or cause not in {*CAUSES, *FAULTY, *known_causes(), *Figure}:
+    if not _is_difference(identifier):
         raise ValueError(f"{identifier!r} is no difference; use an id as the diff command prints it")
     if not _text(given, "reason").strip():
         raise ValueError('it has no reason; say why the difference is accepted: reason = "..."')
@@ -148,6 +148,8 @@ def _entry_of(given: Mapping[str, object], folder: Path) -> AcceptedDifference:
         raise ValueError('`when` is no table of circumstances; write one such as when = { checksum = "zero" }')
     if ("when" in given or "program" in given) and (check_of(identifier) or part_of(identifier)):
         raise ValueError("what no program shows has no circumstances; leave `when` and `program` out")
+    if "rate" in given and part_of(identifier):
+        raise ValueError("what a figure costs has no rate, for it is measured once; leave `rate` out")
     if "when" in given and "program" in given:
         raise ValueError("it has both `when` and `program`; leave one of them out")
     return AcceptedDifference(
@@ -160,6 +162,14 @@ def _entry_of(given: Mapping[str, object], folder: Path) -> AcceptedDifference:
         program=_program(folder / _text(given, "program")) if "program" in given else None,
         file=_text(given, "program"),
     )
+
+
+def _is_difference(identifier: str) -> bool:
+    """Whether a comparison may show a difference of this id."""
+    effect, _, cause = identifier.partition(":")
+    if effect == COSTS:
+        return bool(part_of(identifier))
+    return effect in EFFECTS and cause in (known_causes() if check_of(identifier) else {*CAUSES, *FAULTY})
 
 
 def _text(given: Mapping[str, object], name: str) -> str:
@@ -185,7 +195,15 @@ def _expires(given: Mapping[str, object]) -> date | None:
 
 
 def _program(path: Path) -> Program:
-    """The program in a file that a command wrote. Raises ValueError."""
+    """The program in a file that a command wrote. Raises ValueError for what holds none that can be played."""
+    program = _read(path)
+    if program.in_words:
+        raise ValueError(f"{path} is the account of a fixed check, which no program shows; leave `program` out")
+    check_playable(program, 0, 0, path)
+    return program
+
+
+def _read(path: Path) -> Program:
     try:
         data = path.read_bytes()
     except OSError as error:

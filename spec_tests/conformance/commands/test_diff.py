@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
 from spec_tests.conformance import shown_comparisons as shown
@@ -23,6 +24,8 @@ from torq_conformance.comparison.arms import refused_by_either
 from torq_conformance.comparison.evidence.keeper import DifferenceKeeper
 from torq_conformance.comparison.found import TopicResult
 from torq_conformance.errors import ImpededError, TargetError
+from torq_conformance.model.program import Program
+from torq_conformance.model.steps import Connect
 from torq_conformance.replay.difference import load_difference
 
 CORRECT = specimen("correct", "signal")
@@ -234,3 +237,12 @@ def test_a_wrong_or_missing_option_is_named(
     assert came.code == 2
     assert words in " ".join(came.err.split())
     assert "DIFFERENT" not in came.out
+
+
+def test_an_accepted_program_of_another_domain_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "program.json").write_bytes(msgspec.json.encode(Program("execution", (Connect(0),))))
+    accepted = tmp_path / "accepted.toml"
+    accepted.write_text("[[difference]]\nid = 'loses:cut'\nreason = 'x'\nprogram = 'program.json'\n")
+    came = run_command(capsys, "diff", *BOTH, "--accepted", str(accepted))
+    assert came.code == 2
+    assert "its program is for execution, not for signal" in " ".join(came.err.split())

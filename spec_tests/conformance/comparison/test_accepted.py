@@ -41,7 +41,7 @@ from torq_conformance.model.frames import Checksum, Frame, Tlv
 from torq_conformance.model.history import History, Peer, Received, Sent
 from torq_conformance.model.legality import Fate
 from torq_conformance.model.program import Program
-from torq_conformance.model.steps import Connect, Write
+from torq_conformance.model.steps import Act, Connect, Write
 from torq_conformance.play.address import Address
 from torq_conformance.play.target import Target
 
@@ -238,6 +238,15 @@ def test_a_program_accepts_what_shows_under_all_that_it_has(tmp_path: Path) -> N
     assert [each.accepted_as for each in only.entries] == [entries[0].key], "its program was played"
 
 
+def test_what_cannot_be_played_is_no_program_of_an_entry(tmp_path: Path) -> None:
+    path = tmp_path / "accepted.toml"
+    path.write_text("[[difference]]\nid = 'loses:cut'\nreason = 'known'\nprogram = 'program.json'")
+    for steps, message in (((Act("told"),), "account of a fixed check"), ((Write(0, ()),), "which no step opens")):
+        (tmp_path / "program.json").write_bytes(msgspec.json.encode(Program("execution", steps)))
+        with pytest.raises(UsageError, match=message):
+            load_accepted(str(path))
+
+
 # --- how often, and until when ----------------------------------------------------------------------------------------
 
 
@@ -283,6 +292,10 @@ def test_an_entry_fails_the_gate_from_the_day_after_its_last(days: int, shows: b
         ("id = 'loses:cut'\nreason = 'x'\nrate = '1 %'", 'such as rate = "1 in 100"'),
         ("id = 'loses:cut'\nreason = 'x'\nrate = '2 in 1'", "rate is '2 in 1'"),
         ("id = 'loses:cut'\nreason = 'x'\nrate = 0.01", "rate is 0.01"),
+        ("id = 'costs:memory'\nreason = 'x'\nrate = '1 in 100'", "what a figure costs has no rate"),
+        ("id = 'costs:cut'\nreason = 'x'", "'costs:cut' is no difference"),
+        ("id = 'loses:memory'\nreason = 'x'", "'loses:memory' is no difference"),
+        ("id = 'breaks:cut'\nreason = 'x'", "'breaks:cut' is no difference"),
         ("id = 'loses:cut'\nreason = 'x'\nwhen = { colour = 1 }", "`when` knows no 'colour'; use checksum"),
         ("id = 'loses:cut'\nreason = 'x'\nwhen = { checksum = 'nought' }", "value 'nought'; use one of good, zero"),
         ("id = 'loses:cut'\nreason = 'x'\nwhen = { size = 'large' }", "a span such as"),
@@ -326,7 +339,7 @@ CONDITION = st.one_of(
 ENTRY = st.builds(
     AcceptedDifference,
     id=st.builds(
-        "{}:{}".format, st.sampled_from([e for e in EFFECTS if e not in ("breaks", "honours")]), st.just("cut")
+        "{}:{}".format, st.sampled_from([e for e in EFFECTS if e not in ("breaks", "honours", "costs")]), st.just("cut")
     ),
     reason=st.text(min_size=1).filter(str.strip),
     level=st.sampled_from(("", "exact", "well-formed")),
