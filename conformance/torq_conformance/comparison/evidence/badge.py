@@ -12,8 +12,8 @@ from .report import Report
 def badge(report: Report) -> bytes:
     """What stands on the badge: the level at which relays were compared, and what that came to."""
     counts = Counter(each.status.lower() for each in report.differences)
-    counts["stale"] = len(report.stale)
-    said = [f"{counts[word]} {word}" for word in ("different", "flaky", "stale", "accepted") if counts[word]]
+    counts |= Counter(stale=len(report.stale), expired=len(report.expired))
+    said = [f"{counts[word]} {word}" for word in ("different", "flaky", "expired", "stale", "accepted") if counts[word]]
     word = report.word.lower()
     colours: dict[int | None, str] = {Exit.PASS: "brightgreen", Exit.FAIL: "red" if counts["different"] else "orange"}
     return json_text(

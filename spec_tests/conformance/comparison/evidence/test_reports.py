@@ -88,6 +88,18 @@ def test_a_stale_entry_and_a_relay_that_does_not_start_are_failed_cases() -> Non
     assert "tears:garbage is accepted but does not appear" in page(stale)
 
 
+def test_a_reason_that_accepts_no_longer_is_not_told_as_one_that_does() -> None:
+    report = shown_comparisons.report()
+    again = [
+        msgspec.structs.replace(each, status="DIFFERENT", reason="it was accepted until 2027-03-01")
+        for each in report.differences
+    ]
+    expired = msgspec.structs.replace(report, differences=again)
+    for text in (page(expired), markdown(expired)):
+        assert "ot accepted because: it was accepted until 2027-03-01" in text
+        assert "Accepted because" not in text
+
+
 @pytest.mark.parametrize("b", ["new {socket}", shown_runs.HOSTILE])
 def test_the_page_shows_both_runs_of_each_difference_and_refers_to_nothing_else(b: str) -> None:
     report = shown_comparisons.report(b)
@@ -150,6 +162,10 @@ def test_the_badge_says_the_verdict_in_the_form_of_shields_io() -> None:
         "color": "red",
         "isError": True,
     }
+    outdated = msgspec.structs.replace(
+        shown_comparisons.report(), expired=["tears:garbage"], verdict="EXPIRED at level exact", differences=[]
+    )
+    assert (json.loads(badge(outdated))["message"], json.loads(badge(outdated))["color"]) == ("1 expired", "orange")
     equal = build(shown_comparisons.setting(), shown_comparisons.course(checks=False), Ending(1.0, code=Exit.PASS))
     equal = msgspec.structs.replace(equal, verdict="EQUIVALENT at level exact: 0 of 60 programs differ", exit_code=0)
     assert (json.loads(badge(equal))["message"], json.loads(badge(equal))["color"]) == ("equivalent", "brightgreen")
