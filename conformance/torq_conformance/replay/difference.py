@@ -6,6 +6,7 @@ seen to promise (:class:`Checked`); so a replay need not probe a relay that has 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ from .record import MIN_PASSES, check_playable, is_command, passes_that_prove, r
 DIFFERENCE_VERSION = 1
 CHECK_PASSES = 5
 """Passes that a difference of a fixed check takes at least until it is gone: a check is long, and seldom flaky."""
+DIGEST_DIGITS = 8
 
 
 class Played(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -109,5 +111,10 @@ def load_difference(path: Path) -> DifferenceRecord:
 
 
 def difference_file(identifier: str, domain: str) -> str:
-    """The name of the file of a difference, such as ``closes-half-closed-signal.json``."""
-    return f"{re.sub(r'[^A-Za-z0-9]+', '-', identifier)}-{domain}.json"
+    """The name of the file of a difference, such as ``closes-half-closed-signal.json``.
+
+    One that shows under the circumstances of an accepted one has a digest of these in its name.
+    """
+    name, _, under = identifier.partition(" ")
+    digest = f"-{hashlib.sha256(under.encode()).hexdigest()[:DIGEST_DIGITS]}" if under else ""
+    return f"{re.sub(r'[^A-Za-z0-9]+', '-', name)}{digest}-{domain}.json"
