@@ -11,12 +11,14 @@ from .accepted import AcceptedDifference
 from .differential import SITUATIONS
 from .equivalence import sentence
 from .figures import COSTS, Figure, Measured, label_of, part_of
-from .fixed import CheckDifference, CheckResult, label
+from .fixed import CheckDifference, CheckResult, check_of, label
 from .found import ENDED, OUT_OF_TIME, FoundDifference, TopicResult
 from .outcome import Entry, Outcome, outcome
 from .topics import Level, topics_of
 
 NO_BOUND = "no --bound is given for it"
+NO_CHECK = "this level or domain has no such check"
+NO_RELAY = "relay B does not start"
 
 
 @dataclass(slots=True)
@@ -67,8 +69,7 @@ class Course:
         gaps = {each.name: each.gap for each in self.topics if each.gap}
         gaps |= {label(each.requirement): each.skipped for each in self.checks if each.skipped}
         gaps |= {label_of(each.name): each.undecided for each in self.figures if each.bound and each.undecided}
-        bounded = {label_of(each.name) for each in self.figures if each.bound}
-        gaps |= {part: NO_BOUND for each in accepted if (part := part_of(each.id)) and part not in bounded}
+        gaps |= self._unplanned([each for each in accepted if each.level in ("", level.value)])
         gaps |= dict.fromkeys(self.waiting, stopped)
         # of situations the last lines say how many pairs were met; that they were all met is never promised
         unfinished = {name for name, why in gaps.items() if why in (OUT_OF_TIME, ENDED) and name != SITUATIONS}
@@ -84,6 +85,11 @@ class Course:
             frozenset(each.listed for result in self.topics for each in result.found if each.explained),
         )
 
+    def _unplanned(self, accepted: Sequence[AcceptedDifference]) -> dict[str, str]:
+        """The checks and figures of accepted differences that are no part of this comparison, and why."""
+        why = {check_of(each.id): NO_CHECK for each in accepted} | {part_of(each.id): NO_BOUND for each in accepted}
+        return {part: NO_RELAY if self.others else why[part] for part in why if part not in ("", *self.planned)}
+
     @property
     def entries(self) -> list[Entry]:
         """Every difference that no other explains."""
@@ -96,10 +102,9 @@ class Course:
             *self.others,
         ]
 
-    @property
-    def by_programs(self) -> dict[str, FoundDifference]:
-        """The differences that programs have shown, by what lists them: of several, the first."""
-        return {each.listed: each for each in reversed(self._shown)}
+    def shown_by_programs(self, entry: Entry) -> FoundDifference | None:
+        """The difference of a program that an entry is made of; None where something else shows it."""
+        return next((each for each in self._shown if each.program is entry.program and each.id == entry.id), None)
 
     @property
     def by_checks(self) -> dict[str, CheckDifference]:

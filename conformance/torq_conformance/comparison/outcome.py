@@ -4,14 +4,15 @@ Facts:
 - EQUIVALENT is never said alone: it has its level, its bound, and what was not compared;
 - what was not compared for want of time leaves the verdict open, but for situations, of which the 2-way figure says how
   many were met; what could not be compared at all is a gap of it;
-- an accepted difference is stale only where what would show it was compared;
+- an accepted difference is stale only where what would show it was compared, and never where it has a rate: what shows
+  now and then may not show;
 - an accepted difference accepts nothing that shows more often than its rate, nor anything behind its last day.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -54,6 +55,11 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     def listed(self) -> str:
         """What accepts it: the key of an entry that it shows under, or its id."""
         return self.accepted_as or self.id
+
+    @property
+    def gravity(self) -> tuple[bool, float]:
+        """What is more is worse: whether it repeats, and in what share of the runs it shows."""
+        return self.status == "DIFFERENT", self.differs_in_b / max(self.runs, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,25 +152,29 @@ def outcome(
 ) -> Outcome:
     """Differences held against the accepted ones. Those that others have ``explained`` did show: they are not stale."""
     today = today or date.today()
-    merged: dict[tuple[str, str], Entry] = {}
-    for entry in entries:
-        before = merged.setdefault((entry.id, entry.accepted_as), entry)
-        if before.status == "FLAKY" and entry.status == "DIFFERENT":
-            merged[entry.id, entry.accepted_as] = entry
+    worst = gravest(entries)
 
     def compared(entry: AcceptedDifference) -> bool:
-        if entry.key in explained or _has_expired(entry, today):
+        if entry.key in explained or entry.rate or _has_expired(entry, today):
             return False
         part = check_of(entry.id) or part_of(entry.id)
         return part not in gaps if part else programs > 0 and not unfinished
 
-    ids = sort_out((entry.listed for entry in merged.values()), accepted, level, compared)
+    ids = sort_out((entry.listed for entry in worst), accepted, level, compared)
     judged = [
-        _judged(entry, ids.accepted[entry.listed], today) if entry.listed in ids.accepted else entry
-        for entry in merged.values()
+        _judged(entry, ids.accepted[entry.listed], today) if entry.listed in ids.accepted else entry for entry in worst
     ]
     expired = [each for each in accepted if each.level in ("", level.value) and _has_expired(each, today)]
     return Outcome(level, programs, judged, gaps, unfinished, ids.stale, expired)
+
+
+def gravest(entries: Iterable[Entry]) -> list[Entry]:
+    """Of all that the same thing would accept, the first of the worst: what is accepted as rare hides nothing."""
+    worst: dict[str, Entry] = {}
+    for entry in entries:
+        if worst.setdefault(entry.listed, entry).gravity < entry.gravity:
+            worst[entry.listed] = entry
+    return list(worst.values())
 
 
 def _has_expired(entry: AcceptedDifference, today: date) -> bool:

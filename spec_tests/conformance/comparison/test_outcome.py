@@ -5,8 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torq_conformance.comparison.accepted import AcceptedDifference
+from torq_conformance.comparison.course import NO_BOUND, NO_CHECK, NO_RELAY, Course
+from torq_conformance.comparison.figures import Figure
 from torq_conformance.comparison.outcome import Entry, Outcome, outcome
 from torq_conformance.comparison.topics import Level
+from torq_conformance.errors import NotServingError
 from torq_conformance.exits import Exit
 
 IDS = ("loses:plain", "loses:cut", "tears:garbage")
@@ -61,6 +64,37 @@ def test_each_outcome_has_its_sentence(result: Outcome, code: Exit, words: str) 
 def test_one_difference_that_was_found_twice_is_one() -> None:
     result = of(("loses:plain", "FLAKY"), ("loses:plain", "DIFFERENT"))
     assert [(each.id, each.status) for each in result.entries] == [("loses:plain", "DIFFERENT")]
+
+
+@pytest.mark.parametrize("rare_first", [True, False])
+def test_what_is_accepted_as_rare_hides_none_of_its_id_that_shows_each_time(rare_first: bool) -> None:
+    rare, steady = (Entry("loses:size", "", "", "", differs_in_b=shown, runs=60) for shown in (1, 60))
+    listed = [AcceptedDifference("loses:size", "known", rate="1 in 50")]
+    assert outcome(Level.EXACT, 100, [rare], listed, {}, frozenset()).code is Exit.PASS
+    found = [rare, steady] if rare_first else [steady, rare]
+    assert outcome(Level.EXACT, 100, found, listed, {}, frozenset()).code is Exit.FAIL
+
+
+def test_what_shows_now_and_then_is_not_stale_where_it_does_not_show() -> None:
+    listed = [AcceptedDifference("loses:size", "known", rate="1 in 50")]
+    assert outcome(Level.EXACT, 100, [], listed, {}, frozenset()).code is Exit.PASS
+
+
+@pytest.mark.parametrize("identifier", ["breaks:LIFE-1-status", "costs:memory"])
+@pytest.mark.parametrize("level", Level)
+def test_what_is_no_part_of_a_comparison_is_left_out_and_not_stale(identifier: str, level: Level) -> None:
+    checks = ("LIFE-1",) if level is Level.EXACT else ()
+    whole = Course.of(level, checks, (Figure.MEMORY,))
+    starts_not = Course.of(level, checks, (Figure.MEMORY,))
+    starts_not.failed_to_start(NotServingError("it did not start"))
+    for course, why in ((Course.of(level, ()), (NO_BOUND, NO_CHECK)), (starts_not, (NO_RELAY,))):
+        result = course.outcome(level, [AcceptedDifference(identifier, "known")])
+        assert not result.stale
+        assert {reason for name, reason in result.gaps.items() if name not in course.planned} <= set(why)
+        assert len(result.gaps) == len(course.planned) + 1
+    other = next(each for each in Level if each is not level)
+    listed = [AcceptedDifference("costs:stop-time", "known", other.value)]
+    assert "figure stop-time" not in whole.outcome(level, listed).gaps, "it is not expected at this level"
 
 
 def test_an_accepted_difference_that_another_explains_is_not_stale() -> None:

@@ -14,7 +14,7 @@ from ...replay.difference import Checked, DifferenceRecord, Played, difference_f
 from ...replay.record import ADVICE, folder_name
 from ..course import Course
 from ..figures import part_of
-from ..outcome import Entry
+from ..outcome import Entry, gravest
 
 
 class DifferenceKeeper:
@@ -38,7 +38,7 @@ class DifferenceKeeper:
 
     def keep(self, course: Course) -> None:
         """Write what is new, or has changed, and remove what is no difference any more."""
-        kept = [entry for entry in course.entries if not part_of(entry.id)]  # a figure is measured again
+        kept = [entry for entry in gravest(course.entries) if not part_of(entry.id)]  # a figure is measured again
         records = {self.path(entry.listed): self.record_of(course, entry) for entry in kept}
         for path, record in records.items():
             if self._written.get(path) == record:
@@ -63,7 +63,7 @@ class DifferenceKeeper:
 
     def record_of(self, course: Course, entry: Entry) -> DifferenceRecord:
         """What the file of a difference holds."""
-        found, by_check = course.by_programs.get(entry.listed), course.by_checks.get(entry.id)
+        found, by_check = course.shown_by_programs(entry), course.by_checks.get(entry.id)
         played = checked = None
         if by_check is not None:
             breaks = by_check.of_b > by_check.of_a

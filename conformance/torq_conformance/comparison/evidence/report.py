@@ -188,7 +188,7 @@ def build(setting: Setting, course: Course, ending: Ending) -> Report:
         },
         machine=machine(),
         compared=list(_compared(course)),
-        evidence={each.listed: _shown(each, course.by_programs.get(each.listed), setting) for each in result.entries},
+        evidence={each.listed: _shown(each, course.shown_by_programs(each), setting) for each in result.entries},
     )
 
 

@@ -94,7 +94,7 @@ def _row(word: str, topic: str, said: str) -> Text:
 def last_screen(out: Console, course: Course, result: Outcome, report: Report) -> None:
     """The differences, what is stale, and the verdict."""
     for entry in result.entries:
-        _show(out, entry, report.evidence[entry.listed], course.by_programs.get(entry.listed))
+        _show(out, entry, report.evidence[entry.listed], course.shown_by_programs(entry))
     out.print()
     for word, said in result.complaints:
         say(out, Text.assemble((f"{word:<12}", "bold red"), said))

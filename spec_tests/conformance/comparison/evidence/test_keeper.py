@@ -38,6 +38,22 @@ def test_every_difference_has_a_file_that_reads_back_as_it_was(tmp_path: Path) -
     assert (by_check.requirement, by_check.kind, by_check.breaks) == ("CONN-2", "stolen", True)
 
 
+def test_of_two_with_one_id_the_file_holds_the_graver_one_whole(tmp_path: Path) -> None:
+    keeper, rare, steady = kept(tmp_path), shown.lost(), shown.lost()
+    rare.in_b, rare.program = 1, msgspec.structs.replace(rare.program, steps=rare.program.steps[:-1])
+    for found in ((rare, steady), (steady, rare)):
+        keeper.keep(shown.course(*found, checks=False))
+        record = load_difference(keeper.path("loses:plain"))
+        assert (record.differs_in_b, record.played and record.played.program) == (10, steady.program)
+
+
+def test_what_differs_under_other_circumstances_has_a_file_of_its_own_however_long_they_are() -> None:
+    under = ["", " (size: 64..)", " (size: ..64)", f" (sequence: {', '.join(map(str, range(2**63, 2**63 + 50)))})"]
+    names = {kept(Path()).path(f"loses:size{each}").name for each in under}
+    assert len(names) == len(under)
+    assert max(map(len, names)) < 64
+
+
 def test_what_another_difference_explains_loses_its_file(tmp_path: Path) -> None:
     keeper, found = kept(tmp_path), shown.closed()
     course = shown.course(shown.lost(), found, checks=False)
