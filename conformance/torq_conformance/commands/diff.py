@@ -14,7 +14,7 @@ from rich.console import Console
 
 from .. import files
 from ..comparison.accepted import AcceptedDifference, built_in_lists, load_accepted, sort_out
-from ..comparison.arms import Arm, as_told
+from ..comparison.arms import Arm, as_told, refused_by_both
 from ..comparison.course import Course
 from ..comparison.differential import Differential, Effort
 from ..comparison.evidence import screens
@@ -282,7 +282,7 @@ class _Diff:
         """Play the fixed checks; one that ends the comparison ends the differential."""
         seen, known = differential.a.profile, differential.known
         profile = as_told(seen, self._told) if self._told else seen
-        self._keeper.profile = profile
+        profile = self._keeper.profile = refused_by_both(profile, self._domain, differential.a, differential.b)
         running = FixedChecks(a, b, self._domain, profile, until).run(checks_of(self._domain))
         while not known.is_over() and (result := next(running, None)) is not None:
             self._tell_check(result)

@@ -15,7 +15,7 @@ import msgspec
 from ..errors import TargetError
 from ..generation.search import Clock
 from ..judging.playing import played
-from ..learning.learned_profile import learned_profile, probe_relay
+from ..learning.learned_profile import OTHERWISE, learned_profile, probe_relay
 from ..learning.probing import BASICS, Probe, probe_basics, probe_filters
 from ..model.history import History
 from ..model.profile import LEAST, Profile, rules_for
@@ -50,6 +50,8 @@ class Arm:
         self._excused = norm is not None
         self.profile: Profile
         self.rules: Rules
+        self.filters: set[str]
+        """What it was seen to refuse, each of it wholly."""
         self.ended = ""
         """Why B plays nothing more, where it has ended and cannot be started again."""
         probe = probe_relay(target, domain, limits=False) if norm is None else _probed(target, domain)
@@ -62,7 +64,10 @@ class Arm:
             rules = rules_for(self.profile, domain)
         if probe is not None:
             rules = msgspec.structs.replace(rules, **{key: probe.value(key, getattr(rules, key)) for key in BASICS})
-        self.filters = {name for name in FILTERS if probe is not None and probe.value(name, False)}
+        if norm is not None and probe is None:  # it ended before that was known
+            self.filters = norm.filters
+        else:
+            self.filters = {name for name in FILTERS if probe is not None and probe.value(name, False)}
         self.rules = target.known_to(rules)
         self._executor = Executor(target, self.rules)
 
@@ -116,6 +121,23 @@ def as_told(seen: Profile, given: Profile) -> Profile:
     """What a relay was seen to do, with how another profile says that it is told settings, and shows what it knows."""
     told = {name: getattr(given, name) for name in TOLD}
     return msgspec.structs.replace(seen, **told)
+
+
+def refused_by_both(profile: Profile, domain: Domain, a: Arm, b: Arm) -> Profile:
+    """A profile of A that promises no filter which B was not seen to have: what fixed checks are played under.
+
+    They send frames to be refused, and look at memory, counts and logs. Where B forwards such frames, programs show it;
+    what comes of it is no further difference.
+    """
+    missing = a.filters - b.filters
+    lacking = {
+        requirement: "relay B was not seen to keep it"
+        for name, value, domains, requirement in OTHERWISE
+        if name in missing and not value and domain in domains
+    }
+    return msgspec.structs.replace(
+        profile, **dict.fromkeys(missing, False), not_promised={**profile.not_promised, **lacking}
+    )
 
 
 def refused_by_either(domain: Domain, *arms: Arm) -> Rules:

@@ -5,15 +5,20 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spec_tests.conformance.judged_relays import relay, specimen
 from spec_tests.conformance.program_strategies import rules_of
 from torq_conformance.commands.diff import command
 from torq_conformance.comparison.accepted import load_accepted, sort_out
-from torq_conformance.comparison.arms import Arm
+from torq_conformance.comparison.arms import FILTERS, Arm, refused_by_both
 from torq_conformance.comparison.chance import chance
 from torq_conformance.comparison.differential import Differential, Effort
 from torq_conformance.comparison.equivalence import Difference, Signature
@@ -27,8 +32,9 @@ from torq_conformance.generation.search import Clock, OutOfTime
 from torq_conformance.model.frames import Frame
 from torq_conformance.model.history import History, Peer, Received, Sent
 from torq_conformance.model.legality import Fate, fate_of
-from torq_conformance.model.profile import domain_named, load_profile
+from torq_conformance.model.profile import Profile, domain_named, load_profile
 from torq_conformance.model.program import Program
+from torq_conformance.model.requirements import DOMAIN_NAMES
 from torq_conformance.model.rules import Domain
 from torq_conformance.model.steps import Connect, HalfClose, Write
 from torq_conformance.play.address import Address
@@ -239,6 +245,28 @@ def test_starting_and_stopping_are_compared() -> None:
     assert found == {"breaks:CONN-2-stolen", "breaks:SEC-1-open", "breaks:SEC-1-started"}
     assert checked(legacy, correct, "CONN-2") == {"honours:CONN-2-stolen"}
     assert not checked(legacy, legacy, *CHECKED), "what both break is no difference"
+
+
+def test_frames_that_b_forwards_are_not_sent_to_be_refused_by_a_fixed_check() -> None:
+    correct = specimen("correct", "signal")
+    with relay(correct) as a, relay(f"{correct} --mutant any-domain-forwarded") as b:
+        norm = Arm(a, "signal")
+        profile = refused_by_both(norm.profile, "signal", norm, Arm(b, "signal", norm))
+        (result,) = FixedChecks(a, b, "signal", profile, time.monotonic() + 60.0).run(["RES-1"])
+    assert (result.found, result.skipped) == ([], ""), "that B forwards them is a difference of programs"
+
+
+@given(of_a=st.sets(st.sampled_from(FILTERS)), of_b=st.sets(st.sampled_from(FILTERS)))
+@pytest.mark.parametrize("domain", DOMAIN_NAMES)
+def test_fixed_checks_promise_the_filters_that_both_relays_have(domain: str, of_a: set[str], of_b: set[str]) -> None:
+    def arm(filters: set[str]) -> Any:
+        return SimpleNamespace(filters=filters)
+
+    seen = msgspec.structs.replace(Profile(name="relay A"), **{name: name in of_a for name in FILTERS})
+    both = refused_by_both(seen, domain_named(domain), arm(of_a), arm(of_b))
+    assert {name for name in FILTERS if getattr(both, name)} == of_a & of_b
+    assert bool(both.not_promised) <= bool(of_a - of_b)
+    assert ("DOM-1" in both.not_promised) == ("domain_filter" in of_a - of_b)
 
 
 def test_a_check_for_which_no_time_is_left_is_a_gap() -> None:
