@@ -85,6 +85,7 @@ def test_the_script_of_the_gate_compares_and_writes_its_reports(tmp_path: Path) 
         "LEVEL": "well-formed",
         "ACCEPTED": "",
         "PROFILE": "",
+        "BOUNDS": "memory=1.2 threads=2",
         "TIME_BUDGET": "20s",
         "MAX_EXAMPLES": "3",
         "SEED": "",
@@ -105,7 +106,9 @@ def test_the_script_of_the_gate_compares_and_writes_its_reports(tmp_path: Path) 
         "report.json", "report.xml", "report.html", "report.md", "badge.json",
         "failures/false/crashes-plain-signal.json",
     }  # fmt: skip
-    assert json.loads((tmp_path / "reports" / "report.json").read_text())["seed"] == 17
+    report = json.loads((tmp_path / "reports" / "report.json").read_text())
+    assert report["seed"] == 17
+    assert "--bound memory=1.2 --bound threads=2" in report["command"]
 
 
 GH = """#!/bin/sh
@@ -149,7 +152,7 @@ def test_every_input_of_an_action_is_used_and_every_variable_is_given(name: str)
     assert set(action["inputs"]) == set(re.findall(r"inputs\.([a-z-]+)", text))
     for step in action["runs"]["steps"]:
         if "run" in step:
-            local = set(re.findall(r"^\s*([a-z]+)=", step["run"], re.MULTILINE))
+            local = set(re.findall(r"^\s*(?:for )?([a-z]+)(?:=| in )", step["run"], re.MULTILINE))
             used = set(re.findall(r"\$\{?([A-Za-z_]+)", step["run"])) - GIVEN - local - {"words"}
             assert used == set(step["env"]) - {"GH_TOKEN"}, step["name"]
             assert "${{" not in step["run"], "an input in a script could be a command"
