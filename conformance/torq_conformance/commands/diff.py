@@ -139,8 +139,9 @@ def command(**given: object) -> int:
 
     \b
     Exit codes: 0 equivalent at the level, or different in accepted ways only; 1 other differences, or accepted ones
-    that are stale; 2 wrong usage, no relay A, or output that cannot be written; 3 the time budget ended before
-    everything was compared; 130 and 143 interrupted by Ctrl-C or SIGTERM (the reports say how far it got).
+    that are stale or have expired; 2 wrong usage, no relay A, or output that cannot be written; 3 the time budget ended
+    before everything was compared, or a figure with a bound could not be measured; 130 and 143 interrupted by Ctrl-C or
+    SIGTERM (the reports say how far it got).
     """
     return _Diff(msgspec.convert(given, Options)).run()
 

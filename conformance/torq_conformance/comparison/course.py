@@ -65,14 +65,15 @@ class Course:
         self.ended.update(label_of(each.name) for each in figures)
 
     def outcome(self, level: Level, accepted: Sequence[AcceptedDifference], stopped: str = "") -> Outcome:
-        """What it comes to; where it was ``stopped`` before its end, this is why what it has not begun is a gap."""
-        gaps = {each.name: each.gap for each in self.topics if each.gap}
+        """What it comes to; where it was ``stopped`` before its end, this is why what it has not ended is a gap."""
+        late = stopped or OUT_OF_TIME
+        gaps = {each.name: late if each.gap == OUT_OF_TIME else each.gap for each in self.topics if each.gap}
         gaps |= {label(each.requirement): each.skipped for each in self.checks if each.skipped}
         gaps |= {label_of(each.name): each.undecided for each in self.figures if each.bound and each.undecided}
         gaps |= self._unplanned([each for each in accepted if each.level in ("", level.value)])
         gaps |= dict.fromkeys(self.waiting, stopped)
         # of situations the last lines say how many pairs were met; that they were all met is never promised
-        unfinished = {name for name, why in gaps.items() if why in (OUT_OF_TIME, ENDED) and name != SITUATIONS}
+        unfinished = {name for name, why in gaps.items() if why in (OUT_OF_TIME, ENDED, late) and name != SITUATIONS}
         unfinished |= {each.name for each in self.topics if each.put_off}
         unfinished |= {label_of(each.name) for each in self.figures if each.bound and each.undecided}
         return outcome(

@@ -155,16 +155,16 @@ class Differential:
         """
         searches = [each for each in self._searches if each.waiting]
         waiting = [(search, candidate) for search in searches for candidate in search.waiting]
-        waiting.sort(key=lambda each: (len(each[1].causes), each[1].program.weight))
+        waiting.sort(key=lambda pair: (len(pair[1].causes), pair[1].program.weight))
         first_of = {candidate.occurrence.key: candidate for _, candidate in reversed(waiting)}
         found = {each.key for each in self.known.found}
         firsts = [candidate for key, candidate in first_of.items() if key not in found]
-        waiting.sort(key=lambda each: each[1] not in firsts)
+        waiting.sort(key=lambda pair: pair[1] not in firsts)
         for place, (search, candidate) in enumerate(waiting):
             left = max(until - now(), 0.0)
-            each = left / max(len(firsts) - place, 1) / PARTS
-            if place < len(firsts) or each > search.settling:
-                search.settle(candidate, Clock(left, now, end=until), each)
+            share = left / max(len(firsts) - place, 1) / PARTS
+            if place < len(firsts) or share > search.settling:
+                search.settle(candidate, Clock(left, now, end=until), share)
             elif self.known.is_explained(candidate.occurrence, candidate.program, *candidate.histories):
                 search.waiting.remove(candidate)
         for search in searches:

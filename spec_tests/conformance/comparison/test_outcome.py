@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torq_conformance.comparison.accepted import AcceptedDifference
 from torq_conformance.comparison.course import NO_BOUND, NO_CHECK, NO_RELAY, Course
 from torq_conformance.comparison.figures import Figure
+from torq_conformance.comparison.found import OUT_OF_TIME, TopicResult
 from torq_conformance.comparison.outcome import Entry, Outcome, outcome
 from torq_conformance.comparison.topics import Level
 from torq_conformance.errors import NotServingError
@@ -95,6 +96,16 @@ def test_what_is_no_part_of_a_comparison_is_left_out_and_not_stale(identifier: s
     other = next(each for each in Level if each is not level)
     listed = [AcceptedDifference("costs:stop-time", "known", other.value)]
     assert "figure stop-time" not in whole.outcome(level, listed).gaps, "it is not expected at this level"
+
+
+def test_what_an_interruption_left_open_is_not_said_to_have_lacked_time() -> None:
+    course = Course(planned=("FWD-1", "FWD-2"), ended={"FWD-1"})
+    course.topics = [TopicResult("FWD-1", put_off=1)]
+    listed = [AcceptedDifference("loses:plain", "known")]
+    for stopped, why in (("", OUT_OF_TIME), ("interrupted by Ctrl-C", "interrupted by Ctrl-C")):
+        result = course.outcome(Level.EXACT, listed, stopped)
+        assert result.gaps == {"FWD-1": why, "FWD-2": stopped}
+        assert result.unfinished == {"FWD-1", "FWD-2"}
 
 
 def test_an_accepted_difference_that_another_explains_is_not_stale() -> None:
