@@ -60,8 +60,8 @@ PREDICTIONS = (
         ("delivers:late-reader", "breaks:ISO-2-unbounded"),
     ),
     Prediction("slow consumers: loses whole reads, and lands within a frame", ("tears:late-reader",)),
-    Prediction("has a read buffer of 64 KiB for each connection", ("breaks:RES-1-costly",)),
     Prediction("accepts without a pause while there is no descriptor", ("breaks:CONN-10-costly",)),
+    Prediction("has a read buffer of 64 KiB for each connection, and no other", excluded=("breaks:RES-1-costly",)),
     Prediction("gives senders their own frames", excluded=("echoes-not:plain",)),
     Prediction(
         "forwards wrong checksums and malformed TLVs, as every market data relay",
