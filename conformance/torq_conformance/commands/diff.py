@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
 
 import click
@@ -257,7 +258,7 @@ class _Diff:
         ends_at = self._ends_at if options.fail_fast else None
         differential = Differential(*arms, domain, self._level, self._accepted, ends_at)
         self._course.topics = differential.results
-        self._keeper.rules = arm.rules, differential.b.rules, differential.strictest
+        self._keeper.rules = arm.rules, arms[-1].rules, differential.strictest
         effort = Effort(options.max_examples, options.time_budget, options.seed)
         differential.meet(effort, self._tell)
         checking = self._level is Level.EXACT and a.revivable and b.revivable
@@ -293,7 +294,8 @@ class _Diff:
 
     def _ends_at(self, listed: str) -> bool:
         """Whether nothing more is compared once there is a difference that is listed so."""
-        return not sort_out([listed], self._accepted, self._level).accepted
+        valid = [each for each in self._accepted if not each.has_expired(date.today())]
+        return not sort_out([listed], valid, self._level).accepted
 
     def _limits(self, a: Target) -> Callable[[Probe], None] | None:
         """What learns the limits of relay A, where there is time for them: from the folder of ``--cache``, if given."""
@@ -379,6 +381,8 @@ def _accepted(options: Options, domain: Domain) -> tuple[AcceptedDifference, ...
     name = options.accepted
     if options.update_accepted and (name is None or name in built_in_lists()):
         raise UsageError("--update-accepted rewrites the file of --accepted: name a file of yours")
+    if options.update_accepted and options.fail_fast:
+        raise UsageError("--update-accepted needs a whole comparison: leave out --fail-fast")
     if name is None or (options.update_accepted and not Path(name).exists()):
         return ()
     accepted = load_accepted(name)

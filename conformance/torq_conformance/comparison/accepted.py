@@ -73,6 +73,10 @@ class AcceptedDifference(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         """What brings it about."""
         return self.id.partition(":")[2]
 
+    def has_expired(self, today: date) -> bool:
+        """Whether its last day is over."""
+        return self.expires is not None and self.expires < today
+
     @property
     def most(self) -> float:
         """The greatest share of the runs of its program in which it may show."""

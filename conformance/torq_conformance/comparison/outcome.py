@@ -155,7 +155,7 @@ def outcome(
     worst = gravest(entries)
 
     def compared(entry: AcceptedDifference) -> bool:
-        if entry.key in explained or entry.rate or _has_expired(entry, today):
+        if entry.key in explained or entry.rate or entry.has_expired(today):
             return False
         part = check_of(entry.id) or part_of(entry.id)
         return part not in gaps if part else programs > 0 and not unfinished
@@ -164,7 +164,7 @@ def outcome(
     judged = [
         _judged(entry, ids.accepted[entry.listed], today) if entry.listed in ids.accepted else entry for entry in worst
     ]
-    expired = [each for each in accepted if each.level in ("", level.value) and _has_expired(each, today)]
+    expired = [each for each in accepted if each.level in ("", level.value) and each.has_expired(today)]
     return Outcome(level, programs, judged, gaps, unfinished, ids.stale, expired)
 
 
@@ -177,13 +177,9 @@ def gravest(entries: Iterable[Entry]) -> list[Entry]:
     return list(worst.values())
 
 
-def _has_expired(entry: AcceptedDifference, today: date) -> bool:
-    return entry.expires is not None and entry.expires < today
-
-
 def _judged(entry: Entry, listed: AcceptedDifference, today: date) -> Entry:
     """A difference by the entry that names it: accepted, or why it is not."""
-    if _has_expired(listed, today):
+    if listed.has_expired(today):
         return msgspec.structs.replace(entry, reason=f"it was accepted until {listed.expires}: {listed.reason}")
     if listed.rate and shows_above(listed.most, entry.differs_in_b, entry.runs):
         seen = f"it shows in {entry.differs_in_b} of {counted(entry.runs, 'run')}"

@@ -219,6 +219,7 @@ FOUND = "closes:half-closed"
         (("diff", *BOTH, "--json", "/no/where/j.json"), "there is no folder /no/where"),
         (("diff", *BOTH, "--report", "html:/no/where/r.html"), "cannot write the report /no/where/r.html"),
         (("diff", *BOTH, "--report", "pdf:r.pdf"), "one of the formats json, junit, html, markdown, badge"),
+        (("diff", *BOTH, "--update-accepted", "--accepted", "l.toml", "--fail-fast"), "leave out --fail-fast"),
         (("diff", *BOTH, "--failures", "/no/where/f"), "there is no folder to make it in"),
         (("replay", FOUND, "--exec-a", CORRECT), "--exec-b or --target-b is missing"),
         (("replay", FOUND, "--exec-b", CORRECT), "--exec-a or --target-a is missing: say which relay is A (recorded"),
