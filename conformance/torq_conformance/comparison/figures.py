@@ -27,6 +27,8 @@ COSTS = "costs"
 RESAMPLES = 1_000
 LEVEL = 0.95
 """Of the intervals."""
+MOST_RATIO = 1e6
+"""What stands for any larger ratio, and for that to a norm of nothing: JSON has no infinity."""
 LEAST_BLOCKS = 5
 """Below that nothing is said but the figures: chance alone would separate the blocks of two equal relays too often."""
 
@@ -92,14 +94,15 @@ Rounds = Mapping[str, Sequence[Sequence[float]]]
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """A ratio of two medians with its 95 % interval."""
+    """A ratio of two medians with its 95 % interval; :data:`MOST_RATIO` stands for all that is larger."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+        value, low, high = (f"{each:.2f}" if each < MOST_RATIO else "inf" for each in (self.value, self.low, self.high))
+        return f"{value} ({low} to {high})"
 
 
 class Measured(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -239,8 +242,8 @@ def _resampled(of: Sequence[Sequence[float]], to: Sequence[Sequence[float]], dra
 def _ratio(value: float, norm: float) -> float:
     """How many times the norm a value is; of a norm of nothing, 1 for nothing and more than anybody allows for more."""
     if norm > 0:
-        return value / norm
-    return 1.0 if value <= 0 else float("inf")
+        return min(value / norm, MOST_RATIO)
+    return 1.0 if value <= 0 else MOST_RATIO
 
 
 def _joined(blocks: Iterable[Sequence[float]]) -> list[float]:
@@ -260,7 +263,7 @@ def bounds_of(given: Sequence[str]) -> dict[Figure, float]:
             value = float(ratio) if equals else 0.0
         except ValueError:
             value = 0.0
-        if not 0 < value < float("inf"):
+        if not 0 < value < MOST_RATIO:
             raise UsageError(f"--bound {text!r}: write {name}=RATIO, how many times that of A is accepted, such as 1.1")
         if Figure(name) in bounds:
             raise UsageError(f"--bound {text!r}: {name} has a bound already")

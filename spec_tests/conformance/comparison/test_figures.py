@@ -2,6 +2,7 @@
 
 import time
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,6 +50,16 @@ def test_a_ratio_lies_in_its_interval(figure: Figure, a: Blocks, copy: Blocks, b
     found = only(samples(figure, a, copy, b), figure)
     assert found.ratio is not None
     assert found.ratio.low <= found.ratio.value <= found.ratio.high
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Measured) == found
+
+
+@EACH_FIGURE
+def test_what_costs_something_where_relay_a_costs_nothing_is_beyond_every_bound(figure: Figure) -> None:
+    found = samples(figure, steady(0), steady(0), steady(2 * KINDS[figure].least))
+    beyond = only(found, figure, {figure: 999_999.0})
+    assert beyond.is_beyond
+    assert "inf (inf to inf)" in beyond.words[1]
+    assert msgspec.json.decode(msgspec.json.encode(beyond), type=Measured) == beyond
 
 
 @EACH_FIGURE
