@@ -132,12 +132,18 @@ class Outcome:
     @property
     def left_out(self) -> str:
         """What was not compared, by the reason."""
-        reasons: dict[str, list[str]] = defaultdict(list)
-        for name, reason in self.gaps.items():
-            reasons[reason].append(name)
+        reasons = by_reason(self.gaps)
         if ENDED in reasons:
             reasons[ENDED] = ["all the rest"]
         return "not compared: " + "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+
+
+def by_reason(gaps: Mapping[str, str]) -> dict[str, list[str]]:
+    """What was not compared, of each reason."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for name, reason in gaps.items():
+        reasons[reason].append(name)
+    return reasons
 
 
 def outcome(

@@ -121,6 +121,8 @@ def _details(report: Report, entry: Entry) -> Iterator[str]:
     shown = report.evidence[entry.listed]
     yield ""
     yield entry.text
+    if entry.reason:
+        yield f"not accepted because: {entry.reason}"
     if entry.needs:
         yield f"it needs: {entry.needs}"
     yield ""

@@ -28,7 +28,7 @@ from ..differential import SITUATIONS
 from ..figures import Measured, label_of, part_of
 from ..fixed import label
 from ..found import FoundDifference
-from ..outcome import Entry, Outcome
+from ..outcome import Entry, Outcome, by_reason
 from ..topics import Level
 from .diagrams import parted
 
@@ -117,10 +117,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def left_out(self) -> list[tuple[str, list[str]]]:
         """What was not compared, by the reason."""
-        reasons: dict[str, list[str]] = {}
-        for name, reason in self.not_compared.items():
-            reasons.setdefault(reason, []).append(name)
-        return list(reasons.items())
+        return list(by_reason(self.not_compared).items())
 
     def topics_of(self, identifier: str) -> str:
         """What showed a difference."""

@@ -95,7 +95,7 @@ def test_a_reason_that_accepts_no_longer_is_not_told_as_one_that_does() -> None:
         for each in report.differences
     ]
     expired = msgspec.structs.replace(report, differences=again)
-    for text in (page(expired), markdown(expired)):
+    for text in (page(expired), markdown(expired), junit(expired).decode()):
         assert "ot accepted because: it was accepted until 2027-03-01" in text
         assert "Accepted because" not in text
 
