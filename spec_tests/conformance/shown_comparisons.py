@@ -15,7 +15,7 @@ from torq_conformance.comparison.circumstances import Circumstances
 from torq_conformance.comparison.course import Course
 from torq_conformance.comparison.equivalence import Comparison
 from torq_conformance.comparison.evidence.report import Ending, Report, Setting, build
-from torq_conformance.comparison.figures import Figure, Measured, Ratio
+from torq_conformance.comparison.figures import Figure, Measured, Ratio, label_of
 from torq_conformance.comparison.fixed import CheckDifference, CheckResult
 from torq_conformance.comparison.found import OUT_OF_TIME, FoundDifference, TopicResult
 from torq_conformance.comparison.topics import Level
@@ -134,6 +134,7 @@ def course(*found: FoundDifference, checks: bool = True, costs: bool = False) ->
         shown.add_check(CheckResult("CONN-2", [CheckDifference("CONN-2", "stolen", "it keeps it", "stolen", 3, 0, 3)]))
         shown.add_check(CheckResult("LIFE-1", skipped=LEFT_OUT))
     if costs:
+        shown.planned = (*shown.planned, *(label_of(each.name) for each in figures() if each.bound))
         shown.add_figures(figures())
     return shown
 

@@ -1,9 +1,11 @@
 """What a comparison comes to: the sentence, the exit code and the JSON report say the same, and leave nothing out."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spec_tests.conformance import shown_comparisons
 from torq_conformance.comparison.accepted import AcceptedDifference
 from torq_conformance.comparison.course import NO_BOUND, NO_CHECK, NO_RELAY, Course
 from torq_conformance.comparison.figures import Figure
@@ -96,6 +98,24 @@ def test_what_is_no_part_of_a_comparison_is_left_out_and_not_stale(identifier: s
     other = next(each for each in Level if each is not level)
     listed = [AcceptedDifference("costs:stop-time", "known", other.value)]
     assert "figure stop-time" not in whole.outcome(level, listed).gaps, "it is not expected at this level"
+
+
+@pytest.mark.parametrize(
+    ("figure", "status"),
+    [(Figure.DELIVERY, "ACCEPTED"), (Figure.MEMORY, "DIFFERENT"), (Figure.STREAM, "DIFFERENT")],
+    ids=["beyond its bound", "not measured", "without a bound"],
+)
+def test_an_entry_accepts_what_its_figure_costs_and_is_stale_only_where_that_is_decided(
+    figure: Figure, status: str
+) -> None:
+    course = shown_comparisons.course(checks=False, costs=True)
+    result = course.outcome(Level.EXACT, [AcceptedDifference(f"costs:{figure}", "known")])
+    assert [(each.id, each.status) for each in result.entries] == [("costs:delivery-time", status)]
+    assert not result.stale
+    within = [msgspec.structs.replace(each, bound=9.0) for each in course.figures]
+    course.planned, course.figures = (*course.planned, f"figure {figure}"), within
+    result = course.outcome(Level.EXACT, [AcceptedDifference(f"costs:{figure}", "known")])
+    assert [each.id for each in result.stale] == ([] if figure is Figure.MEMORY else [f"costs:{figure}"])
 
 
 def test_what_an_interruption_left_open_is_not_said_to_have_lacked_time() -> None:
