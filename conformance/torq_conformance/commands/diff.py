@@ -113,7 +113,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     f"A and its copy differ by, B differs. Figures: {', '.join(Figure)}.",
 )
 @click.option("--fail-fast", is_flag=True, help="End with the first difference that repeats and is not accepted.")
-@search_options(examples=40, programs="Programs for each topic.", budget="5m", time="Time in all, such as 60s or 5m.")
+@search_options(examples=40, programs="Programs for each topic.", budget="8m", time="Time in all, such as 60s or 5m.")
 @click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),
