@@ -10,7 +10,8 @@ Facts:
 - the more waits the larger are new segments, up to 1 MiB: thousands of receivers with much before them hold some
   hundred stretches each, not tens of thousands. The garbage collector passes stretches by: its full collections would
   hold up the relay for as long as there are stretches to look at;
-- the rest of a frame already partly sent stands apart from the whole frames: it cannot be dropped (ISO-4);
+- the rest of a frame already partly sent stands apart from the whole frames: it cannot be dropped (ISO-4). One that is
+  small beside its segment is copied out, so that a client that never reads on keeps no segment of the log for it;
 - how long a frame waits is what its segment's marks tell: nothing is kept for a frame itself;
 - a stretch holds many frames, so frames are found again by their headers when a stretch is torn or cut.
 """
@@ -18,6 +19,7 @@ Facts:
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -35,6 +37,8 @@ _MARK_SECONDS: Final = 0.1
 _NEVER: Final = float("inf")
 _MOST_SEGMENT_BYTES: Final = 1_048_576
 _SEGMENTS: Final = 64
+_SMALL_PART: Final = 16
+"""A rest is small below this part of its segment: less than what a smallest segment holds, even of a largest one."""
 
 
 @mypyc_attr(native_class=True, acyclic=True)
@@ -53,12 +57,15 @@ class Segment:
 
     def moment(self, position: i64) -> float:
         """When the byte at a position was kept, or up to ``_MARK_SECONDS`` before."""
-        found: float = self.marks[0][1]
-        for offset, moment in self.marks:
-            if offset > position:
-                break
-            found = moment
-        return found
+        return self.marks[bisect_right(self.marks, (position, _NEVER)) - 1][1]
+
+    def copied(self, start: i64, stop: i64) -> Segment:
+        """A part of it as a segment of its own, as old as it is here."""
+        part = Segment(self.number, stop - start)
+        part.data[:] = memoryview(self.data)[start:stop]
+        part.filled = stop - start
+        part.marks.append((0, self.moment(start)))
+        return part
 
 
 @mypyc_attr(native_class=True)
@@ -259,8 +266,11 @@ class Backlog:
         stretch.start = behind
         stretch.frames -= frames
         if behind > stop:
-            self.remainder = Stretch(segment, stop, behind, 1)
-            self._storage.hold(segment)
+            if (behind - stop) * _SMALL_PART < segment.filled:
+                self.remainder = Stretch(segment.copied(stop, behind), 0, behind - stop, 1)
+            else:
+                self.remainder = Stretch(segment, stop, behind, 1)
+            self._storage.hold(self.remainder.segment)
             frames -= 1
         if behind == stretch.stop:
             self._pop_head()

@@ -33,6 +33,8 @@ class ModelConnection:
     torn: bytes = b""
     queue: list[tuple[int, bytes]] = field(default_factory=list)
     torn_segment: int = 0
+    torn_apart: int = 0
+    torn_anew: bool = False
     joined_at: float = 0.0
     blocked: bool = False
     reading: bool = False
@@ -83,6 +85,7 @@ class ModelConnection:
             self.delivered += not self.torn
         while self.queue and not self.torn and self.unread < self.room:
             self.torn_segment, frame = self.queue.pop(0)
+            self.torn_apart, self.torn_anew = 0, True
             self.torn = self.take(frame)
             self.delivered += not self.torn
         return len(self.stream) > before
@@ -178,6 +181,7 @@ class ModelHub:
             segment = self._keep(batch)
             receiver.queue = [(segment, frame) for _, frame in receiver.queue]
             receiver.torn_segment = segment
+            self._part(receiver)
             receiver.blocked = True
             if not receiver.reading:
                 receiver.look()
@@ -209,9 +213,16 @@ class ModelHub:
             self.kept = len(self.segments) - 1
         return self.kept
 
+    def _part(self, receiver: ModelConnection) -> None:
+        """A rest that is small beside its segment stands by itself from the moment at which its frame is torn."""
+        if receiver.torn and receiver.torn_anew and len(receiver.torn) * 16 < self.segments[receiver.torn_segment][1]:
+            receiver.torn_apart = len(receiver.torn)
+        receiver.torn_anew = False
+
     def _holders(self, segment: int) -> bool:
         return any(
-            (c.torn and c.torn_segment == segment) or any(number == segment for number, _ in c.queue)
+            (c.torn and not c.torn_apart and c.torn_segment == segment)
+            or any(number == segment for number, _ in c.queue)
             for c in self.connections.values()
         )
 
@@ -255,7 +266,8 @@ class ModelHub:
         return receiver.queued_bytes() > settings.queue_bytes
 
     def held(self) -> int:
-        return sum(filled for number, (_, filled) in enumerate(self.segments) if self._holders(number))
+        shared = sum(filled for number, (_, filled) in enumerate(self.segments) if self._holders(number))
+        return shared + sum(c.torn_apart for c in self.connections.values() if c.torn)
 
     def incomplete(self) -> int:
         return sum(len(c.buffer) for c in self.connections.values())
@@ -294,6 +306,7 @@ class ModelHub:
                 return True
             if connection.flush():
                 connection.reading = True
+                self._part(connection)
                 half_frames = connection.queued_frames() * 2 <= (self.settings.queue_frames or 1 << 60)
                 if half_frames and connection.queued_bytes() * 2 <= self.settings.queue_bytes:
                     self.stalled.discard(number)

@@ -87,6 +87,38 @@ def test_iso_3_what_waited_before_is_kept_when_frames_are_taken_back(form: Modul
     assert (waiting.frames, waiting.bytes) == (2, 80)
 
 
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_iso_2_a_client_that_stops_within_a_small_frame_holds_its_rest_and_no_segment(form: ModuleType) -> None:
+    now = 7.0
+    storage = form.Storage(clock=lambda: now)
+    stopped = [form.Backlog(storage) for _ in range(50)]
+    for waiting in stopped:
+        push(storage, waiting, 1638)  # all but a whole segment
+        now += 1.0
+        assert waiting.advance(90) == 2
+        waiting.drop_whole()
+        push(storage, form.Backlog(storage), 1)
+    assert [(waiting.frames, waiting.bytes) for waiting in stopped] == [(1, 30)] * 50
+    assert [waiting.oldest() for waiting in stopped] == [7.0 + number for number in range(50)]
+    assert bytes(stopped[0].gather()[0][0]) == FRAME[10:]
+    assert storage.bytes < 50 * 30 + 2 * 65_536
+    for waiting in stopped:
+        assert waiting.discard() == 1
+    assert storage.bytes <= 2 * 65_536
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_iso_2_a_large_frame_within_which_many_stop_is_kept_once(form: ModuleType) -> None:
+    storage = form.Storage()
+    stopped = [form.Backlog(storage) for _ in range(50)]
+    large = FRAME[:24] + (20_000).to_bytes(4, "little") + bytes(20_004)
+    segment = storage.keep(large, 0, len(large))
+    for waiting in stopped:
+        waiting.push(segment, 0, len(large), 1)
+        assert waiting.advance(10) == 0
+    assert storage.bytes == len(large)
+
+
 def push(storage: Any, waiting: Any, frames: int) -> Any:
     """Keep so many frames and put them behind what waits; their segment."""
     data = FRAME * frames
