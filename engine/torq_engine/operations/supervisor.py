@@ -4,7 +4,8 @@ Facts:
 - the supervisor restarts a relay that fails after a pause that doubles up to 30 s; after a minute without a failure the
   pause is short again;
 - it gives up a relay that fails too often, or whose configuration is wrong (exit code 2). The others go on, because
-  they are healthy; when they have ended too, the exit code is 1;
+  they are healthy, and SIGHUP starts again what was given up, for the configuration may be mended. When all have ended
+  and one is given up, the exit code is 1;
 - a relay that ends by itself without an error was drained by an operator: the supervisor does not restart it;
 - a relay is in a session of its own: Ctrl-C in a terminal reaches it once, through the supervisor, so that it drains;
 - the supervisor's messages need no reader, and no relay outlives the supervisor, unless SIGKILL ends it.
@@ -19,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
-from anyio.abc import Process
+from anyio.abc import Process, TaskGroup
 
 from .signals import ASKING, ENDING, HEARD, block_signals, unblock_signals
 from .systemd import Notifier
@@ -49,6 +50,7 @@ class Supervisor:
         self._ending = anyio.Event()
         self._starting = anyio.Lock()
         self._exit_code = 0
+        self._kept: set[str] = set()
         self._given_up: list[str] = []
         self._notifier = Notifier(os.environ)
         self._environment = {name: value for name, value in os.environ.items() if name not in _SUPERVISOR_ONLY}
@@ -59,17 +61,27 @@ class Supervisor:
         The caller exits with it: the signals that it forwards stay blocked, as no relay is left to tell.
         """
         async with anyio.create_task_group() as tasks:
-            await tasks.start(self._forward_signals)
             async with anyio.create_task_group() as keepers:
+                await tasks.start(self._forward_signals, keepers)
                 for name in self._commands:
-                    keepers.start_soon(self._keep, name)
+                    self._begin(name, keepers)
                 self._notifier.ready(f"supervising {', '.join(self._commands)}")
             block_signals()
             tasks.cancel_scope.cancel()
         self._notifier.stopping()
-        return self._exit_code
+        return max(self._exit_code, int(bool(self._given_up)))
+
+    def _begin(self, name: str, keepers: TaskGroup) -> None:
+        self._kept.add(name)
+        keepers.start_soon(self._keep, name)
 
     async def _keep(self, name: str) -> None:
+        try:
+            await self._keep_running(name)
+        finally:
+            self._kept.discard(name)
+
+    async def _keep_running(self, name: str) -> None:
         failures = 0
         while not self._ending.is_set():
             started = time.monotonic()
@@ -83,7 +95,6 @@ class Supervisor:
             failures = 1 if time.monotonic() - started >= _HEALTHY else failures + 1
             if code == _WRONG_CONFIGURATION or failures >= self._policy.failures:
                 _say(f"{name} ended with exit code {code}, failure {failures}; given up, the others go on")
-                self._exit_code = max(self._exit_code, 1)
                 self._given_up.append(name)
                 self._notifier.send(f"STATUS=supervising; given up: {', '.join(self._given_up)}")
                 return
@@ -114,7 +125,7 @@ class Supervisor:
         finally:
             del self._processes[name]
 
-    async def _forward_signals(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+    async def _forward_signals(self, keepers: TaskGroup, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(*HEARD) as signals:
             unblock_signals()
             task_status.started()
@@ -123,6 +134,18 @@ class Supervisor:
                     self._end(number)
                 else:
                     self._tell(number)
+                    if number == signal.SIGHUP:
+                        self._begin_given_up(keepers)
+
+    def _begin_given_up(self, keepers: TaskGroup) -> None:
+        """Start what was given up again, while others are kept: with the last of them all ends."""
+        if not self._kept or self._ending.is_set():
+            return
+        given_up, self._given_up = self._given_up, []
+        for name in given_up:
+            self._begin(name, keepers)
+        if given_up:
+            self._notifier.send(f"STATUS=supervising {', '.join(self._commands)}")
 
     def _end(self, number: signal.Signals) -> None:
         again = self._ending.is_set()

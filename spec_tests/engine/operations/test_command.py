@@ -233,6 +233,30 @@ async def test_a_relay_that_is_given_up_leaves_the_healthy_ones_alone(
         assert "steady ended by itself" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("mended", [True, False])
+async def test_sighup_starts_a_relay_that_was_given_up_again(mended: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    with short_directory() as directory:
+        os.mkfifo(directory / "go")
+        wait = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); open({str(directory / 'go')!r}).read()"
+        broken = f"import os; raise SystemExit(0 if os.path.exists({str(directory / 'mended')!r}) else 2)"
+        async with asyncio.TaskGroup() as tasks:
+            commands = {"steady": python(wait), "broken": python(broken)}
+            life = tasks.create_task(Supervisor(commands, RestartPolicy(0.001, 2)).run())
+            said = ""
+            while "given up" not in said:
+                await asyncio.sleep(0)
+                said += capfd.readouterr().err
+            with await asyncio.to_thread(open, directory / "go", "w"):  # the steady one ignores SIGHUP by now
+                if mended:
+                    (directory / "mended").touch()
+                os.kill(os.getpid(), signal.SIGHUP)
+                while said.count("broken ended") < 2:
+                    await asyncio.sleep(0)
+                    said += capfd.readouterr().err
+            assert await life == (0 if mended else 1)
+        assert said.count("given up") == (1 if mended else 2)
+
+
 async def test_a_wrong_configuration_is_not_tried_again(capfd: pytest.CaptureFixture[str]) -> None:
     assert await Supervisor({"wrong": python("raise SystemExit(2)")}, RestartPolicy(0.001, 9)).run() == 1
     assert capfd.readouterr().err.count("wrong started") == 1
