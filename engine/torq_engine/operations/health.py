@@ -31,7 +31,7 @@ _PAGE, _LARGEST_PAGE = 100, 1000
 class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
     """The query of ``/connections``."""
 
-    sort: Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(ORDERS)})$")] = "joined"
+    sort: Annotated[str, msgspec.Meta(pattern=rf"^({'|'.join(ORDERS)})\Z")] = "joined"
     offset: Annotated[int, msgspec.Meta(ge=0, le=MOST_COUNT)] = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=_LARGEST_PAGE)] = _PAGE
 

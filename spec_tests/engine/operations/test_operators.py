@@ -195,7 +195,19 @@ async def test_connections_are_json_in_pages_of_a_bounded_size_in_any_order() ->
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=1001", "limit=x", "offset=-1", "sort=name", "sort=", "cursor=1", "sort=%ff%00", "limit"]
+    "query",
+    [
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "offset=-1",
+        "sort=name",
+        "sort=",
+        "cursor=1",
+        "sort=%ff%00",
+        "sort=age%0a",
+        "limit",
+    ],
 )
 async def test_a_page_of_connections_that_cannot_be_had_is_one_line(query: str) -> None:
     async with operating(text=UNIX) as running:
