@@ -26,6 +26,7 @@ class _Losing:
     connection: Connection
     peer: Peer
     told: int
+    named: bool
 
     def news(self) -> int:
         """Frames lost that were not told of."""
@@ -51,9 +52,9 @@ class SlowConsumers(Observer):
             self._tell_of_never_read(connection, peer)
             self._count_later()
             return
-        one = _Losing(connection, peer, sum(connection.dropped_frames))
+        one = _Losing(connection, peer, sum(connection.dropped_frames), named=self._lines_left > 0)
         self._losing[connection.id] = one
-        if self._lines_left:
+        if one.named:
             self._write("warning", "slow consumer: frames dropped", one)
         self._count_later()
 
@@ -72,7 +73,8 @@ class SlowConsumers(Observer):
         for one in losing[:_MOST_LINES]:
             if lost := one.news():
                 self._write("warning", "slow consumer: frames dropped", one, lost)
-            else:
+                one.named = True
+            elif one.named:
                 self._write("info", "slow consumer loses no more frames", one)
         others = [one for one in losing[_MOST_LINES:] if one.news()]
         if others:

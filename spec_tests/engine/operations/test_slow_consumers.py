@@ -172,6 +172,20 @@ def test_iso_6_of_many_slow_consumers_the_worst_are_named_and_the_rest_are_count
     assert len(lines(tmp_path)) <= 10 + 11 + 10
 
 
+def test_iso_6_of_a_consumer_that_no_line_has_named_none_says_that_it_loses_no_more(
+    log: EventLog, tmp_path: Path
+) -> None:
+    log.later = timers = Timers()
+    watcher = SlowConsumers(log)
+    for connection in readers(15):
+        lose(watcher, connection, 1)
+    while timers.waiting:
+        timers.elapse()
+    named = [line.partition("connection=")[2].split()[0] for line in lines(tmp_path)]
+    assert sorted(named[:10]) == sorted(named[10:])
+    assert watcher.ids() == []
+
+
 def test_iso_6_without_a_loop_a_loss_is_told_and_nothing_is_counted(tmp_path: Path) -> None:
     log = open_log("signal", RelayConfig(log_file=str(tmp_path / "log")))
     watcher = SlowConsumers(log)
