@@ -47,6 +47,7 @@ _MOST_CONNECTIONS = 10_000_000
 _FINAL_READS = 64
 _WRITERS_PER_TURN = 256
 _CLOSES_PER_TURN = 32
+_HANGUPS_PER_TURN = 64
 _UNREAD_DRAIN = 1.0
 _SWEEP = 10.0
 _SHORTEST_SWEEP = 0.005
@@ -421,8 +422,8 @@ class Server:
         self.hub.end_input(client.connection)
 
     def _hung_up(self) -> None:
-        """Read clients that hung up, once per turn, until the hub has forwarded all that they had sent."""
-        for descriptor, _ in self._hangups.poll(0):
+        """Read clients that hung up, some in a turn, until the hub has forwarded all that they had sent."""
+        for descriptor, _ in self._hangups.poll(0, _HANGUPS_PER_TURN):  # epoll tells of the others next time
             client = self._by_descriptor.get(descriptor)
             if client is None:
                 continue
