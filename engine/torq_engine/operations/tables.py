@@ -33,7 +33,8 @@ _BELOW = "\n"
 
 def status_table(status: Status) -> Table:
     """The relay's state and counters."""
-    table = Table(title=f"{status.relay} relay: {status.state}", show_header=False, title_justify="left")
+    title = Text(f"{status.relay} relay: {status.state}")
+    table = Table(title=title, show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column()
     rows = {
@@ -43,6 +44,7 @@ def status_table(status: Status) -> Table:
         "received": f"{status.received_frames:,} frames, {status.received_bytes:,} bytes",
         "delivered": f"{status.delivered_frames:,} of {status.offered_frames:,} frames, {status.delivered_bytes:,} B",
         "queued": f"{status.queued_frames:,} frames, {status.held_bytes:,} bytes held",
+        "incomplete": f"{status.incomplete_bytes:,} bytes of frames without their end",
         "refused": _reasons(status.refused),
         "dropped": _reasons(status.dropped),
         "closed": _reasons(status.closed),
@@ -50,7 +52,7 @@ def status_table(status: Status) -> Table:
         "log level": f"{status.log_level}, configuration reloaded {status.reloads} times",
     }
     for name, value in rows.items():
-        table.add_row(name, value)
+        table.add_row(name, Text(value))
     return table
 
 
