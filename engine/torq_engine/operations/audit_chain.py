@@ -148,7 +148,7 @@ def seal_line(seal: Seal, key: bytes) -> bytes:
 def read_seal(path: Path, key: bytes) -> Seal:
     """The seal in a file; raises :class:`AuditError` when the file holds no seal, or a changed one."""
     line, problem = None, ""
-    while (again := _content(path)) != line:  # a relay may have been writing it
+    while (again := content_of(path)) != line:  # a relay may have been writing it
         line = again
         try:
             content = json.loads(line)
@@ -161,7 +161,8 @@ def read_seal(path: Path, key: bytes) -> Seal:
     raise AuditError(f"{path}: {problem}")
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """The bytes of a file; raises :class:`UnreadableError`."""
     try:
         return path.read_bytes()
     except OSError as error:

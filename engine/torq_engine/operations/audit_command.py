@@ -17,6 +17,7 @@ from .audit_chain import (
     Finding,
     Seal,
     UnreadableError,
+    content_of,
     file_number,
     files_of,
     lines,
@@ -29,13 +30,15 @@ from .inheritance import begin_afresh
 from .terminal import complain, told_in_one_line
 
 _NAME = "torq-audit"
+_CANNOT_CHECK = 2
+"""The exit code of all that ends a check before its verdict: 1 says that a log was tampered with."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Check and read the audit logs of relays."""
     if arguments is None:
         begin_afresh(hears=False)
-    with told_in_one_line(_NAME):
+    with told_in_one_line(_NAME, _CANNOT_CHECK):
         options = command_parser().parse_args(arguments)
         act: Callable[[argparse.Namespace], int] = options.act
         sys.exit(act(options))
@@ -63,6 +66,7 @@ def command_parser() -> Parser:
         "show",
         help="print logs",
         description="Print one JSON object for each frame and each other event; nothing is verified.",
+        epilog="Exit codes: 0 all is printed; 2 a file is no audit log, or cannot be read or printed.",
     )
     show.add_argument("paths", metavar="FILE", nargs="+", type=_existing)
     show.add_argument("--refused", action="store_true", help="only refused frames and connections")
@@ -85,7 +89,7 @@ def _existing_file(text: str) -> Path:
 
 
 def _verify(parser: Parser, options: argparse.Namespace) -> int:
-    key = options.key_file.read_bytes() if options.key_file else b""
+    key = content_of(options.key_file) if options.key_file else b""
     if options.key_file and not key:
         parser.error(f"{options.key_file}: the key is empty")
     code = 0
@@ -100,7 +104,7 @@ def _verify(parser: Parser, options: argparse.Namespace) -> int:
             finding = verify(files, seal, key, partial=options.partial)
         except UnreadableError as error:
             complain(f"{_NAME}: {error}")
-            code = 2
+            code = _CANNOT_CHECK
             continue
         except AuditError as error:
             finding.problems.append(str(error))
@@ -123,7 +127,7 @@ def _show_logs(parser: Parser, options: argparse.Namespace) -> int:
                     _show(line, options.refused)
                 except DAMAGED:
                     complain(f"{_NAME}: {path}: not an audit record: {line[:40]!r}; see {_NAME} verify")
-                    return 2
+                    return _CANNOT_CHECK
     return 0
 
 

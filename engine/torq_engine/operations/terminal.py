@@ -1,4 +1,4 @@
-"""A command's standard output and error: an error is one line on standard error and exit code 1.
+"""A command's standard output and error: an error is one line on standard error and an exit code, 1 most often.
 
 The line may have no reader. The command writes it at once: what the interpreter still has to write to a closed pipe
 when it ends would make its exit code 120.
@@ -16,8 +16,8 @@ from ..errors import RelayError
 
 
 @contextmanager
-def told_in_one_line(name: str) -> Iterator[None]:
-    """Ends the process with exit code 1 and a line at a :class:`RelayError`, a full disk or a closed pipe."""
+def told_in_one_line(name: str, code: int = 1) -> Iterator[None]:
+    """Ends the process with a line and an exit code at a :class:`RelayError`, a full disk or a closed pipe."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot show
     try:
@@ -28,15 +28,15 @@ def told_in_one_line(name: str) -> Iterator[None]:
                 sys.stdout.flush()
     except RelayError as error:
         complain(f"{name}: {error}")
-        sys.exit(1)
+        sys.exit(code)
     except KeyboardInterrupt:
         complain(f"{name}: interrupted")
-        sys.exit(1)
+        sys.exit(code)
     except OSError as error:
         complain(f"{name}: {error.filename or 'standard output'}: {error.strerror or error}")
         with suppress(OSError):  # what is still buffered has nowhere to go when the interpreter ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(1)
+        sys.exit(code)
 
 
 def complain(line: str) -> None:

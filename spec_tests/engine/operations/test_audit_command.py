@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,20 @@ from .invoked import Invoked, invoke
 
 def command(*words: object) -> Invoked:
     return invoke(main, words)
+
+
+def test_sec_3_a_check_that_ends_before_its_verdict_is_no_tampering(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    unreadable = command("verify", tmp_path, "--key-file", "/proc/self/mem")
+    assert unreadable == (2, "torq-audit: /proc/self/mem: cannot be read: Input/output error\n")
+    with (
+        suppress(OSError),  # it cannot be flushed at its end either
+        open("/dev/full", "w", encoding="utf-8") as full,
+        redirect_stdout(full),
+        pytest.raises(SystemExit) as end,
+    ):
+        main(["verify", str(tmp_path)])
+    assert end.value.code == 2
 
 
 def test_sec_3_command_verifies_with_exit_codes_0_1_and_2(tmp_path: Path) -> None:
