@@ -103,7 +103,7 @@ class RelayCollector(Collector):
         limit = self._service.server.max_connections
         yield GaugeMetricFamily("torq_relay_max_connections", "Connections that are admitted at most", value=limit)
         bound = self._service.config.total_queue_bytes
-        yield GaugeMetricFamily("torq_relay_max_held_bytes", "Bound of the bytes held for all receivers", value=bound)
+        yield GaugeMetricFamily("torq_relay_max_held_bytes", "Bound of held and incomplete bytes together", value=bound)
 
     def _by_reason(self, totals: Totals) -> Iterator[Metric]:
         families = (
