@@ -105,6 +105,8 @@ class RelayConnection(Client, AsyncIterator[Message]):
 
     async def end_sending(self) -> None:
         """Say that nothing more will be sent, and go on receiving (CONN-7); sending raises from now on."""
+        if self._session.closed:  # in a forked process, nobody gives the turn back that a task of its parent has
+            return
         with Visit(self._inside):
             async with self._sending:
                 self._session.end_sending()

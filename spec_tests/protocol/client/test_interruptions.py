@@ -266,6 +266,25 @@ def test_a_forked_process_keeps_no_connection_open() -> None:
         assert client.state is ClientState.CONNECTED
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of the threads of whoever runs the tests
+def test_a_forked_process_does_not_wait_for_a_task_of_its_parent() -> None:
+    async def fork(relay: FakeRelay) -> int:
+        async with await connect(relay.path) as client:
+            await client._sending.acquire()  # as a task does that waits for the socket to take its message
+            child = os.fork()
+            if child == 0:
+                try:
+                    client.end_sending().send(None)
+                finally:  # with StopIteration when it has ended, without when it waits
+                    os._exit(isinstance(sys.exception(), StopIteration))
+            client._sending.release()
+            return child
+
+    with fake_relay() as relay:
+        child = asyncio.run(fork(relay))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+
+
 def test_an_asynchronous_client_is_refused_to_a_second_thread_while_the_first_uses_it() -> None:
     async def elsewhere(relay: FakeRelay) -> None:
         async with await connect(relay.path) as client:
