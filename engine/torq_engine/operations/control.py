@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from inspect import isawaitable
 
 import anyio
 import msgspec
@@ -72,7 +73,8 @@ class ControlServer:
                 return msgspec.json.encode({"result": self._service.status()})
             if request.command not in self._commands:
                 raise ValueError(f"no command {request.command!r}; use {', '.join([*self._commands, 'drain'])}")
-            return msgspec.json.encode({"result": self._commands[request.command](request.argument)})
+            result = self._commands[request.command](request.argument)
+            return msgspec.json.encode({"result": await result if isawaitable(result) else result})
         except RecursionError:
             return msgspec.json.encode({"error": "the request is nested too deeply"})
         except (ValueError, msgspec.MsgspecError) as error:

@@ -48,20 +48,20 @@ class HealthServer:
         with anyio.move_on_after(_TIME_LIMIT):
             request = await _request(stream)
             if request:
-                await stream.send(self._response(request))
+                await stream.send(await self._response(request))
 
-    def _response(self, request: bytes) -> bytes:
+    async def _response(self, request: bytes) -> bytes:
         words = request.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
         if len(words) != 3 or not words[2].startswith("HTTP/1."):
             return _message(400, _TEXT, b"use HTTP/1.1\n")
         method, target, _ = words
         path, _, query = target.partition("?")
-        status, kind, body = self._page(path, query)
+        status, kind, body = await self._page(path, query)
         if method not in ("GET", "HEAD"):
             status, kind, body = 405, _TEXT, b"use GET or HEAD\n"
         return _message(status, kind, body, body_wanted=method != "HEAD")
 
-    def _page(self, path: str, query: str) -> tuple[int, str, bytes]:
+    async def _page(self, path: str, query: str) -> tuple[int, str, bytes]:
         if path == "/metrics":
             return 200, CONTENT_TYPE, self._exposition.page()
         if path == "/livez":
@@ -70,16 +70,16 @@ class HealthServer:
             why_not = self._service.ready()
             return (503, _TEXT, f"{why_not}\n".encode()) if why_not else (200, _TEXT, b"ready\n")
         if path == "/connections":
-            return self._connections(query)
+            return await self._connections(query)
         return 404, _TEXT, b"use /metrics, /connections, /livez or /readyz\n"
 
-    def _connections(self, query: str) -> tuple[int, str, bytes]:
+    async def _connections(self, query: str) -> tuple[int, str, bytes]:
         try:
             wanted = msgspec.convert(dict(parse_qsl(query, keep_blank_values=True)), _Wanted, strict=False)
         except msgspec.ValidationError as error:
             usage = f"use sort={'|'.join(ORDERS)}, offset=0 and up, limit=1 to {_LARGEST_PAGE}"
             return 400, _TEXT, f"{error}; {usage}\n".encode("utf-8", "backslashreplace")
-        page = self._service.connection_page(wanted.sort, wanted.offset, wanted.limit)
+        page = await self._service.connection_page(wanted.sort, wanted.offset, wanted.limit)
         return 200, _JSON, msgspec.json.encode(page) + b"\n"
 
 

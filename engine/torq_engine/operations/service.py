@@ -44,6 +44,8 @@ from .status import (
 )
 from .systemd import Notifier
 
+_STATUSES_PER_TURN = 128
+
 
 class Service:
     """Runs a relay until a signal or an operator ends it; signals and the control socket call its methods.
@@ -219,14 +221,18 @@ class Service:
             config=msgspec.to_builtins(self.config),
         )
 
-    def connections(self) -> list[ConnectionStatus]:
-        """Every connection as it is now, in join order."""
-        now = time.monotonic()
-        return [connection_status(connection, peer, now) for connection, peer in self.server.connections()]
+    async def connections(self) -> list[ConnectionStatus]:
+        """Every connection of now, in join order; clients are served between each ``_STATUSES_PER_TURN`` of them."""
+        found = []
+        for connection, peer in self.server.connections():
+            found.append(connection_status(connection, peer, time.monotonic()))
+            if len(found) % _STATUSES_PER_TURN == 0:
+                await asyncio.sleep(0)
+        return found
 
-    def connection_page(self, sort: str, offset: int, limit: int) -> ConnectionPage:
+    async def connection_page(self, sort: str, offset: int, limit: int) -> ConnectionPage:
         """Some connections as they are now, in one of :data:`~torq_engine.operations.status.ORDERS`."""
-        found = in_order(self.connections(), sort)
+        found = in_order(await self.connections(), sort)
         return ConnectionPage(self.source.logic.name, len(found), offset, limit, sort, found[offset : offset + limit])
 
     def _make_server(self) -> Server:

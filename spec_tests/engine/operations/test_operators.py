@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from torq_engine.accounting import CloseReason
 from torq_engine.endpoint import EndpointError
-from torq_engine.operations import control
+from torq_engine.operations import control, service
 from torq_engine.operations.metrics import BUCKETS, RelayCollector
 from torq_engine.port import program_of
 
@@ -215,6 +215,20 @@ async def test_a_page_of_connections_that_cannot_be_had_is_one_line(query: str) 
         assert status == 400
         assert body.count("\n") == 1
         assert "use sort=joined|traffic|" in body
+
+
+async def test_while_many_connections_are_listed_others_have_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_STATUSES_PER_TURN", 2)
+    async with operating() as running:
+        for _ in range(7):
+            await running.join()
+        listing = asyncio.create_task(running.service.connections())
+        turns = 0
+        while not listing.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > 3
+        assert [one.id for one in listing.result()] == [1, 2, 3, 4, 5, 6, 7]
 
 
 async def test_http_request_without_an_end_is_bounded_and_disturbs_nobody() -> None:

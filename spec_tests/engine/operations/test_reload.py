@@ -153,7 +153,7 @@ async def test_frame_5_reloaded_partial_frame_timeout_ends_what_stands() -> None
     async with operating(text="partial_frame_timeout = 0\n") as running:
         client = await running.join()
         await client.send(MAGIC)
-        await happened(lambda: running.service.connections()[0].bytes_in == 4)
+        await happened(lambda: running.service.server.connections()[0][0].received_bytes == 4)
         running.write("partial_frame_timeout = 0.01\n")
         assert running.service.reload() == ""
         assert await client.end() == b""

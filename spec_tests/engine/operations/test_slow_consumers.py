@@ -51,7 +51,7 @@ async def test_iso_3_a_consumer_that_loses_frames_is_in_the_log_the_metrics_and_
         found = await samples(running)
         assert found["torq_relay_slow_consumers"] == 1
         assert found["torq_relay_oldest_queued_seconds"] > 0
-        slowest = running.service.connection_page("behind", 0, 1).connections[0]
+        slowest = (await running.service.connection_page("behind", 0, 1)).connections[0]
         assert (slowest.id, slowest.queued_seconds > 0, slowest.dropped["queue-full"] > 0) == (number, True, True)
         reader.close()
         await happened(lambda: len(running.service.server.hub.connections) == 1)
