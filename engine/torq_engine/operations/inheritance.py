@@ -10,7 +10,8 @@ Facts:
 - while SIGCHLD is ignored the kernel forgets how a child ended, and every relay seems to have failed;
 - what Python opens has FD_CLOEXEC, so a descriptor above 2 without it was inherited. A relay that kept a pipe of its
   starter open would keep the pipe's reader waiting as long as it lives. Kept are the sockets that systemd passed, and
-  descriptors that a word of the command line or of the environment names: ``<(...)`` of a shell is ``/dev/fd/63``;
+  descriptors that a word of the command line or of the environment names: ``<(...)`` of a shell is ``/dev/fd/63``.
+  Where /proc is not mounted nobody knows what leaked, and it stays;
 - a deleted working directory stays as it is: absolute paths do not need it, and a relative one would mean something
   else in any other.
 """
@@ -52,9 +53,9 @@ def begin_afresh(*, hears: bool) -> None:
 
     ``hears``: the command acts on SIGHUP and SIGUSR1. They wait until it does, where they would end any other command.
     """
+    _raise_descriptor_limit()
     _fill_standard_descriptors()
     _close_leaked_descriptors(sys.argv, os.environ)
-    _raise_descriptor_limit()
     os.umask(OWN_USER_ONLY)
     for number in signal.valid_signals() - _LEFT_IGNORED:
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -73,12 +74,19 @@ def _fill_standard_descriptors() -> None:
 def _close_leaked_descriptors(words: Sequence[str], environment: Mapping[str, str]) -> None:
     named = {int(number) for word in (*words, *environment.values()) for number in _NAMED.findall(word)}
     passed = passed_descriptors(environment)
-    for descriptor in map(int, os.listdir("/proc/self/fd")):
+    for descriptor in _open_descriptors():
         if descriptor < _STANDARD or descriptor in named or descriptor in passed:
             continue
         with suppress(OSError):  # the one that listed them is closed by now
             if not fcntl.fcntl(descriptor, fcntl.F_GETFD) & fcntl.FD_CLOEXEC:
                 os.close(descriptor)
+
+
+def _open_descriptors() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:  # no /proc, as in some chroots: what leaked stays
+        return []
 
 
 def _raise_descriptor_limit() -> None:

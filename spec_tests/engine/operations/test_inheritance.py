@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from torq_domains.command import RELAYS
+from torq_engine.operations import inheritance
 
 from ..daemons import Daemon, command, listening, receive
 from ..frames import frame
@@ -65,6 +66,19 @@ def supervised(heritage: str, directory: Path) -> "Iterator[subprocess.Popen[byt
             yield process
         finally:
             process.kill()
+
+
+def test_life_5_without_proc_a_command_begins_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unmounted(path: str) -> list[str]:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(os, "listdir", unmounted)
+    inheritance._close_leaked_descriptors([], {})
+    monkeypatch.undo()
+    with open(os.devnull, "rb") as leaked:
+        os.set_inheritable(leaked.fileno(), True)
+        inheritance._close_leaked_descriptors([f"/dev/fd/{number}" for number in os.listdir("/proc/self/fd")], {})
+        assert os.fstat(leaked.fileno())
 
 
 @pytest.mark.usefixtures("unmeasured_processes")
