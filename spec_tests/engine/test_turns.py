@@ -1,6 +1,7 @@
 """No turn does more than its share, whatever waits: counted in work done, as time tells of the machine too."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -135,3 +136,20 @@ async def test_iso_1_however_many_connections_end_at_once_a_turn_closes_some_and
         assert max(closes.by_turn) <= 32
         for client in clients[:-1]:
             await client.end()
+
+
+async def test_iso_1_however_many_clients_hang_up_at_once_a_turn_reads_some_and_goes_on() -> None:
+    async with serving() as relay:
+        clients = [await relay.join() for _ in range(150)]
+        hub = relay.server.hub
+        for client in clients:
+            client.sock.shutdown(socket.SHUT_WR)
+        await happened(lambda: not any(connection.input_open for connection in hub.connections.values()))
+        for client in clients:
+            client.close()
+        left = len(hub.connections)
+        while hub.connections:
+            relay.server._hung_up()
+            left, before = len(hub.connections), left
+            assert 0 < before - left <= 64
+        assert hub.totals().closed[CloseReason.PEER_LEFT] == 150
