@@ -262,7 +262,7 @@ def _top(client: ControlClient, options: argparse.Namespace) -> None:
             while True:
                 now = msgspec.json.decode(client.ask("connections"), type=list[ConnectionStatus])
                 general = msgspec.json.decode(client.ask("status"), type=Status)
-                rows = max(3, console.height - 20)
+                rows = max(3, console.height - 21)
                 live.update(tables.top(general, now, before, options.interval, rows, options.sort), refresh=True)
                 before = now
                 looked += 1

@@ -3,6 +3,7 @@
 import re
 from io import StringIO
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,11 @@ from rich.console import Console
 
 from torq_engine.accounting import REFUSAL_LABELS, DropReason
 from torq_engine.operations.status import ORDERS, ConnectionStatus, in_order
-from torq_engine.operations.tables import print_connections
+from torq_engine.operations.tables import print_connections, status_table
+
+from ..frames import frame
+from ..relays import happened
+from .services import operating
 
 COUNTS = st.integers(0, 10**12)
 ROWS = st.builds(
@@ -62,3 +67,16 @@ def test_connections_are_sorted_by_what_is_asked_for_and_as_they_came_where_it_i
         values = [value(one) for one in in_order(rows, sort)]
         assert values == sorted(values, reverse=True)
     assert in_order(rows, "dropped") == sorted(rows, key=lambda one: -sum(one.dropped.values()))
+
+
+async def test_a_status_shows_paths_as_they_are_and_what_frames_hold_without_their_end() -> None:
+    async with operating() as running:
+        client = await running.join()
+        await client.send(frame(bytes(100))[:60])
+        await happened(lambda: running.service.status().incomplete_bytes == 60)
+        status = msgspec.structs.replace(running.service.status(), sockets=["/tmp/[/b]/a"], audit="/[red]")
+    screen = StringIO()
+    Console(file=screen, width=200).print(status_table(status))
+    assert all(
+        words in screen.getvalue() for words in ("/tmp/[/b]/a", "/[red]", "60 bytes of frames without their end")
+    )
