@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Final, TypedDict, Unpack
 
-from ..constants import HEADER_SIZE, LARGEST_MESSAGE_SIZE_LIMIT, MAX_MESSAGE_SIZE
+from ..constants import HEADER_SIZE, LARGEST_MESSAGE_SIZE_LIMIT, MAX_MESSAGE_SIZE, U32_MAX
 from ..decoder import OnFault
 
 _MOST_KEEPALIVE: Final = 32_767
@@ -115,6 +115,8 @@ class ClientSettings:
             raise ValueError(
                 f"max_message_size {self.max_message_size}: use {HEADER_SIZE} to {LARGEST_MESSAGE_SIZE_LIMIT} bytes"
             )
+        if not 0 <= self.consumer_id <= U32_MAX:
+            raise ValueError(f"consumer_id {self.consumer_id}: use 0 to {U32_MAX}")
         if self.connect_timeout_seconds <= 0 or self.wait_for_relay_seconds < 0:
             raise ValueError("connect_timeout_seconds must be above 0, wait_for_relay_seconds 0 or more")
         for name in ("give_up_after_seconds", "send_timeout_seconds", "user_timeout_seconds"):

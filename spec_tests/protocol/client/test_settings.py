@@ -61,6 +61,8 @@ def test_delays_grow_up_to_the_longest_and_jitter_only_shortens(
     "wrong",
     [
         {"max_message_size": 31},
+        {"consumer_id": -1},
+        {"consumer_id": 2**32},
         {"connect_timeout_seconds": 0},
         {"wait_for_relay_seconds": -1},
         {"send_timeout_seconds": 0},
