@@ -36,7 +36,16 @@ class Torn:
         self.link, self.error = link, error
 
 
-Inbox: TypeAlias = "deque[Message | Refusal | ProtocolError | Torn]"
+class Followed:
+    """A message whose gap was told: ``on_event`` raised then, and the message waits for the next call."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+
+
+Inbox: TypeAlias = "deque[Message | Refusal | ProtocolError | Torn | Followed]"
 """What was read and decoded and not yet taken, in the order of the stream."""
 
 

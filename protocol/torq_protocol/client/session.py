@@ -31,7 +31,7 @@ from ..tlv import Tlv
 from .address import Address, domain_of
 from .errors import ClientError, ClosedError, ConnectError, ConnectionLostError
 from .events import ClientState, Connected, Event, GapSeen, Lost, OnEvent, Reconnected, Refused
-from .link import Inbox, Link, Torn
+from .link import Followed, Inbox, Link, Torn
 from .settings import ClientSettings
 
 _LEVELS = {RelayDomain.MARKET_DATA: ValidationLevel.PERFORMANCE, RelayDomain.EXECUTION: ValidationLevel.SECURITY}
@@ -215,6 +215,8 @@ class Session:
                 self.tell(Refused(item))
             elif isinstance(item, Torn):
                 self.lost(item.link, item.error)
+            elif isinstance(item, Followed):
+                return item.message
             else:
                 raise item
 
@@ -292,8 +294,13 @@ class Session:
     def _follow(self, message: Message, tracker: SequenceTracker) -> None:
         header = message.header
         gap = tracker.observe(header.source, header.sequence).gap
-        if gap is not None:
+        if gap is None:
+            return
+        try:
             self.tell(GapSeen(gap, gap.request(self.settings.consumer_id) if gap.recoverable else None))
+        except BaseException:  # such as of a request that could not be sent: the message itself has arrived
+            self.inbox.appendleft(Followed(message))
+            raise
 
     def tell(self, event: Event) -> None:
         """Tell the owner."""

@@ -32,6 +32,7 @@ from torq_protocol.client import (
     ClientState,
     ClosedError,
     ConnectionLostError,
+    GapSeen,
     connect,
     connect_blocking,
 )
@@ -316,6 +317,21 @@ def test_an_asynchronous_client_may_go_from_one_event_loop_to_the_next() -> None
 
 async def hand_over(relay: FakeRelay) -> torq_protocol.client.Relay:
     return await connect(relay.path)
+
+
+def test_a_message_whose_gap_on_event_could_not_bear_is_the_next_one() -> None:
+    def fail(event: object) -> None:
+        if isinstance(event, GapSeen):
+            raise LookupError(event.gap.current)
+
+    tracking = ClientSettings(track_sequences=True)
+    with fake_relay() as relay, pair(relay, settings=tracking, on_event=fail) as (client, connection):
+        connection.sendall(signal(1) + signal(5) + signal(6))
+        assert client.receive().header.sequence == 1
+        with pytest.raises(LookupError, match="5"):
+            client.receive()
+        assert [client.receive().header.sequence for _ in range(2)] == [5, 6]
+        assert client.received == 3
 
 
 def test_on_event_may_send_when_the_connection_stands_again_and_close_when_it_is_lost() -> None:
