@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import queue
 import select
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self, Unpack
 
@@ -29,7 +27,7 @@ from .publisher import BlockingPublisher, Clock
 from .session import Client, Session
 from .settings import ClientOptions, ClientSettings, settings_of
 from .sockets import Connecting, cannot_connect, connecting, connecting_unix
-from .turns import Ticket, Turn, deadline_in, interrupted, seconds_left
+from .turns import Closing, Ticket, Turn, deadline_in, interrupted, seconds_left
 
 _LONGEST_POLL_SECONDS: Final = 86_400.0
 """poll takes no more than some days."""
@@ -49,7 +47,7 @@ class BlockingRelay(Client, Iterator[Message]):
         self._writing = False  # while a thread that has the lock is in the middle of a message
         self._connecting = Turn()
         self._receiving = Turn()
-        self._closing: queue.SimpleQueue[None] = queue.SimpleQueue()  # which a signal handler may put to, always
+        self._closing = Closing()
 
     def send(self, *messages: Message | bytes) -> None:
         """Send messages, in one piece; returns when the kernel has taken all of them.
@@ -127,7 +125,7 @@ class BlockingRelay(Client, Iterator[Message]):
         """Close, from any thread, signal handler or finalizer. Calls that wait raise :class:`ClosedError`, loops over
         messages end. Closing again does nothing. In a forked process it closes nothing of its parent's."""
         self._session.close()
-        self._closing.put(None)
+        self._closing.tell()
 
     def __iter__(self) -> Self:
         return self
@@ -166,9 +164,7 @@ class BlockingRelay(Client, Iterator[Message]):
         while True:
             delay = self._session.retry_in()
             left = delay if deadline is None else deadline - time.monotonic()
-            with suppress(queue.Empty):
-                self._closing.get(timeout=max(0.0, min(delay, left)))
-                self._closing.put(None)
+            self._closing.wait(min(delay, left))
             if left < delay:
                 raise TimeoutError(f"{self.address}: not connected again in time: {self._session.failure}")
             try:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
@@ -39,6 +40,30 @@ class Ticket:
             raise RuntimeError(interrupted("connecting"))
         if self._done.acquire(timeout=_LOOK_AGAIN_SECONDS if seconds is None else min(seconds, _LOOK_AGAIN_SECONDS)):
             self._done.release()
+
+
+class Closing:
+    """Whether a client was closed, for who waits: any thread, signal handler or finalizer may tell it, again too.
+
+    A plain lock, taken until then. ``queue.SimpleQueue.get`` would not do: where its time is over before it looks for
+    the second time, it waits for ever (CPython 3.11 to 3.13).
+    """
+
+    __slots__ = ("_open",)
+
+    def __init__(self) -> None:
+        self._open = threading.Lock()
+        self._open.acquire()
+
+    def tell(self) -> None:
+        """Let all who wait go on."""
+        with suppress(RuntimeError):  # it was told before
+            self._open.release()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it is told, or for some seconds."""
+        if self._open.acquire(timeout=min(max(0.0, seconds), threading.TIMEOUT_MAX)):
+            self.tell()  # the next who waits goes on as well
 
 
 class Turn:
