@@ -237,7 +237,9 @@ def test_a_run_ends_with_the_first_failure_that_it_is_told_to_end_with(workers: 
     assert seen["FRAME-2"].verdict is Verdict.FAIL
     assert seen["FRAME-2"].counterexample is not None
     assert seen["FRAME-2"].counterexample.runs > 1, "it is confirmed as every other"
-    assert any(result.reason == ENDED and result.verdict is Verdict.UNKNOWN for result in results)
+    open_ones = [result for result in results if result.verdict is Verdict.UNKNOWN]
+    assert {result.reason for result in open_ones} <= {ENDED}
+    assert open_ones or workers > 1, "another worker may have judged all others by then"
     assert sorted(heard.finished_ids) == sorted(seen), "each is told once"
 
 
