@@ -45,10 +45,11 @@ class ForgetsLate(relay.Relay):
 
     def tick(self):
         super().tick()
+        now = time.monotonic()
         for until, connection in self.leaving:
-            if until <= time.monotonic():
+            if until <= now:
                 self.close(connection)
-        self.leaving = tuple(each for each in self.leaving if each[0] > time.monotonic())
+        self.leaving = tuple(each for each in self.leaving if each[0] > now)
 
 relay.Relay = ForgetsLate
 cli.main()
