@@ -90,6 +90,12 @@ class Client:
         self.buffer += data
         return bool(data)
 
+    def forget(self) -> None:
+        """Read what has come, and keep nothing of it, nor of what came before."""
+        self.buffer.clear()
+        while self.read():
+            self.buffer.clear()
+
     def gets(self, data: bytes, seconds: float | None = None) -> bool:
         """Whether ``data`` arrives within some seconds; the client forgets everything up to its end."""
         deadline = self._deadline(seconds)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ..counting import counted
 from ..model.findings import Finding, Kind
-from .bench import Bench, Client, UnsupportedCheckError
+from .bench import Bench, UnsupportedCheckError
 from .levels import memory, pid_of, processor_seconds
 
 IDLE = 100
@@ -55,12 +55,12 @@ def rests(bench: Bench) -> Iterator[Finding]:
             clients[0].send(bench.frame(BACKLOG_VALUE))
             clients[0].is_taken()
             for reader in readers:
-                _forget(reader)
+                reader.forget()
         for client in halves:
             client.sock.shutdown(socket.SHUT_WR)
         _pause(timing.levels_seconds)
         for reader in readers:
-            _forget(reader)
+            reader.forget()
         least = timing.rest_seconds
         for _ in range(MEASUREMENTS):
             before = processor_seconds(pid)
@@ -91,7 +91,7 @@ def queues_cheaply(bench: Bench) -> Iterator[Finding]:
             f"a client does not read; another sends {counted(count, 'frame')} of {counted(size, 'byte')}, each in a "
             "write of its own when the relay has read the one before, and reads"
         )
-        _forget(sender)
+        sender.forget()
         before, sent = memory(pid), 0
         until = time.monotonic() + timing.many_seconds
         while sent < count and time.monotonic() < until:
@@ -99,7 +99,7 @@ def queues_cheaply(bench: Bench) -> Iterator[Finding]:
                 yield Finding(Kind.LOST, "the sender to be served beside a stalled consumer", "it is not")
                 return
             sent += 1
-            _forget(sender)
+            sender.forget()
         if sent < LEAST_SMALL:
             raise UnsupportedCheckError(f"the relay took only {counted(sent, 'frame')} in {timing.many_seconds:.0f} s")
         growth = memory(pid) - before
@@ -114,9 +114,3 @@ def queues_cheaply(bench: Bench) -> Iterator[Finding]:
 
 def _pause(seconds: float) -> None:
     select.select([], [], [], seconds)
-
-
-def _forget(client: Client) -> None:
-    """Read what has come, and keep nothing of it."""
-    while client.read():
-        client.buffer.clear()

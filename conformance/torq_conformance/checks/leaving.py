@@ -43,8 +43,7 @@ def leave(bench: Bench, client: Client, leaving: Leaving, other: Client) -> None
     if leaving.sent:
         client.send(bench.frame(FRAME_VALUE_BYTES)[: leaving.sent])
         client.is_taken()
-    while client.read():
-        client.buffer.clear()
+    client.forget()
     if leaving.how == "resets" and bench.rules.forwards:
         other.send(bench.frame())
         shows(client.sock, select.POLLIN, bench.timing.attempt_seconds)

@@ -10,7 +10,7 @@ import select
 from collections.abc import Iterator
 
 from ..model.findings import Finding, Kind
-from .bench import Bench, Client
+from .bench import Bench
 
 LONGEST_GRACE = 15.0
 """ISO-7 waits for no longer first_read_grace, in seconds."""
@@ -43,7 +43,7 @@ def serves_who_only_sends(bench: Bench) -> Iterator[Finding]:
             if not (sender.send(frame) and consumer.gets(frame)):
                 yield Finding(Kind.LOST, "C to be served beside a client that never reads", "a frame never came")
                 return
-            _forget_echo(other)
+            other.forget()  # or it becomes slow itself
         select.select([], [], [], wait)
         bench.act(f"A and B send {FRAMES_AFTER} frames each in turn, which C reads; then A reads, and B sends again")
         for name, sender in (("A", silent), ("B", other)) * FRAMES_AFTER:
@@ -54,16 +54,10 @@ def serves_who_only_sends(bench: Bench) -> Iterator[Finding]:
             if not consumer.gets(frame):
                 yield Finding(Kind.LOST, f"a frame of {name} at C: A only sends", "it never came")
                 return
-            _forget_echo(other)
+            other.forget()  # or it becomes slow itself
         while silent.read(bench.timing.kept_open_seconds):
             silent.buffer.clear()
         if silent.closed:
             yield Finding(Kind.CLOSED, "A to stay connected: it only sends", "the relay closed its connection")
         elif not bench.reaches(other, [silent]):
             yield Finding(Kind.LOST, "a frame of B at A, which reads from now on", "none came")
-
-
-def _forget_echo(sender: Client) -> None:
-    """Read what has come, so that the sender does not become slow itself."""
-    while sender.read():
-        sender.buffer.clear()

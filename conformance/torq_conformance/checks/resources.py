@@ -89,8 +89,7 @@ def returns_resources(bench: Bench) -> Iterator[Finding]:
 def _leave(bench: Bench, guest: Client, way: int) -> None:
     """Leave in one of five ways: 0 after reading all, 1 half-closed, 2 after garbage, 3 within a frame, else unread."""
     if way in (0, 1):
-        while guest.read():
-            guest.buffer.clear()
+        guest.forget()
     if way == 1:
         guest.sock.shutdown(socket.SHUT_WR)
         guest.is_taken()
@@ -234,8 +233,7 @@ def _held_of_others(bench: Bench) -> Iterator[Finding]:
         for each in chain(small, repeat(part, count)):
             if not sender.send(each, bench.timing.fill_seconds):
                 break
-            while sender.read():
-                sender.buffer.clear()
+            sender.forget()
             growth = memory(pid) - before
             if growth > most:
                 yield _unbounded(bound, growth)

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
 from ..checks.bench import Bench, Client, UnsupportedCheckError
 from ..checks.levels import descriptors, memory, threads
@@ -31,6 +31,7 @@ from ..play.target import SpawnedTarget, Target
 from .figures import Figure, Samples
 
 FAILURES = (TargetError, ImpededError, UnsupportedCheckError, OSError)
+"""What keeps a relay from being measured."""
 BLOCK_SECONDS = 5.0
 """What the first block takes at most on an idle machine."""
 BLOCKS = 12
@@ -45,11 +46,10 @@ DELIVERIES = 200
 FEWER_DELIVERIES = 30
 """Of what costs more."""
 STREAM = 2_000
-STREAM_WAIT_SECONDS = 0.05
-TAKING_SECONDS = 0.05
-PROMPT_SECONDS = 5.0
 STREAM_WRITE = 16_384
 """Bytes of one write of the stream."""
+STREAM_WAIT_SECONDS = 0.05
+"""How long to wait for more of it at a time."""
 MANY = 32
 """Connections that do nothing, and receivers."""
 IDLE_SECONDS = 0.25
@@ -58,6 +58,8 @@ WAITING = 1_000
 """Frames that wait for a client that does not read."""
 COPY = "copy"
 RELAYS = ("a", COPY, "b")
+
+RelayT = TypeVar("RelayT")
 
 
 class _InvalidError(Exception):
@@ -132,7 +134,7 @@ class Measuring:
                     for stand in self._in_turn(stands):
                         self._measure(stand, measure, figures)
 
-    def _in_turn(self, relays: Sequence[Any]) -> list[Any]:
+    def _in_turn(self, relays: Sequence[RelayT]) -> list[RelayT]:
         """The relays, another first each time."""
         self._turn += 1
         first = self._turn % len(relays)
@@ -198,7 +200,8 @@ def _stream(stand: _Stand) -> Values:
     """A stream to one receiver, in large writes; every frame is verified."""
     bench, rules = stand.bench, stand.bench.rules
     sender, receiver = stand.clients
-    _drain(sender, receiver)
+    for client in stand.clients:
+        client.forget()
     size = bench.size_of(SMALL)
     count = min(STREAM, rules.most_frames // 2, rules.most_bytes // (2 * size))
     frames = b"".join(bench.frame(SMALL) for _ in range(count))
@@ -208,14 +211,13 @@ def _stream(stand: _Stand) -> Values:
         if place < len(frames):
             with contextlib.suppress(BlockingIOError):
                 place += sender.sock.send(frames[place : place + STREAM_WRITE])
-        _drain(sender)
+        sender.forget()
         receiver.read(0.0 if place < len(frames) else STREAM_WAIT_SECONDS)
         if receiver.closed or time.monotonic() > until:
             raise _InvalidError(f"delivers {len(receiver.buffer) // size} of a stream of {counted(count, 'frame')}")
     taken, used = time.perf_counter() - began, stand.processor_seconds() - used
     if receiver.buffer != frames:
         raise _InvalidError("alters or reorders frames of a stream")
-    _drain(receiver)
     yield Figure.STREAM, taken / count * 1e6
     yield Figure.PROCESSOR, used / count * 1e6
 
@@ -270,7 +272,8 @@ def _beside_stalled(stand: _Stand) -> Values:
 def _deliveries(stand: _Stand, count: int, size: int) -> list[float]:
     """Times in us from the write of a frame until the last receiver has it, in the order of the frames."""
     sender, *receivers = stand.clients
-    _drain(*stand.clients)
+    for client in stand.clients:
+        client.forget()
     times = []
     for _ in range(count):
         frame = stand.bench.frame(size)
@@ -278,35 +281,24 @@ def _deliveries(stand: _Stand, count: int, size: int) -> list[float]:
         if not sender.send(frame):
             raise _InvalidError("takes no frame any more")
         for receiver in receivers:
-            _take(receiver, frame)
+            _take(receiver, frame, stand.bench.timing.prompt_seconds)
         times.append((time.perf_counter() - began) * 1e6)
-        _drain(sender)  # of its echo
+        sender.forget()  # its echo
     return times
 
 
-def _take(receiver: Client, frame: bytes) -> None:
-    """Read a frame, which is the next that comes."""
-    until = None
+def _take(receiver: Client, frame: bytes, seconds: float) -> None:
+    """Read a frame, which is the next that comes, within some seconds."""
     while len(receiver.buffer) < len(frame):
-        if not receiver.read(TAKING_SECONDS):
-            until = until or time.monotonic() + PROMPT_SECONDS
-            if receiver.closed or time.monotonic() > until:
-                raise _InvalidError("loses a frame")
+        if not receiver.read(seconds):
+            raise _InvalidError("closes a receiver" if receiver.closed else f"delivers no frame for {seconds:g} s")
     if receiver.buffer != frame:
         raise _InvalidError("delivers another frame than was sent")
     receiver.buffer.clear()
 
 
-def _drain(*clients: Client) -> None:
-    """Read what has come, and keep nothing of it."""
-    for client in clients:
-        while client.read():
-            client.buffer.clear()
-        client.buffer.clear()
-
-
 def _stopping(stand: _Stand) -> Values:
-    """The time until a relay has ended, all of whose clients have left but for one that does not read."""
+    """The time until a relay has ended that has clients no more."""
     for client in stand.bench.clients:
         client.close()
     began = time.perf_counter()

@@ -95,9 +95,8 @@ def _cases(report: Report, compared: Compared) -> Iterator[_Case]:
     if not of_it:
         facts = [("programs", compared.programs), ("relay A differs from its copy", compared.noise)]
         words = tuple((name, str(value)) for name, value in facts if value)
-        skipped = "skipped" if compared.gap else ""
-        yield _Case(compared.name, f"torq.{compared.kind}", skipped, compared.gap and f"not compared: {compared.gap}",
-                    facts=words)  # fmt: skip
+        outcome, message = ("skipped", f"not compared: {compared.gap}") if compared.gap else ("", "")
+        yield _Case(compared.name, f"torq.{compared.kind}", outcome, message, facts=words)
 
 
 def _difference(report: Report, entry: Entry, by: str) -> _Case:
