@@ -2,7 +2,8 @@
 
 Facts: Python drops an exception that a signal handler raises while a finaliser or a callback of the garbage collector
 runs (Hypothesis has one). So a signal is also remembered, and code that works in rounds asks in each round. A
-signal soon after another does not interrupt again: it would tear the ending that the first signal has begun.
+signal soon after another does not interrupt again: it would tear the ending that the first signal has begun. Signals
+interrupt the main thread alone: in others nothing is deferred, and none of them takes an interruption away.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
@@ -49,7 +51,7 @@ def _report_unless_interrupted(dropped: sys.UnraisableHookArgs) -> None:
 
 def check() -> None:
     """Raises the interruption that a signal has asked for, if there is one."""
-    if _pending:
+    if _pending and _is_interruptible():
         _interrupted[:] = [time.monotonic()]
         raise _pending.pop()
 
@@ -57,6 +59,9 @@ def check() -> None:
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
     """No signal interrupts the block, so that the block ends; a signal of that time counts after it."""
+    if not _is_interruptible():
+        yield
+        return
     _deferring.append(None)
     try:
         yield
@@ -64,6 +69,10 @@ def deferred() -> Iterator[None]:
         _deferring.pop()
     if not _deferring:
         check()
+
+
+def _is_interruptible() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

@@ -83,6 +83,10 @@ class Arm:
             self.ended = f"relay B has ended, and the suite cannot start it again: {history.crash}"
         return history
 
+    def give_up(self) -> None:
+        """Let a play that another thread is in the middle of end soon, with OutOfTime."""
+        self._executor.give_up()
+
     def has_ended(self) -> bool:
         """Whether it plays nothing more."""
         return bool(self.ended)

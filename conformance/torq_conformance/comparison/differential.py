@@ -39,7 +39,7 @@ from ..model.requirements import requirements
 from ..model.rules import Domain, Rules
 from .accepted import AcceptedDifference
 from .arms import Arm, refused_by_either
-from .equivalence import Comparison
+from .equivalence import Comparison, Signature
 from .found import ENDED, OUT_OF_TIME, TopicResult
 from .known import Known
 from .relays import Relays
@@ -318,14 +318,19 @@ class TopicSearch:
         self._clock.check()
         if self._known.is_over() or self._all.b.has_ended():
             raise OutOfTime
-        history_a, history_b = self._relays.both(program, self._clock)
-        self.result.evidence.update(features_of(program))
         self._turn += 1
+        noise: set[Signature] | None = None
+        if self._turn % NOISE_EVERY:
+            history_a, history_b = self._relays.both(program, self._clock)
+        else:
+            history_a, history_b, noise = self._relays.all(program, self._clock)
+        self.result.evidence.update(features_of(program))
         self._tried += 1
         occurrences = list(self._known.unexplained(program, history_a, history_b))
-        if not occurrences and self._turn % NOISE_EVERY:
-            return
-        noise = self._relays.of_copy(program, history_a, self._clock)
+        if noise is None:
+            if not occurrences:
+                return
+            noise = self._relays.of_copy(program, history_a, self._clock)
         self.result.calibrated += 1
         self.result.noise += bool(noise)
         until = self._clock.until

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from torq_protocol.constants import MAGIC_BYTES
 
@@ -122,6 +123,9 @@ TIMED = frozenset(
 )
 """Effects that a busy machine can feign for once."""
 
+_NUMBER = attrgetter("number")
+"""The number of a frame that came: whole streams are looked through in this way, many times for each program."""
+
 
 class Comparison:
     """Compares histories of one program, played by the rules of A.
@@ -205,11 +209,20 @@ class Comparison:
             for left, right in _pairs(a, b)
             if left.conn not in skipped and _readable(left) and _readable(right)
         ]
+        unlike = {
+            number
+            for _, _, counts_a, counts_b in pairs
+            if counts_a != counts_b
+            for number in counts_a.keys() | counts_b.keys()
+            if number is not None and counts_a[number] != counts_b[number]
+        }
+        if not unlike:
+            return
         in_a, in_b = a.by_number(), b.by_number()
         senders: dict[bytes, set[int]] = {}
         for sent in a.sent:
             senders.setdefault(sent.data, set()).add(sent.conn)
-        for number in sorted(in_a.keys() & in_b.keys()):
+        for number in sorted(in_a.keys() & in_b.keys() & unlike):
             sent = in_a[number]
             if sent.conn in skipped - overflowed or len(senders[sent.data]) > 1:  # whose it is, nobody can tell
                 continue
@@ -306,13 +319,14 @@ def _either(
 
 
 def _has_unsent(peer: Peer) -> bool:
-    return any(received.number is None for received in peer.received)
+    return None in map(_NUMBER, peer.received)
 
 
 def _damaged(peer: Peer) -> bool:
     """Whether the stream of a receiver is torn, or has a frame with the beginning of another one inside it."""
-    return peer.torn or any(
-        received.number is None and received.data.find(MAGIC_BYTES, 1) > 0 for received in peer.received
+    return peer.torn or (
+        _has_unsent(peer)
+        and any(received.number is None and received.data.find(MAGIC_BYTES, 1) > 0 for received in peer.received)
     )
 
 
@@ -322,7 +336,7 @@ def _readable(peer: Peer) -> bool:
 
 def _counts(peer: Peer) -> Counter[int | None]:
     """How often each frame of the program came."""
-    return Counter(received.number for received in peer.received)
+    return Counter(map(_NUMBER, peer.received))
 
 
 def _times(count: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import get_args
 
 import msgspec
@@ -87,9 +87,12 @@ def _resized(frame: Frame, size: int, rules: Rules) -> Frame | None:
     if size == frame.size or size > rules.max_message_size:
         return frame if size == frame.size else None
     kind = frame.tlvs[0].type if frame.tlvs else free_type(rules)
-    for tlvs in (frame.tlvs, frame.tlvs[:1]) if frame.tlvs else ((Tlv(kind),),):
+    room = size - HEADER_SIZE - len(frame.tail) // 2
+    fitting = sum(end < room for end in accumulate(each.encoded_size for each in frame.tlvs))
+    parts = (frame.tlvs, *(frame.tlvs[:count] for count in (fitting + 1, fitting, 1)))
+    for tlvs in filter(None, parts) if frame.tlvs else ((Tlv(kind),),):
+        rest = room - sum(each.encoded_size for each in tlvs)
         for place, tlv in enumerate(tlvs):
-            rest = size - HEADER_SIZE - len(frame.tail) // 2 - sum(each.encoded_size for each in tlvs)
             for overhead in (2, 5):
                 value = rest + tlv.encoded_size - overhead
                 other = Tlv(tlv.type, value, tlv.extended)

@@ -221,10 +221,10 @@ class Settling:
         self._relays.b.refresh()
         with contextlib.suppress(OutOfTime):
             for run in self._clock.runs(self._seconds, 1, RARE_RUNS):
-                history_a, history_b = self._relays.both(best.program, self._clock)
+                history_a, history_b, noise = self._relays.all(best.program, self._clock)
                 occurrences = self._known.occurrences(best.program, history_a, history_b)
                 shown = next((each.difference for each in occurrences if each.key == best.key), None)
-                best.in_copy += best.signature in self._relays.of_copy(best.program, history_a, self._clock)
+                best.in_copy += best.signature in noise
                 best.runs = run
                 if shown is not None:
                     best.in_b += 1

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise, takewhile
+from operator import attrgetter, le
 
 from torq_protocol.constants import HEADER_SIZE, MAGIC_BYTES
 
@@ -82,6 +83,8 @@ class _Later:
 
 def held_back(history: History, _: Rules) -> Iterator[Finding]:
     """A frame that came only when something followed it: a relay that waits for more may wait for ever."""
+    if not history.late:
+        return
     for receiver, _received, sent in _recognised(history):
         follower = history.late.get((receiver.conn, sent.number))
         if follower is not None:
@@ -203,12 +206,15 @@ def echo_lost(history: History, rules: Rules) -> Iterator[Finding]:
 
 def replayed(history: History, _: Rules) -> Iterator[Finding]:
     """A frame that reached a connection although another had got it before that connection existed."""
-    first_seen: dict[int, int] = {}
-    for _peer, received, sent in _recognised(history):
-        first_seen[sent.number] = min(received.tick, first_seen.get(sent.number, received.tick))
-    for peer, _received, sent in _recognised(history):
-        if first_seen[sent.number] < peer.connected:
-            yield w.REPLAYED(frame=sent, receiver=peer)
+    latest = max((peer.connected for peer in history.peers.values()), default=0)
+    first_seen: dict[int | None, int] = {}
+    for peer in history.peers.values():
+        for received in takewhile(lambda each: each.tick < latest, peer.received):
+            first_seen[received.number] = min(received.tick, first_seen.get(received.number, received.tick))
+    if first_seen:
+        for peer, _received, sent in _recognised(history):
+            if first_seen.get(sent.number, latest) < peer.connected:
+                yield w.REPLAYED(frame=sent, receiver=peer)
     for peer in history.peers.values():
         for sequence in peer.old_fences[:1]:
             author = history.fences.get(sequence)
@@ -217,7 +223,13 @@ def replayed(history: History, _: Rules) -> Iterator[Finding]:
 
 
 def _ordered_numbers(peer: Peer) -> list[int]:
-    return list(dict.fromkeys(received.number for received in peer.received if received.number is not None))
+    numbers = dict.fromkeys(map(attrgetter("number"), peer.received))
+    numbers.pop(None, None)
+    return list(numbers)
+
+
+def _is_ascending(numbers: Sequence[int]) -> bool:
+    return all(map(le, numbers, numbers[1:]))
 
 
 def _orders(history: History) -> dict[tuple[int, ...], Peer]:
@@ -233,7 +245,10 @@ def reordered_within_sender(history: History, _: Rules) -> Iterator[Finding]:
     by_number = history.by_number()
     for receiver in history.peers.values():
         latest: dict[int, Sent] = {}
-        for number in _ordered_numbers(receiver):
+        numbers = _ordered_numbers(receiver)
+        if _is_ascending(numbers):
+            continue
+        for number in numbers:
             sent = by_number[number]
             before = latest.get(sent.conn)
             if before is not None and before.number > sent.number:
@@ -260,11 +275,17 @@ def reordered_between_receivers(history: History, _: Rules) -> Iterator[Finding]
 
 def causality_broken(history: History, _: Rules) -> Iterator[Finding]:
     """A frame that came before one which its sender had got before sending it."""
-    by_number = history.by_number()
     sent_by: dict[int, list[Sent]] = {}
     for sent in history.sent:
-        sent_by.setdefault(sent.conn, []).append(sent)
+        received = history.peers[sent.conn].received
+        if received and received[0].tick <= sent.begun:  # it had got something before
+            sent_by.setdefault(sent.conn, []).append(sent)
+    if not sent_by:
+        return
+    by_number = history.by_number()
     for order, receiver in _orders(history).items():
+        if _is_ascending([by_number[number].begun for number in order]):  # as written: no reply before what it answers
+            continue
         places = {number: place for place, number in enumerate(order)}
         for author in (history.peers[conn] for conn in sent_by):
             seen = iter(author.received)

@@ -50,6 +50,7 @@ class Executor:
         """The moment of the monotonic clock at which a play gives up floods and silences."""
         self.end = math.inf
         """The moment at which it gives up whatever it does."""
+        self._state: State | None = None
 
     def play(self, program: Program) -> History:
         """Play a program to its end.
@@ -59,6 +60,7 @@ class Executor:
         """
         state = State(self._rules, self._timing, self._patience, self.deadline, self.end, self._served)
         state.play = self._target.plays
+        self._state = state
         try:
             _Play(self._target, state).run(program)
         finally:
@@ -70,6 +72,12 @@ class Executor:
             if not state.silent:
                 self._patience.forwarding = 1.0
         return state.history
+
+    def give_up(self) -> None:
+        """Let a play that another thread is in the middle of end soon, with CutShortError."""
+        self.end = -math.inf
+        if self._state is not None:
+            self._state.end = self.end
 
     def restart(self, *, patient: bool) -> None:
         """Go on with a fresh relay, where the target can give one; ``patient`` gives it whole waits again."""

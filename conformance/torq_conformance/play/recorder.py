@@ -131,12 +131,22 @@ class Recorder:
         if peer.torn:
             return
         frames, used, peer.torn = wire.decode(link.buffer or data, state.rules.max_message_size)
+        known, received, got = self._known, peer.received, link.got
         for frame in frames:
-            if frame.find(wire.FENCE_MARK, 0, FENCE_HEAD) < 0:
-                self._take_frame(link, frame)
-                continue
-            play = play_of_fence(frame)
-            self._take_fence(link, int.from_bytes(frame[8:16], "little"), state.play if play is None else play)
+            equal = known.get(frame)
+            if equal is not None:
+                sent = equal[0]
+                if len(equal) > 1:
+                    sent = next((each for each in equal if each.number not in got), equal[-1])
+                state.tick += 1
+                received.append(Received(sent.number, sent.data, state.tick))
+                got.add(sent.number)
+            elif frame.find(wire.FENCE_MARK, 0, FENCE_HEAD) < 0:
+                state.tick += 1
+                received.append(Received(None, frame, state.tick))
+            else:
+                play = play_of_fence(frame)
+                self._take_fence(link, int.from_bytes(frame[8:16], "little"), state.play if play is None else play)
         if link.buffer:
             del link.buffer[:used]
         elif used < len(data):
@@ -145,18 +155,6 @@ class Recorder:
             peer.rest_at = state.tick
             link.awaited_frames -= len(frames)
             link.awaited_bytes -= used
-
-    def _take_frame(self, link: Link, frame: bytes) -> None:
-        state, equal = self._state, self._known.get(frame)
-        state.tick += 1
-        if equal is None:
-            link.peer.received.append(Received(None, frame, state.tick))
-            return
-        sent = equal[0]
-        if len(equal) > 1:
-            sent = next((each for each in equal if each.number not in link.got), equal[-1])
-        link.peer.received.append(Received(sent.number, sent.data, state.tick))
-        link.got.add(sent.number)
 
     def _take_fence(self, link: Link, sequence: int, play: int) -> None:
         """Note a fence. One of another play proves nothing: a slow relay may have had it under way."""

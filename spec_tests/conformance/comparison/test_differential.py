@@ -1,6 +1,7 @@
 """Differential mode on real relays: predicted differences are found and named, equivalent relays have none."""
 
 import math
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -100,6 +101,7 @@ class SlowArm(Arm):
 
     time = 0.0
     plays = 0
+    lock = threading.RLock()
 
     def __init__(self, *, dies: bool) -> None:
         self.target = Target(Address(path="/nowhere"))
@@ -109,9 +111,13 @@ class SlowArm(Arm):
         self._dies = dies
 
     def play(self, program: Program, clock: Clock) -> History:
-        SlowArm.time += 30.0
-        SlowArm.plays += 1
+        with SlowArm.lock:
+            SlowArm.time += 30.0
+            SlowArm.plays += 1
         return History(crash="it died" if self._dies else "")
+
+    def give_up(self) -> None:
+        """No play of it takes long."""
 
     def refresh(self) -> None:
         """It is always fresh."""
@@ -155,7 +161,8 @@ class Forgetful(SlowArm):
 
     def play(self, program: Program, clock: Clock) -> History:
         self._turn += 1
-        SlowArm.plays += 1
+        with SlowArm.lock:
+            SlowArm.plays += 1
         sent = [
             Sent(number, step, conn, frame, b"", Fate.FORWARD, None, 5, 6, whole=True, certain=True)
             for number, step, conn, frame in program.frames()
@@ -183,9 +190,10 @@ class Interrupted(Forgetful):
         self._deaf = deaf
 
     def play(self, program: Program, clock: Clock) -> History:
-        if SlowArm.plays >= 3:
-            raise OutOfTime
-        history = super().play(program, clock)
+        with SlowArm.lock:
+            if SlowArm.plays >= 3:
+                raise OutOfTime
+            history = super().play(program, clock)
         if self._deaf:
             last = max(history.peers)
             history.peers[last] = Peer(last, 1, joined=None)
