@@ -37,7 +37,7 @@ from ..model.rules import Rules
 from ..model.timing import DEFAULT, Timing
 from ..play.address import shows
 from ..play.metrics import Samples, read_samples
-from ..play.target import SpawnedTarget, free_port
+from ..play.target import Limit, SpawnedTarget, free_port
 from .levels import pid_of
 
 PROBE_VALUE_BYTES = 8
@@ -55,6 +55,7 @@ class Client:
 
     def __init__(self, target: SpawnedTarget, sock: socket.socket | None = None) -> None:
         self._prompt_seconds = target.timing.prompt_seconds
+        self._limit = target.limit
         self.sock = sock or target.connect()
         self.buffer = bytearray()
         self.closed = False
@@ -76,8 +77,13 @@ class Client:
         return True
 
     def read(self, seconds: float = 0.0) -> bool:
-        """Read what has arrived, or arrives within some seconds; False when nothing did, or the relay has closed."""
-        if not shows(self.sock, select.POLLIN, seconds):
+        """Read what has arrived, or arrives within some seconds; False when nothing did, or the relay has closed.
+
+        Raises CutShortError when no time is left.
+        """
+        self._limit.check()
+        if not shows(self.sock, select.POLLIN, min(seconds, self._limit.moment - time.monotonic())):
+            self._limit.check()
             return False
         try:
             data = self.sock.recv(1 << 18)
@@ -133,7 +139,7 @@ class Client:
 class Bench:
     """What a check works with: the relay's command, its profile and rules, and the acts so far.
 
-    ``environment`` is what that of its relays has besides the suite's.
+    ``environment`` is what that of its relays has besides the suite's. At its ``limit`` the check is cut short.
     """
 
     command: str
@@ -150,6 +156,7 @@ class Bench:
     forms: tuple[str, ...] = ()
     metrics_port: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
+    limit: Limit = field(default_factory=Limit)
 
     def __enter__(self) -> Self:
         return self
@@ -189,6 +196,7 @@ class Bench:
             folder=folder,
             timing=self.timing,
             environment=self.environment,
+            limit=self.limit,
         )
 
     @contextmanager

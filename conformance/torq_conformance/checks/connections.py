@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import resource
 import time
@@ -141,11 +142,14 @@ def room_for_many(bench: Bench) -> None:
 
 
 def _room_for(clients: int) -> None:
+    """Raise the descriptor limit for so many clients, twice where it may be: a comparison checks two relays at once."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = clients + RESERVED_DESCRIPTORS
+    most = math.inf if hard == resource.RLIM_INFINITY else hard
+    least = clients + RESERVED_DESCRIPTORS
+    if most < least:
+        raise ImpededError(f"needs {least} descriptors, this process may have {hard} (ulimit -n)")
+    wanted = int(min(2 * clients + RESERVED_DESCRIPTORS, most))
     if soft < wanted:
-        if hard != resource.RLIM_INFINITY and hard < wanted:
-            raise ImpededError(f"needs {wanted} descriptors, this process may have {hard} (ulimit -n)")
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 

@@ -33,7 +33,7 @@ def separates_domains(bench: Bench) -> Iterator[Finding]:
             raise UnsupportedCheckError(f"a relay of {others[0]} does not start with {command!r}: {error}") from error
         here, beside = bench.joined(target, 2)
         there, writer = bench.connect(neighbour), bench.connect(neighbour)
-        other = Bench(command, bench.profile, _other_rules(bench, others[0]), bench.timing)
+        other = Bench(command, bench.profile, _other_rules(bench, others[0]), bench.timing, limit=bench.limit)
         served = other.reaches(writer, [there])
         here.send(foreign := other.frame())
         bench.reaches(here, [beside])

@@ -5,26 +5,30 @@ Facts:
   each kind;
 - what repeats on B and never shows on A is a difference, and what does not repeat is FLAKY; what A shows now and then
   is none;
-- a check that has begun is not cut short: it begins only where there is time for it, the shortest first.
+- A and B are checked at the same time. A check begins where there is time for it, the shortest first, and is cut
+  short at the end.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..checks import CHECKS, EXTRA_CHECKS
 from ..errors import UsageError
 from ..judging.plan import Plan
-from ..judging.runner import CHECK_COST, LONG_CHECKS, look_by_check
-from ..judging.verdict import Verdict
+from ..judging.runner import CHECK_COST, LONG_CHECKS, NO_TIME_TO_CHECK, look_by_check
+from ..judging.verdict import Result, Verdict
 from ..model.findings import Finding, Kind
 from ..model.profile import Profile
 from ..model.requirements import requirements
 from ..model.rules import Domain
-from ..play.target import Target
+from ..play.target import Limit, Target
 from .found import OUT_OF_TIME
+from .together import together
 
 RUNS = 3
 """How often a check is played on both relays that has found something on one of them."""
@@ -118,34 +122,35 @@ class FixedChecks:
 
     def once(self, name: str) -> tuple[set[str], set[str]]:
         """The kinds of what one run of a check finds on A and on B. Raises UsageError where it cannot be played."""
-        result = CheckResult(name)
-        in_a, in_b = self._findings(name, self._a, result), self._findings(name, self._b, result)
-        if result.skipped:
-            raise UsageError(f"{label(name)} cannot be played on these relays: {result.skipped}")
+        in_a, in_b, skipped = self._findings(name)
+        if skipped:
+            raise UsageError(f"{label(name)} cannot be played on these relays: {skipped}")
         return set(in_a), set(in_b)
 
     def _compared(self, name: str) -> CheckResult:
         result = CheckResult(name)
         began = time.monotonic()
         slower = max(1.0, self._taken / self._reckoned) if self._reckoned else 1.0  # than where the costs were measured
-        if began + 2 * cost(name) * slower > self._until:
+        if began + cost(name) * slower > self._until:
             result.skipped = OUT_OF_TIME
             return result
-        in_a, in_b = self._findings(name, self._a, result), self._findings(name, self._b, result)
+        in_a, in_b, result.skipped = self._findings(name)
         each = time.monotonic() - began
         kinds = in_a.keys() ^ in_b.keys()
         if not kinds:
             self._taken += each
-            self._reckoned += 2 * cost(name)
+            self._reckoned += cost(name)
         if result.skipped or not kinds:
             return result
         seen_a, seen_b = [in_a], [in_b]
         while len(seen_a) < RUNS and time.monotonic() + each < self._until:
             if len(seen_a) > 1 and time.monotonic() + each > began + MOST_SECONDS:
                 break
-            seen_a.append(self._findings(name, self._a, result))
-            seen_b.append(self._findings(name, self._b, result))
-        result.skipped = ""
+            again_a, again_b, cut_short = self._findings(name)
+            if cut_short:
+                break
+            seen_a.append(again_a)
+            seen_b.append(again_b)
         for kind in kinds:
             of_a, of_b = (sum(kind in each for each in seen) for seen in (seen_a, seen_b))
             if of_a and of_b:
@@ -159,13 +164,23 @@ class FixedChecks:
             )
         return result
 
-    def _findings(self, name: str, target: Target, result: CheckResult) -> dict[str, Finding]:
-        """The first finding of each kind; none where the check cannot be played."""
-        check = CHECKS.get(name) or EXTRA_CHECKS[name]
-        looked = look_by_check(requirements()[name], check, self._plan, target)
-        if looked.verdict in (Verdict.UNSUPPORTED, Verdict.UNKNOWN):
-            result.skipped = looked.reason
-        found: dict[str, Finding] = {}
-        for finding in looked.counterexample.findings if looked.counterexample else ():
-            found.setdefault(finding.kind, finding)
-        return found
+    def _findings(self, name: str) -> tuple[dict[str, Finding], dict[str, Finding], str]:
+        """The first finding of each kind on A and on B, and why the check was not played to its end; "" if it was."""
+        check, limit = CHECKS.get(name) or EXTRA_CHECKS[name], Limit(self._until)
+
+        def looked(target: Target) -> Result:
+            return look_by_check(requirements()[name], check, self._plan, target, limit)
+
+        def give_up() -> None:
+            limit.moment = -math.inf
+
+        of_both = together([partial(looked, self._a), partial(looked, self._b)], give_up)
+        unplayed = (each.reason for each in of_both if each.verdict in (Verdict.UNSUPPORTED, Verdict.UNKNOWN))
+        why = next(unplayed, "")
+        in_a, in_b = map(_first_of_each_kind, of_both)
+        return in_a, in_b, OUT_OF_TIME if why == NO_TIME_TO_CHECK else why
+
+
+def _first_of_each_kind(looked: Result) -> dict[str, Finding]:
+    findings = looked.counterexample.findings if looked.counterexample else ()
+    return {finding.kind: finding for finding in reversed(findings)}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ..checks import CHECKS, EXTRA_CHECKS, Bench, Check, UnsupportedCheckError
-from ..errors import ImpededError, TargetError, UsageError
+from ..errors import CutShortError, ImpededError, TargetError, UsageError
 from ..generation.search import Clock
 from ..generation.situations.dimensions import Situation
 from ..impediments import told, unjudged
@@ -20,7 +20,7 @@ from ..model.requirements import Requirement
 from ..model.rules import Rules
 from ..model.steps import Act
 from ..oracles.traffic import unserved
-from ..play.target import Target
+from ..play.target import Limit, Target
 from .exploring import EXPLORED_FOR_EACH, Exploration
 from .meeting import Encounter, due
 from .plan import Observer, Plan
@@ -323,9 +323,11 @@ def _unsupported(requirement: Requirement, plan: Plan, target: Target) -> str:
     )
 
 
-def look_by_check(requirement: Requirement, check: Check, plan: Plan, target: Target) -> Result:
-    """What one run of a fixed check shows, which starts its own relays."""
-    result = _run_check(Result(requirement, Verdict.PASS), check, plan, target)
+def look_by_check(
+    requirement: Requirement, check: Check, plan: Plan, target: Target, limit: Limit | None = None
+) -> Result:
+    """What one run of a fixed check shows, which starts its own relays; UNKNOWN where its ``limit`` cuts it short."""
+    result = _run_check(Result(requirement, Verdict.PASS), check, plan, target, limit or Limit())
     if plan.first_failure_only:
         result.seen_once()
     return result
@@ -340,7 +342,7 @@ def settle_by_check(before: Result, check: Check, plan: Plan, target: Target, se
     result = before
     runs = failures = 1
     while runs < CHECK_RUNS and time.monotonic() + each < until:
-        again = _run_check(Result(before.requirement, Verdict.PASS), check, plan, target)
+        again = _run_check(Result(before.requirement, Verdict.PASS), check, plan, target, Limit())
         if again.exercised == 0:
             break
         runs += 1
@@ -356,9 +358,11 @@ def settle_by_check(before: Result, check: Check, plan: Plan, target: Target, se
     return result
 
 
-def _run_check(result: Result, check: Check, plan: Plan, target: Target) -> Result:
+def _run_check(result: Result, check: Check, plan: Plan, target: Target, limit: Limit) -> Result:
     started = time.monotonic()
-    bench = Bench(target.description, plan.profile, plan.rules, target.timing, environment=target.environment)
+    bench = Bench(
+        target.description, plan.profile, plan.rules, target.timing, environment=target.environment, limit=limit
+    )
     try:
         findings, remains = _findings_of(check, bench)
         if findings and bench.stand_ins:
@@ -368,6 +372,9 @@ def _run_check(result: Result, check: Check, plan: Plan, target: Target) -> Resu
         return result
     except ImpededError as lack:
         result.verdict, result.reason = Verdict.UNKNOWN, unjudged(lack)
+        return result
+    except CutShortError:
+        result.verdict, result.reason = Verdict.UNKNOWN, NO_TIME_TO_CHECK
         return result
     result.exercised += 1
     result.reason = "; ".join(bench.left_out)

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,7 +31,7 @@ import msgspec
 
 from .. import interruption
 from ..counting import counted
-from ..errors import ImpededError, NotServingError, TargetError, UsageError
+from ..errors import CutShortError, ImpededError, NotServingError, TargetError, UsageError
 from ..impediments import impeded
 from ..model.rules import Rules
 from ..model.timing import DEFAULT, Timing
@@ -42,6 +43,18 @@ LEAST_ROOM_BYTES = 4096
 """Bytes that must have room beside the socket of a relay."""
 FOREGROUND = "a relay must stay in the foreground while the suite judges it"
 _numbers = itertools.count()
+
+
+@dataclass(slots=True)
+class Limit:
+    """The moment of the monotonic clock at which who waits for a relay gives up; who has no time left moves it."""
+
+    moment: float = math.inf
+
+    def check(self) -> None:
+        """Raises CutShortError when the moment has come."""
+        if time.monotonic() >= self.moment:
+            raise CutShortError("the time for it was over")
 
 
 class _Started(subprocess.Popen[bytes]):
@@ -191,7 +204,10 @@ class SpawnedTarget(Target):
         timing: Timing = DEFAULT,
         environment: Mapping[str, str] | None = None,
         option: str = "--exec",
+        limit: Limit | None = None,
     ) -> None:
+        self.limit = limit or Limit()
+        """When to give up waiting for it, and whatever else is done with it."""
         if "{socket}" not in command and "{port}" not in command:
             raise UsageError(f"{option} {command!r}: write {{socket}} (or {{port}} for TCP) where the relay expects it")
         try:
@@ -357,7 +373,11 @@ class SpawnedTarget(Target):
 
     def wait(self, seconds: float) -> int | None:
         """The exit status of the relay; None while it runs on for some seconds."""
-        return 0 if self._process is None else _wait(self._process, seconds)
+        if self._process is None:
+            return 0
+        if (status := _wait(self._process, min(seconds, max(self.limit.moment - time.monotonic(), 0.0)))) is None:
+            self.limit.check()
+        return status
 
     @property
     def refused_to_start(self) -> bool:
@@ -383,6 +403,7 @@ class SpawnedTarget(Target):
                         f"{self._command!r} does not listen on {self.address} after {self.timing.start_seconds:.0f} s",
                         self.last_output(),
                     ) from error
+                self.limit.check()
                 time.sleep(pause)
                 pause = min(pause * 1.5, 0.05)
             else:

@@ -30,6 +30,7 @@ from torq_conformance.comparison.topics import HEADER_FIELDS, TOPICS, Level, top
 from torq_conformance.errors import CutShortError, UsageError
 from torq_conformance.exits import Exit
 from torq_conformance.generation.search import Clock, OutOfTime
+from torq_conformance.judging.runner import LONG_CHECKS
 from torq_conformance.model.frames import Frame
 from torq_conformance.model.history import History, Peer, Received, Sent
 from torq_conformance.model.legality import Fate, fate_of
@@ -72,7 +73,7 @@ def test_the_legacy_market_data_relay_differs_as_its_source_predicts() -> None:
     for found in (each for result in results for each in result.found):
         assert found.in_b == found.runs
         assert found.in_copy == 0
-        assert len(found.program.steps) <= 5
+        assert len(found.program.steps) <= 5 or MAY_BE_SMALLER in found.needs, "or so it says"
 
 
 def test_a_difference_that_needs_thousands_of_frames_is_shown_with_two() -> None:
@@ -282,6 +283,15 @@ def test_a_check_for_which_no_time_is_left_is_a_gap() -> None:
     with relay(correct) as first, relay(correct) as second:
         checks = FixedChecks(first, second, domain_named("market_data"), load_profile("reference"), time.monotonic())
         assert [result.skipped for result in checks.run(["CONN-2"])] == ["the time was over"]
+
+
+def test_a_check_that_has_begun_is_cut_short_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LONG_CHECKS, "RES-3", 0.0)  # seconds that it is said to take: it begins
+    correct = specimen("correct", "market_data")
+    with relay(correct) as first, relay(correct) as second:
+        until = time.monotonic() + 0.5
+        checks = FixedChecks(first, second, domain_named("market_data"), load_profile("reference"), until)
+        assert [result.skipped for result in checks.run(["RES-3"])] == ["the time was over"]
 
 
 def test_well_formed_compares_valid_traffic_only() -> None:
