@@ -351,6 +351,7 @@ def second_tasks(known: Outcomes, pairs: Iterable[Pair], seed: int, *, again: bo
 def compare_all(due: Sequence[Task], workers: int, until: float, told: Callable[[Outcome], None]) -> None:
     """Do what is due while there is time; each outcome is told as soon as it is known, by one at a time."""
     lock = threading.Lock()
+    LIMITS.parent.mkdir(exist_ok=True)
 
     def one(task: Task) -> None:
         if time.monotonic() > until:
