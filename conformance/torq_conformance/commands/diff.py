@@ -260,6 +260,7 @@ class _Diff:
         self._course.topics = differential.results
         self._keeper.rules = arm.rules, arms[-1].rules, differential.strictest
         effort = Effort(options.max_examples, options.time_budget, options.seed)
+        differential.glance(effort, self._tell)
         differential.meet(effort, self._tell)
         checking = self._level is Level.EXACT and a.revivable and b.revivable
         measuring = (MEASURING_BOUNDS if self._bounds else MEASURING) * (a.restartable and b.restartable)

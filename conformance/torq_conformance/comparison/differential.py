@@ -12,7 +12,8 @@ Facts:
 - a known difference explains others of its signature whose program has its cause, under the circumstances that
   controls have shown it to need. One that shows now and then explains what shows no more often, frame for frame; one
   that is accepted under some circumstances explains what shows under them;
-- first the relays meet situations, in which any two values come together, then the programs of each requirement.
+- each requirement plays some of its programs, then the relays meet situations, in which any two values come together,
+  then each requirement goes on.
 """
 
 from __future__ import annotations
@@ -51,6 +52,10 @@ SETTLING = 1 / 25
 MOST_SETTLING_SECONDS = 6.0
 PARTS = 3
 """What settling a difference takes, of such shares: a plainer situation and controls half of one each."""
+GLANCE = 0.15
+"""The share of the time in which every topic plays its first programs."""
+USUAL_COST = 10
+"""Of a topic, in programs: those that flood a relay cost more."""
 MEETING = 0.3
 """The share of the time in which the relays meet situations."""
 NOISE_EVERY = 5
@@ -107,6 +112,7 @@ class Differential:
         self.results: list[TopicResult] = []
         """What every search has shown so far, the present one too."""
         self._searches: list[TopicSearch] = []
+        self._topics: list[TopicSearch] = []
 
     def run(
         self,
@@ -117,28 +123,55 @@ class Differential:
     ) -> list[TopicResult]:
         """Compare topic after topic, those of the level if none are given, sharing the time. Raises TargetError.
 
-        ``told`` gets the result of each topic when it is known.
+        Those of which a glance has shown everything are not compared again. ``told`` gets the result of each when it is
+        known.
         """
         began = now()
-        deadline, broad = began + effort.time_budget, began + effort.time_budget * BROAD
-        searches = [TopicSearch(self, RECALLED, effort, self._recalled)] if self._recalled else []
-        searches += [TopicSearch(self, each.name, effort, each) for each in topics or topics_of(self.level)]
-        results = []
-        for index, search in enumerate(searches):
-            left = max(broad - now(), 0.0)
-            clock = Clock(left / (len(searches) - index), now, end=broad)
-            results.append(self._begun(search).run(clock, settle=self._at_once))
-            told(results[-1])
-        self.settle(deadline, told, now)
-        return results
+        if not self._topics:
+            self._begin_topics(effort, topics)
+        self._share(self._topics, began + effort.time_budget * BROAD, told, now)
+        self.settle(began + effort.time_budget, told, now)
+        return [each.result for each in self._topics]
+
+    def glance(self, effort: Effort, told: Callable[[TopicResult], None]) -> None:
+        """Let every topic play its first programs, in a part of the time. Raises TargetError.
+
+        Only results to which nothing is to be added are told.
+        """
+
+        def tell(result: TopicResult) -> None:
+            if result.cut_short != OUT_OF_TIME:
+                told(result)
+
+        self._begin_topics(effort)
+        self._share(self._topics, time.monotonic() + effort.time_budget * GLANCE, tell, time.monotonic)
 
     def meet(self, effort: Effort, told: Callable[[TopicResult], None]) -> TopicResult:
         """Compare in situations in which any two values come together. Raises TargetError."""
-        clock = Clock(effort.time_budget * MEETING)
-        clock.end = clock.until
         search = self._begun(TopicSearch(self, SITUATIONS, effort, self._plan(effort)))
-        told(search.run(clock, settle=self._at_once))
+        self._share([search], time.monotonic() + effort.time_budget * MEETING, told, time.monotonic)
         return search.result
+
+    def _begin_topics(self, effort: Effort, topics: list[Topic] | None = None) -> None:
+        if self._recalled:
+            self._topics.append(self._begun(TopicSearch(self, RECALLED, effort, self._recalled)))
+        for topic in topics or topics_of(self.level):
+            self._topics.append(self._begun(TopicSearch(self, topic.name, effort, topic)))
+
+    def _share(
+        self,
+        searches: Sequence[TopicSearch],
+        until: float,
+        told: Callable[[TopicResult], None],
+        now: Callable[[], float],
+    ) -> None:
+        """Let searches that have not ended share the time by what they cost; what one leaves goes to the later ones."""
+        unended = [each for each in searches if not each.began or each.result.cut_short == OUT_OF_TIME]
+        cost = sum(each.cost for each in unended)
+        for search in unended:
+            left = max(until - now(), 0.0)
+            told(search.run(Clock(left * search.cost / cost, now, end=until), settle=self._at_once))
+            cost -= search.cost
 
     def _begun(self, search: TopicSearch) -> TopicSearch:
         self._searches.append(search)
@@ -177,7 +210,8 @@ class Differential:
         Then comes one after the other, situations last: a share would not do for what waits long, such as clients that
         are silent for a while. Raises TargetError.
         """
-        waiting = [each for each in (*self._searches[1:], *self._searches[:1]) if each.result.cut_short == OUT_OF_TIME]
+        waiting = [each for each in self._searches if each.result.cut_short == OUT_OF_TIME]
+        waiting.sort(key=lambda search: search.result.name == SITUATIONS)
         untried = [each for each in waiting if not each.result.programs]
         half = (until + time.monotonic()) / 2
         for place, search in enumerate(untried):
@@ -238,6 +272,11 @@ class TopicSearch:
         self._settles = False
         self._turn = 0
         self._tried = 0
+        self.began = False
+        self.cost = (
+            max(about.scenario.cost_under(differential.promise), USUAL_COST) if isinstance(about, Topic) else USUAL_COST
+        )
+        """Programs as long as it takes, none less than the usual."""
         self.waiting: list[Candidate] = []
         self.result = TopicResult(name)
 
@@ -246,7 +285,7 @@ class TopicSearch:
 
         Whether differences are to be settled at once.
         """
-        self._clock, self._settles = clock, settle
+        self._clock, self._settles, self.began = clock, settle, True
         self.result.cut_short = ""
         if isinstance(self._about, Plan):
             self._meet(self._about)

@@ -50,7 +50,7 @@ def check_whole(folder: Path) -> dict[str, object]:
 
 
 class Stopped:
-    """Shows a difference in its first topic, and then ends by an error in its second one."""
+    """Shows a difference in situations, and then ends by an error in its second topic."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
@@ -59,6 +59,9 @@ class Stopped:
 
     def __call__(self, *_: object) -> Stopped:
         return self
+
+    def glance(self, *_: object) -> None:
+        """A glance shows nothing."""
 
     def meet(self, _: object, told: Callable[[TopicResult], None]) -> None:
         self.results.append(TopicResult("situations", found=[shown.closed()]))
