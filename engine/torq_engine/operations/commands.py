@@ -19,7 +19,7 @@ from .control_client import ControlClient
 from .inheritance import begin_afresh
 from .loading import Source, claims, collisions, relay_of, relays_of
 from .logs import LEVELS
-from .status import ORDERS, ConnectionStatus, Status, in_order
+from .status import ORDERS, ConnectionStatus, RefusedClients, Status, in_order
 from .terminal import complain, told_in_one_line
 
 _NAME = "torq-relay"
@@ -170,6 +170,7 @@ def _add_control(commands: argparse._SubParsersAction[Parser]) -> None:
     for name, act, text in (
         ("status", _status, "What the relay is doing."),
         ("connections", _connections, "Which clients are connected, and what passed."),
+        ("refused", _refused, "Which clients were not let in, why and how often."),
     ):
         shown = add(name, act, text)
         shown.add_argument("--json", action="store_true", help="one JSON document instead of a table")
@@ -246,6 +247,16 @@ def _connections(client: ControlClient, options: argparse.Namespace) -> None:
 
     title = f"{len(found):,} of {len(everyone):,} connections by {options.sort}" if options.limit else ""
     print_connections(found, title)
+
+
+def _refused(client: ControlClient, options: argparse.Namespace) -> None:
+    answer = client.ask("refused")
+    if options.json:
+        print(answer.decode())
+        return
+    from .tables import print_refused
+
+    print_refused(msgspec.json.decode(answer, type=RefusedClients))
 
 
 def _top(client: ControlClient, options: argparse.Namespace) -> None:

@@ -40,6 +40,7 @@ class ControlServer:
         self._commands: dict[str, Callable[[str], object]] = {
             "status": lambda _: service.status(),
             "connections": lambda _: service.connections(),
+            "refused": lambda _: service.refusals.page(),
             "kill": self._kill,
             "log-level": self._log_level,
             "reload": self._reload,

@@ -1,7 +1,7 @@
 """The log of a relay: events with fields, as plain lines, coloured lines or JSON objects.
 
 Facts:
-- a storm of warnings is one line and a count; a connection's life is one line, written when it ends;
+- a storm of warnings is one line and a count;
 - of what a peer sends or chooses, its program's name and the first 8 bytes of a framing error stand in a log: the one
   quoted, the others in hexadecimal digits; no payload of a frame does;
 - a log that cannot be written delays no client: lines that a full pipe or a stopped terminal does not take at once are
@@ -15,17 +15,11 @@ import json
 import logging
 import os
 import select
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
 
-from ..accounting import REFUSAL_LABELS, CloseReason, DropReason
-from ..errors import RelayError
-from ..hub import Connection
-from ..observer import Observer
 from ..port import Peer
 from .configuration import ConfigError, LogLevel, RelayConfig
 
@@ -235,72 +229,3 @@ def _json(name: str) -> Render:
 def of_peer(peer: Peer) -> dict[str, Field]:
     """The fields that say who a client is."""
     return {"pid": peer.pid, "uid": peer.uid, "gid": peer.gid, "program": peer.program or None}
-
-
-class LogObserver(Observer):
-    """Writes the events of a server's life."""
-
-    def __init__(self, log: EventLog, build: str, loop: str) -> None:
-        self._log = log
-        self._build = build
-        self._loop = loop
-
-    def listening(self, paths: list[Path]) -> None:
-        self._log.info("listening", paths=[str(path) for path in paths], build=self._build, loop=self._loop)
-
-    def admitted(self, connection: Connection, peer: Peer) -> None:
-        self._log.debug("connection joined", connection=connection.id, **of_peer(peer))
-
-    def refused(self, reason: CloseReason, peer: Peer) -> None:
-        self._log.warning(f"connection refused: {reason.label}", **of_peer(peer))
-
-    def accept_paused(self, error: OSError) -> None:
-        self._log.warning("cannot accept for now; trying again", error=error.strerror)
-
-    def path_lost(self, path: Path) -> None:
-        self._log.error("our socket is no longer at its path; new clients cannot come until a restart", path=str(path))
-
-    def closed(self, connection: Connection, peer: Peer) -> None:
-        reason = connection.close_reason
-        assert reason is not None
-        dropped = {
-            f"dropped_{DropReason(number).name.lower()}": count
-            for number, count in enumerate(connection.dropped_frames)
-            if count
-        }
-        refused = {
-            f"refused_{REFUSAL_LABELS.get(kind, str(kind)).replace('-', '_')}": count
-            for kind, count in sorted(connection.refused_by_kind.items())
-        }
-        error = connection.framing_error
-        self._log.info(
-            "connection closed",
-            connection=connection.id,
-            reason=reason.label,
-            framing_error=str(error) if error is not None else None,
-            **of_peer(peer),
-            seconds=round(time.monotonic() - connection.joined_at, 3),
-            frames_in=connection.received_frames,
-            bytes_in=connection.received_bytes,
-            refused=connection.refused_frames,
-            **refused,
-            frames_out=connection.delivered_frames,
-            bytes_out=connection.sent_bytes,
-            **dropped,
-        )
-
-    def failed(self, connection: Connection) -> None:
-        error = sys.exception()
-        if isinstance(error, RelayError):  # such as of a full disk: it says what is wrong, and no code is at fault
-            self._log.error("frames not forwarded", connection=connection.id, error=str(error))
-            return
-        import traceback
-
-        self._log.error("internal error", connection=connection.id, trace=traceback.format_exc())
-
-    def draining(self) -> None:
-        self._log.info("draining: no new connections, delivering what was received")
-
-    def stopped(self, undelivered_frames: int) -> None:
-        self._log.info("stopped", undelivered_frames=undelivered_frames)
-        self._log.flush()

@@ -27,7 +27,9 @@ from .audit import AuditLog
 from .audit_observer import AuditObserver
 from .configuration import ConfigError, LogLevel, RelayConfig
 from .loading import Source, reloaded
-from .logs import LogObserver, open_log
+from .log_observer import LogObserver
+from .logs import open_log
+from .refused_clients import RefusalsByClient
 from .resolving import audit_directory, frame_policy, listen_settings
 from .signals import HEARD, unblock_signals
 from .slow_consumers import SlowConsumers
@@ -81,6 +83,7 @@ class Service:
         self.start_time = time.time()
         """Seconds since 1970."""
         self.slow_consumers = SlowConsumers(self.log)
+        self.refusals = RefusalsByClient()
         self._ending = asyncio.Event()
         self._end_signals = 0
         self._log_level: LogLevel | None = None
@@ -238,7 +241,11 @@ class Service:
     def _make_server(self) -> Server:
         logic = self.source.logic
         should_forward = logic.header_filter()
-        observers: list[Observer] = [LogObserver(self.log, str(build_info()), self._loop_name), self.slow_consumers]
+        observers: list[Observer] = [
+            LogObserver(self.log, str(build_info()), self._loop_name),
+            self.slow_consumers,
+            self.refusals,
+        ]
         audit_observer = None
         if self.audit is not None:
             self.audit.later = self._loop.call_later

@@ -80,6 +80,25 @@ class ConnectionPage(msgspec.Struct, frozen=True):
     connections: list[ConnectionStatus]
 
 
+class RefusedClient(msgspec.Struct, frozen=True):
+    """A client that was not let in: how often for this reason, the last time so many seconds ago."""
+
+    pid: int
+    uid: int
+    gid: int
+    program: str
+    reason: str
+    times: int
+    seconds_ago: float
+
+
+class RefusedClients(msgspec.Struct, frozen=True):
+    """The clients that were not let in, most often first; ``others`` is how often by reason others were, before."""
+
+    clients: list[RefusedClient]
+    others: dict[str, int]
+
+
 ORDERS: dict[str, Callable[[ConnectionStatus], float]] = {
     "joined": lambda one: -one.id,
     "traffic": lambda one: one.frames_in + one.frames_out,

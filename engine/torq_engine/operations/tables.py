@@ -8,7 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from .status import ConnectionStatus, Status, in_order
+from .status import ConnectionStatus, RefusedClients, Status, in_order
 
 _COLUMNS = (
     "ID",
@@ -86,7 +86,7 @@ def connections_table(
 def _row(one: ConnectionStatus, before: ConnectionStatus | None, seconds: float, between: str) -> dict[str, str]:
     return {
         "ID": str(one.id),
-        "PROGRAM": one.program if one.program.isprintable() else ascii(one.program),
+        "PROGRAM": _printable(one.program),
         "PID": str(one.pid),
         "UID": str(one.uid),
         "AGE": _age(one.seconds),
@@ -123,8 +123,31 @@ def print_connections(found: list[ConnectionStatus], title: str = "", console: C
     table = connections_table(found, title=title)
     if console.is_terminal and _width(table) > console.width:
         table = connections_table(found, title=title, between=_BELOW)
+    _print_whole(table, console)
+
+
+def print_refused(found: RefusedClients, console: Console | None = None) -> None:
+    """Print clients that were not let in, a row each, and how often others were before them."""
+    table = Table(
+        title=f"{len(found.clients):,} refused clients", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for column in ("PROGRAM", "PID", "UID", "GID", "REASON", "TIMES", "LAST"):
+        table.add_column(column, justify="left" if column in ("PROGRAM", "REASON") else "right", no_wrap=True)
+    for one in found.clients:
+        cells = (one.pid, one.uid, one.gid, one.reason, f"{one.times:,}", f"{_age(one.seconds_ago)} ago")
+        table.add_row(*(Text(str(cell)) for cell in (_printable(one.program), *cells)))
+    for reason, times in found.others.items():
+        table.add_row("others before", "", "", "", reason, f"{times:,}", "")
+    _print_whole(table, console or Console())
+
+
+def _print_whole(table: Table, console: Console) -> None:
     console.width = max(console.width, _width(table))
     console.print(table)
+
+
+def _printable(program: str) -> str:
+    return program if program.isprintable() else ascii(program)
 
 
 def _width(table: Table) -> int:

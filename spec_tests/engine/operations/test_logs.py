@@ -11,7 +11,8 @@ import pytest
 from torq_engine.accounting import CloseReason
 from torq_engine.operations.audit_chain import AuditError
 from torq_engine.operations.configuration import ConfigError, RelayConfig
-from torq_engine.operations.logs import EventLog, LogObserver, open_log
+from torq_engine.operations.log_observer import LogObserver
+from torq_engine.operations.logs import EventLog, open_log
 from torq_engine.port import Peer, program_of
 
 from ..frames import frame

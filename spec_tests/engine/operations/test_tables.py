@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from torq_engine.accounting import REFUSAL_LABELS, DropReason
-from torq_engine.operations.status import ORDERS, ConnectionStatus, in_order
-from torq_engine.operations.tables import print_connections, status_table
+from torq_engine.operations.status import ORDERS, ConnectionStatus, RefusedClient, RefusedClients, in_order
+from torq_engine.operations.tables import print_connections, print_refused, status_table
 
 from ..frames import frame
 from ..relays import happened
@@ -80,3 +80,18 @@ async def test_a_status_shows_paths_as_they_are_and_what_frames_hold_without_the
     assert all(
         words in screen.getvalue() for words in ("/tmp/[/b]/a", "/[red]", "60 bytes of frames without their end")
     )
+
+
+@given(program=st.text("abc[]-\n\x1b\xe9", max_size=15), times=COUNTS, others=COUNTS)
+def test_a_table_of_refused_clients_shows_who_why_and_how_often(program: str, times: int, others: int) -> None:
+    client = RefusedClient(
+        pid=77, uid=1001, gid=1002, program=program, reason="not-allowed", times=times, seconds_ago=61.5
+    )
+    screen = StringIO()
+    console = Console(file=screen, width=20)
+    print_refused(RefusedClients([client], {"max-connections": others} if others else {}), console)
+    title, _, _, _, row, *rest, _ = screen.getvalue().splitlines()
+    assert title.split() == ["1", "refused", "clients"]
+    assert row.split()[-7:] == ["77", "1001", "1002", "not-allowed", f"{times:,}", "0:01:01", "ago"]
+    assert row.isprintable()
+    assert [line.split() for line in rest] == [["others", "before", "max-connections", f"{others:,}"]] * bool(others)
