@@ -38,7 +38,7 @@ $(VENV)/.built: $(VENV)/.build-tools $(BUILD_INPUTS) $(COMPILED)
 	@touch $@
 
 $(VENV)/.packages $(VENV)/.packages-dev: $(VENV)/.build-tools pyproject.toml constraints.txt
-	@$(BIN)/python -c "$$LIST_PACKAGES" relay conformance $(if $(filter %-dev,$@),dev) > $@.txt
+	@$(BIN)/python -c "$$LIST_PACKAGES" arrays async conformance inspect relay $(if $(filter %-dev,$@),dev) > $@.txt
 	$(PIP) install --quiet --no-compile -c constraints.txt -r $@.txt
 	@touch $@
 

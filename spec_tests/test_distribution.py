@@ -56,8 +56,8 @@ def _built(tree: Path, folder: Path, kind: str = "wheel", **environment: str) ->
     return folder / _run(sys.executable, "-c", building, folder, cwd=tree, **environment).split()[-1]
 
 
-def _install(programs: Path, wheel: Path) -> None:
-    wanted = f"torq[relay,conformance] @ file://{wheel}"
+def _install(programs: Path, wheel: Path, extras: str = "async,conformance,relay") -> None:
+    wanted = f"torq[{extras}] @ file://{wheel}" if extras else wheel
     _pip(programs, "install", "-q", "--no-compile", "-c", ROOT / "constraints.txt", wanted)
 
 
@@ -198,3 +198,22 @@ def test_without_a_compiler_the_install_falls_back_and_says_so(tmp_path: Path) -
     assert built.returncode == 0, built.stderr
     assert "no C compiler found; installing interpreted modules" in built.stderr
     assert not list((tmp_path / "build").rglob("*.so"))
+
+
+def test_an_install_without_extras_is_two_packages_and_a_client_that_runs(tmp_path: Path) -> None:
+    _run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "light")
+    programs = tmp_path / "light/bin"
+    _install(programs, _built(_source_tree(tmp_path / "tree"), tmp_path, TORQ_COMPILE="no"), extras="")
+    listed = _run(
+        programs / "python", "-c", "import importlib.metadata as m; print(*{d.name for d in m.distributions()})"
+    )
+    assert set(listed.split()) == {"torq", "librt", "mypy_extensions"}
+    client = """
+from torq_protocol import Trade, parse_message
+from torq_protocol.client import connect_blocking
+try:
+    connect_blocking("/nowhere", wait_for_relay_seconds=0)
+except OSError as error:
+    print(type(error).__name__)
+"""
+    assert _run(programs / "python", "-c", client) == "ConnectError\n"

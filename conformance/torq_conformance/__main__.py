@@ -19,7 +19,10 @@ def main() -> None:
     from .play import slate
 
     slate.begin()
-    from .cli import main
+    from torq_protocol.extras import CommandExtra
+
+    with CommandExtra("conformance"):
+        from .cli import main
 
     main()
 

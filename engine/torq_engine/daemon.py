@@ -20,17 +20,21 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from .endpoint import Endpoint, claim
-from .errors import RelayError
+from torq_protocol.extras import CommandExtra
+
 from .logic import RelayLogic
-from .operations.configuration import ConfigError, RelayConfig
-from .operations.flags import parse
-from .operations.inheritance import begin_afresh
-from .operations.loading import Source
-from .operations.resolving import audit_key, listen_settings
-from .operations.signals import block_signals
-from .operations.systemd import passed_endpoints
-from .operations.terminal import complain, told_in_one_line
+
+with CommandExtra("relay"):
+    from .endpoint import Endpoint, claim
+    from .errors import RelayError
+    from .operations.configuration import ConfigError, RelayConfig
+    from .operations.flags import parse
+    from .operations.inheritance import begin_afresh
+    from .operations.loading import Source
+    from .operations.resolving import audit_key, listen_settings
+    from .operations.signals import block_signals
+    from .operations.systemd import passed_endpoints
+    from .operations.terminal import complain, told_in_one_line
 
 if TYPE_CHECKING:
     import asyncio

@@ -14,9 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, SupportsIndex, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from .arguments import Buffer, octets, whole
 from .batch_kernel import frame_crcs, index_messages
 from .constants import (
@@ -40,8 +37,13 @@ from .constants import (
     VERSION,
 )
 from .errors import ErrorKind, FieldValueError, OversizeError, ProtocolError, TlvSizeError
+from .extras import Extra
 from .header import check_unsigned
 from .message import parse_message
+
+with Extra("arrays"):
+    import numpy as np
+    import numpy.typing as npt
 
 Records: TypeAlias = npt.NDArray[np.void]
 """A structured array."""

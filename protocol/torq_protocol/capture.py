@@ -19,12 +19,14 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
 from .batch import MessageBatch, Records, gather, parse_batch
 from .constants import MAX_MESSAGE_SIZE
+from .extras import Extra
 from .payload_dtypes import payload_dtype, types_with_layout, wide_integers
+
+with Extra("arrays"):
+    import numpy as np
+    import numpy.typing as npt
 
 if TYPE_CHECKING:
     import pandas as pd

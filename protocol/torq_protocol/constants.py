@@ -35,6 +35,8 @@ MAX_MESSAGE_SIZE: Final = 1_048_576
 """Bytes, header included (D10)."""
 LARGEST_MESSAGE_SIZE_LIMIT: Final = 16 * 1024 * 1024
 """The highest ``max_message_size`` that a relay may be configured to (D10)."""
+RETRANSMIT_BELOW: Final = 100
+"""A gap of this many messages or more asks for a snapshot instead of a retransmission."""
 
 
 class RelayDomain(IntEnum):

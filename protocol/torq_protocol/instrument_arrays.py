@@ -14,13 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from .batch import Records
 from .constants import U64_MAX
 from .errors import FieldValueError, TlvSizeError
+from .extras import Extra
 from .instrument import InstrumentId
+
+with Extra("arrays"):
+    import numpy as np
+    import numpy.typing as npt
 
 U64s: TypeAlias = npt.NDArray[np.uint64]
 

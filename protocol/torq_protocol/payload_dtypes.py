@@ -13,8 +13,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
+from .extras import Extra
+
+with Extra("arrays"):
+    import numpy as np
+    import numpy.typing as npt
+
 
 _WORD: Final = np.dtype("<u8")
 

@@ -14,11 +14,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from .constants import RETRANSMIT_BELOW
 from .enumerations import RecoveryRequestType
 from .errors import FieldValueError
-from .payloads.system import RETRANSMIT_BELOW, RecoveryRequest
+
+if TYPE_CHECKING:
+    from .payloads import RecoveryRequest
 
 LARGEST_GAP: Final = 10_000
 """Missing messages above which a gap is given up."""
@@ -67,6 +70,8 @@ class Gap:
 
     def request(self, consumer_id: int, *, retry: bool = False) -> RecoveryRequest:
         """The payload that asks for what is missing."""
+        from .payloads import RecoveryRequest  # payload classes take long to import: who misses nothing does without
+
         return RecoveryRequest(self.last, self.current, consumer_id, self.request_type(retry=retry))
 
 

@@ -9,25 +9,28 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from .arguments import Parser, add_version
-from .audit_chain import (
-    DAMAGED,
-    FRAME_FIELDS,
-    AuditError,
-    Finding,
-    Seal,
-    UnreadableError,
-    content_of,
-    file_number,
-    files_of,
-    lines,
-    read_seal,
-    seal_path,
-    unpacked_frames,
-    verify,
-)
-from .inheritance import begin_afresh
-from .terminal import complain, told_in_one_line
+from torq_protocol.extras import CommandExtra
+
+with CommandExtra("relay"):
+    from .arguments import Parser, add_version
+    from .audit_chain import (
+        DAMAGED,
+        FRAME_FIELDS,
+        AuditError,
+        Finding,
+        Seal,
+        UnreadableError,
+        content_of,
+        file_number,
+        files_of,
+        lines,
+        read_seal,
+        seal_path,
+        unpacked_frames,
+        verify,
+    )
+    from .inheritance import begin_afresh
+    from .terminal import complain, told_in_one_line
 
 _NAME = "torq-audit"
 _CANNOT_CHECK = 2

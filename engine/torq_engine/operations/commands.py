@@ -9,18 +9,22 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-import msgspec
+from torq_protocol.extras import CommandExtra
 
-from ..daemon import run_relay
 from ..logic import RelayLogic
-from .arguments import Parser, add_version, number
-from .configuration import ConfigError
-from .control_client import ControlClient
-from .inheritance import begin_afresh
-from .loading import Source, claims, collisions, relay_of, relays_of
-from .logs import LEVELS
-from .status import ORDERS, ConnectionStatus, RefusedClients, Status, in_order
-from .terminal import complain, told_in_one_line
+
+with CommandExtra("relay"):
+    import msgspec
+
+    from ..daemon import run_relay
+    from .arguments import Parser, add_version, number
+    from .configuration import ConfigError
+    from .control_client import ControlClient
+    from .inheritance import begin_afresh
+    from .loading import Source, claims, collisions, relay_of, relays_of
+    from .logs import LEVELS
+    from .status import ORDERS, ConnectionStatus, RefusedClients, Status, in_order
+    from .terminal import complain, told_in_one_line
 
 _NAME = "torq-relay"
 _CONTROL = f"{_NAME} ctl"

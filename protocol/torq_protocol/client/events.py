@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..decoder import Refusal
-from ..payloads.system import RecoveryRequest
 from ..sequence import Gap
 from .address import Address
 from .errors import ClientError
+
+if TYPE_CHECKING:
+    from ..payloads import RecoveryRequest
 
 
 class ClientState(Enum):

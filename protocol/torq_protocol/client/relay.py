@@ -8,10 +8,8 @@ from collections.abc import AsyncIterator, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
-import anyio
-from anyio.lowlevel import checkpoint
-
 from ..constants import RelayDomain
+from ..extras import Extra
 from ..message import Message
 from .address import Address, AddressLike, UnixAddress, parse_address
 from .errors import (
@@ -29,6 +27,10 @@ from .session import Client, Session
 from .settings import ClientOptions, ClientSettings, settings_of
 from .sockets import Connecting, cannot_connect, connecting, connecting_unix
 from .turns import Visit
+
+with Extra("async"):
+    import anyio
+    from anyio.lowlevel import checkpoint
 
 _SENDS_BETWEEN_CHECKPOINTS: Final = 16
 """How many messages a task sends before it lets others run, though its socket takes all at once."""

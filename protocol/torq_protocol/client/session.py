@@ -24,7 +24,6 @@ from ..builder import MessageBuilder
 from ..constants import RelayDomain
 from ..decoder import FrameDecoder, Refusal
 from ..message import Message, parse_frame, parse_message
-from ..payloads.payload import Record
 from ..policy import FramePolicy, ValidationLevel
 from ..sequence import SequenceTracker
 from ..tlv import Tlv
@@ -323,6 +322,8 @@ def _frame_of(message: object) -> bytes:
         return message.to_bytes()
     if isinstance(message, bytearray | memoryview):
         return octets(message)
+    from ..payloads.payload import Record  # payload classes take long to import: who sends right does without
+
     kind = type(message).__name__
     if isinstance(message, MessageBuilder):
         advice = "send(builder.build(sequence=..., timestamp=...))"

@@ -1,4 +1,4 @@
-"""Example values of any declaration of the schema, and field values as JSON."""
+"""Example values of any declaration of the schema."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from construct import Array, Construct, GreedyBytes, Struct
 from ..schema import FieldValue
 from ..schema.layout import number_type
 from ..schema.vocabulary import Bounded, Closed, Filler, FixedList, Marker, bare
-from .vector_schema import Json
 
-_WIDE: Final = ("u64", "i64", "u128", "u256")
 _DATA_SIZES: Final = {"lowest": 0, "highest": 992}
 
 
@@ -68,18 +66,3 @@ def _pattern(size: int, style: str, offset: int) -> bytes:
     if style == "ascending":
         return bytes((offset + index + 1) % 256 for index in range(size))
     return (b"\x00" if style == "lowest" else b"\xff") * size
-
-
-def to_json(declared: Construct, value: FieldValue) -> Json:
-    """Field values as JSON: numbers of more than 32 bits as decimal strings, bytes as hex."""
-    declared = bare(declared)
-    if isinstance(declared, FixedList):
-        assert isinstance(value, list)
-        return [to_json(declared.element, each) for each in value]
-    if isinstance(value, dict):
-        parts = {part.name: part for part in declared.subcons if part.name}
-        return {name: to_json(parts[name], each) for name, each in value.items()}
-    if isinstance(value, bytes):
-        return value.hex()
-    assert isinstance(value, int)
-    return str(value) if number_type(declared) in _WIDE else value

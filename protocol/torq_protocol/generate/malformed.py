@@ -18,11 +18,11 @@ from ..errors import ProtocolError
 from ..policy import FramePolicy
 from ..registry import REGISTRY
 from ..schema import PAYLOADS, build_message, build_payload, build_tlv, checksum_of, parse_message, parse_payload
+from ..schema.as_json import Json
 from ..schema.layout import rows_of
 from ..schema.vocabulary import Bounded, Closed, Marker
 from .examples import example
 from .levels import DEFAULT_LEVELS
-from .vector_schema import Json
 
 _GOOD: Final = build_tlv(205, b"\x01\x02\x03\x04")
 _WORKED: Final = "efbeadde00010100010000000000000000002a36fe9c97170600000094891ecdc80401020304"

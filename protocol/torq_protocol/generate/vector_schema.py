@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 from ..errors import ErrorKind
-
-Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
+from ..schema.as_json import Json
 
 _HEX_STRING: Final[dict[str, Json]] = {"type": "string", "pattern": "^([0-9a-f]{2})*$"}
 _HEX: Final[Json] = _HEX_STRING

@@ -28,9 +28,10 @@ from ..schema import (
     parse_message,
     parse_payload,
 )
-from .examples import example, to_json
+from ..schema.as_json import Json, to_json
+from .examples import example
 from .malformed import malformed_vectors
-from .vector_schema import VECTOR_SCHEMA, Json
+from .vector_schema import VECTOR_SCHEMA
 
 TIMESTAMP: Final = 1_700_000_000_000_000_000
 WORKED_TRADE: Final = bytes.fromhex("000000000043544280d3049d1a0400004e61bc000000000000002a36fe9c97176500330001000000")

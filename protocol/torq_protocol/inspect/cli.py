@@ -16,15 +16,18 @@ from typing import Final
 
 from ..build_info import build_info
 from ..constants import HEADER_SIZE, LARGEST_MESSAGE_SIZE_LIMIT, MAX_MESSAGE_SIZE
+from ..extras import CommandExtra
 from ..output import fully_written
-from . import selection
-from .capture_file import CaptureError
-from .inputs import InputError, is_relay, pieces
-from .pieces import End, Hole, Input, Note, Piece
-from .reader import Broken, Checksums, Found, Incomplete, Item, StreamReader
-from .selection import Selection
-from .tally import Tally
-from .views import JsonView, TextView
+
+with CommandExtra("inspect"):
+    from . import selection
+    from .capture_file import CaptureError
+    from .inputs import InputError, is_relay, pieces
+    from .pieces import End, Hole, Input, Note, Piece
+    from .reader import Broken, Checksums, Found, Incomplete, Item, StreamReader
+    from .selection import Selection
+    from .tally import Tally
+    from .views import JsonView, TextView
 
 USAGE_ERROR: Final = 2
 _DESCRIPTION: Final = """\

@@ -12,13 +12,12 @@ from typing import Final
 
 from ..constants import NANOSECONDS, RelayDomain
 from ..fixed_point import decimal_of
-from ..generate.examples import to_json
-from ..generate.vector_schema import Json
 from ..instrument import InstrumentId, u64_to_symbol
 from ..names import AssetType
 from ..payloads import OrderBook, Payload, RawPayload
 from ..registry import REGISTRY
 from ..schema import PAYLOADS, parse_payload
+from ..schema.as_json import Json, to_json
 
 _MOST_PLACES: Final = 36
 _SYMBOLIC: Final = (AssetType.STOCK, AssetType.BOND, AssetType.COIN)

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from ..checksum import message_checksum
 from ..errors import ProtocolError
-from ..generate.examples import to_json
-from ..generate.vector_schema import Json
 from ..payloads import PAYLOAD_CLASSES, Payload, decode_tlv
 from ..schema import parse_header
+from ..schema.as_json import Json, to_json
 from ..schema.envelope import Header
 from ..tlv import Tlv
 from .fields import decimals, domain_text, fields_json, fields_of, plain, source_text, time_text, type_text

@@ -7,15 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from ..arguments import Buffer, octets
-from ..constants import U8_MAX, U64_MAX
+from ..constants import RETRANSMIT_BELOW, U8_MAX, U64_MAX
 from ..enumerations import RecoveryRequestType, SnapshotCompression, TraceStage
 from ..errors import FieldValueError
 from . import fields
 from .layout import wrong_size
 from .payload import Record
-
-RETRANSMIT_BELOW = 100
-"""A gap of this many messages or more asks for a snapshot instead of a retransmission."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,25 +11,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from construct import Construct, ConstructError, Container, ListContainer
-
 from ..errors import FieldValueError, TlvSizeError
+from ..extras import Extra
 from ..registry import REGISTRY, SizeRule
-from .envelope import (
-    ExtendedTlvHeader,
-    Header,
-    Message,
-    SchemaMessage,
-    SchemaTlv,
-    StandardTlvHeader,
-    Tlv,
-    build_message,
-    build_tlv,
-    checksum_of,
-    parse_header,
-    parse_message,
-)
-from .payloads import PAYLOADS, RECORDS
+
+with Extra("inspect"):
+    from construct import Construct, ConstructError, Container, ListContainer
+
+    from .envelope import (
+        ExtendedTlvHeader,
+        Header,
+        Message,
+        SchemaMessage,
+        SchemaTlv,
+        StandardTlvHeader,
+        Tlv,
+        build_message,
+        build_tlv,
+        checksum_of,
+        parse_header,
+        parse_message,
+    )
+    from .payloads import PAYLOADS, RECORDS
 
 FieldValue: TypeAlias = "int | bytes | list[FieldValue] | dict[str, FieldValue]"
 """What a field holds: numbers, bytes, and lists and records of them."""
