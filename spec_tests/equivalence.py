@@ -44,7 +44,7 @@ GRACE_S = 90.0
 """Beyond its budget a comparison ends relays and settles its last difference."""
 RIGHT, HISTORICAL, CHOICES, MUTANTS = PARTS = ("right", "historical", "choices", "mutants")
 """The parts of a campaign, in the order in which they are compared."""
-SHORT_S, LONG_S, LIST_S, RIGHT_S = 25, 120, 300, 30
+SHORT_S, LONG_S, LIST_S, RIGHT_S = 120, 480, 300, 30
 """Seconds of a comparison: for a fault, for one that is hard to find, for a list, and between right relays."""
 RUN_S, RUN_EXAMPLES = 300, 25
 """Seconds, and programs for each requirement, of a run on a relay that chose otherwise."""
