@@ -26,7 +26,7 @@ import msgspec
 
 from torq_conformance.judging.selftest_cases import listed_mutants
 from torq_conformance.judging.selftest_outcomes import Outcome, Rate, Selftest
-from torq_conformance.reports.model import FAILING, load_report
+from torq_conformance.reports.model import FAILING, THIN_PASS, load_report
 
 OUTCOMES = Path(__file__).resolve().parent.parent / "docs" / "matrix.json"
 
@@ -59,11 +59,17 @@ CANDIDATES = (
 
 
 class Judged(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One requirement of one relay: the verdict, and for a failure the contradiction and how often it shows."""
+    """One requirement of one relay: the verdict, whether it is thin, and for a failure the contradiction and its rate."""
 
     verdict: str
     prose: str = ""
     rate: str = ""
+    thin: bool = False
+
+    @property
+    def word(self) -> str:
+        """What is said of it, as a key of VERDICTS."""
+        return THIN_PASS if self.thin else self.verdict
 
 
 class Relay(msgspec.Struct, frozen=True):
@@ -210,6 +216,7 @@ def _judge_relay(candidate: Candidate, folder: Path, arguments: argparse.Namespa
                 each.verdict,
                 _without_paths(each.failure.prose if each.failure else ""),
                 each.failure.rate if each.failure else "",
+                bool(each.thin),
             )
             for each in report.judgements
         },

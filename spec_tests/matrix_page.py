@@ -68,7 +68,7 @@ def _head(matrix: Matrix) -> Iterator[str]:
         "|-|-|-|-:|-:|-|",
     )
     for relay in matrix.relays:
-        counts = Counter(each.verdict for each in relay.judged.values())
+        counts = Counter(each.word for each in relay.judged.values())
         verdicts = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
         effort = f"{relay.programs} | {relay.seconds:.0f}"
         yield f"| {relay.name} | {relay.profile} | {verdicts} | {effort} | `{relay.target}` |"
@@ -84,7 +84,7 @@ def _relays(matrix: Matrix) -> Iterator[str]:
         yield "|-|-|" + ":-:|" * len(matrix.relays)
         for requirement in members:
             marks = (
-                VERDICTS[relay.judged[requirement.id].verdict].mark if requirement.id in relay.judged else ""
+                VERDICTS[relay.judged[requirement.id].word].mark if requirement.id in relay.judged else ""
                 for relay in matrix.relays
             )
             yield f"| {requirement.id} | {cell(requirement.text)} | {' | '.join(marks)} |"

@@ -98,12 +98,18 @@ def failed_check(requirement: str = "LIFE-1") -> Counterexample:
     return Counterexample(requirement, Program("signal", steps), [finding], History(), 5, 5)
 
 
+def thorough(requirement: str, programs: int) -> Counter[str]:
+    """The evidence of so many programs, each of which used every case that it could."""
+    cells = SCENARIOS[requirement].cells if requirement in SCENARIOS else ()
+    return Counter({**dict.fromkeys(cells, programs), "programs": programs, "frames": 98_000})
+
+
 def results() -> list[Result]:
     """One result for each verdict there is."""
     known = requirements()
     made = [
         Result(known["FWD-1"], Verdict.FAIL, counterexample=lost_frame()),
-        Result(known["FWD-2"], Verdict.PASS, exercised=4812, evidence=Counter(programs=4812, frames=98_000)),
+        Result(known["FWD-2"], Verdict.PASS, exercised=4812, evidence=thorough("FWD-2", 4812)),
         Result(known["FRAME-5"], Verdict.UNSUPPORTED, "not visible from outside"),
         Result(known["ORD-2"], Verdict.FLAKY, counterexample=two_orders()),
         Result(known["DOM-5"], Verdict.UNKNOWN, "the time budget was used up"),

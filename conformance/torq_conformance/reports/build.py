@@ -7,19 +7,17 @@ import os
 import platform
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import msgspec
 
 from ..counting import counted
-from ..generation.cells import is_thin, thin_cells
 from ..grey_box.figures import reached_in
 from ..judging.expected import Problem
 from ..judging.meeting import coverage
 from ..judging.plan import Plan
-from ..judging.scenarios import SCENARIOS
 from ..judging.verdict import Counterexample, Meeting, Result, Verdict
 from ..model.profile import Profile, rules_for
 from ..model.program import Program
@@ -28,8 +26,9 @@ from ..model.steps import Act
 from ..printable import encodable
 from .conclusion import conclusion
 from .judged_files import judged_files
-from .model import REPORT_MINOR, Contradiction, Failure, Judgement, Report, ThinCell, Tool
+from .model import REPORT_MINOR, Contradiction, Failure, Judgement, Report, Tool
 from .narrate import evidence, narrate, prose, upper_bound
+from .thin import thin
 from .trace import diagram_of
 
 MAX_STEPS = 200
@@ -177,20 +176,9 @@ def _judge(entry: Entry, setting: Setting, ending: Ending) -> Judgement:
         began=round(entry.began, 3),
         seconds=round(result.seconds, 3),
         failure=_failure(shown, setting) if shown is not None else None,
-        thin=tuple(_thin(result)),
+        thin=tuple(thin(result)),
         lacks=result.lacks.value,
     )
-
-
-def _thin(result: Result) -> Iterator[ThinCell]:
-    """The cases that the programs of a passing requirement could have used and hardly did."""
-    if result.verdict is not Verdict.PASS or result.requirement.id not in SCENARIOS:
-        return
-    programs = result.evidence["programs"]
-    if is_thin(result.exercised, programs):
-        yield ThinCell("programs that exercise it", result.exercised, programs)
-    for name, count in thin_cells(SCENARIOS[result.requirement.id].cells, result.evidence).items():
-        yield ThinCell(name, count, programs)
 
 
 def _failure(shown: Counterexample, setting: Setting) -> Failure:

@@ -72,7 +72,7 @@ def _words(judgement: Judgement | None) -> str:
         return "not in the report"
     failure = judgement.failure
     if failure is None or not failure.runs:
-        return judgement.verdict
+        return judgement.word
     low, high = interval(failure.failures, failure.runs)
     once = "" if failure.failures else "seen once, then in "
     return f"{judgement.verdict} {once}{failure.failures} of {counted(failure.runs, 'run')} ({low:.0%} to {high:.0%})"

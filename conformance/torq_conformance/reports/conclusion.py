@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 
+from ..counting import counted
 from ..exits import Exit
 from ..model.requirements import Requirement
-from .model import LEVELS, Judgement
+from .model import LEVELS, THIN_PASS, Judgement
 
 
 class RunVerdict(StrEnum):
@@ -32,6 +33,10 @@ MEANINGS = {
 """What each exit code of a run says."""
 BROKEN = ("FAIL", "FLAKY")
 """Verdicts against the relay; UNEXPECTED-PASS, which fails a run as well, is against the list."""
+ALWAYS_SAID = ("PASS", "FAIL", "UNKNOWN")
+"""Verdicts that the conclusion counts even where there are none."""
+BY_GRAVITY = ("FAIL", "UNEXPECTED-PASS", "PASS", "EXPECTED-FAIL", "UNKNOWN", "UNSUPPORTED")
+"""The order of a headline."""
 NOT_AS_LISTED = "the list of expected failures does not fit what was seen"
 FAILS_AS_LISTED = "every MUST that was judged holds, or fails as listed"
 NOTHING_FAILS = "nothing was judged"
@@ -51,12 +56,14 @@ def conclusion(
     are counted apart, so that judged and left out requirements make the same total in every run of a domain.
     """
     verdict = run_verdict(judgements, exit_code, stop_reason)
-    unknown = "were not judged" if verdict is RunVerdict.INCOMPLETE else "could not be judged"
+    unknown = _unknown(verdict)
     parts = []
     for level in LEVELS:
-        verdicts = Counter[str](each.verdict for each in judgements if each.level == level and each.id not in unbound)
+        verdicts = Counter[str](each.word for each in judgements if each.level == level and each.id not in unbound)
         if verdicts:
-            parts.append(f"of {verdicts.total()} {level} {', '.join(_counts(verdicts, unknown))}")
+            counts = _counts(verdicts, unknown)
+            said = [words for name, (count, words) in counts.items() if count or name in ALWAYS_SAID]
+            parts.append(f"of {verdicts.total()} {level} {', '.join(said)}")
     missing = Counter[str](each.level for each in left_out)
     if missing:
         parts.append(f"{_by_level(missing)} left out of the run")
@@ -68,6 +75,19 @@ def conclusion(
     return f"{verdict}{f' ({stop_reason})' if stop_reason else ''}: {'; '.join(parts)}."
 
 
+def headline(judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str = "") -> str:
+    """How many requirements fail, hold and were not judged, what needs attention first; none with a count of zero."""
+    counts = _counts(
+        Counter(each.word for each in judgements), _unknown(run_verdict(judgements, exit_code, stop_reason))
+    )
+    said = [counts[name][1] for name in BY_GRAVITY if counts[name][0]]
+    return f"{f'{stop_reason}; ' if stop_reason else ''}of {counted(len(judgements), 'requirement')} {', '.join(said)}"
+
+
+def _unknown(verdict: RunVerdict) -> str:
+    return "were not judged" if verdict is RunVerdict.INCOMPLETE else "could not be judged"
+
+
 def run_verdict(judgements: Sequence[Judgement], exit_code: int | None, stop_reason: str = "") -> RunVerdict:
     """How a run came out; ``exit_code`` and ``stop_reason`` as for :func:`conclusion`."""
     if stop_reason or exit_code not in (Exit.PASS, Exit.FAIL, Exit.UNKNOWN):
@@ -77,26 +97,27 @@ def run_verdict(judgements: Sequence[Judgement], exit_code: int | None, stop_rea
     return RunVerdict[Exit(exit_code).name]
 
 
-def _counts(verdicts: Counter[str], unknown: str) -> Iterator[str]:
-    """How many requirements hold, fail and are unknown, zeros included; then the other verdicts, without zeros."""
-    flaky = verdicts["FLAKY"]
-    yield _agreeing(verdicts["PASS"], "holds", "hold")
-    yield _agreeing(verdicts["FAIL"] + flaky, "fails", "fail") + (f" ({flaky} of them not every time)" if flaky else "")
-    yield _agreeing(verdicts["UNKNOWN"], unknown.replace("were", "was"), unknown)
-    if verdicts["UNEXPECTED-PASS"]:
-        yield _agreeing(verdicts["UNEXPECTED-PASS"], "holds though listed as failing", "hold though listed as failing")
-    if verdicts["EXPECTED-FAIL"]:
-        yield _agreeing(verdicts["EXPECTED-FAIL"], "fails as listed", "fail as listed")
-    if verdicts["UNSUPPORTED"]:
-        yield _agreeing(verdicts["UNSUPPORTED"], "is unsupported", "are unsupported")
+def _counts(verdicts: Counter[str], unknown: str) -> dict[str, tuple[int, str]]:
+    """How many requirements got each verdict, as a number and in words."""
+    flaky, thin = verdicts["FLAKY"], verdicts[THIN_PASS]
+    told = {
+        "PASS": (verdicts["PASS"] + thin, "holds", "hold", f" ({thin} thin)" if thin else ""),
+        "FAIL": (verdicts["FAIL"] + flaky, "fails", "fail", f" ({flaky} of them not every time)" if flaky else ""),
+        "UNKNOWN": (verdicts["UNKNOWN"], unknown.replace("were", "was"), unknown, ""),
+        "UNEXPECTED-PASS": (
+            verdicts["UNEXPECTED-PASS"], "holds though listed as failing", "hold though listed as failing", "",
+        ),
+        "EXPECTED-FAIL": (verdicts["EXPECTED-FAIL"], "fails as listed", "fail as listed", ""),
+        "UNSUPPORTED": (verdicts["UNSUPPORTED"], "is unsupported", "are unsupported", ""),
+    }  # fmt: skip
+    return {
+        verdict: (count, f"{count} {one if count == 1 else more}{besides}")
+        for verdict, (count, one, more, besides) in told.items()
+    }
 
 
 def _by_level(counts: Counter[str]) -> str:
     return " and ".join(f"{count} {level}" for level, count in counts.items())
-
-
-def _agreeing(count: int, one: str, more: str) -> str:
-    return f"{count} {one if count == 1 else more}"
 
 
 def _meaning(judgements: Sequence[Judgement], code: Exit) -> str:

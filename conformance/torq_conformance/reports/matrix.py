@@ -69,7 +69,7 @@ def _mark(judgement: Judgement | None) -> str:
     if judgement is None:
         return ""
     failure = judgement.failure if judgement.verdict == "FLAKY" else None
-    return VERDICTS[judgement.verdict].mark + (f" {failure.failures}/{failure.runs}" if failure else "")
+    return VERDICTS[judgement.word].mark + (f" {failure.failures}/{failure.runs}" if failure else "")
 
 
 def matrix_html(reports: Sequence[Report]) -> str:

@@ -10,6 +10,7 @@ Facts:
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -48,6 +49,8 @@ class Look(NamedTuple):
     sign: str
 
 
+THIN_PASS = "THIN PASS"  # noqa: S105 - a verdict, not a password
+"""What is said of a PASS that rests on little."""
 VERDICTS: dict[str, Look] = {
     "FAIL": Look("a program shows it broken every time", "bold red", "❌", "✗"),
     "FLAKY": Look("a program shows it broken some of the time", "bold magenta", "⚠️", "~"),
@@ -55,9 +58,10 @@ VERDICTS: dict[str, Look] = {
     "EXPECTED-FAIL": Look("listed as failing, and fails", "cyan", "☑️", "(✗)"),
     "UNKNOWN": Look("not exercised", "yellow", "❔", "?"),
     "UNSUPPORTED": Look("not promised by the relay's profile, or not visible from outside", "dim", "➖", "–"),
+    THIN_PASS: Look("no program showed it broken, but few could have", "yellow", "🟡", "(✓)"),
     "PASS": Look("no program showed it broken", "green", "✅", "✓"),
 }
-"""Verdicts, what needs attention first."""
+"""What is said of requirements, what needs attention first: their verdicts, and :data:`THIN_PASS`."""
 
 
 class Contradiction(msgspec.Struct, frozen=True):
@@ -121,8 +125,8 @@ class ThinCell(msgspec.Struct, frozen=True):
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one requirement and its evidence. Times in seconds since the start of the run.
 
-    ``bound`` is the rate of failing programs that a PASS rules out with 95 % confidence; ``thin`` are the
-    cases that its programs hardly used, about which the PASS says little; ``lacks`` is what more of would judge more.
+    ``bound`` is the rate of failing programs that a PASS rules out with 95 % confidence; ``thin`` are the cases that
+    hardly any program was about, so that the PASS rests on little; ``lacks`` is what more of would judge more.
     """
 
     id: str
@@ -140,6 +144,11 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     thin: tuple[ThinCell, ...] = ()
     lacks: Literal["", "time", "programs"] = ""
+
+    @property
+    def word(self) -> str:
+        """What is said of the requirement, as a key of :data:`VERDICTS`."""
+        return THIN_PASS if self.thin else self.verdict
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -226,13 +235,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def thin(self) -> list[Judgement]:
-        """The judgements whose PASS rests on little: the programs hardly used some case."""
+        """The judgements whose PASS rests on little."""
         return [judgement for judgement in self.judgements if judgement.thin]
 
     @property
+    def said(self) -> dict[str, int]:
+        """How many requirements got each word of :data:`VERDICTS`, what needs attention first."""
+        counts = Counter(judgement.word for judgement in self.judgements)
+        return {word: counts[word] for word in VERDICTS if counts[word]}
+
+    @property
     def verdict_line(self) -> str:
-        """The counts in words, such as ``2 FAIL, 30 PASS``."""
-        return ", ".join(f"{self.counts[name]} {name}" for name in VERDICTS if self.counts.get(name))
+        """The counts in words, such as ``2 FAIL, 4 THIN PASS, 30 PASS``."""
+        return ", ".join(f"{count} {word}" for word, count in self.said.items())
 
 
 def load_report(path: Path) -> Report:

@@ -58,5 +58,9 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"counted": counted, "grouped": grouped, "words": words}
-    environment.globals |= {"verdicts": VERDICTS, "style": _ours("page.css"), "script": _ours("page.js")}
+    environment.globals |= {
+        "verdicts": VERDICTS,
+        "style": _ours("colours.css") + _ours("page.css"),
+        "script": _ours("page.js"),
+    }
     return environment

@@ -7,6 +7,7 @@ fact a line, never wrapped, so that grep and a CI log can use them.
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Console
@@ -26,6 +27,7 @@ from .ascii import draw
 from .conclusion import RunVerdict, run_verdict
 from .model import FAILING, VERDICTS, Report
 from .narrate import contradictions, evidence, narrate, prose
+from .thin import word_of
 from .trace import diagram_of
 
 CONCLUSION_COLOURS = {RunVerdict.PASS: "bold green", RunVerdict.FAIL: "bold red"}
@@ -106,7 +108,8 @@ class TerminalObserver(Observer):
 def verdict_line(result: Result) -> Text:
     """One requirement, its verdict and the evidence."""
     line = Text()
-    line.append(f"{result.verdict.value:<16}", style=VERDICTS[result.verdict.value].colour)
+    word = word_of(result)
+    line.append(f"{word:<16}", style=VERDICTS[word].colour)
     line.append(f"{result.requirement.id:<9}", style="bold")
     line.append(visible(evidence(result)))
     return line
@@ -212,10 +215,10 @@ def show_last_screen(
             show_counterexample(out, result, [advice(result.counterexample)])
     out.print()
     counts = Text()
-    for verdict, look in VERDICTS.items():
-        number = sum(result.verdict.value == verdict for result in results)
-        if number:
-            counts.append(f"{number} {verdict}  ", style=look.colour)
+    words = Counter(map(word_of, results))
+    for word, look in VERDICTS.items():
+        if words[word]:
+            counts.append(f"{words[word]} {word}  ", style=look.colour)
     counts.append(f"({counted(report.programs, 'program')} in {report.seconds:.1f} s)")
     say(out, counts)
     if report.coverage is not None:
@@ -267,7 +270,7 @@ def _show_unjudged(out: Console, results: list[Result]) -> None:
 
 
 def _show_thin(out: Console, report: Report) -> None:
-    """The cases that the programs of passing requirements could have used and hardly did."""
+    """What hardly any program of the requirements that hold was about."""
     thin = [f"{each.id} ({', '.join(cell.words for cell in each.thin)})" for each in report.thin]
     if thin:
         say(out, f"thin: {'; '.join(thin)}", "yellow")

@@ -1,6 +1,5 @@
 """Several reports side by side, and one after the other."""
 
-from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -25,7 +24,7 @@ def write(folder: Path, name: str, report: Report) -> str:
 
 def passing(identifier: str) -> Result:
     shown = next(result for result in shown_runs.results() if result.requirement.id == identifier)
-    return Result(shown.requirement, Verdict.PASS, exercised=10, evidence=Counter(programs=10))
+    return Result(shown.requirement, Verdict.PASS, exercised=20, evidence=shown_runs.thorough(identifier, 20))
 
 
 def some(*, ord_2: tuple[int, int] | None = None, without: str = "") -> list[Result]:

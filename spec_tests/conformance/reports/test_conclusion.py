@@ -18,7 +18,7 @@ from torq_conformance.judging.expected import Problem
 from torq_conformance.judging.verdict import Lack, Meeting, Result, Verdict
 from torq_conformance.model.requirements import requirements
 from torq_conformance.reports.build import Ending, Entry, build
-from torq_conformance.reports.conclusion import MEANINGS, conclusion
+from torq_conformance.reports.conclusion import MEANINGS, conclusion, headline
 from torq_conformance.reports.html import page
 from torq_conformance.reports.junit import junit
 from torq_conformance.reports.markdown import markdown
@@ -54,7 +54,7 @@ def judgements(results: list[Result]) -> tuple[Judgement, ...]:
     [
         (
             judged(MUST="PASS PASS UNSUPPORTED", SHOULD="PASS"),
-            "PASS: of 3 MUST 2 hold, 0 fail, 0 could not be judged, 1 is unsupported; "
+            "PASS: of 3 MUST 2 hold (1 thin), 0 fail, 0 could not be judged, 1 is unsupported; "
             "of 1 SHOULD 1 holds, 0 fail, 0 could not be judged; exit code 0: every MUST that was judged holds.",
         ),
         (
@@ -96,6 +96,17 @@ def test_each_requirement_is_counted_once(names: list[str]) -> None:
     assert sum(int(number) for number in re.findall(r"\d+", counts)) == len(names)
 
 
+@settings(max_examples=60)
+@given(names=st.lists(st.sampled_from([verdict.value for verdict in Verdict]), min_size=1, max_size=len(MUSTS)))
+def test_a_headline_counts_each_requirement_once_and_begins_with_what_fails(names: list[str]) -> None:
+    text = headline(judgements(judged(MUST=" ".join(names))), 0)
+    total, *counts = re.findall(r"\d+", re.sub(r"\([^)]*\)", "", text))
+    assert int(total) == len(names) == sum(map(int, counts))
+    assert "0" not in counts
+    first = text.partition(",")[0]
+    assert bool(re.search(r" fails?\b(?! as)", first)) is any(name in ("FAIL", "FLAKY") for name in names)
+
+
 def test_a_fitting_verdict_with_a_list_that_does_not_fit_says_so() -> None:
     assert sentence(judged(MUST="PASS"), 1).endswith(
         "exit code 1: the list of expected failures does not fit what was seen."
@@ -127,7 +138,7 @@ def test_what_is_left_out_stands_in_every_report_and_a_whole_run_leaves_out_noth
     binding = {each.id for each in requirements().values() if each.binds("signal") and each.level != "FIGURE"}
     report = shown_runs.report()
     assert set(report.left_out) == binding - {each.id for each in report.judgements}
-    assert f"<dt>left out</dt><dd>{', '.join(report.left_out)}</dd>" in page(report)
+    assert f"<dt>left out of the run</dt><dd>{', '.join(report.left_out)}</dd>" in page(report)
     assert f"- left out of the run: {', '.join(report.left_out)}" in markdown(report).splitlines()
     whole = build(
         shown_runs.plan(sorted(binding)), shown_runs.setting(), [], Ending(1.0, complete=True, exit_code=0), Meeting()
@@ -166,7 +177,8 @@ def test_every_report_begins_with_it_and_the_terminal_ends_with_it() -> None:
     assert captured.get().splitlines()[-1] == report.conclusion
     assert markdown(report).splitlines()[2] == f"> **{report.conclusion}**"
     before_the_table = page(report).partition("<table")[0]
-    assert f'<p class="conclusion unknown">{words(report.conclusion)}</p>' in before_the_table
+    assert "<strong>UNKNOWN</strong> <span>of 3 requirements 2 hold, 1 could not be judged</span>" in before_the_table
+    assert f"<dt>conclusion</dt><dd>{words(report.conclusion)}</dd>" in page(report)
     suites = list(ElementTree.fromstring(junit(report)).iter("testsuite"))
     for suite in suites:
         first = next(suite.iter("property"))

@@ -185,7 +185,9 @@ def test_the_head_of_a_report_names_what_has_to_be_looked_at_first() -> None:
     head = text[text.index("<header>") : text.index("</header>")]
     for name in ("FWD-1", "ORD-2", "VAL-6"):
         assert f'<a href="#{name}">{name}</a>' in head
-    assert '<dt>not judged</dt><dd><a href="#FRAME-5-row">FRAME-5</a>, <a href="#DOM-5-row">DOM-5</a></dd>' in head
+    before_the_verdicts = text[: text.index("<h2>Verdicts</h2>")]
+    assert '<dt>not visible from outside</dt><dd><a href="#FRAME-5-row">FRAME-5</a></dd>' in before_the_verdicts
+    assert '<dt>the time budget was used up</dt><dd><a href="#DOM-5-row">DOM-5</a></dd>' in before_the_verdicts
     lines = markdown(shown_runs.report()).splitlines()
     assert "- MUST that fail: FWD-1, ORD-2, VAL-6" in lines
     assert "- not judged: FRAME-5, DOM-5" in lines
@@ -193,7 +195,8 @@ def test_the_head_of_a_report_names_what_has_to_be_looked_at_first() -> None:
 
 def test_the_colour_of_the_conclusion_follows_the_exit_code_and_no_word() -> None:
     report = msgspec.structs.replace(shown_runs.report(), conclusion="pass: nothing of it", exit_code=1)
-    assert '<p class="conclusion fail">pass: nothing of it</p>' in page(report)
+    assert '<p class="conclusion fail"><strong>FAIL</strong>' in page(report)
+    assert "<dt>conclusion</dt><dd>pass: nothing of it</dd>" in page(report)
     assert '<p class="conclusion incomplete">' in page(
         msgspec.structs.replace(report, stop_reason="it was interrupted")
     )
@@ -209,7 +212,7 @@ def test_what_fails_as_listed_is_told_from_what_fails() -> None:
         ("hold though listed", ["FWD-2"]),
     ]
     assert '<dt>fail as listed</dt><dd><a href="#FWD-1">FWD-1</a></dd>' in page(report)
-    assert '<dt>hold though listed</dt><dd><a href="#FWD-2-row">FWD-2</a></dd>' in page(report)
+    assert "of 2 requirements 1 holds though listed as failing, 1 fails as listed" in page(report)
     assert "- hold though listed: FWD-2" in markdown(report).splitlines()
 
 

@@ -18,6 +18,8 @@ from torq_conformance.reports.html import page
 from torq_conformance.reports.matrix import matrix_html
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NARROWEST = 500
+"""The least width of a browser's window, in pixels."""
 PROBE = """
 <script>
 window.errors = [];
@@ -26,6 +28,33 @@ window.addEventListener("error", function (event) { window.errors.push(String(ev
 """
 ASK = """
 <script>
+function channels(colour) {
+  var found = colour.match(/[0-9.e-]+/g).map(Number), scale = colour.startsWith("color(") ? 1 : 255;
+  return {rgb: found.slice(0, 3).map(function (each) { return each / scale; }),
+    alpha: found.length > 3 ? found[3] : 1};
+}
+function luminance(rgb) {
+  var linear = rgb.map(function (each) {
+    return each <= 0.04045 ? each / 12.92 : Math.pow((each + 0.055) / 1.055, 2.4); });
+  return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+}
+function ground(element) {
+  for (; element; element = element.parentElement) {
+    var found = channels(getComputedStyle(element).backgroundColor);
+    if (found.alpha === 1) { return found.rgb; }
+  }
+  return [1, 1, 1];
+}
+function faint() {
+  return Array.from(document.querySelectorAll("body *:not(script):not(title):not(text.name)")).filter(function (each) {
+    var own = Array.from(each.childNodes).some(function (node) {
+      return node.nodeType === 3 && node.textContent.trim(); });
+    if (!own) { return false; }
+    var looks = getComputedStyle(each), colour = each.matches("svg *") ? looks.fill : looks.color;
+    var pair = [luminance(channels(colour).rgb), luminance(ground(each))].sort(function (a, b) { return b - a; });
+    return (pair[0] + 0.05) / (pair[1] + 0.05) < 4.5;
+  }).map(function (each) { return each.outerHTML.slice(0, 80); });
+}
 window.addEventListener("load", function () {
   var shown = function () {
     return Array.from(document.querySelectorAll("tr[data-verdict]")).filter(function (row) {
@@ -37,6 +66,13 @@ window.addEventListener("load", function () {
   if (only) { only.click(); answer.passing = shown(); only.click(); answer.again = shown(); }
   answer.marked = weights("svg.sequence g.marked text:not(.step)");
   answer.plain = weights("svg.sequence g:not(.marked) text:not(.step)");
+  document.querySelectorAll("details").forEach(function (each) { each.open = true; });
+  answer.cut = Array.from(document.querySelectorAll("body *:not(.scroll):not(svg *)")).filter(function (each) {
+    return each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).display !== "inline"; }).map(
+    function (each) { return each.outerHTML.slice(0, 80); });
+  answer.faint = faint();
+  answer.width = innerWidth;
+  answer.dark = matchMedia("(prefers-color-scheme: dark)").matches;
   answer.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   answer.resources = performance.getEntriesByType("resource").length;
   answer.errors = window.errors;
@@ -59,15 +95,29 @@ def browser() -> str:
     return CHROMIUM
 
 
-def asked(browser: str, text: str, *, width: int) -> dict[str, object]:
-    """What the page says of itself after its scripts have run."""
+FRAMED = """<!doctype html>
+<iframe id="page" src="page.html" style="border: 0; height: 900px; width: {width}px"></iframe>
+<script>window.addEventListener("load", function () {{
+  document.body.appendChild(document.getElementById("page").contentDocument.getElementById("answer").cloneNode(true));
+}});</script>"""
+
+
+def asked(browser: str, text: str, *, width: int, dark: bool = False) -> dict[str, object]:
+    """What the page says of itself after its scripts have run. A width below 500 is that of a frame in a window.
+
+    No window of a browser is narrower.
+    """
     with tempfile.TemporaryDirectory(prefix="torq-") as name:
         folder = Path(name)
         path = folder / "page.html"
         path.write_text(text.replace("<head>", f"<head>{PROBE}").replace("</body>", f"{ASK}</body>"), "utf-8")
+        frame = folder / "frame.html"
+        frame.write_text(FRAMED.format(width=width), "utf-8")
         shown, said = _in_the_browser(
             folder, browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile",
-            f"--window-size={width},900", "--virtual-time-budget=2000", "--dump-dom", path.as_uri(),
+            f"--window-size={max(width, NARROWEST)},900", "--virtual-time-budget=2000", "--dump-dom",
+            "--allow-file-access-from-files", f"--blink-settings=preferredColorScheme={int(not dark)}",
+            (frame if width < NARROWEST else path).as_uri(),
         )  # fmt: skip
     match = re.search(r'<pre id="answer">(.*?)</pre>', shown, re.DOTALL)
     assert match is not None, said[-2000:]
@@ -125,6 +175,21 @@ def test_without_scripts_no_button_is_offered_that_does_nothing(browser: str) ->
     answer = asked(browser, bare.replace("</head>", f"{looks}</head>"), width=900)
     assert set(map(str, listed(answer["copies"]))) == {"none"}
     assert set(map(str, listed(answer["borders"]))) == {"0px"}
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("name", ["report", "comparison"])
+def test_a_page_is_read_at_any_width_by_day_and_by_night(browser: str, name: str, width: int, dark: bool) -> None:
+    long = f"my_relay --socket {{socket}} --name {'x' * 300}"
+    report, comparison = shown_runs.report(long), shown_comparisons.report(long)
+    answer = asked(browser, page(report) if name == "report" else comparison_page(comparison), width=width, dark=dark)
+    assert answer["errors"] == []
+    assert answer["dark"] is dark
+    assert answer["width"] == width
+    assert int(str(answer["wide"])) <= 0
+    assert answer["cut"] == [], "what is wider than where it stands"
+    assert answer["faint"] == [], "what has a contrast below 4.5 (AA)"
 
 
 def listed(value: object) -> list[object]:

@@ -95,6 +95,7 @@ def _cases(report: Report, compared: Compared) -> Iterator[_Case]:
     if not of_it:
         facts = [("programs", compared.programs), ("relay A differs from its copy", compared.noise)]
         words = tuple((name, str(value)) for name, value in facts if value)
+        words += (("thin", "so few programs might well have missed a difference"),) if compared.thin else ()
         outcome, message = ("skipped", f"not compared: {compared.gap}") if compared.gap else ("", "")
         yield _Case(compared.name, f"torq.{compared.kind}", outcome, message, facts=words)
 

@@ -22,6 +22,7 @@ from ...reports.diagram import Diagram
 from ...reports.judged_files import judged_files
 from ...reports.model import State, Tool
 from ...reports.narrate import narrate
+from ...reports.thin import rules_out_little
 from ..accepted import AcceptedDifference
 from ..course import Course
 from ..differential import SITUATIONS
@@ -41,6 +42,7 @@ class Compared(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one topic or fixed check showed: the ids of its differences, and why not all of it was compared, if so.
 
     ``calibrated`` is how many of its programs the copy of A played too, ``noise`` in how many of them A differed.
+    ``thin`` says that so few programs showed no difference that they might well have missed one.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Compared(msgspec.Struct, frozen=True, omit_defaults=True):
     gap: str = ""
     noise: int = 0
     calibrated: int = 0
+    thin: bool = False
 
 
 class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -210,6 +213,7 @@ def _compared(course: Course) -> Iterator[Compared]:
             gap=each.gap,
             noise=each.noise,
             calibrated=each.calibrated,
+            thin=not each.found and not each.gap and rules_out_little(each.programs),
         )
     for check in course.checks:
         ids = tuple(found.id for found in check.found)

@@ -13,6 +13,7 @@ from ...exits import Exit
 from ...reports.ascii import draw
 from ...reports.diagram import Diagram
 from ...reports.terminal import facts, say
+from ...reports.thin import rules_out_little
 from ..course import Course
 from ..figures import Measured
 from ..fixed import CheckResult, label
@@ -20,18 +21,9 @@ from ..found import FoundDifference, TopicResult
 from ..outcome import Entry, Outcome
 from ..topics import Level, topics_of
 from .report import Report, Setting, Shown
-from .words import figure_words, word_of
+from .words import LOOKS, figure_words, same, word_of
 
-STYLES = {
-    "SAME": "green",
-    "SEEN": "yellow",
-    "MEASURED": "",
-    "COSTS MORE": "yellow",
-    "DIFFERENT": "bold red",
-    "FLAKY": "red",
-    "CUT SHORT": "yellow",
-    "SKIPPED": "yellow",
-}
+STYLES = {word: look.colour for word, look in LOOKS.items()} | {"SEEN": "yellow"}
 INPUTS = {Level.EXACT: "every input, malformed too", Level.WELL_FORMED: "valid traffic only"}
 
 
@@ -50,7 +42,7 @@ def first_screen(out: Console, setting: Setting, effort: Sequence[tuple[str, str
 def tell(out: Console, result: TopicResult) -> None:
     """What the programs of a topic showed, in a line."""
     found = [f"{each.id} (FLAKY)" if each.flaky else each.id for each in result.found]
-    word = "CUT SHORT" if result.cut_short else "SAME"
+    word = "CUT SHORT" if result.cut_short else same(thin=rules_out_little(result.programs))
     word = "SKIPPED" if result.skipped else word
     word = "SEEN" if result.put_off else word
     if found:

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ...counting import counted
+from ...reports.model import Look
 from ..figures import Measured
 from ..outcome import Entry
 from .report import Compared, Report
 
-
-class Look(NamedTuple):
-    """What a word says of a topic or a difference, and how Markdown shows it."""
-
-    meaning: str
-    mark: str
-
-
 LOOKS: dict[str, Look] = {
-    "DIFFERENT": Look("B does otherwise than A, beyond chance", "❌"),
-    "FLAKY": Look("B did otherwise, and did not repeat it beyond chance", "⚠️"),
-    "STALE": Look("accepted, but it does not appear any more", "❗"),
-    "ACCEPTED": Look("B does otherwise, and a reason is listed", "☑️"),
-    "COSTS MORE": Look("B costs more than A, by more than A and its copy differ", "🔺"),
-    "CUT SHORT": Look("not all of it was compared", "❔"),
-    "SKIPPED": Look("it was not compared", "➖"),
-    "MEASURED": Look("B costs no more than A, as far as can be told", "✅"),
-    "SAME": Look("no difference was seen", "✅"),
+    "DIFFERENT": Look("B does otherwise than A, beyond chance", "bold red", "❌", "✗"),
+    "FLAKY": Look("B did otherwise, and did not repeat it beyond chance", "red", "⚠️", "~"),
+    "STALE": Look("accepted, but it does not appear any more", "bold red", "❗", "!"),
+    "ACCEPTED": Look("B does otherwise, and a reason is listed", "cyan", "☑️", "(✗)"),
+    "COSTS MORE": Look("B costs more than A, by more than A and its copy differ", "yellow", "🔺", "▲"),
+    "CUT SHORT": Look("not all of it was compared", "yellow", "❔", "?"),
+    "SKIPPED": Look("it was not compared", "yellow", "➖", "–"),
+    "THIN SAME": Look("no difference was seen, but few programs could have shown one", "yellow", "🟡", "(✓)"),
+    "MEASURED": Look("B costs no more than A, as far as can be told", "", "✅", "✓"),
+    "SAME": Look("no difference was seen", "green", "✅", "✓"),
 }
 """What needs attention first."""
 
@@ -34,8 +26,13 @@ LOOKS: dict[str, Look] = {
 def word_for(report: Report, compared: Compared) -> str:
     """What a topic or check came to, as a key of :data:`LOOKS`."""
     found = {each.status for each in report.differences if each.listed in compared.differences}
-    gap = ("CUT SHORT" if compared.programs else "SKIPPED") if compared.gap else "SAME"
+    gap = ("CUT SHORT" if compared.programs else "SKIPPED") if compared.gap else same(thin=compared.thin)
     return next((word for word in LOOKS if word in found), gap)
+
+
+def same(*, thin: bool) -> str:
+    """What is said where no difference was seen, as a key of :data:`LOOKS`."""
+    return "THIN SAME" if thin else "SAME"
 
 
 def word_of(figure: Measured) -> str:

@@ -11,7 +11,7 @@ from spec_tests.conformance.reports.test_formats import XSD, Page
 from torq_conformance.comparison.course import Course
 from torq_conformance.comparison.evidence.badge import badge
 from torq_conformance.comparison.evidence.formats import FORMATS
-from torq_conformance.comparison.evidence.html import page
+from torq_conformance.comparison.evidence.html import page, place_of
 from torq_conformance.comparison.evidence.junit import junit
 from torq_conformance.comparison.evidence.markdown import MOST_CHARACTERS, markdown
 from torq_conformance.comparison.evidence.report import UNENDED, Ending, Report, build
@@ -106,7 +106,7 @@ def test_the_page_shows_both_runs_of_each_difference_and_refers_to_nothing_else(
     shown = Page(page(report))
     assert all(reference.startswith("#") for reference in shown.references)
     assert {reference.removeprefix("#") for reference in shown.references} <= set(shown.identifiers)
-    assert set(shown.identifiers) == {*DIFFERENT, ACCEPTED}
+    assert set(shown.identifiers) == {*DIFFERENT, ACCEPTED, *map(place_of, report.compared)}
     by_programs = [each for each in report.differences if report.evidence[each.id].a is not None]
     assert shown.tags.count("svg") == 2 * len(by_programs)
     assert shown.tags.count("figure") == 2 * len(report.differences)
