@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 COMPILED := $(shell sed -n 's/^ *"\(.*: "\)\{0,1\}\([a-z_]*\/torq_[a-z_]*\/[a-z_]*\.\(py\|c\)\)",$$/\2/p' setup.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint types docs-check unit unit-measured unit-others coverage format generate \
+.PHONY: help install install-dev demo test lint types docs-check unit unit-measured unit-others coverage format generate pictures \
         bench bench-fanout chaos load matrix mutation equivalence foreign clean
 
 help: ## Show what can be done
@@ -111,6 +111,9 @@ format: install-dev ## Format the code and sort what can be sorted
 
 generate: install-dev ## Write the generated pages, vectors and dissectors anew
 	$(BIN)/python -m spec_tests.generated
+
+pictures: install-dev ## Take the picture of the HTML report anew, with Chromium
+	$(BIN)/python -m spec_tests.pictures
 
 bench: install ## Figures of this machine: protocol, relay, latency, connections
 	$(BIN)/python -m torq_bench

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import api_reference, dimensions_page, equivalence_page, faults_by_kind, manuals, traceability, walk
+from . import api_reference, dimensions_page, equivalence_page, faults_by_kind, manuals, pictures, traceability, walk
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
@@ -28,6 +28,7 @@ PAGES = {
     faults_by_kind.PAGE: faults_by_kind.page,
     **api_reference.pages(),
     **manuals.pages(),
+    **pictures.pages(),
 }
 """Pages that are made here, or whose blocks are."""
 MOST_LINES = 500
@@ -38,6 +39,8 @@ LONG_FILES = {
     "grafana/torq-relay.json": "one dashboard is one file, which Grafana imports",
     "kaitai/torq.ksy": "one format is one file, which the Kaitai compiler takes",
     "matrix.md": "a row for each mutant, looked up by its name",
+    "pictures/matrix.svg": "a drawing, which is looked at",
+    "pictures/report.png": "a photograph, which is looked at",
     "schemas/counterexample.schema.json": "a JSON Schema, for validators",
     "schemas/difference.schema.json": "a JSON Schema, for validators",
     "schemas/report.schema.json": "a JSON Schema, for validators",
@@ -59,12 +62,15 @@ def main() -> int:
         for module, *words in COMMANDS
     ]
     results += [_write(ROOT / name, make(ROOT), check=check) for name, make in PAGES.items()]
+    blurred = pictures.faults((ROOT / pictures.REPORT).read_bytes()) if check else []
+    for problem in blurred:
+        print(problem, file=sys.stderr)
     if check and any(results):
         print("generated pages have drifted; run: make generate", file=sys.stderr)
     long = too_long(ROOT / "docs")
     for problem in long:
         print(problem, file=sys.stderr)
-    return int(any(results) or bool(long))
+    return int(any(results) or bool(long or blurred))
 
 
 def too_long(docs: Path) -> list[str]:

@@ -59,7 +59,7 @@ CANDIDATES = (
 
 
 class Judged(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One requirement of one relay: the verdict, whether it is thin, and for a failure the contradiction and its rate."""
+    """One requirement of one relay: the verdict, whether it is thin, for a failure the contradiction and its rate."""
 
     verdict: str
     prose: str = ""

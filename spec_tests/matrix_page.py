@@ -30,6 +30,7 @@ from spec_tests.matrix import (
     renewed,
     right_runs,
 )
+from spec_tests.matrix_picture import PICTURE, picture, told
 from torq_conformance.counting import counted
 from torq_conformance.judging.selftest_cases import listed_mutants
 from torq_conformance.model.requirements import requirements, sections
@@ -59,6 +60,8 @@ def _head(matrix: Matrix) -> Iterator[str]:
         f"{matrix.seconds:.0f} s in all.",
         f"- **{killed} of {len(matrix.mutants)} mutants are killed** in each run ({_runs(matrix)}).",
         f"- **{len(accused(matrix))} accusations in {right_runs(matrix)} runs of right relays.**",
+        "",
+        f"![{told(matrix)}. The tables below say the same in words.]({PICTURE})",
         "",
         "## Relays",
         "",
@@ -197,6 +200,9 @@ def main() -> int:
     if not arguments.render:
         arguments.output.with_suffix(".json").write_bytes(encoded(matrix))
     arguments.output.write_text(page(matrix), "utf-8")
+    drawn = arguments.output.parent / PICTURE
+    drawn.parent.mkdir(exist_ok=True)
+    drawn.write_text(picture(matrix), "utf-8")
     print(f"wrote {arguments.output}")
     return 0
 

@@ -12,7 +12,9 @@ import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from click.testing import CliRunner
 
@@ -62,7 +64,7 @@ class Failures(Observer):
 
 def page(root: Path) -> str:
     """The page with each block of the walk as the suite writes it now. Raises ValueError when a block is missing."""
-    texts = blocks()
+    texts = walked().blocks
     text = (root / PAGE).read_text("utf-8")
     names = [found[2] for found in BLOCK.finditer(text)]
     if names != list(texts):
@@ -70,8 +72,17 @@ def page(root: Path) -> str:
     return BLOCK.sub(lambda found: f"{found[1]}{texts[found[2]]}\n{found[3]}", text)
 
 
-def blocks() -> dict[str, str]:
-    """The text of each block, in the order of the page. Plays the program on relays of its own, for some seconds."""
+class Walked(NamedTuple):
+    """The text of each block, in the order of the page; the verdict, and the line that replays its failure."""
+
+    blocks: dict[str, str]
+    result: Result
+    line: str
+
+
+@cache
+def walked() -> Walked:
+    """Play the program on relays of its own, for some seconds."""
     fixed = next(each for each in fixed_programs(REQUIREMENT.id) if each.title == TITLE)
     plan = _plan(fixed)
     failures = Failures()
@@ -87,7 +98,7 @@ def blocks() -> dict[str, str]:
     first, last = failures.seen[0], result.counterexample
     if last is None:
         raise ValueError(f"{FAULTY} holds {REQUIREMENT.id}")
-    return {
+    blocks = {
         "requirement": f"{REQUIREMENT.id} [{REQUIREMENT.level}] {REQUIREMENT.text}",
         "program": _source(fixed),
         "steps": "\n".join(narrate(first.program, first.history)),
@@ -99,6 +110,7 @@ def blocks() -> dict[str, str]:
         "diagram": "\n".join(mermaid(diagram_of(last))),
         "replay": "\n".join(replayed),
     }
+    return Walked(blocks, result, line)
 
 
 def _plan(fixed: FixedProgram) -> Plan:
