@@ -19,7 +19,7 @@ from torq_protocol.client import connect, connect_blocking
 
 FRAME = (
     MessageBuilder(RelayDomain.MARKET_DATA, SourceType.KRAKEN_COLLECTOR)
-    .add(Trade(1, 2, 3, 4, 5, 6, 7, Side.SELL))
+    .add(Trade(1, 2, 3, 4, 5, 6, Side.SELL))
     .build(sequence=1, timestamp=1)
 )
 _AT_ONCE = 100

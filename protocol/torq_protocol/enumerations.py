@@ -89,3 +89,8 @@ class JournalOperation(IntEnum):
     ADD = 1
     UPDATE = 2
     DELETE = 3
+
+
+def named(names: type[IntEnum], number: int) -> str:
+    """A number as Python writes it, by name where it has one."""
+    return f"{names.__name__}.{names(number).name}" if number in set(names) else str(number)

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import IntEnum
 from struct import Struct
 from typing import ClassVar
 
 from .arguments import Buffer, octets, whole
 from .constants import U8_MAX, U16_MAX, U64_MAX
+from .enumerations import named
 from .errors import FieldValueError, TlvSizeError
 from .names import AssetType, Venue
 
@@ -39,11 +39,6 @@ def symbol_to_u64(symbol: str) -> int:
         return int.from_bytes(symbol.encode()[:8].ljust(8, b"\x00"), "big")
     except UnicodeEncodeError as error:
         raise FieldValueError(f"symbol {symbol!r} has no UTF-8 form", expected="UTF-8 text", got=symbol) from error
-
-
-def _named(names: type[IntEnum], number: int) -> str:
-    """A number as Python writes it, by name where it has one."""
-    return f"{names.__name__}.{names(number).name}" if number in set(names) else str(number)
 
 
 def _symbol_number(symbol: str, truncate: bool) -> int:
@@ -116,8 +111,8 @@ class InstrumentId:
 
     def __repr__(self) -> str:
         return (
-            f"InstrumentId(asset_id={self.asset_id}, venue={_named(Venue, self.venue)}, "
-            f"asset_type={_named(AssetType, self.asset_type)}, reserved={self.reserved})"
+            f"InstrumentId(asset_id={self.asset_id}, venue={named(Venue, self.venue)}, "
+            f"asset_type={named(AssetType, self.asset_type)}, reserved={self.reserved})"
         )
 
     @classmethod

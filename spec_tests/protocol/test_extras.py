@@ -33,7 +33,7 @@ assert connect is connect_blocking
 address = sys.argv[1]
 btc = InstrumentId.coin(Venue.KRAKEN, "BTC")
 with connect(address, domain=1, wait_for_relay_seconds=10) as relay:
-    trade = Trade(btc.asset_id, 1, 2, 3, btc.venue, btc.asset_type, 0, Side.BUY)
+    trade = Trade(btc.asset_id, 1, 2, 3, btc.venue, btc.asset_type, Side.BUY)
     relay.publisher(SourceType.KRAKEN_COLLECTOR).send(trade)
     message = relay.receive()
     print(message.header.sequence, message.get(Trade).price)

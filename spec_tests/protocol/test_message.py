@@ -329,7 +329,7 @@ def test_pieces_that_do_not_fit_together_are_refused(wire: ModuleType) -> None:
 
 def test_typed_payloads_of_a_message() -> None:
     trade, gas = (
-        torq_protocol.Trade(1, 2, 3, 4, 5, 6, 7, torq_protocol.Side.SELL),
+        torq_protocol.Trade(1, 2, 3, 4, 5, 6, torq_protocol.Side.SELL),
         torq_protocol.GasPrice(1, 2, 3, 4, 5, 6),
     )
     builder = torq_protocol.MessageBuilder(1, 2).add(trade).add_raw(4, b"raw").add(gas).add(replace(trade, price=9))

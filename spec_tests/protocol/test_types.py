@@ -59,7 +59,7 @@ btc = InstrumentId.coin("Kraken", "BTC")  # E: arg-type
 eth = InstrumentId.coin(Venue.KRAKEN, 5)  # E: arg-type
 trade = Trade.from_decimal(btc, 45123.50, Decimal(1), Side.SELL, 1)  # E: arg-type
 other = Trade.from_decimal(btc, Decimal(1), Decimal(1), 1, 1)  # E: arg-type
-fourth = Trade(1, 2, 3, 4, 5, 6, 7)  # E: call-arg
+fourth = Trade(1, 2, 3, 4, 5, 6)  # E: call-arg
 trade.price = 5  # E: misc
 trade.prise  # E: attr-defined
 floating: float = trade.price_decimal  # E: assignment

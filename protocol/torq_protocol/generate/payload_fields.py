@@ -7,14 +7,26 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from construct import Bytes, BytesInteger, Construct, FormatField, GreedyBytes, Struct
 
 from ..registry import REGISTRY
 from ..schema import PAYLOADS, RECORDS
 from ..schema.layout import number_type, record_name, size_of
-from ..schema.vocabulary import U128, Bounded, Closed, Filler, FixedList, Marker, bare
+from ..schema.vocabulary import (
+    U128,
+    AssetTypeNumber,
+    Bounded,
+    Closed,
+    Filler,
+    FixedList,
+    Marker,
+    SourceNumber,
+    VenueNumber,
+    bare,
+    usual_value,
+)
 
 _NOTICE: Final = '''\
 """The fields of every payload and their places: base classes, to which :mod:`torq_protocol.payloads` adds meaning.
@@ -26,6 +38,17 @@ _WIDTH: Final = 120
 _CODES: Final = {"L": "I", "l": "i"}
 """The codes of the struct module where construct has others."""
 _U128_MAX: Final = (1 << 128) - 1
+_REGISTRIES: Final = ((VenueNumber, "Venue"), (AssetTypeNumber, "AssetType"), (SourceNumber, "SourceType"))
+"""Open numbers, and the enumerations that name those of the registry."""
+
+
+class _Field(NamedTuple):
+    """A field of a class; ``default`` is empty where every caller must give it."""
+
+    name: str
+    annotation: str
+    text: str
+    default: str = ""
 
 
 def payload_fields() -> str:
@@ -36,12 +59,15 @@ def payload_fields() -> str:
     enumerations = sorted({name for layout in layouts for name in layout.enumerations})
     imports = [
         "from __future__ import annotations\n",
-        "from dataclasses import dataclass",
+        "from collections.abc import Mapping",
+        "from dataclasses import dataclass, field",
+        "from enum import IntEnum",
         "from typing import ClassVar\n",
         "from ..enumerations import (",
         *(f"    {name}," for name in enumerations),
         ")",
         "from ..instrument import InstrumentId",
+        "from ..names import AssetType, SourceType, Venue",
         "from .layout import Layout, Slots",
         "from .payload import Payload, Record",
     ]
@@ -61,8 +87,10 @@ class _Layout:
         self.wire, self.size = "<", 0
         self.columns: list[str] = []
         self.rules: dict[str, str] = {}
-        self.fields: list[tuple[str, str, str]] = []
-        """(name, annotation, docstring) of what the class has; a constant is a column only."""
+        self.fields: list[_Field] = []
+        """What the class has; a constant is a column only."""
+        self.named: dict[str, str] = {}
+        """The enumerations that name the numbers of open fields."""
         self.enumerations: set[str] = set()
         self.capacities: set[int] = set()
         self._add(declared)
@@ -70,12 +98,12 @@ class _Layout:
     @property
     def form(self) -> tuple[object, ...]:
         """What is the same for layouts that differ in name, number and comments only."""
-        names = tuple((name, annotation) for name, annotation, _ in self.fields)
+        names = tuple((each.name, each.annotation, each.default) for each in self.fields)
         return self.wire, tuple(self.columns), tuple(self.rules.items()), names
 
     def lines(self) -> Iterator[str]:
         """The class with its fields."""
-        yield "@dataclass(frozen=True, slots=True)"
+        yield "@dataclass(frozen=True, slots=True, repr=False)"
         yield f"class {self.name}({'Record' if self.number is None else 'Payload'}):"
         varies = self.number is not None and size_of(self.declared) is None
         largest = REGISTRY.size_rule(self.number).maximum if self.number is not None else self.size
@@ -93,10 +121,21 @@ class _Layout:
         yield f'        "{self.wire}",'
         yield _words(self.columns)
         yield from _mapping(self.rules)
-        yield "    )\n"
-        for name, annotation, text in self.fields:
-            yield f"    {name}: {annotation}"
-            yield textwrap.indent("\n".join(textwrap.wrap(f'"""{text}."""', _WIDTH - 4)), "    ")
+        yield "    )"
+        if self.named:
+            items = ", ".join(f'"{name}": {names}' for name, names in self.named.items())
+            yield f"    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {{{items}}}"
+        yield ""
+        for place, each in enumerate(self.fields):
+            yield f"    {each.name}: {each.annotation}{self._assigned(place)}"
+            yield textwrap.indent("\n".join(textwrap.wrap(f'"""{each.text}."""', _WIDTH - 4)), "    ")
+
+    def _assigned(self, place: int) -> str:
+        """The default of a field: by keyword only where a field behind it has none, as a value must be given there."""
+        default = self.fields[place].default
+        if default and not all(each.default for each in self.fields[place:]):
+            return f" = field(default={default}, kw_only=True)"
+        return f" = {default}" if default else ""
 
     def twin_lines(self, twin: str) -> Iterator[str]:
         """The class as one of the same form as another."""
@@ -118,21 +157,27 @@ class _Layout:
                 self._add(form)
                 continue
             elif form is GreedyBytes:
-                self.fields.append((part.name, "bytes", f"bytes from offset {self.size}: {part.docs}"))
+                self.fields.append(_Field(part.name, "bytes", f"bytes from offset {self.size}: {part.docs}", 'b""'))
                 continue
             else:
-                self._add_field(part.name, form, f" at offset {self.size}: {part.docs}", record_name(part))
+                self._add_field(part, form)
             self.size += form.sizeof()
 
-    def _add_field(self, name: str, form: Construct, place: str, record: str | None) -> None:
+    def _add_field(self, part: Construct, form: Construct) -> None:
         """A column; and a field of the class, unless the column holds a constant."""
+        name, usual = str(part.name), usual_value(part)
         self.columns.append(name)
+        for number, names in _REGISTRIES:
+            if form is number:
+                self.named[name] = names
+        default = "" if usual is None else str(usual)
         kind = number_type(form)
         annotation = "int"
         match form:
             case Closed():
                 annotation = self.rules[name] = form.enumeration.__name__
                 self.enumerations.add(annotation)
+                default = "" if usual is None else f"{annotation}.{form.enumeration(usual).name}"
             case Bounded(minimum=lowest, maximum=highest) if lowest == highest:
                 self.rules[name], annotation = str(lowest), ""
             case Bounded(minimum=0, maximum=highest) if highest == _U128_MAX:
@@ -144,13 +189,15 @@ class _Layout:
             case FixedList():
                 element = "int" if bare(form.element) is U128 else str(form.element.name)
                 annotation, kind = f"tuple[{element}, ...]", self._add_list(name, form, element)
+                default = "" if bare(form.subcon.subcons[0]).minimum else "()"
             case Struct():
-                annotation = self.rules[name] = kind = str(record)
+                annotation = self.rules[name] = kind = str(record_name(part))
             case Bytes():
                 annotation, kind = "bytes", f"bytes[{form.sizeof()}]"
         self.wire += _code(form)
         if annotation:
-            self.fields.append((name, annotation, f"{kind}{place}"))
+            text = f"{kind} at offset {self.size}: {part.docs}"
+            self.fields.append(_Field(name, annotation, text, f"{int(default):_}" if default.isdecimal() else default))
 
     def _add_list(self, name: str, form: FixedList, element: str) -> str:
         """The rule of a list; returns what it holds in words."""

@@ -5,7 +5,9 @@ Written by python -m torq_protocol.generate python. Do not edit: protocol/torq_p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import ClassVar
 
 from ..enumerations import (
@@ -19,11 +21,12 @@ from ..enumerations import (
     SnapshotCompression,
 )
 from ..instrument import InstrumentId
+from ..names import AssetType, SourceType, Venue
 from .layout import Layout, Slots
 from .payload import Payload, Record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class OrderLevel(Record):
     """No payload of its own: 24 bytes."""
 
@@ -38,11 +41,11 @@ class OrderLevel(Record):
     """i64 at offset 0: 1e-8 for exchanges, native for DEX."""
     size: int
     """i64 at offset 8: quantity, same scale rule."""
-    order_count: int
+    order_count: int = 0
     """u32 at offset 16: orders at this level, 0 if the venue does not say."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Trade(Payload):
     """Type 1: 40 bytes."""
 
@@ -54,6 +57,7 @@ class Trade(Payload):
         "asset_id price volume execution_timestamp_ns venue_id asset_type reserved side",
         {"side": Side},
     )
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {"venue_id": Venue, "asset_type": AssetType}
 
     asset_id: int
     """u64 at offset 0: from InstrumentId."""
@@ -67,13 +71,13 @@ class Trade(Payload):
     """u16 at offset 32: venue number."""
     asset_type: int
     """u8 at offset 34: from InstrumentId."""
-    reserved: int
+    reserved: int = field(default=0, kw_only=True)
     """u8 at offset 35: from InstrumentId."""
     side: Side
     """u8 at offset 36: 0 buy, 1 sell."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Quote(Payload):
     """Type 2: 56 bytes."""
 
@@ -84,6 +88,7 @@ class Quote(Payload):
         "<QqqqqQHBB4x",
         "asset_id bid_price bid_size ask_price ask_size quote_timestamp_ns venue_id asset_type reserved",
     )
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {"venue_id": Venue, "asset_type": AssetType}
 
     asset_id: int
     """u64 at offset 0: from InstrumentId."""
@@ -101,11 +106,11 @@ class Quote(Payload):
     """u16 at offset 48: venue number."""
     asset_type: int
     """u8 at offset 50: from InstrumentId."""
-    reserved: int
+    reserved: int = 0
     """u8 at offset 51: from InstrumentId."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class OrderBook(Payload):
     """Type 3: 2456 bytes."""
 
@@ -118,12 +123,13 @@ class OrderBook(Payload):
         "snapshot_timestamp_ns sequence precision_factor asset_id venue_id asset_type reserved bids asks",
         {"bids": Slots(OrderLevel, 50), "asks": Slots(OrderLevel, 50)},
     )
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {"venue_id": Venue, "asset_type": AssetType}
 
     snapshot_timestamp_ns: int
     """u64 at offset 0: time of the snapshot at the exchange, ns."""
     sequence: int
     """u64 at offset 8: book sequence for gap detection."""
-    precision_factor: int
+    precision_factor: int = field(default=100_000_000, kw_only=True)
     """i64 at offset 16: divisor for price and size; 100 000 000 for exchanges."""
     asset_id: int
     """u64 at offset 24: from InstrumentId."""
@@ -131,15 +137,15 @@ class OrderBook(Payload):
     """u16 at offset 32: venue number."""
     asset_type: int
     """u8 at offset 34: from InstrumentId."""
-    reserved: int
+    reserved: int = 0
     """u8 at offset 35: from InstrumentId."""
-    bids: tuple[OrderLevel, ...]
+    bids: tuple[OrderLevel, ...] = ()
     """0 to 50 OrderLevel at offset 40: sorted from high to low price."""
-    asks: tuple[OrderLevel, ...]
+    asks: tuple[OrderLevel, ...] = ()
     """0 to 50 OrderLevel at offset 1248: sorted from low to high price."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PoolLiquidity(Payload):
     """Type 10: 208 bytes."""
 
@@ -152,6 +158,7 @@ class PoolLiquidity(Payload):
         "timestamp_ns reserves pool_address venue",
         {"reserves": Slots(int, 8, least=1, gap=8)},
     )
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {"venue": Venue}
 
     timestamp_ns: int
     """u64 at offset 0: ns."""
@@ -163,7 +170,7 @@ class PoolLiquidity(Payload):
     """u16 at offset 192: venue number."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PoolSwap(Payload):
     """Type 11: 208 bytes."""
 
@@ -175,18 +182,19 @@ class PoolSwap(Payload):
         "amount_in amount_out liquidity_after timestamp_ns block_number tick_after venue amount_in_decimals "
         "amount_out_decimals pool_address token_in_addr token_out_addr sqrt_price_x96_after",
     )
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {"venue": Venue}
 
     amount_in: int
     """u128 at offset 0: native units of the input token."""
     amount_out: int
     """u128 at offset 16: native units of the output token."""
-    liquidity_after: int
+    liquidity_after: int = field(default=0, kw_only=True)
     """u128 at offset 32: liquidity in range once the swap is done; V3."""
     timestamp_ns: int
     """u64 at offset 48: ns."""
     block_number: int
     """u64 at offset 56: block of the swap."""
-    tick_after: int
+    tick_after: int = field(default=0, kw_only=True)
     """i32 at offset 64: resulting tick; V3."""
     venue: int
     """u16 at offset 68: venue number."""
@@ -200,11 +208,11 @@ class PoolSwap(Payload):
     """bytes[20] at offset 112: input token."""
     token_out_addr: bytes
     """bytes[20] at offset 144: output token."""
-    sqrt_price_x96_after: int
+    sqrt_price_x96_after: int = 0
     """u256 at offset 176: square root of the price times 2^96, in 32 bytes of which the high 16 are zero; 0 for V2."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PoolMint(Payload):
     """Type 12: 208 bytes."""
 
@@ -216,6 +224,7 @@ class PoolMint(Payload):
         "liquidity_delta amount0 amount1 timestamp_ns tick_lower tick_upper venue token0_decimals token1_decimals "
         "pool_address provider_addr token0_addr token1_addr",
     )
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {"venue": Venue}
 
     liquidity_delta: int
     """u128 at offset 0: liquidity added, native."""
@@ -253,7 +262,7 @@ class PoolBurn(PoolMint):
     LAYOUT: ClassVar[Layout] = PoolMint.LAYOUT.named("PoolBurn")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PoolTick(Payload):
     """Type 14: 64 bytes."""
 
@@ -264,6 +273,7 @@ class PoolTick(Payload):
         "<qQQiH2x20s12x",
         "liquidity_net price_sqrt timestamp_ns tick venue pool_address",
     )
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {"venue": Venue}
 
     liquidity_net: int
     """i64 at offset 0: liquidity step at the tick."""
@@ -279,7 +289,7 @@ class PoolTick(Payload):
     """bytes[20] at offset 32: pool contract."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PoolState(Payload):
     """Type 15: 192 bytes."""
 
@@ -292,20 +302,21 @@ class PoolState(Payload):
         "token0_decimals token1_decimals pool_address token0_addr token1_addr",
         {"pool_type": PoolProtocol},
     )
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {"venue": Venue}
 
     reserve0: int
     """u128 at offset 0: native; for V3 a derived virtual reserve."""
     reserve1: int
     """u128 at offset 16: native; for V3 a derived virtual reserve."""
-    sqrt_price_x96: int
+    sqrt_price_x96: int = field(default=0, kw_only=True)
     """u128 at offset 32: square root price times 2^96, 0 for V2."""
-    liquidity: int
+    liquidity: int = field(default=0, kw_only=True)
     """u128 at offset 48: liquidity in range, 0 for V2."""
     block_number: int
     """u64 at offset 64: block this state holds for."""
     timestamp_ns: int
     """u64 at offset 72: ns."""
-    tick: int
+    tick: int = field(default=0, kw_only=True)
     """i32 at offset 80: tick at that block, 0 for V2."""
     fee_rate: int
     """u32 at offset 84: basis points, 30 is 0.3 %."""
@@ -325,7 +336,7 @@ class PoolState(Payload):
     """bytes[20] at offset 160: token 1."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PoolSync(Payload):
     """Type 16: 160 bytes."""
 
@@ -337,6 +348,7 @@ class PoolSync(Payload):
         "reserve0 reserve1 timestamp_ns block_number venue token0_decimals token1_decimals pool_address token0_addr "
         "token1_addr",
     )
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {"venue": Venue}
 
     reserve0: int
     """u128 at offset 0: full reserve of token 0, native."""
@@ -368,7 +380,7 @@ class QuoteUpdate(Quote):
     LAYOUT: ClassVar[Layout] = Quote.LAYOUT.named("QuoteUpdate")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class GasPrice(Payload):
     """Type 18: 32 bytes."""
 
@@ -390,11 +402,11 @@ class GasPrice(Payload):
     """u32 at offset 20: base fee, gwei."""
     priority_fee_gwei: int
     """u32 at offset 24: tip, gwei."""
-    venue: int
+    venue: int = 137
     """u16 at offset 28: EVM network id, 137 on Polygon; not a venue number."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StateInvalidationReason(Payload):
     """Type 19: 1 bytes."""
 
@@ -411,7 +423,7 @@ class StateInvalidationReason(Payload):
     """u8 at offset 0: 0 disconnection ... 5 recovery."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ArbitrageSignal(Payload):
     """Type 32: 170 bytes."""
 
@@ -424,6 +436,7 @@ class ArbitrageSignal(Payload):
         "expected_profit_usd_q8 required_capital_usd_q8 spread_bps dex_fees_usd_q8 gas_cost_usd_q8 slippage_usd_q8 "
         "net_profit_usd_q8 slippage_tolerance_bps max_gas_price_gwei valid_until priority timestamp_ns",
     )
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {"source_venue": Venue, "target_venue": Venue}
 
     strategy_id: int
     """u16 at offset 0: strategy number."""
@@ -469,7 +482,7 @@ class ArbitrageSignal(Payload):
     """u64 at offset 162: creation time, ns."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Snapshot(Payload):
     """Type 101: 32 to 1024 bytes."""
 
@@ -493,13 +506,13 @@ class Snapshot(Payload):
     """u32 at offset 20: CRC-32 over the data before compression."""
     uncompressed_size: int
     """u32 at offset 24: bytes after decompression."""
-    compression_type: SnapshotCompression
+    compression_type: SnapshotCompression = SnapshotCompression.NONE
     """u8 at offset 30: 0 none, 1 zlib, 2 lz4, 3 zstd."""
-    data: bytes
+    data: bytes = b""
     """bytes from offset 32: the snapshot, compressed or not: a JSON object."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StateInvalidation(Payload):
     """Type 106: 224 bytes."""
 
@@ -512,6 +525,7 @@ class StateInvalidation(Payload):
         "sequence timestamp_ns instruments venue reason",
         {"instruments": Slots(InstrumentId, 16, least=1), "reason": InvalidationReason},
     )
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {"venue": Venue}
 
     sequence: int
     """u64 at offset 0: sequence number."""
@@ -525,7 +539,7 @@ class StateInvalidation(Payload):
     """u8 at offset 218: 0 disconnection ... 5 recovery."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SystemHealth(Payload):
     """Type 107: 48 bytes."""
 
@@ -538,6 +552,7 @@ class SystemHealth(Payload):
         "service_type health_status cpu_usage_pct memory_usage_pct",
         {"health_status": HealthStatus, "cpu_usage_pct": (0, 100), "memory_usage_pct": (0, 100)},
     )
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {"service_type": SourceType}
 
     timestamp_ns: int
     """u64 at offset 0: time of the check, ns."""
@@ -545,7 +560,7 @@ class SystemHealth(Payload):
     """u32 at offset 8: open connections."""
     message_rate_per_sec: int
     """u32 at offset 12: messages per second."""
-    last_error_code: int
+    last_error_code: int = field(default=0, kw_only=True)
     """u32 at offset 16: 0 for none."""
     error_rate_per_thousand: int
     """u16 at offset 20: errors per thousand messages."""
@@ -561,7 +576,7 @@ class SystemHealth(Payload):
     """u8 at offset 27: 0 to 100."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TraceContext(Payload):
     """Type 108: 32 bytes."""
 
@@ -572,6 +587,7 @@ class TraceContext(Payload):
         "<QQBBB1x4x8s",
         "start_timestamp_ns current_timestamp_ns source_service span_depth stage_flags trace_id",
     )
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {"source_service": SourceType}
 
     start_timestamp_ns: int
     """u64 at offset 0: start of the trace, ns."""
@@ -587,7 +603,7 @@ class TraceContext(Payload):
     """bytes[8] at offset 24: trace number."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RecoveryRequest(Payload):
     """Type 110: 24 bytes."""
 
@@ -610,7 +626,7 @@ class RecoveryRequest(Payload):
     """u32 at offset 20: 1 retransmit, 2 snapshot."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PoolInfo(Payload):
     """Type 200: 88 bytes."""
 
@@ -630,6 +646,7 @@ class PoolInfo(Payload):
             "pool_type": CachePoolType,
         },
     )
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {"venue": Venue}
 
     discovered_at: int
     """u64 at offset 0: Unix seconds."""
@@ -653,7 +670,7 @@ class PoolInfo(Payload):
     """bytes[20] at offset 68: token 1, no filler after it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PoolCacheHeader(Payload):
     """Type 201: 64 bytes."""
 
@@ -676,7 +693,7 @@ class PoolCacheHeader(Payload):
     """u32 at offset 56: CRC-32 over the pool records."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PoolCacheJournalEntry(Record):
     """No payload of its own: 104 bytes."""
 

@@ -33,10 +33,16 @@ class Trade(fields.Trade):
         cls, instrument: InstrumentId, price: Decimal, volume: Decimal, side: Side, execution_timestamp_ns: int
     ) -> Trade:
         """A trade of decimal price and volume, which must be whole numbers of 1e-8."""
-        of = instrument
-        price_units, volume_units = units_of(price), units_of(volume)
-        when = execution_timestamp_ns
-        return cls(of.asset_id, price_units, volume_units, when, of.venue, of.asset_type, of.reserved, side)
+        return cls(
+            asset_id=instrument.asset_id,
+            price=units_of(price),
+            volume=units_of(volume),
+            execution_timestamp_ns=execution_timestamp_ns,
+            venue_id=instrument.venue,
+            asset_type=instrument.asset_type,
+            reserved=instrument.reserved,
+            side=side,
+        )
 
     @property
     def instrument(self) -> InstrumentId:
@@ -119,11 +125,10 @@ class QuoteUpdate(QuoteFields, fields.QuoteUpdate):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
 class OrderLevel(fields.OrderLevel):
     """One price level of a book, 24 bytes, no payload of its own. Units are those of its book's precision factor."""
 
-    order_count: int = 0
+    __slots__ = ()
 
     @classmethod
     def from_decimal(
@@ -134,7 +139,7 @@ class OrderLevel(fields.OrderLevel):
         return cls(units_of(price, places), units_of(size, places), order_count)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class OrderBook(fields.OrderBook):
     """A snapshot of a book, 2456 bytes. Bids from high to low price, asks from low to high, at most 50 each.
 
@@ -158,10 +163,17 @@ class OrderBook(fields.OrderBook):
         precision_factor: int = UNIT,
     ) -> OrderBook:
         """A book of any number of levels, best first; only the first 50 of a side are kept."""
-        of = instrument
-        best_bids, best_asks = tuple(bids)[: cls.CAPACITY], tuple(asks)[: cls.CAPACITY]
-        head = (snapshot_timestamp_ns, sequence, precision_factor, of.asset_id, of.venue, of.asset_type, of.reserved)
-        return cls(*head, best_bids, best_asks)
+        return cls(
+            snapshot_timestamp_ns=snapshot_timestamp_ns,
+            sequence=sequence,
+            precision_factor=precision_factor,
+            asset_id=instrument.asset_id,
+            venue_id=instrument.venue,
+            asset_type=instrument.asset_type,
+            reserved=instrument.reserved,
+            bids=tuple(bids)[: cls.CAPACITY],
+            asks=tuple(asks)[: cls.CAPACITY],
+        )
 
     def with_bid(self, level: OrderLevel) -> OrderBook:
         """The book with one more bid behind the others.

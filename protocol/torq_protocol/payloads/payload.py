@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import IntEnum
 from types import MemberDescriptorType
 from typing import ClassVar, Self
 
 from ..arguments import Buffer, octets, whole
 from ..constants import MAX_EXTENDED_VALUE
+from ..enumerations import named
 from ..errors import FieldValueError
 from .layout import Layout
 
@@ -24,6 +26,8 @@ class Record:
     LAYOUT: ClassVar[Layout]
     SIZE: ClassVar[int]
     """Bytes of the record; of a Snapshot, of the header in front of its data."""
+    NAMED: ClassVar[Mapping[str, type[IntEnum]]] = {}
+    """Which enumerations name the numbers of open fields (D11, D12)."""
     _PUT: ClassVar[tuple[Callable[[Record, object], None], ...]] = ()
 
     def __init_subclass__(cls) -> None:
@@ -46,6 +50,17 @@ class Record:
     def to_bytes(self) -> bytes:
         """The record's bytes; for a payload, the TLV's value without its header."""
         return self.LAYOUT.pack(self.LAYOUT.values_of(self))
+
+    def __repr__(self) -> str:
+        """The call that makes it, numbers of the registry by their names."""
+        names = [each.name for each in fields(self)]  # type: ignore[arg-type]  # subclasses are dataclasses
+        return f"{type(self).__name__}({', '.join(f'{name}={self._shown(name)}' for name in names)})"
+
+    def _shown(self, name: str) -> str:
+        value = getattr(self, name)
+        if isinstance(value, IntEnum):
+            return f"{type(value).__name__}.{value.name}"
+        return named(self.NAMED[name], value) if name in self.NAMED else repr(value)
 
     def __post_init__(self) -> None:
         # What only stands for an integer (NumPy's, as a row of a table has them) becomes one.

@@ -26,7 +26,7 @@ class PoolCacheHeader(fields.PoolCacheHeader):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PoolCacheJournalEntry(fields.PoolCacheJournalEntry):
     """One change of a pool cache, 104 bytes: a file record without a TLV number."""
 

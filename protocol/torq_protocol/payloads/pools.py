@@ -7,7 +7,6 @@ Facts:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from ..fixed_point import decimal_of
@@ -20,11 +19,10 @@ class PoolLiquidity(fields.PoolLiquidity):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
 class PoolSwap(fields.PoolSwap):
     """One swap, 208 bytes. ``liquidity_after``, ``tick_after`` and the price are V3's; a u128 price is times 2^96."""
 
-    sqrt_price_x96_after: int = 0
+    __slots__ = ()
 
     @property
     def amount_in_decimal(self) -> Decimal:

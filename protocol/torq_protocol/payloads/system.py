@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 from ..arguments import Buffer, octets
@@ -15,14 +15,13 @@ from .layout import wrong_size
 from .payload import Record
 
 
-@dataclass(frozen=True, slots=True)
 class Snapshot(fields.Snapshot):
     """State to start from: a 32-byte header and the data, 32 to 1024 bytes in all.
 
     ``checksum`` (CRC-32) and ``uncompressed_size`` speak of the data before compression.
     """
 
-    data: bytes = b""
+    __slots__ = ()
 
     def __post_init__(self) -> None:
         Record.__post_init__(self)

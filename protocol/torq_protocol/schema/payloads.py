@@ -5,6 +5,7 @@ Facts:
   front of data, varies;
 - "1e-8" is an integer count of hundred-millionths; "native" is the token's own smallest unit; timestamps are
   nanoseconds since the Unix epoch where a field says ns, and Unix seconds where it says so;
+- a usual value is what a writer may leave out: 0 where only V3 pools have the field, for example;
 - in most pool payloads an address fills a 32-byte slot: 20 bytes, then 12 of filler.
 """
 
@@ -45,6 +46,7 @@ from .vocabulary import (
     Marker,
     SourceNumber,
     TimestampNs,
+    Usual,
     VenueNumber,
     constant,
 )
@@ -59,7 +61,7 @@ InstrumentId = "InstrumentId" / Struct(
 OrderLevel = "OrderLevel" / Struct(
     "price" / I64 * "1e-8 for exchanges, native for DEX",
     "size" / I64 * "quantity, same scale rule",
-    "order_count" / U32 * "orders at this level, 0 if the venue does not say",
+    "order_count" / Usual(0, U32) * "orders at this level, 0 if the venue does not say",
     "reserved" / Filler(4) * "zero",
 )
 
@@ -72,7 +74,7 @@ Trade = "Trade" / Struct(
     "execution_timestamp_ns" / TimestampNs * "time of the trade at the exchange, ns",
     "venue_id" / VenueNumber * "venue number",
     "asset_type" / AssetTypeNumber * "from InstrumentId",
-    "reserved" / U8 * "from InstrumentId",
+    "reserved" / Usual(0, U8) * "from InstrumentId",
     "side" / Closed(U8, Side) * "0 buy, 1 sell",
     "_padding" / Filler(3) * "zero",
 )
@@ -86,7 +88,7 @@ _QUOTE = (
     "quote_timestamp_ns" / TimestampNs * "time of the quote at the exchange, ns",
     "venue_id" / VenueNumber * "venue number",
     "asset_type" / AssetTypeNumber * "from InstrumentId",
-    "reserved" / U8 * "from InstrumentId",
+    "reserved" / Usual(0, U8) * "from InstrumentId",
     "_padding" / Filler(4) * "zero",
 )
 Quote = "Quote" / Struct(*_QUOTE)
@@ -95,11 +97,11 @@ QuoteUpdate = "QuoteUpdate" / Struct(*_QUOTE)
 OrderBook = "OrderBook" / Struct(
     "snapshot_timestamp_ns" / TimestampNs * "time of the snapshot at the exchange, ns",
     "sequence" / U64 * "book sequence for gap detection",
-    "precision_factor" / I64 * "divisor for price and size; 100 000 000 for exchanges",
+    "precision_factor" / Usual(100_000_000, I64) * "divisor for price and size; 100 000 000 for exchanges",
     "asset_id" / U64 * "from InstrumentId",
     "venue_id" / VenueNumber * "venue number",
     "asset_type" / AssetTypeNumber * "from InstrumentId",
-    "reserved" / U8 * "from InstrumentId",
+    "reserved" / Usual(0, U8) * "from InstrumentId",
     CompilerPadding(4),
     "bids" / FixedList(OrderLevel, 50) * "sorted from high to low price",
     "asks" / FixedList(OrderLevel, 50) * "sorted from low to high price",
@@ -119,10 +121,10 @@ PoolLiquidity = "PoolLiquidity" / Struct(
 PoolSwap = "PoolSwap" / Struct(
     "amount_in" / U128 * "native units of the input token",
     "amount_out" / U128 * "native units of the output token",
-    "liquidity_after" / U128 * "liquidity in range once the swap is done; V3",
+    "liquidity_after" / Usual(0, U128) * "liquidity in range once the swap is done; V3",
     "timestamp_ns" / TimestampNs * "ns",
     "block_number" / U64 * "block of the swap",
-    "tick_after" / I32 * "resulting tick; V3",
+    "tick_after" / Usual(0, I32) * "resulting tick; V3",
     "venue" / VenueNumber * "venue number",
     "amount_in_decimals" / U8 * "decimals of the input token",
     "amount_out_decimals" / U8 * "decimals of the output token",
@@ -134,7 +136,7 @@ PoolSwap = "PoolSwap" / Struct(
     "token_out_addr" / Address * "output token",
     "token_out_padding" / Filler(ADDRESS_FILLER) * "zero fill after the address",
     "sqrt_price_x96_after"
-    / Bounded(U256, 0, 2**128 - 1)
+    / Usual(0, Bounded(U256, 0, 2**128 - 1))
     * "square root of the price times 2^96, in 32 bytes of which the high 16 are zero; 0 for V2",
 )
 
@@ -174,11 +176,11 @@ PoolTick = "PoolTick" / Struct(
 PoolState = "PoolState" / Struct(
     "reserve0" / U128 * "native; for V3 a derived virtual reserve",
     "reserve1" / U128 * "native; for V3 a derived virtual reserve",
-    "sqrt_price_x96" / U128 * "square root price times 2^96, 0 for V2",
-    "liquidity" / U128 * "liquidity in range, 0 for V2",
+    "sqrt_price_x96" / Usual(0, U128) * "square root price times 2^96, 0 for V2",
+    "liquidity" / Usual(0, U128) * "liquidity in range, 0 for V2",
     "block_number" / U64 * "block this state holds for",
     "timestamp_ns" / TimestampNs * "ns",
-    "tick" / I32 * "tick at that block, 0 for V2",
+    "tick" / Usual(0, I32) * "tick at that block, 0 for V2",
     "fee_rate" / U32 * "basis points, 30 is 0.3 %",
     "venue" / VenueNumber * "venue number",
     "pool_type" / Closed(U8, PoolProtocol) * "pool protocol",
@@ -216,7 +218,7 @@ GasPrice = "GasPrice" / Struct(
     "gas_price_gwei" / U32 * "total price, gwei",
     "base_fee_gwei" / U32 * "base fee, gwei",
     "priority_fee_gwei" / U32 * "tip, gwei",
-    "venue" / U16 * "EVM network id, 137 on Polygon; not a venue number",
+    "venue" / Usual(137, U16) * "EVM network id, 137 on Polygon; not a venue number",
     "reserved" / Filler(2) * "zero",
 )
 
@@ -261,7 +263,9 @@ SnapshotHeader = "SnapshotHeader" / Struct(
     "uncompressed_size" / U32 * "bytes after decompression",
     "tlv_type" / constant(U8, 101) * "101",
     "tlv_length" / constant(U8, 32) * "32, this header only",
-    "compression_type" / Closed(U8, SnapshotCompression) * "0 none, 1 zlib, 2 lz4, 3 zstd",
+    "compression_type"
+    / Usual(SnapshotCompression.NONE, Closed(U8, SnapshotCompression))
+    * "0 none, 1 zlib, 2 lz4, 3 zstd",
     "_padding" / Filler(1) * "zero",
 )
 Snapshot = "Snapshot" / Struct(
@@ -282,7 +286,7 @@ SystemHealth = "SystemHealth" / Struct(
     "timestamp_ns" / TimestampNs * "time of the check, ns",
     "connection_count" / U32 * "open connections",
     "message_rate_per_sec" / U32 * "messages per second",
-    "last_error_code" / U32 * "0 for none",
+    "last_error_code" / Usual(0, U32) * "0 for none",
     "error_rate_per_thousand" / U16 * "errors per thousand messages",
     "latency_p95_us" / U16 * "95th percentile latency, µs",
     "service_type" / SourceNumber * "source number",

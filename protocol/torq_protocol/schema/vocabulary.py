@@ -149,6 +149,23 @@ class Marker(Subconstruct):  # type: ignore[misc]  # construct is untyped
         return value
 
 
+class Usual(Renamed):  # type: ignore[misc]  # construct is untyped
+    """A field of any form with the value that it has unless a writer says otherwise; readers take what stands there."""
+
+    def __init__(self, value: int, form: Construct) -> None:
+        super().__init__(form)
+        self.value = value
+
+
+def usual_value(declared: Construct) -> int | None:
+    """The value that a field has where nothing else is said; None where there is none."""
+    while isinstance(declared, Renamed):
+        if isinstance(declared, Usual):
+            return declared.value
+        declared = declared.subcon
+    return None
+
+
 def bare(declared: Construct) -> Construct:
     """A declaration without its name and comment."""
     while isinstance(declared, Renamed):

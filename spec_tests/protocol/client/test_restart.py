@@ -99,7 +99,7 @@ def test_life_2_the_blocking_client_survives_a_killed_relay() -> None:
 
 def test_a_trade_goes_from_an_asynchronous_producer_to_a_blocking_consumer() -> None:
     instrument = InstrumentId.coin(Venue.KRAKEN, "BTC")
-    trade = Trade(instrument.asset_id, 1, 2, 3, instrument.venue, instrument.asset_type, 0, Side.BUY)
+    trade = Trade(instrument.asset_id, 1, 2, 3, instrument.venue, instrument.asset_type, Side.BUY)
     frame = MessageBuilder(RelayDomain.MARKET_DATA, 2).add(trade).build(sequence=1, timestamp=2)
 
     async def produce(path: Path) -> None:

@@ -6,8 +6,9 @@ import copy
 import pickle
 import zlib
 from array import array
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import MISSING, FrozenInstanceError, fields, replace
 from decimal import Decimal, localcontext
+from enum import IntEnum
 from fractions import Fraction
 from typing import Any, get_type_hints
 
@@ -31,7 +32,7 @@ from torq_protocol.errors import FieldValueError, TlvSizeError
 from torq_protocol.fixed_point import decimal_of, units_of
 from torq_protocol.generate.examples import example
 from torq_protocol.instrument import InstrumentId
-from torq_protocol.names import SourceType, Venue
+from torq_protocol.names import AssetType, SourceType, Venue
 from torq_protocol.payloads import (
     PAYLOAD_CLASSES,
     ArbitrageEconomics,
@@ -60,7 +61,8 @@ from torq_protocol.payloads import (
     Trade,
     decode_payload,
 )
-from torq_protocol.schema import PAYLOADS, FieldValue, build_payload
+from torq_protocol.schema import PAYLOADS, RECORDS, FieldValue, build_payload
+from torq_protocol.schema.vocabulary import bare, usual_value
 
 BTC = InstrumentId.coin(Venue.KRAKEN, "BTC")
 WORKED_TRADE = "000000000043544280d3049d1a0400004e61bc000000000000002a36fe9c97176500330001000000"
@@ -123,14 +125,14 @@ def test_fields_that_hold_records_have_the_classes_that_clients_know() -> None:
 @pytest.mark.parametrize("wrong", [5, None])
 def test_what_is_no_list_is_refused_with_its_place_and_after_what_stands_before_it(wrong: Any) -> None:
     with pytest.raises(FieldValueError, match=r"OrderBook\.asks .* at offset 1248: use a list"):
-        OrderBook(1, 2, 3, 4, 5, 6, 7, asks=wrong)
+        OrderBook(1, 2, 4, 5, 6, 7, asks=wrong)
     with pytest.raises(FieldValueError, match=r"OrderBook\.sequence -1 at offset 8"):
-        OrderBook(1, -1, 3, 4, 5, 6, 7, asks=wrong)
+        OrderBook(1, -1, 4, 5, 6, 7, asks=wrong)
 
 
 def test_a_list_may_be_given_as_anything_that_can_be_gone_through_once() -> None:
     levels = [OrderLevel(price, 1) for price in (3, 2, 1)]
-    book = OrderBook(1, 2, 3, 4, 5, 6, 7, bids=iter(levels))  # type: ignore[arg-type]  # laxer than it says
+    book = OrderBook(1, 2, 4, 5, 6, 7, bids=iter(levels))  # type: ignore[arg-type]  # laxer than it says
     assert book.bids == tuple(levels)
     assert OrderBook.from_bytes(book.to_bytes()) == book
 
@@ -317,7 +319,7 @@ def test_state_invalidation_refuses_no_instruments_and_more_than_sixteen(count: 
 
 
 def test_pool_amounts_are_decimals_of_their_token() -> None:
-    swap = PoolSwap(1_500_000, 2 * 10**18, 0, NOW, 1, -5, 301, 6, 18, POOL, TOKEN_A, TOKEN_B, 2**96)
+    swap = PoolSwap(1_500_000, 2 * 10**18, NOW, 1, 301, 6, 18, POOL, TOKEN_A, TOKEN_B, 2**96, tick_after=-5)
     assert (swap.amount_in_decimal, swap.amount_out_decimal) == (Decimal("1.5"), Decimal(2))
     assert swap.to_bytes()[176:] == (2**96).to_bytes(16, "little") + bytes(16)
     wire = bytearray(swap.to_bytes())
@@ -325,7 +327,7 @@ def test_pool_amounts_are_decimals_of_their_token() -> None:
     with pytest.raises(FieldValueError) as refused:
         PoolSwap.from_bytes(wire)
     assert refused.value.offset == 176
-    state = PoolState(5 * 10**17, 10**6, 0, 0, 1, NOW, 0, 30, 300, PoolProtocol.CURVE, 18, 6, POOL, TOKEN_A, TOKEN_B)
+    state = PoolState(5 * 10**17, 10**6, 1, NOW, 30, 300, PoolProtocol.CURVE, 18, 6, POOL, TOKEN_A, TOKEN_B)
     assert (state.reserve0_decimal, state.reserve1_decimal) == (Decimal("0.5"), Decimal(1))
     sync = PoolSync(5 * 10**17, 10**6, NOW, 1, 300, 18, 6, POOL, TOKEN_A, TOKEN_B)
     assert (sync.reserve0_decimal, sync.reserve1_decimal) == (Decimal("0.5"), Decimal(1))
@@ -423,5 +425,55 @@ def test_bounds_of_pool_info_and_health() -> None:
             replace(info, **{field: value})  # type: ignore[arg-type]  # the fields are numbers
         assert refused.value.offset == offset
     with pytest.raises(FieldValueError) as refused:
-        SystemHealth(NOW, 1, 1, 0, 0, 0, 80, HealthStatus.HEALTHY, 101, 0)
+        SystemHealth(NOW, 1, 1, 0, 0, 80, HealthStatus.HEALTHY, 101, 0)
     assert (refused.value.offset, refused.value.expected) == (26, "0..100")
+
+
+NAMES: tuple[type[IntEnum], ...] = (
+    AssetType,
+    CachePoolType,
+    HealthStatus,
+    InvalidationReason,
+    PoolProtocol,
+    RecoveryRequestType,
+    Side,
+    SnapshotCompression,
+    SourceType,
+    Venue,
+)
+
+
+@pytest.mark.parametrize("number", PAYLOADS)
+def test_a_payload_is_shown_as_the_call_that_makes_it(number: int) -> None:
+    shown: tuple[type, ...] = (*NAMES, *PAYLOAD_CLASSES.values(), InstrumentId, OrderLevel)
+    named = {each.__name__: each for each in shown}
+    for style in ("lowest", "ascending", "highest"):
+        value = example(PAYLOADS[number], style)
+        payload = decode_payload(number, build_payload(number, value))  # type: ignore[arg-type]  # a record
+        assert eval(repr(payload), dict(named)) == payload
+
+
+def test_numbers_of_the_registry_are_shown_by_name_and_others_as_they_are() -> None:
+    trade = Trade(asset_id=1, price=2, volume=3, execution_timestamp_ns=4, venue_id=101, asset_type=9, side=Side.SELL)
+    assert (
+        repr(Trade.from_bytes(trade.to_bytes()))
+        == repr(trade)
+        == (
+            "Trade(asset_id=1, price=2, volume=3, execution_timestamp_ns=4, venue_id=Venue.KRAKEN, asset_type=9, "
+            "reserved=0, side=Side.SELL)"
+        )
+    )
+
+
+def test_a_payload_s_usual_values_are_those_that_the_schema_declares() -> None:
+    classes = {each.__name__: each for each in (*PAYLOAD_CLASSES.values(), OrderLevel)}
+    for declared in (*PAYLOADS.values(), RECORDS["OrderLevel"]):
+        parts = {part.name: part for part in bare(declared).subcons}
+        if "header" in parts:
+            parts |= {part.name: part for part in bare(parts["header"]).subcons}
+        for each in fields(classes[declared.name]):
+            usual = usual_value(parts[each.name])
+            if usual is not None:
+                assert each.default == usual, f"{declared.name}.{each.name}"
+            elif each.default is not MISSING:
+                assert each.default in ((), b""), f"{declared.name}.{each.name}"
