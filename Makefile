@@ -17,7 +17,7 @@ COMPILED := $(shell sed -n 's/^ *"\(.*: "\)\{0,1\}\([a-z_]*\/torq_[a-z_]*\/[a-z_
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo test lint types docs-check unit unit-measured unit-others coverage format generate pictures \
-        bench bench-fanout chaos load matrix mutation equivalence foreign clean
+        deb bench bench-fanout chaos load matrix mutation equivalence foreign clean
 
 help: ## Show what can be done
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -114,6 +114,9 @@ generate: install-dev ## Write the generated pages, vectors and dissectors anew
 
 pictures: install-dev ## Take the picture of the HTML report anew, with Chromium
 	$(BIN)/python -m spec_tests.pictures
+
+deb: install ## A Debian package of the relays with units, user and configuration, in dist (needs dpkg-deb)
+	$(BIN)/python debian_package.py
 
 bench: install ## Figures of this machine: protocol, relay, latency, connections
 	$(BIN)/python -m torq_bench
