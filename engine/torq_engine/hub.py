@@ -48,6 +48,7 @@ _NO_BOUND: Final = 1 << 62
 _LAGGING_BYTES: Final = 1 << 20
 _LOOK_EVERY: Final = 64
 _MOST_READS: Final = 4
+_MANY_RECEIVERS: Final = 1000
 _MOST_RELEASES: Final = 16_384
 """Stretches of the log that one turn lets go, or little more: how much waits does not decide how long a turn takes."""
 _MOST_WAITS: Final = 4
@@ -196,7 +197,8 @@ class Hub:
             return self._read_with_care(sender, start)
         self._make_ready()
         skipped: i64 = -1 if self._echo else sender.place
-        most: i64 = 1 if self._blocked or self._unproven else _MOST_READS
+        wide = len(self._descriptors) > _MANY_RECEIVERS  # a read of many receivers is a turn's work by itself
+        most: i64 = 1 if wide or self._blocked or self._unproven else _MOST_READS
         turn = self._turn(sender.descriptor, buffer, start, self._scanner, self._descriptors, skipped, most)
         got: i64 = turn[0]
         frames: i64 = turn[1]

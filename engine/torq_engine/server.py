@@ -26,6 +26,7 @@ import select
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 
 from torq_protocol.header import MessageHeader
@@ -48,6 +49,7 @@ _FINAL_READS = 64
 _WRITERS_PER_TURN = 256
 _CLOSES_PER_TURN = 32
 _HANGUPS_PER_TURN = 64
+_RESUMES_PER_TURN = 128
 _UNREAD_DRAIN = 1.0
 _SWEEP = 10.0
 _SHORTEST_SWEEP = 0.005
@@ -364,14 +366,20 @@ class Server:
         return len(stalled) == 1 and client.connection.id in stalled
 
     def _resume_paused(self) -> None:
+        """Read on whom nothing holds up any more, some in a turn, in the order in which they were held up."""
         if self.hub.stalled or "catch up" in self._timers:
             return
-        paused, self._paused = self._paused, {}
-        for client in paused.values():
+        for number in list(islice(self._paused, _RESUMES_PER_TURN)):
+            client = self._paused.pop(number)
             if self._draining:
                 self._read_last(client)
             elif client.connection.input_open:
                 self._start_reading(client)
+        if not self._paused:
+            self._drained.set()
+        elif not self._goes_on:
+            self._goes_on = True
+            self._loop.call_soon(self._settle_on)
 
     def _settle(self) -> None:
         """Do a part of what the hub has left: register writers, tell who loses, close who ended, time stalls."""

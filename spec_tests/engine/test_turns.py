@@ -2,14 +2,16 @@
 
 import asyncio
 import socket
+from array import array
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
 from torq_engine.accounting import CloseReason
 from torq_engine.hub import Connection, Hub
 from torq_engine.observer import Observer
-from torq_engine.port import Peer
+from torq_engine.port import Peer, Turn
 from torq_engine.settings import HubSettings, Overflow
 from torq_protocol.policy import FramePolicy
 from torq_protocol.scanner import FrameScanner
@@ -153,3 +155,60 @@ async def test_iso_1_however_many_clients_hang_up_at_once_a_turn_reads_some_and_
             left, before = len(hub.connections), left
             assert 0 < before - left <= 64
         assert hub.totals().closed[CloseReason.PEER_LEFT] == 150
+
+
+async def test_iso_1_however_many_clients_were_held_up_a_turn_resumes_some_and_goes_on() -> None:
+    async with serving() as relay:
+        clients = [await relay.join() for _ in range(300)]
+        server = relay.server
+        for client in server._clients.values():
+            server._stop_reading(client)
+            server._paused[client.connection.id] = client
+        left = [len(server._paused)]
+
+        def turn() -> None:
+            left.append(len(server._paused))
+            asyncio.get_running_loop().call_soon(turn)
+
+        server._resume_paused()
+        turn()
+        await clients[299].send(frame())
+        assert await clients[0].frames(1) == [frame()]
+        await happened(lambda: not server._paused)
+        assert all(0 <= before - after <= 128 for before, after in pairwise(left))
+        assert {client.watch.name for client in server._clients.values()} == {"LOOP"}
+
+
+class CountingPort(OutletPort):
+    """Counts how many reads each turn was allowed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most: list[int] = []
+
+    def turn(
+        self,
+        descriptor: int,
+        buffer: bytearray,
+        filled: int,
+        scanner: FrameScanner,
+        receivers: "array[int]",
+        skipped: int,
+        most: int,
+        /,
+    ) -> Turn:
+        self.most.append(most)
+        return super().turn(descriptor, buffer, filled, scanner, receivers, skipped, most)
+
+
+@pytest.mark.parametrize("form", HUBS.values(), ids=HUBS)
+@pytest.mark.parametrize(("receivers", "reads"), [(10, 4), (1100, 1)])
+def test_iso_1_a_turn_of_many_receivers_reads_once(form: type[Hub], receivers: int, reads: int) -> None:
+    port = CountingPort()
+    hub = form(port, FrameScanner(FramePolicy(1)), HubSettings(echo=False))
+    joined = [hub.join(port.open(BufferedOutlet(1 << 30))) for _ in range(receivers)]
+    for connection in joined:
+        connection.reading = True
+    with pytest.raises(BlockingIOError):
+        hub.read(joined[0])
+    assert port.most == [reads]
