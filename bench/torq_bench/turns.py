@@ -108,7 +108,8 @@ class Phases:
         """Measure what happens in the block, and print it."""
         self._turns()
         yield
-        self._drain_latencies_into(found := [])
+        found: list[float] = []
+        self._drain_latencies_into(found)
         turns = self._turns()
         kind = max(turns, key=lambda name: turns[name][2])
         most = turns[kind][2]
