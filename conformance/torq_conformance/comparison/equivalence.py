@@ -235,9 +235,13 @@ class Comparison:
                 yield from self._unlike(sent, counts)
 
     def _decided(self, sent: Sent, receiver: Peer, history: History) -> bool:
-        """Whether no race decides what becomes of a frame at a receiver, and no framing error that is stepped over."""
+        """Whether no race decides what becomes of a frame at a receiver.
+
+        Of a sender whose framing errors are stepped over, valid frames alone are compared: where others end is open.
+        """
         stepped_over = sent.conn in history.broken and self._norm.on_framing_error != "close"
-        return not stepped_over and is_decided(sent, receiver, history, self._norm)
+        may_be_bent = stepped_over and sent.fate is not Fate.FORWARD
+        return not may_be_bent and is_decided(sent, receiver, history, self._norm)
 
     def _behind(self, a: History, b: History, left: Peer, right: Peer) -> list[Difference] | None:
         """How a receiver fared that did not read for a while; None where its queue did not overflow on both relays.

@@ -84,6 +84,19 @@ def test_a_client_that_joins_within_a_frame_is_served_a_torn_stream(torn: bool, 
     assert effects(a, b) == {Signature(effect)}
 
 
+@pytest.mark.parametrize(("fate", "compared"), [(Fate.FORWARD, True), (Fate.BREAK, False)])
+def test_of_a_sender_whose_garbage_is_stepped_over_valid_frames_are_compared(fate: Fate, compared: bool) -> None:
+    """A frame that ends where nobody can tell may take others along, or not: that is no difference."""
+    norm = rules_for(Profile(name="test", on_framing_error="resync"), "signal")
+    order = list(range(9))
+    a, b = history([order] * CONNECTIONS), history([[number for number in order if number != 4]] * CONNECTIONS)
+    for shown in (a, b):
+        shown.broken = {4 % CONNECTIONS}
+        shown.sent[4].fate = fate
+    found = {each.signature for each in Comparison(norm, norm).differences(a, b)}
+    assert found == ({Signature("loses")} if compared else set())
+
+
 def test_receivers_that_disagree_only_in_b_are_a_difference() -> None:
     order = [0, 1, 2, 3, 4, 5, 6, 7, 8]
     other = [1, 0, *order[2:]]
