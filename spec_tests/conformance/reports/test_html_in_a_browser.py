@@ -179,11 +179,12 @@ def test_without_scripts_no_button_is_offered_that_does_nothing(browser: str) ->
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1400])
-@pytest.mark.parametrize("name", ["report", "comparison"])
+@pytest.mark.parametrize("name", ["report", "comparison", "matrix"])
 def test_a_page_is_read_at_any_width_by_day_and_by_night(browser: str, name: str, width: int, dark: bool) -> None:
     long = f"my_relay --socket {{socket}} --name {'x' * 300}"
     report, comparison = shown_runs.report(long), shown_comparisons.report(long)
-    answer = asked(browser, page(report) if name == "report" else comparison_page(comparison), width=width, dark=dark)
+    texts = {"report": page(report), "comparison": comparison_page(comparison), "matrix": matrix_html([report, report])}
+    answer = asked(browser, texts[name], width=width, dark=dark)
     assert answer["errors"] == []
     assert answer["dark"] is dark
     assert answer["width"] == width
