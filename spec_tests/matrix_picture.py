@@ -31,6 +31,7 @@ text { font: 12px system-ui, sans-serif; fill: var(--ink); }
 .name { fill: var(--soft); }
 .section { font-weight: 600; }
 .sign { text-anchor: middle; font-weight: 600; }
+.thin-pass.sign { font-size: 9px; }
 .ground { fill: var(--paper); }
 .cell { fill: var(--tone, none); fill-opacity: 0.32; stroke: var(--tone, none); }
 .fail.cell, .flaky.cell { fill-opacity: 1; }
