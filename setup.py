@@ -36,6 +36,7 @@ COMPILED_GROUPS = {
     ),
     "torq_engine.compiled": (
         "engine/torq_engine/backlog.py",
+        "engine/torq_engine/connection.py",
         "engine/torq_engine/hub.py",
     ),
 }

@@ -13,6 +13,8 @@ from enum import IntEnum
 
 from torq_protocol.errors import ErrorKind
 
+from .handover.state import TotalsState, filled_up
+
 
 class _Reason(IntEnum):
     @property
@@ -110,6 +112,37 @@ class Totals:
     connections: int = 0
     joined: int = 0
     closed: list[int] = field(default_factory=lambda: [0] * len(CloseReason))
+
+    def export(self) -> TotalsState:
+        """The counters that grow with every frame, as plain data."""
+        return TotalsState(
+            received_bytes=self.received_bytes,
+            received_frames=self.received_frames,
+            refused_frames=self.refused_frames.copy(),
+            skipped_bytes=self.skipped_bytes,
+            offered_frames=self.offered_frames,
+            delivered_frames=self.delivered_frames,
+            delivered_bytes=self.delivered_bytes,
+            dropped_frames=self.dropped_frames.copy(),
+            joined=self.joined,
+            closed=self.closed.copy(),
+        )
+
+    @classmethod
+    def restore(cls, state: TotalsState) -> Totals:
+        """The counters of a state. Raises :class:`~torq_engine.handover.state.StateError` for unknown reasons."""
+        return cls(
+            received_bytes=state.received_bytes,
+            received_frames=state.received_frames,
+            refused_frames=filled_up(state.refused_frames, REFUSAL_KINDS, "refused_frames"),
+            skipped_bytes=state.skipped_bytes,
+            offered_frames=state.offered_frames,
+            delivered_frames=state.delivered_frames,
+            delivered_bytes=state.delivered_bytes,
+            dropped_frames=filled_up(state.dropped_frames, DROP_REASONS, "dropped_frames"),
+            joined=state.joined,
+            closed=filled_up(state.closed, len(CloseReason), "closed"),
+        )
 
     def balance(self) -> int:
         """Offered minus delivered, dropped and queued frames: 0, or the accounting is wrong (ISO-6)."""

@@ -29,6 +29,8 @@ from mypy_extensions import i64, mypyc_attr
 from torq_protocol.constants import HEADER_SIZE
 from torq_protocol.scanner import skip_frames
 
+from .handover.state import HubState, SegmentState, StateError, StretchState, WaitingData
+
 _MOST_PARTS: Final = 256
 MOST_BYTES: Final = 262_144
 """Bytes that one send is given, or little more."""
@@ -77,6 +79,8 @@ class Storage:
         self._clock = clock
         self._number: i64 = 0
         self._open: Segment | None = None
+        self._copied: dict[Segment, int] = {}
+        self._copied_bytes: i64 = 0
         self.bytes: i64 = 0
 
     def keep(self, data: bytes | bytearray, start: i64, stop: i64) -> Segment:
@@ -112,6 +116,66 @@ class Storage:
         segment.holders -= 1
         if segment.holders == 0:
             self.bytes -= segment.filled
+
+    def begin_copy(self, segments: list[Segment]) -> list[memoryview]:
+        """The bytes of those segments that will not change any more, for a copy that is made while we go on.
+
+        Until :meth:`end_copy` an export leaves these bytes out: they stand in the copy, in this order.
+        """
+        self._copied = {}
+        self._copied_bytes = 0
+        parts: list[memoryview] = []
+        for segment in segments:
+            if segment is not self._open and segment not in self._copied:
+                self._copied[segment] = int(self._copied_bytes)
+                self._copied_bytes += segment.filled
+                parts.append(memoryview(segment.data)[: segment.filled])
+        return parts
+
+    def end_copy(self) -> None:
+        """Forget the copy."""
+        self._copied = {}
+        self._copied_bytes = 0
+
+    def export(self, table: dict[Segment, int]) -> tuple[list[SegmentState], list[memoryview]]:
+        """The segments of a table, and those of their bytes that are in no copy; the open one is added to it."""
+        if self._open is not None:
+            table.setdefault(self._open, len(table))
+        found: list[SegmentState] = []
+        parts: list[memoryview] = []
+        end: i64 = self._copied_bytes
+        for segment in table:
+            filled: i64 = segment.filled if segment.holders > 0 else 0
+            capacity: i64 = len(segment.data) if segment is self._open else filled
+            marks = segment.marks.copy() if filled > 0 else []
+            copied = self._copied.get(segment)
+            if copied is not None:
+                found.append(SegmentState(segment.number, copied, filled, capacity, marks))
+                continue
+            found.append(SegmentState(segment.number, end, filled, capacity, marks))
+            if filled > 0:
+                parts.append(memoryview(segment.data)[:filled])
+            end += filled
+        return found, parts
+
+    def open_index(self, table: dict[Segment, int]) -> tuple[int, int]:
+        """The number of the last segment, and the index in a table of the one that is being filled, -1 without one."""
+        return self._number, -1 if self._open is None else table[self._open]
+
+    def restore(self, state: HubState, data: WaitingData) -> list[Segment]:
+        """The segments of a state; nobody holds them yet. Raises StateError for bytes that are not there."""
+        table: list[Segment] = []
+        for row in state.segments:
+            segment = Segment(row.number, 0)
+            segment.data = data.segment(row)
+            segment.filled = row.filled
+            segment.marks = list(row.marks)
+            table.append(segment)
+        self._number = state.segment_number
+        if state.open_segment >= len(table):
+            raise StateError(f"there is no segment {state.open_segment} to be filled")
+        self._open = table[state.open_segment] if state.open_segment >= 0 else None
+        return table
 
 
 @mypyc_attr(native_class=True, acyclic=True)
@@ -259,6 +323,35 @@ class Backlog:
         self.bytes = 0
         return frames
 
+    def segments(self) -> list[Segment]:
+        """The segments in which what waits lies, in order."""
+        found = [stretch.segment for stretch in self.queue]
+        return found if self.remainder is None else [self.remainder.segment, *found]
+
+    def export_remainder(self, table: dict[Segment, int]) -> StretchState | None:
+        """The rest of the frame partly sent; its segment is added to the table."""
+        return None if self.remainder is None else _row(self.remainder, table)
+
+    def export_queue(self, table: dict[Segment, int]) -> list[StretchState]:
+        """The whole frames; their segments are added to the table."""
+        return [_row(stretch, table) for stretch in self.queue]
+
+    def restore(self, remainder: StretchState | None, queue: list[StretchState], table: list[Segment]) -> None:
+        """Have what a state says, in an empty backlog. Raises StateError for stretches that lie in no segment."""
+        if remainder is not None:
+            self.remainder = self._restored(remainder, table)
+        for row in queue:
+            self.queue.append(self._restored(row, table))
+
+    def _restored(self, row: StretchState, table: list[Segment]) -> Stretch:
+        if not 0 <= row.segment < len(table) or not 0 <= row.start < row.stop <= table[row.segment].filled:
+            raise StateError(f"frames at {row.start} to {row.stop} do not lie in segment {row.segment}")
+        stretch = Stretch(table[row.segment], row.start, row.stop, row.frames)
+        self._storage.hold(stretch.segment)
+        self.frames += row.frames
+        self.bytes += row.stop - row.start
+        return stretch
+
     def _tear(self, stretch: Stretch, stop: i64) -> i64:
         """The first stretch was taken up to ``stop``; returns how many whole frames that was."""
         segment = stretch.segment
@@ -295,6 +388,10 @@ class Backlog:
         assert remainder is not None
         self._storage.release(remainder.segment)
         self.remainder = None
+
+
+def _row(stretch: Stretch, table: dict[Segment, int]) -> StretchState:
+    return StretchState(table.setdefault(stretch.segment, len(table)), stretch.start, stretch.stop, stretch.frames)
 
 
 def frame_size(data: bytes | bytearray, position: int) -> int:

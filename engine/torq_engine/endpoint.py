@@ -15,10 +15,12 @@ import fcntl
 import os
 import socket
 import stat
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from .errors import RelayError
+from .handover.state import EndpointState
 from .settings import ListenSettings
 
 LONGEST_PATH = 107
@@ -33,18 +35,56 @@ class Endpoint:
     """A listening socket at a path, the locks beside it, and what is needed to give them back.
 
     ``lock`` and ``directory`` are the descriptors that hold the path. Without them another process owns the socket, as
-    with socket activation: the relay serves it, and neither locks nor removes its path.
+    with socket activation: the relay serves it, and neither locks nor removes its path. ``inode`` is the device and the
+    inode that were bound; without it, those that stand there now.
     """
 
     def __init__(
-        self, path: Path, listener: socket.socket, lock: int | None = None, directory: int | None = None
+        self,
+        path: Path,
+        listener: socket.socket,
+        lock: int | None = None,
+        directory: int | None = None,
+        inode: tuple[int, int] | None = None,
     ) -> None:
         self.path = path
         self.listener = listener
         self._lock = lock
         self._directory = directory
-        status = os.lstat(path)
-        self._inode = (status.st_dev, status.st_ino)
+        if inode is None:
+            status = os.lstat(path)
+            inode = status.st_dev, status.st_ino
+        self._inode = inode
+
+    def export(self) -> tuple[EndpointState, dict[str, int]]:
+        """What it is, and its descriptors by what they are for (LIFE-3)."""
+        device, inode = self._inode
+        given = {"listener": self.listener.fileno(), "lock": self._lock, "directory": self._directory}
+        descriptors = {name: descriptor for name, descriptor in given.items() if descriptor is not None}
+        return EndpointState(
+            os.fsencode(self.path), device, inode, "lock" in descriptors, "directory" in descriptors
+        ), descriptors
+
+    @classmethod
+    def restore(cls, state: EndpointState, descriptors: Mapping[str, int]) -> Endpoint:
+        """The endpoint of a state, with descriptors of this process. Raises OSError for one that is no socket."""
+        return cls(
+            Path(os.fsdecode(state.path)),
+            socket.socket(fileno=descriptors["listener"]),
+            descriptors["lock"] if state.locked else None,
+            descriptors["directory"] if state.kept else None,
+            (state.device, state.inode),
+        )
+
+    def leave(self) -> None:
+        """Let go of its path and its locks, which are another process's now; what is left to close is the listener.
+
+        A lock is on what was opened, not on a descriptor: it holds while the other process has it.
+        """
+        for descriptor in (self._lock, self._directory):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._lock = self._directory = None
 
     @property
     def lock_path(self) -> Path:
@@ -77,7 +117,7 @@ class Endpoint:
             self._directory = None
 
 
-def claim(path: Path, settings: ListenSettings) -> Endpoint:
+def claim(path: Path, settings: ListenSettings, kind: socket.SocketKind = socket.SocketKind.SOCK_STREAM) -> Endpoint:
     """Listen at a path; raises :class:`EndpointError` when it is not ours to take."""
     if b"\0" in os.fsencode(path):
         raise EndpointError(f"{str(path)!r}: a socket path names a file; abstract sockets have no permissions")
@@ -91,8 +131,8 @@ def claim(path: Path, settings: ListenSettings) -> Endpoint:
             undo.callback(os.close, directory)
             lock = _lock(path)
             undo.callback(_unlock, path, lock)
-            _clear(path)
-            endpoint = Endpoint(path, _listen(path, settings), lock, directory)
+            _clear(path, kind)
+            endpoint = Endpoint(path, _listen(path, settings, kind), lock, directory)
         except OSError as error:
             raise EndpointError(f"{error.filename or path}: cannot listen: {error.strerror}") from error
         undo.pop_all()
@@ -162,7 +202,7 @@ def _unlock(path: Path, lock: int) -> None:
     os.close(lock)
 
 
-def _clear(path: Path) -> None:
+def _clear(path: Path, kind: socket.SocketKind) -> None:
     """Remove a stale socket; raises EndpointError for a live socket and for any other file."""
     try:
         status = os.lstat(path)
@@ -170,7 +210,7 @@ def _clear(path: Path) -> None:
         return
     if not stat.S_ISSOCK(status.st_mode):
         raise EndpointError(f"{path}: something that is not a socket stands there; remove it or use another --socket")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    with socket.socket(socket.AF_UNIX, kind) as probe:
         probe.setblocking(False)
         refused = probe.connect_ex(os.fspath(path))
     if refused == errno.ECONNREFUSED:
@@ -179,8 +219,8 @@ def _clear(path: Path) -> None:
         raise EndpointError(f"{path}: a live relay answers there; stop that relay or use another --socket")
 
 
-def _listen(path: Path, settings: ListenSettings) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+def _listen(path: Path, settings: ListenSettings, kind: socket.SocketKind) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK)
     try:
         os.fchmod(listener.fileno(), settings.socket_mode)
         listener.bind(os.fspath(path))

@@ -27,7 +27,6 @@ from torq_protocol.header import MessageHeader
 from torq_protocol.scanner import FrameScanner, Scan
 
 from .accounting import (
-    DROP_REASONS,
     FRAMING_ERROR_BYTES,
     REFUSED_BY_LOGIC,
     CloseReason,
@@ -35,7 +34,9 @@ from .accounting import (
     FramingError,
     Totals,
 )
-from .backlog import MOST_BYTES, Backlog, Segment, Storage, frame_size
+from .backlog import MOST_BYTES, Segment, Storage, frame_size
+from .connection import Connection
+from .handover.state import HubState, StateError, WaitingData
 from .port import Port
 from .settings import HubSettings, OnFramingError, Overflow
 
@@ -53,49 +54,6 @@ _MOST_RELEASES: Final = 16_384
 """Stretches of the log that one turn lets go, or little more: how much waits does not decide how long a turn takes."""
 _MOST_WAITS: Final = 4
 """How often the relay waits for a receiver that takes nothing: a busy machine may keep it from running so long."""
-
-
-@mypyc_attr(native_class=True)
-class Connection:
-    """All that the hub knows of one connection: plain data.
-
-    ``joined_at`` is a moment of the port's clock. ``partial`` holds the incomplete frame that ends the bytes read so
-    far, ``needed`` is the size it will have, ``backlog`` holds what waits for the socket. ``reading`` says that the
-    client was seen to read, ``only_sends`` that it was given up as a reader; ``blocked`` that its socket is full;
-    ``losing`` that it reads and loses frames: whoever watches sets it back, to hear of the next loss.
-    ``framing_error`` is its first framing error.
-    """
-
-    def __init__(self, number: int, descriptor: int, storage: Storage, joined_at: float) -> None:
-        self.id: int = number
-        self.descriptor: int = descriptor
-        self.joined_at: float = joined_at
-        self.partial: bytearray | None = None
-        self.needed: i64 = 0
-        self.partial_since: float = 0.0
-        self.backlog = Backlog(storage)
-        self.place: i64 = -1
-        self.blocked: bool = False
-        self.reading: bool = False
-        self.only_sends: bool = False
-        self.keeps_up: bool = True
-        self.unread_mark: i64 = 0
-        self.sent_mark: i64 = 0
-        self.waits: i64 = 0
-        self.passed_over: i64 = 0
-        self.losing: bool = False
-        self.stalled_since: float = 0.0
-        self.input_open: bool = True
-        self.output_open: bool = True
-        self.close_reason: CloseReason | None = None
-        self.received_bytes: i64 = 0
-        self.received_frames: i64 = 0
-        self.refused_frames: i64 = 0
-        self.delivered_frames: i64 = 0
-        self.sent_bytes: i64 = 0
-        self.dropped_frames: list[int] = [0] * DROP_REASONS
-        self.refused_by_kind: dict[int, int] = {}
-        self.framing_error: FramingError | None = None
 
 
 @mypyc_attr(native_class=True)
@@ -439,6 +397,84 @@ class Hub:
         for connection in self.connections.values():
             _add(totals, connection)
         return totals
+
+    def begin_copy(self) -> list[memoryview]:
+        """The bytes that wait and will not change any more, for a copy that is made while the hub goes on.
+
+        Until :meth:`end_copy` an export leaves them out, and says where in the copy they are.
+        """
+        segments: list[Segment] = []
+        for connection in self.connections.values():
+            segments += connection.backlog.segments()
+        return self._storage.begin_copy(segments)
+
+    def end_copy(self) -> None:
+        """Forget the copy: an export is whole again."""
+        self._storage.end_copy()
+
+    def export(self) -> tuple[HubState, list[memoryview]]:
+        """All that it knows, and the bytes that wait (LIFE-3); the server has closed all that had ended.
+
+        The hub is as it was: it can go on, should nobody take its connections over (LIFE-4).
+        """
+        assert not self.closing
+        table: dict[Segment, int] = {}
+        connections = [connection.export(table) for connection in self.connections.values()]
+        segments, parts = self._storage.export(table)
+        number, open_segment = self._storage.open_index(table)
+        state = HubState(
+            next_id=self.next_id,
+            past=self._past.export(),
+            segment_number=number,
+            open_segment=open_segment,
+            segments=segments,
+            connections=connections,
+            incomplete=list(self._incomplete),
+            stalled=list(self.stalled),
+            lagging=list(self.lagging),
+            losing=[connection.id for connection in self.losing if connection.close_reason is None],
+            overfull=self.overfull,
+        )
+        return state, parts
+
+    def restore(self, state: HubState, descriptors: list[int], data: WaitingData) -> None:
+        """Know what another hub knew, in a hub that has no connection yet; ``descriptors`` are of its connections.
+
+        Neither reads nor writes: the connections are still the other's. Those that wait for room are ``backlogged``.
+        Raises :class:`~torq_engine.handover.state.StateError` for a state whose parts do not fit.
+        """
+        if len(descriptors) != len(state.connections):
+            raise StateError(f"{len(descriptors)} descriptors for {len(state.connections)} connections")
+        table = self._storage.restore(state, data)
+        for each, descriptor in zip(state.connections, descriptors, strict=True):
+            connection = Connection.restore(each, descriptor, self._storage, table)
+            self.connections[connection.id] = connection
+            if connection.output_open:
+                self._receivers[connection.id] = connection
+                if connection.blocked:
+                    self.backlogged.append(connection)
+        for number in state.incomplete:
+            connection = self._known(number)
+            if connection.partial is None:
+                raise StateError(f"connection {number} has no incomplete frame")
+            self._incomplete[number] = connection
+            self._incomplete_bytes += len(connection.partial)
+        for number in state.stalled:
+            self.stalled[number] = self._known(number)
+        for number in state.lagging:
+            self.lagging[number] = self._known(number)
+        self.losing = [self._known(number) for number in state.losing]
+        self._past = Totals.restore(state.past)
+        self.next_id = state.next_id
+        self.overfull = state.overfull
+        self._changed = True
+        self.unsettled = True
+
+    def _known(self, number: int) -> Connection:
+        connection = self.connections.get(number)
+        if connection is None:
+            raise StateError(f"there is no connection {number}")
+        return connection
 
     def _deliver(self, sender: Connection, data: bytes | bytearray, scan: Scan) -> None:
         frames: i64 = scan.frames

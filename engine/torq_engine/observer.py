@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .accounting import CloseReason
-from .hub import Connection
+from .connection import Connection
 from .port import Peer
 
 

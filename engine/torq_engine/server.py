@@ -34,8 +34,10 @@ from torq_protocol.policy import FramePolicy
 from torq_protocol.scanner import FrameScanner
 
 from .accounting import CloseReason
+from .connection import Connection
 from .endpoint import Endpoint
-from .hub import Connection, Hub
+from .handover.state import ClientState, ServerState, StateError, WaitingData
+from .hub import Hub
 from .observer import Observer
 from .port import Peer, Port, production_port
 from .settings import ListenSettings, ServerSettings
@@ -106,6 +108,7 @@ class Server:
         self._hangups = select.epoll()
         self._loop.add_reader(self._hangups.fileno(), self._hung_up)
         self._by_descriptor: dict[int, _Client] = {}
+        self._watches: list[tuple[_Client, _Watch]] = []
         self._lost: set[Path] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._drained = asyncio.Event()
@@ -186,6 +189,93 @@ class Server:
         if check := self._timers.pop("path", None):
             check.cancel()
         for endpoint in self._endpoints:
+            endpoint.stop_listening()
+
+    def export(self) -> tuple[ServerState, list[memoryview], list[int]]:
+        """All that it knows, the bytes that wait, and the descriptors of its clients (LIFE-3).
+
+        What has ended is closed first. Nothing else changes: the server goes on, should nobody take over (LIFE-4).
+        """
+        while self.hub.closing:
+            self._settle()
+        state, data = self.hub.export()
+        clients = [
+            ClientState(
+                client.peer.pid,
+                client.peer.uid,
+                client.peer.gid,
+                client.peer.program,
+                os.fstat(client.descriptor).st_ino,
+                client.watch.value,
+                client.hung_up,
+            )
+            for client in self._clients.values()
+        ]
+        lost = [os.fsencode(path) for path in self._lost]
+        return (
+            ServerState(hub=state, clients=clients, paused=list(self._paused), lost_paths=lost),
+            data,
+            [*self._by_descriptor],
+        )
+
+    def restore(self, state: ServerState, descriptors: list[int], data: WaitingData) -> None:
+        """Know what another process's server knew; call it before :meth:`resume`, which begins to serve.
+
+        Touches no client: they are still the other's. Raises :class:`~torq_engine.handover.state.StateError`.
+        """
+        if len(state.clients) != len(state.hub.connections):
+            raise StateError(f"{len(state.clients)} clients for {len(state.hub.connections)} connections")
+        self.hub.restore(state.hub, descriptors, data)
+        self._lost = {Path(os.fsdecode(path)) for path in state.lost_paths}
+        for row, connection in zip(state.clients, self.hub.connections.values(), strict=True):
+            peer = Peer(row.pid, row.uid, row.gid, row.program)
+            client = _Client(connection, connection.descriptor, peer, _Watch.NOBODY, row.hung_up)
+            self._clients[connection.id] = client
+            self._by_descriptor[client.descriptor] = client
+            self._watches.append((client, _Watch(row.watch)))
+        for number in state.paused:
+            if number not in self._clients:
+                raise StateError(f"there is no connection {number}")
+            self._paused[number] = self._clients[number]
+
+    def resume(self, endpoints: list[Endpoint]) -> None:
+        """Go on where the other server stood: watch its clients, accept, and time what it timed."""
+        self._endpoints = endpoints
+        watches, self._watches = self._watches, []
+        for client, watch in watches:
+            self._watch(client, watch)
+        self._resume_accepting()
+        stalled = self.hub.stalled.values()
+        if stalled:
+            since = min(connection.stalled_since for connection in stalled)
+            left = max(0.0, since + self.settings.stall_timeout - self._clock())
+            self._timers["stall"] = self._loop.call_later(left, self._end_stalls)
+        self._every_partial_sweep()
+        self._every_path_check()
+
+    def leave(self) -> None:
+        """Let go of everything, as another process serves it: nothing is written, shut down or removed.
+
+        A descriptor leaves the loop before it is closed: what it names stays open elsewhere, and would be reported on.
+        """
+        if self._stopped:
+            return
+        self._stopped = True
+        if self.accepting:
+            self._pause_accepting()
+        for timer in self._timers.values():
+            timer.cancel()
+        for client in self._clients.values():
+            self._loop.remove_reader(client.descriptor)
+            self._loop.remove_writer(client.descriptor)
+            self._port.close(client.descriptor)
+        self._clients.clear()
+        self._by_descriptor.clear()
+        self._paused.clear()
+        self._loop.remove_reader(self._hangups.fileno())
+        self._hangups.close()
+        for endpoint in self._endpoints:
+            endpoint.leave()
             endpoint.stop_listening()
 
     def close(self, number: int, reason: CloseReason = CloseReason.OPERATOR) -> bool:
@@ -407,6 +497,8 @@ class Server:
 
     def _settle_on(self) -> None:
         """Go on with what the turns before have left."""
+        if self._stopped:
+            return
         self._goes_on = False
         if self.hub.overfull:
             self.hub.shed()

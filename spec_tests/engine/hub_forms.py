@@ -11,10 +11,11 @@ from pathlib import Path
 from types import ModuleType
 
 import torq_engine
-from torq_engine import accounting, port, settings
+from torq_engine import accounting, handover, port, settings
+from torq_engine.handover import state
 from torq_engine.hub import Hub
 
-COMPILED_MODULES = ("backlog", "hub")
+COMPILED_MODULES = ("backlog", "connection", "hub")
 """The modules of the engine that are compiled, each before those that import it."""
 _TWIN = f"{torq_engine.__name__}_interpreted"
 
@@ -22,7 +23,7 @@ _TWIN = f"{torq_engine.__name__}_interpreted"
 def _interpreted_hub() -> type[Hub]:
     """The class of hub.py as Python runs it, under the package name ``torq_engine_interpreted``."""
     sys.modules[_TWIN] = ModuleType(_TWIN)
-    for shared in (accounting, port, settings):
+    for shared in (accounting, handover, state, port, settings):
         sys.modules[shared.__name__.replace(torq_engine.__name__, _TWIN)] = shared
     assert torq_engine.__file__ is not None
     for name in COMPILED_MODULES:

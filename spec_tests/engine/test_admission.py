@@ -13,8 +13,8 @@ import pytest
 from torq_domains.execution import ExecutionLogic
 from torq_domains.signal import SignalLogic
 from torq_engine.accounting import CloseReason
+from torq_engine.connection import Connection
 from torq_engine.endpoint import Endpoint
-from torq_engine.hub import Connection
 from torq_engine.observer import Observer
 from torq_engine.operations.configuration import RelayConfig
 from torq_engine.operations.resolving import listen_settings

@@ -12,9 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from torq_engine.endpoint import Endpoint, EndpointError, claim
+from torq_engine.handover.state import EndpointState
 from torq_engine.settings import ListenSettings
 
 from .relays import short_directory
@@ -255,3 +257,21 @@ def test_conn_2_a_lock_whose_file_its_holder_removed_meanwhile_is_taken_anew(
     with pytest.raises(EndpointError, match="live relay holds it"):
         claimed(directory / "s")
     endpoint.release()
+
+
+def test_life_3_an_endpoint_goes_on_in_another_process_whatever_bytes_its_path_has() -> None:
+    with short_directory() as directory:
+        path = Path(os.fsdecode(os.fsencode(directory) + b"/\xff"))
+        ours = claim(path, ListenSettings((path,)))
+        state, descriptors = ours.export()
+        sent = msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=EndpointState)
+        theirs = Endpoint.restore(sent, {purpose: os.dup(number) for purpose, number in descriptors.items()})
+        ours.leave()
+        ours.release()
+        assert theirs.owns_path()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+        with pytest.raises(EndpointError, match="a live relay holds it"):  # the lock was never free
+            claim(path, ListenSettings((path,)))
+        theirs.release()
+        assert os.listdir(directory) == []

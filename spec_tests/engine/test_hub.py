@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from torq_engine.accounting import CloseReason, DropReason
 from torq_engine.backlog import SEGMENT_BYTES
-from torq_engine.hub import Connection, Hub
+from torq_engine.connection import Connection
+from torq_engine.hub import Hub
 from torq_engine.settings import HubSettings, OnFramingError, Overflow
 from torq_protocol.constants import MAGIC_BYTES
 from torq_protocol.errors import ErrorKind

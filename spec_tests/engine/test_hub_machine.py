@@ -5,7 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from torq_engine.accounting import CloseReason, DropReason
-from torq_engine.hub import Connection, Hub
+from torq_engine.connection import Connection
+from torq_engine.handover.blob import packed, unpacked
+from torq_engine.handover.state import CopyState, HubState, WaitingData
+from torq_engine.hub import Hub
 from torq_engine.settings import HubSettings, OnFramingError, Overflow
 from torq_protocol.policy import FramePolicy
 from torq_protocol.scanner import FrameScanner
@@ -65,12 +68,8 @@ class HubMachine(RuleBasedStateMachine):
     def start(self, chosen: ModelSettings) -> None:
         self.model = ModelHub(chosen)
         self.port = OutletPort(lambda: self.model.now)
-        self.hub = self.form(
-            self.port,
-            FrameScanner(FramePolicy(1, max_message_size=chosen.limit)),
-            hub_settings(chosen),
-            (lambda header: header.sequence % 2 == 1) if chosen.odd_only else None,
-        )
+        self.hub = self._new_hub()
+        self.told: list[Connection] = []
         self.outlets: dict[int, BufferedOutlet] = {}
         self.joined: dict[int, Connection] = {}
         self.pending: dict[int, bytes] = {}
@@ -149,6 +148,46 @@ class HubMachine(RuleBasedStateMachine):
         if chosen.overflow != "backpressure":
             self.model.stalled.clear()
 
+    @rule(
+        compiled=st.booleans(),
+        copy=st.none() | st.tuples(st.integers(0, 5), STREAMS, st.integers(1, 400)),
+    )
+    def take_over(self, compiled: bool, copy: tuple[int, bytes, int] | None) -> None:
+        """LIFE-3: another hub, of another build, goes on where this one stands."""
+        before = self.hub
+        before.closing.clear()  # the server has closed them
+        early = WaitingData()
+        if copy is not None:
+            sizes = [len(part) for part in before.begin_copy()]
+            early.add_early(CopyState(sizes=sizes), memoryview(b"".join(before.begin_copy())))
+            self.write(*copy)  # meanwhile the hub goes on
+            before.closing.clear()
+        self.told += [c for c in before.losing if c.close_reason is not None]
+        state, data = before.export()
+        before.end_copy()
+        found, early.late = unpacked(memoryview(b"".join(packed(state, data))), HubState)
+        assert found == state
+        self.form = HUBS["installed" if compiled else "interpreted"]
+        self.hub = self._new_hub()
+        self.hub.restore(found, [c.descriptor for c in before.connections.values()], early)
+        assert {c.id for c in self.hub.backlogged} == {
+            c.id for c in self.hub.connections.values() if c.blocked and c.output_open
+        }
+        self.joined.update(self.hub.connections)
+        whole, bytes_before = before.export()
+        again, bytes_again = self.hub.export()
+        assert again == whole
+        assert list(map(bytes, bytes_again)) == list(map(bytes, bytes_before))
+
+    def _new_hub(self) -> Hub:
+        settings = self.model.settings
+        return self.form(
+            self.port,
+            FrameScanner(FramePolicy(1, max_message_size=settings.limit)),
+            hub_settings(settings),
+            (lambda header: header.sequence % 2 == 1) if settings.odd_only else None,
+        )
+
     def _receiver(self, pick: int) -> int | None:
         numbers = [number for number, c in self.model.connections.items() if c.output_open]
         return numbers[pick % len(numbers)] if numbers else None
@@ -192,7 +231,7 @@ class HubMachine(RuleBasedStateMachine):
         lost = {name for name in expected.dropped if name in ("QUEUE_FULL", "TOTAL_FULL")}
         assert real.losing <= bool(lost)
         assert real.losing or "QUEUE_FULL" not in lost
-        assert self.hub.losing.count(real) == real.losing + expected.given_up
+        assert self.hub.losing.count(real) + self.told.count(real) == real.losing + expected.given_up
         assert (real.close_reason.name if real.close_reason is not None else "") == expected.reason
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torq_engine.accounting import CloseReason
-from torq_engine.hub import Connection
+from torq_engine.connection import Connection
 from torq_engine.observer import Observer
 from torq_engine.port import Peer
 from torq_engine.settings import HubSettings, OnFramingError

@@ -9,7 +9,8 @@ from itertools import pairwise
 import pytest
 
 from torq_engine.accounting import CloseReason
-from torq_engine.hub import Connection, Hub
+from torq_engine.connection import Connection
+from torq_engine.hub import Hub
 from torq_engine.observer import Observer
 from torq_engine.port import Peer, Turn
 from torq_engine.settings import HubSettings, Overflow

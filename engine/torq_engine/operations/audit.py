@@ -24,10 +24,11 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from ..handover.state import AuditState
 from .audit_chain import (
     FORMAT,
     FRAME_FIELDS,
@@ -62,9 +63,18 @@ class AuditLog:
     """Appends records to numbered files in a directory of its own, and keeps the seal beside them.
 
     Raises :class:`AuditError` when the directory cannot be used, is in use, or holds a log that cannot be continued.
+    ``taken`` is the state of a log that another process holds, and its descriptors here: then nothing is written until
+    the other has let go.
     """
 
-    def __init__(self, directory: Path, relay: str, settings: RelayConfig, key: bytes = b"") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        relay: str,
+        settings: RelayConfig,
+        key: bytes = b"",
+        taken: tuple[AuditState, Mapping[str, int]] | None = None,
+    ) -> None:
         self.directory = directory
         self.settings = settings
         """Its ``audit_...`` fields count; another configuration may take its place at any time."""
@@ -89,6 +99,9 @@ class AuditLog:
         self._lost = ""
         self._next_file_after = _LONG_AGO
         self._scheduled: set[str] = set()
+        if taken is not None:
+            self._restore(*taken)
+            return
         self._directory, self._seal_file = self._lock()
         try:
             adopted, torn = self._recover()
@@ -101,6 +114,46 @@ class AuditLog:
         except BaseException:
             self.release()
             raise
+
+    def export(self) -> tuple[AuditState, dict[str, int]]:
+        """Its place in the chain with what is not written yet, and its descriptors by what they are for (LIFE-3)."""
+        state = AuditState(
+            records=self.records,
+            hash=self._hash,
+            number=self._number,
+            size=self._size,
+            sealed_records=self._sealed_records,
+            name_synced=self._name_synced,
+            synced=self._synced,
+            next_file_after=self._next_file_after,
+            buffer=bytes(self._buffer),
+            left_out=self._left_out,
+            failure=self.failure,
+            lost=self._lost,
+        )
+        return state, {"file": self._file, "seal": self._seal_file, "directory": self._directory}
+
+    def _restore(self, state: AuditState, descriptors: Mapping[str, int]) -> None:
+        self.records = state.records
+        self.failure = state.failure
+        self._hash = state.hash
+        self._number = state.number
+        self._size = state.size
+        self._sealed_records = state.sealed_records
+        self._name_synced = state.name_synced
+        self._synced = state.synced
+        self._next_file_after = state.next_file_after
+        self._buffer = bytearray(state.buffer)
+        self._left_out = state.left_out
+        self._lost = state.lost
+        self._file, self._seal_file, self._directory = (descriptors[name] for name in ("file", "seal", "directory"))
+
+    def leave(self) -> None:
+        """Close the files, as another process goes on with the log: nothing more is written."""
+        self.later = None
+        self.failure = ""
+        self._buffer.clear()
+        self.release()
 
     def event(self, name: str, fields: dict[str, object]) -> None:
         """Record an event that is no frame; while the disk refuses, events past 16 MiB are only counted."""
@@ -124,9 +177,10 @@ class AuditLog:
             self._demand_success()
 
     def flush(self) -> None:
-        """Write what was recorded; force it to disk and seal it when that is due."""
+        """Write what was recorded; force it to disk and seal it when that is due. Once closed it does nothing."""
         self._scheduled.discard("write")
-        self._flush(self._seal_is_due())
+        if self._file >= 0:
+            self._flush(self._seal_is_due())
 
     def next_file(self) -> None:
         """Begin the next file now.

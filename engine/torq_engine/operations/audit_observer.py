@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from torq_protocol.constants import HEADER_SIZE
 from torq_protocol.header import MessageHeader
 from torq_protocol.scanner import Scan, frame_records
 
 from ..accounting import REFUSED_BY_LOGIC, CloseReason
-from ..hub import Connection, Hub
+from ..connection import Connection
+from ..hub import Hub
 from ..observer import Observer
 from ..port import Peer
 from .audit import AuditLog
@@ -28,6 +29,10 @@ class AuditObserver(Observer):
         """Hear of every frame from now on."""
         self._hub = hub
         hub.tap = self._tap
+
+    def know(self, connections: Iterable[tuple[Connection, Peer]]) -> None:
+        """Know the users of connections that another process admitted."""
+        self._users.update((connection.id, peer.uid) for connection, peer in connections)
 
     def admitted(self, connection: Connection, peer: Peer) -> None:
         self._users[connection.id] = peer.uid

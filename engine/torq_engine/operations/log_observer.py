@@ -8,8 +8,8 @@ import traceback
 from pathlib import Path
 
 from ..accounting import REFUSAL_LABELS, CloseReason, DropReason
+from ..connection import Connection
 from ..errors import RelayError
-from ..hub import Connection
 from ..observer import Observer
 from ..port import Peer
 from .client_lines import ClientLines
@@ -80,6 +80,12 @@ class LogObserver(Observer):
 
     def draining(self) -> None:
         self._log.info("draining: no new connections, delivering what was received")
+
+    def flush(self) -> None:
+        """Write what was held back so far."""
+        self._refusals.flush()
+        self._ends.flush()
+        self._log.flush()
 
     def stopped(self, undelivered_frames: int) -> None:
         self._refusals.flush()

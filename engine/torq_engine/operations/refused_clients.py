@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ..accounting import CloseReason
+from ..handover.state import LogState, RefusedState, StateError
 from ..observer import Observer
 from ..port import Peer
 from .status import RefusedClient, RefusedClients
@@ -45,6 +46,21 @@ class RefusalsByClient(Observer):
             oldest = next(iter(self._clients))
             self._others[oldest[1]] += self._clients.pop(oldest).times
 
+    def export(self) -> tuple[list[RefusedState], dict[int, int]]:
+        """The clients in the order in which they came last, and the numbers of the others by reason (LIFE-3)."""
+        clients = [
+            RefusedState(peer.pid, peer.uid, peer.gid, one.peer.program, int(reason), one.times, one.last)
+            for (peer, reason), one in self._clients.items()
+        ]
+        return clients, {int(reason): times for reason, times in self._others.items()}
+
+    def restore(self, state: LogState) -> None:
+        """Go on counting. Raises :class:`~torq_engine.handover.state.StateError` for a reason that is not known."""
+        for row in state.refused:
+            peer = Peer(row.pid, row.uid, row.gid, row.program)
+            self._clients[peer, _reason(row.reason)] = _Refused(peer, row.times, row.last)
+        self._others.update({_reason(number): times for number, times in state.refused_others.items()})
+
     def page(self) -> RefusedClients:
         """The clients, those refused most often first."""
         now = self._clock()
@@ -62,3 +78,10 @@ class RefusalsByClient(Observer):
         ]
         found.sort(key=lambda one: one.times, reverse=True)
         return RefusedClients(found, {reason.label: times for reason, times in sorted(self._others.items())})
+
+
+def _reason(number: int) -> CloseReason:
+    try:
+        return CloseReason(number)
+    except ValueError:
+        raise StateError(f"clients were refused for a reason {number} that this build does not know") from None

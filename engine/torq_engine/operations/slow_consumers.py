@@ -1,17 +1,19 @@
 """Who is too slow: clients that lose frames, told at their first loss and counted from then on (ISO-3, ISO-6, ISO-7).
 
 Facts:
-- the hub tells of a loss once, and again when :attr:`~torq_engine.hub.Connection.losing` was set back: forwarding pays
-  nothing for what stands in the log;
+- the hub tells of a loss once, and again when :attr:`~torq_engine.connection.Connection.losing` was set back:
+  forwarding pays nothing for what stands in the log;
 - in one interval of the log there are ``_MOST_LINES`` lines at most, those of the greatest losses, and one of the rest;
 - a client that never read and has sent something is one of the publishers that never read: that is no fault (ISO-7).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..hub import Connection
+from ..connection import Connection
+from ..handover.state import LogState, SlowConsumerState
 from ..observer import Observer
 from ..port import Peer
 from .configuration import LogLevel
@@ -46,6 +48,20 @@ class SlowConsumers(Observer):
     def ids(self) -> list[int]:
         """The connections that read and lose frames."""
         return list(self._losing)
+
+    def export(self) -> tuple[list[SlowConsumerState], int]:
+        """Who is slow and what was told of it; and how many clients that never read were not told of (LIFE-3)."""
+        losing = [SlowConsumerState(one.connection.id, one.told, one.named) for one in self._losing.values()]
+        return losing, self._never_read
+
+    def restore(self, state: LogState, known: Mapping[int, tuple[Connection, Peer]]) -> None:
+        """Know who is slow; ``known`` are the connections with their peers, by number."""
+        for row in state.slow_consumers:
+            if row.connection in known:
+                self._losing[row.connection] = _Losing(*known[row.connection], row.told, row.named)
+        self._never_read = state.never_read
+        if self._losing or self._never_read:
+            self._count_later()
 
     def losing(self, connection: Connection, peer: Peer) -> None:
         if not connection.reading:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from ..accounting import REFUSAL_LABELS, CloseReason, DropReason, Totals
-from ..hub import Connection
+from ..connection import Connection
 from ..port import Peer
 
 

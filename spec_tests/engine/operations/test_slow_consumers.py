@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from torq_engine.hub import Connection
+from torq_engine.connection import Connection
 from torq_engine.operations.configuration import RelayConfig
 from torq_engine.operations.logs import EventLog, open_log
 from torq_engine.operations.slow_consumers import SlowConsumers
