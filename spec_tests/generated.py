@@ -11,7 +11,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import api_reference, dimensions_page, equivalence_page, faults_by_kind, manuals, pictures, traceability, walk
+from . import (
+    api_reference,
+    dimensions_page,
+    equivalence_page,
+    faults_by_kind,
+    handover_page,
+    manuals,
+    pictures,
+    traceability,
+    walk,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
@@ -24,6 +34,7 @@ PAGES = {
     "docs/traceability.md": traceability.page,
     dimensions_page.PAGE: dimensions_page.page,
     walk.PAGE: walk.page,
+    handover_page.PAGE: handover_page.page,
     equivalence_page.PAGE: equivalence_page.page,
     faults_by_kind.PAGE: faults_by_kind.page,
     **api_reference.pages(),
