@@ -89,7 +89,7 @@ def _top(console: Console) -> None:
         offered_frames=548_892_678, delivered_frames=548_871_902, delivered_bytes=32_932_314_120,
         queued_frames=4_096, held_bytes=262_144, incomplete_bytes=0, skipped_bytes=0,
         refused={WRONG: 3}, dropped={DropReason.QUEUE_FULL.label: 16_680}, closed={CloseReason.PEER_LEFT.label: 16},
-        audit="/var/log/torq/market_data.audit", log_level="info", reloads=1, config={},
+        audit="/var/log/torq/market_data.audit", log_level="info", reloads=1, takeovers=0, config={},
     )  # fmt: skip
     console.print(top(status, list(_connections(1)), list(_connections(0)), 1.0, 7, "traffic"))
 

@@ -51,7 +51,7 @@ _CONNECTED_AT_ONCE = 200
 
 
 def timed_relay(place: str, arguments: list[str]) -> None:
-    """Run a market data relay whose turns are timed; SIGUSR2 writes the longest of each kind to a file, and forgets."""
+    """Run a market data relay whose turns are timed; at SIGRTMIN it writes the longest of each kind, and forgets."""
     from torq_domains.market_data import MarketDataLogic
     from torq_engine.daemon import run_relay
     from torq_engine.server import Server
@@ -79,7 +79,7 @@ def timed_relay(place: str, arguments: list[str]) -> None:
     for name in TURNS:
         setattr(Server, name, timed(name, getattr(Server, name)))
     allow_descriptors()
-    signal.signal(signal.SIGUSR2, write)
+    signal.signal(signal.SIGRTMIN, write)
     sys.exit(run_relay(MarketDataLogic(), arguments))
 
 
@@ -160,7 +160,7 @@ class Phases:
     def _turns(self) -> dict[str, tuple[float, float, float]]:
         with suppress(FileNotFoundError):
             os.unlink(self.place)
-        os.kill(self.process, signal.SIGUSR2)
+        os.kill(self.process, signal.SIGRTMIN)
         limit = time.monotonic() + 30
         while not os.path.exists(self.place) and time.monotonic() < limit:
             time.sleep(0.01)

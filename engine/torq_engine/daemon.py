@@ -15,7 +15,6 @@ from __future__ import annotations
 import gc
 import os
 import resource
-import socket
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -25,7 +24,7 @@ from torq_protocol.extras import CommandExtra
 from .logic import RelayLogic
 
 with CommandExtra("relay"):
-    from .endpoint import Endpoint, claim
+    from .endpoint import claim
     from .errors import RelayError
     from .operations.configuration import ConfigError, RelayConfig
     from .operations.flags import parse
@@ -33,6 +32,7 @@ with CommandExtra("relay"):
     from .operations.loading import Source
     from .operations.resolving import audit_key, listen_settings
     from .operations.signals import block_signals
+    from .operations.sockets import RelaySockets, open_door
     from .operations.systemd import passed_endpoints
     from .operations.terminal import complain, told_in_one_line
 
@@ -67,21 +67,24 @@ def run_relay(logic: RelayLogic, arguments: list[str] | None = None) -> int:
             print(f"{command.check}: can be used by {name}", flush=True)
             return 0
     try:
-        return Daemon(source, config).run()
+        return Daemon(source, config, command.takeover).run()
     except RelayError as error:
         complain(f"{name}: {error}")
         return 1
 
 
 class Daemon:
-    """One life of a relay. One stack holds all that the relay claims, and gives it back however the life ends."""
+    """One process of a relay. One stack holds all that it claims or takes, and gives it back however it ends.
 
-    def __init__(self, source: Source, config: RelayConfig) -> None:
+    ``takeover`` says where the relay is that it takes over; None when it begins a life of its own.
+    """
+
+    def __init__(self, source: Source, config: RelayConfig, takeover: str | None = None) -> None:
         self._source = source
         self._config = config
+        self._takeover = takeover
         self._held = ExitStack()
-        self._endpoints: list[Endpoint] = []
-        self._operator_sockets: dict[str, socket.socket] = {}
+        self._sockets = RelaySockets()
 
     def run(self) -> int:
         """Claim the sockets and serve them; returns the exit code. Raises :class:`RelayError` when it cannot start."""
@@ -89,26 +92,31 @@ class Daemon:
         block_signals()
         with self._held:
             _check_descriptors()
-            self._claim_endpoints()
-            self._claim_operator_sockets()
+            if self._takeover is None:
+                self._claim_endpoints()
+                self._claim_operator_sockets()
             return self._run_loop(key)
 
     def _claim_endpoints(self) -> None:
         """Take the sockets that systemd passed, or claim those of the configuration."""
-        self._endpoints = passed_endpoints(os.environ)
-        for endpoint in self._endpoints:
+        endpoints = self._sockets.endpoints = passed_endpoints(os.environ)
+        for endpoint in endpoints:
             self._held.callback(endpoint.release)
-        if not self._endpoints:
+        if not endpoints:
             settings = listen_settings(self._config, self._source.logic)
             for path in settings.paths:
-                self._endpoints.append(claim(path, settings))
-                self._held.callback(self._endpoints[-1].release)
+                endpoints.append(claim(path, settings))
+                self._held.callback(endpoints[-1].release)
+            try:
+                self._sockets.door = open_door(settings.paths[0], settings, self._held)
+            except RelayError as error:
+                complain(f"{self._source.logic.name}_relay: no successor can knock: {error}")
 
     def _claim_operator_sockets(self) -> None:
         if self._config.control_socket or self._config.metrics:
             from .operations.listening import listen_for_operators
 
-            self._operator_sockets = listen_for_operators(self._config, self._held)
+            self._sockets.operators = listen_for_operators(self._config, self._held)
 
     def _run_loop(self, key: bytes) -> int:
         import asyncio
@@ -121,16 +129,21 @@ class Daemon:
 
         from .operations.service import Service
 
-        service = Service(self._source, self._config, key, self._endpoints, self._held)
+        if self._takeover is None:
+            service = Service(self._source, self._config, key, self._sockets, self._held)
+        else:
+            from .operations.succession import take_over
+
+            service = take_over(self._takeover, self._source, self._config, key, self._held)
         service.hear_signals()
         gc.freeze()  # imported modules live for ever: collections need not look at them
-        if not self._operator_sockets:
+        if not service.sockets.operators:
             await service.run()
         else:
             from .operations.listening import serve_operators
 
             async with asyncio.TaskGroup() as tasks:
-                serving = tasks.create_task(serve_operators(service, self._operator_sockets))
+                serving = tasks.create_task(serve_operators(service))
                 await service.run()
                 serving.cancel()
         block_signals()  # to the exit: nothing is left to drain, much to give back

@@ -19,6 +19,8 @@ from types import ModuleType
 from .subjects import SUBJECTS, UNCHANGED, find, subject_of
 
 IN_C = frozenset(("torq_protocol._scanner", "torq_engine._sockets", "torq_engine.compiled__mypyc"))
+COMPILED_BESIDE = {"torq_engine.connection": "engine/torq_engine/connection.py"}
+"""Modules that are no subjects and are compiled together with some: they have to run interpreted too."""
 
 
 class _Source(Loader):
@@ -36,7 +38,7 @@ class Interpreted(MetaPathFinder):
     def __init__(self, mutated: str, text: str) -> None:
         self.mutated = mutated
         self.text = text
-        self.files = {each.module: str(each.path) for each in SUBJECTS}
+        self.files = {each.module: str(each.path) for each in SUBJECTS} | COMPILED_BESIDE
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

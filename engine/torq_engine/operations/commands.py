@@ -19,11 +19,13 @@ with CommandExtra("relay"):
     from ..daemon import run_relay
     from .arguments import Parser, add_version, number
     from .configuration import ConfigError
-    from .control_client import ControlClient
+    from .control import TakeoverRequest
+    from .control_client import ControlClient, ControlError
     from .inheritance import begin_afresh
     from .loading import Source, claims, collisions, relay_of, relays_of
     from .logs import LEVELS
     from .status import ORDERS, ConnectionStatus, RefusedClients, Status, in_order
+    from .takeovers import TakeoverReport
     from .terminal import complain, told_in_one_line
 
 _NAME = "torq-relay"
@@ -194,6 +196,18 @@ def _add_control(commands: argparse._SubParsersAction[Parser]) -> None:
     kill.add_argument("argument", metavar="ID", help="its number, as connections lists it")
     level = add("log-level", partial(_told, "log-level"), "Log LEVEL and above, until a reload changes the level.")
     level.add_argument("argument", metavar="LEVEL", choices=list(LEVELS), help=f"one of {', '.join(LEVELS)}")
+    takeover = add(
+        "takeover",
+        _take_over,
+        "Start a successor that takes the relay's place under its clients, and say what came of it. If it cannot, the"
+        " relay serves on, and the exit code is 1.",
+    )
+    takeover.add_argument(
+        "--exec", default="", metavar="CMD", help="the successor's command line (default: the relay's own)"
+    )
+    takeover.add_argument(
+        "--dry-run", action="store_true", help="start it, say what it would take or why not, and hand nothing over"
+    )
     reload = add(
         "reload", partial(_told, "reload"), "Read the configuration again, as SIGHUP does, or say what is wrong."
     )
@@ -227,6 +241,19 @@ def _told(command: str, client: ControlClient, options: argparse.Namespace) -> N
 def _drain(client: ControlClient, options: argparse.Namespace) -> None:
     ended = msgspec.json.decode(client.ask("drain"), type=Status)
     print(f"drained; {ended.delivered_frames:,} frames delivered in all")
+
+
+def _take_over(client: ControlClient, options: argparse.Namespace) -> None:
+    wanted = TakeoverRequest(options.exec, options.dry_run)
+    report = msgspec.json.decode(client.ask("takeover", msgspec.json.encode(wanted).decode()), type=TakeoverReport)
+    held = f"{report.connections:,} connections, {report.held_bytes:,} bytes held, {report.descriptors:,} descriptors"
+    if report.taken:
+        print(f"process {report.pid} took over, {report.successor}: {held}; frozen for {report.frozen * 1000:.1f} ms")
+    elif report.possible:
+        print(f"a successor could take over, {report.successor}: {held}; nothing handed over")
+    else:
+        kept = "not possible" if options.dry_run else "failed"
+        raise ControlError(f"takeover {kept}, process {report.pid} serves on with {held}: {report.reason}")
 
 
 def _status(client: ControlClient, options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ Facts:
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from inspect import isawaitable
 
@@ -19,6 +20,7 @@ from anyio.abc import ByteStream, SocketAttribute
 from ..port import Peer
 from .logs import LEVELS
 from .service import Service
+from .takeovers import TakeoverReport
 
 _LONGEST_REQUEST = 4096
 _REPLY_LIMIT = 2.0
@@ -30,6 +32,13 @@ class Request(msgspec.Struct, frozen=True):
 
     command: str
     argument: str = ""
+
+
+class TakeoverRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The argument of ``takeover``, as JSON: the successor's command, or the relay's own; and if it is rehearsed."""
+
+    command: str = ""
+    dry_run: bool = False
 
 
 class ControlServer:
@@ -72,14 +81,23 @@ class ControlServer:
                 with anyio.CancelScope(shield=True):
                     await self._service.ended.wait()
                 return msgspec.json.encode({"result": self._service.status()})
+            if request.command == "takeover":
+                with anyio.CancelScope(shield=True):  # the answer goes out though we end
+                    return msgspec.json.encode({"result": await self._take_over(request.argument)})
             if request.command not in self._commands:
-                raise ValueError(f"no command {request.command!r}; use {', '.join([*self._commands, 'drain'])}")
+                known = ", ".join([*self._commands, "drain", "takeover"])
+                raise ValueError(f"no command {request.command!r}; use {known}")
             result = self._commands[request.command](request.argument)
             return msgspec.json.encode({"result": await result if isawaitable(result) else result})
         except RecursionError:
             return msgspec.json.encode({"error": "the request is nested too deeply"})
         except (ValueError, msgspec.MsgspecError) as error:
             return msgspec.json.encode({"error": str(error)})
+
+    async def _take_over(self, argument: str) -> TakeoverReport:
+        wanted = msgspec.json.decode(argument or "{}", type=TakeoverRequest)
+        words = shlex.split(wanted.command)
+        return await self._service.succession.begin(words, rehearsal=wanted.dry_run)
 
     def _kill(self, argument: str) -> str:
         if not argument.isdecimal() or not self._service.kill(int(argument)):

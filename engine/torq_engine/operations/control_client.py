@@ -10,6 +10,8 @@ from ..errors import RelayError
 from .control import Request
 
 _TIME_LIMIT = 10.0
+_PATIENT = ("drain", "takeover")
+_CHANGES_NOTHING = ("status", "connections", "refused")
 
 
 class ControlError(RelayError):
@@ -24,35 +26,23 @@ class Answer(msgspec.Struct):
 
 
 class ControlClient:
-    """One connection to a control socket; raises :class:`ControlError`."""
+    """One operator of a relay; raises :class:`ControlError`.
+
+    A relay that is taken over hangs up on its operators, and its successor answers at the same path: so what changes
+    nothing is asked once more there.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._socket.connect(path)
-        except (OSError, ValueError) as error:  # ValueError: a path with a NUL
-            self._socket.close()
-            why = getattr(error, "strerror", None) or error
-            raise ControlError(
-                f"{path}: cannot connect: {why}; is a relay running with --control-socket {path}?"
-            ) from None
-        self._stream = self._socket.makefile("rb")
+        self._connect()
 
     def ask(self, command: str, argument: str = "") -> bytes:
-        """The result of a command, as JSON; only ``drain`` is waited for as long as it takes."""
-        self._socket.settimeout(None if command == "drain" else _TIME_LIMIT)
-        try:
-            self._socket.sendall(msgspec.json.encode(Request(command, argument)) + b"\n")
-            line = self._stream.readline()
-        except (ConnectionResetError, BrokenPipeError):
-            line = b""
-        except TimeoutError:
-            raise ControlError(
-                f"{self._path}: no answer within {_TIME_LIMIT:g} s; is the relay stopped (kill -CONT)?"
-            ) from None
-        except OSError as error:
-            raise ControlError(f"{self._path}: {error.strerror}") from None
+        """The result of a command, as JSON; ``drain`` and ``takeover`` are waited for as long as they take."""
+        line = self._line(command, argument)
+        if not line and command in _CHANGES_NOTHING:
+            self.close()
+            self._connect()
+            line = self._line(command, argument)
         if not line.endswith(b"\n"):
             raise ControlError(f"{self._path}: the relay hung up; it answers its own user only")
         try:
@@ -67,3 +57,30 @@ class ControlClient:
         """Let go of the connection."""
         self._stream.close()
         self._socket.close()
+
+    def _connect(self) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.connect(self._path)
+        except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+            self._socket.close()
+            why = getattr(error, "strerror", None) or error
+            raise ControlError(
+                f"{self._path}: cannot connect: {why}; is a relay running with --control-socket {self._path}?"
+            ) from None
+        self._stream = self._socket.makefile("rb")
+
+    def _line(self, command: str, argument: str) -> bytes:
+        """What comes back; nothing where the relay hangs up."""
+        self._socket.settimeout(None if command in _PATIENT else _TIME_LIMIT)
+        try:
+            self._socket.sendall(msgspec.json.encode(Request(command, argument)) + b"\n")
+            return self._stream.readline()
+        except (ConnectionResetError, BrokenPipeError):
+            return b""
+        except TimeoutError:
+            raise ControlError(
+                f"{self._path}: no answer within {_TIME_LIMIT:g} s; is the relay stopped (kill -CONT)?"
+            ) from None
+        except OSError as error:
+            raise ControlError(f"{self._path}: {error.strerror}") from None

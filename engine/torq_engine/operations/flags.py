@@ -12,6 +12,7 @@ from .configuration import KEYS, Key
 from .resolving import domain_defaults
 
 CHECK = "check-config"
+TAKEOVER = "--takeover"
 _EXITS = (
     "Exit codes: 0 ended by one signal, after delivering what it had; 1 cannot listen or record; 2 wrong usage or"
     " configuration; 128 + its number: a second signal. A file and TORQ_... variables may set the same keys; flags win."
@@ -20,11 +21,15 @@ _EXITS = (
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """The request of a command line: a file with settings or none, the keys given as flags, or a file to check."""
+    """The request of a command line: a file with settings or none, the keys given as flags, or a file to check.
+
+    ``takeover`` says where the relay is that is to be taken over, empty at the usual place; None without one.
+    """
 
     file: str
     flags: dict[str, object]
     check: str = ""
+    takeover: str | None = None
 
 
 def parse(logic: RelayLogic, arguments: list[str]) -> CommandLine:
@@ -38,9 +43,10 @@ def parse(logic: RelayLogic, arguments: list[str]) -> CommandLine:
         return CommandLine("", {}, checker.parse_args(arguments[1:]).file)
     given = vars(relay_parser(logic).parse_args(arguments))
     file = given.pop("config", "")
+    takeover = given.pop("takeover", None)
     if given.pop("no_alias", False):
         given["aliases"] = []
-    return CommandLine(file, given)
+    return CommandLine(file, given, takeover=takeover)
 
 
 def relay_parser(logic: RelayLogic) -> Parser:
@@ -55,6 +61,14 @@ def relay_parser(logic: RelayLogic) -> Parser:
     )
     add_version(parser)
     parser.add_argument("--config", metavar="FILE", help="read settings from this TOML file (or from TORQ_CONFIG's)")
+    parser.add_argument(
+        TAKEOVER,
+        nargs="?",
+        const="",
+        metavar="PATH",
+        help="take the place of the relay that serves the socket, under its clients; it hears successors at PATH"
+        " (default: the socket's path + .takeover). If that fails, that relay serves on, and the exit code is 1",
+    )
     sections = {section: parser.add_argument_group(section) for section in Section}
     defaults = domain_defaults(logic)
     for key in KEYS.values():

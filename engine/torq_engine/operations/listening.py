@@ -21,11 +21,12 @@ from typing import Any
 import anyio
 from anyio.abc import ByteStream, SocketListener, SocketStream
 
-from ..endpoint import Endpoint, EndpointError, claim
+from ..endpoint import EndpointError, claim
 from ..settings import ListenSettings
 from .configuration import RelayConfig
 from .logs import EventLog
 from .service import Service
+from .sockets import OperatorSocket
 
 CONTROL, METRICS = "control", "metrics"
 _AT_ONCE = 16
@@ -33,24 +34,24 @@ _ACCEPT_PAUSE = 0.1
 Answer = Callable[[ByteStream], Awaitable[None]]
 
 
-def listen_for_operators(config: RelayConfig, held: ExitStack) -> dict[str, socket.socket]:
+def listen_for_operators(config: RelayConfig, held: ExitStack) -> dict[str, OperatorSocket]:
     """Listen where the configuration says; raises :class:`~torq_engine.endpoint.EndpointError`."""
     sockets = {}
     if config.control_socket:
-        sockets[CONTROL] = _claim(Path(config.control_socket), config, held).listener
+        sockets[CONTROL] = _claim(Path(config.control_socket), config, held)
     address = config.metrics_address
     if isinstance(address, Path):
-        sockets[METRICS] = _claim(address, config, held).listener
+        sockets[METRICS] = _claim(address, config, held)
     elif address is not None:
-        sockets[METRICS] = _listen_tcp(config.metrics, address)
-        held.callback(sockets[METRICS].close)
+        sockets[METRICS] = OperatorSocket(_listen_tcp(config.metrics, address))
+        held.callback(sockets[METRICS].release)
     return sockets
 
 
-def _claim(path: Path, config: RelayConfig, held: ExitStack) -> Endpoint:
+def _claim(path: Path, config: RelayConfig, held: ExitStack) -> OperatorSocket:
     endpoint = claim(path, ListenSettings((path,), own_directory=not config.shared_directory))
     held.callback(endpoint.release)
-    return endpoint
+    return OperatorSocket(endpoint.listener, endpoint)
 
 
 def _listen_tcp(given: str, address: tuple[str, int]) -> socket.socket:
@@ -60,11 +61,11 @@ def _listen_tcp(given: str, address: tuple[str, int]) -> socket.socket:
         raise EndpointError(f"metrics: cannot listen at {given}: {error.strerror}; use another address") from error
 
 
-async def serve_operators(service: Service, sockets: dict[str, socket.socket]) -> None:
+async def serve_operators(service: Service) -> None:
     """Answer operators until cancelled; imports only the endpoints that are on."""
     async with anyio.create_task_group() as tasks:
-        for name, sock in sockets.items():
-            listener = await SocketListener.from_socket(sock)
+        for name, one in service.sockets.operators.items():
+            listener = await SocketListener.from_socket(one.listener)
             if name == CONTROL:
                 from .control import ControlServer
 

@@ -32,7 +32,9 @@ RELAYS = tuple(domain.name.lower() for domain in SOCKET_PATHS)
 """Tables that a file may hold; a domain outside the protocol adds its name when its relay loads the file."""
 _RELAY = "relay"
 """The one key of a file that is no setting: the relay that ``torq-relay run --config FILE`` runs."""
-_FOREIGN = frozenset({"TORQ_CONFIG", "TORQ_COMPILE", "TORQ_TRACEBACK"})
+SUPERVISOR = "TORQ_SUPERVISOR"
+"""In the environment of a relay: the process that started it, and starts its successors."""
+_FOREIGN = frozenset({"TORQ_CONFIG", "TORQ_COMPILE", "TORQ_TRACEBACK", SUPERVISOR})
 _LIST = "docs/configuration.md lists them"
 _LAST_PORT = 65_535
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import resource
 import time
-from bisect import bisect_left
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry
@@ -27,8 +26,6 @@ from .service import Service
 from .status import closes, drops, refusals
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-BUCKETS = (5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25)
-"""Upper bounds of the latency histogram, in seconds."""
 _COUNTERS = (
     ("received_frames", "Whole frames received, of any fate"),
     ("received_bytes", "Bytes received"),
@@ -46,33 +43,12 @@ _GAUGES = (
 )
 
 
-class Latencies:
-    """A histogram of seconds: from the read that brought frames to the end of their fan-out."""
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS) + 1)
-        self.sum = 0.0
-
-    def observe(self, seconds: float) -> None:
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
-        self.sum += seconds
-
-    def cumulative(self) -> list[tuple[str, float]]:
-        """Bounds and counts as Prometheus has them."""
-        total = 0
-        found = []
-        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self.counts, strict=True):
-            total += count
-            found.append((bound, float(total)))
-        return found
-
-
 class RelayCollector(Collector):
     """What a service's counters say, as metric families."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._latencies = Latencies()
+        self._latencies = service.latencies
         service.server.turn_timer = self._latencies.observe
 
     def collect(self) -> Iterator[Metric]:
@@ -145,10 +121,20 @@ class RelayCollector(Collector):
         )
         yield GaugeMetricFamily("torq_relay_ready", "1 while clients should come", value=float(not service.ready()))
         yield CounterMetricFamily("torq_relay_reloads", "Configurations taken while running", value=service.reloads)
-        usage = resource.getrusage(resource.RUSAGE_SELF)
         yield CounterMetricFamily(
-            "torq_relay_cpu_seconds", "Processor time used", value=usage.ru_utime + usage.ru_stime
+            "torq_relay_takeovers", "Successors that took over, since the relay's start", value=service.takeovers
         )
+        yield CounterMetricFamily(
+            "torq_relay_takeovers_failed",
+            "Takeovers that did not come about: the relay served on",
+            value=service.failed_takeovers,
+        )
+        yield GaugeMetricFamily(
+            "torq_relay_takeover_frozen_seconds",
+            "How long clients waited in the last takeover",
+            value=service.frozen,
+        )
+        yield CounterMetricFamily("torq_relay_cpu_seconds", "Processor time used", value=service.cpu_seconds())
         yield GaugeMetricFamily("torq_relay_resident_bytes", "Memory in use", value=_resident_bytes())
         if service.audit is not None:
             yield CounterMetricFamily("torq_relay_audit_records", "Audit records made", value=service.audit.records)

@@ -10,29 +10,33 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import time
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from torq_protocol.build_info import build_info
 
 from ..accounting import CloseReason
-from ..endpoint import Endpoint
 from ..errors import RelayError
+from ..handover.state import DescriptorState, LifeState, LogState, RelayState, StateError
 from ..observer import Observer, ObserverGroup
 from ..server import Server
 from .audit import AuditLog
 from .audit_observer import AuditObserver
 from .configuration import ConfigError, LogLevel, RelayConfig
+from .latencies import Latencies
 from .loading import Source, reloaded
 from .log_observer import LogObserver
-from .logs import open_log
+from .logs import LEVELS, open_log
 from .refused_clients import RefusalsByClient
 from .resolving import audit_directory, frame_policy, listen_settings
 from .signals import HEARD, unblock_signals
 from .slow_consumers import SlowConsumers
+from .sockets import RelaySockets
 from .status import (
     ConnectionPage,
     ConnectionStatus,
@@ -45,6 +49,10 @@ from .status import (
     refusals,
 )
 from .systemd import Notifier
+from .takeovers import Takeovers
+
+if TYPE_CHECKING:
+    from ..handover.successor import Taken
 
 _STATUSES_PER_TURN = 128
 
@@ -55,19 +63,28 @@ class Service:
     ``key`` keys the audit log's chain and may be empty. ``held`` is where the caller keeps all that must be given back:
     the service adds its log and its audit log, and gives everything back itself where a second signal ends it at once.
     Raises :class:`~torq_engine.errors.RelayError` when a log cannot be opened.
+
+    ``taken`` is what another process holds and this one is about to own (LIFE-3): the service goes on there with
+    :meth:`resume`, or :meth:`leave` lets go of it.
     """
 
     def __init__(
-        self, source: Source, config: RelayConfig, key: bytes, endpoints: list[Endpoint], held: ExitStack
+        self,
+        source: Source,
+        config: RelayConfig,
+        key: bytes,
+        sockets: RelaySockets,
+        held: ExitStack,
+        taken: Taken | None = None,
     ) -> None:
         self.source = source
         self.config = config
+        self.key = key
         self.log = open_log(source.logic.name, config)
         held.callback(self.log.stream.close)
-        directory = audit_directory(config, source.logic, source.environment)
-        self.audit = AuditLog(directory, source.logic.name, config, key) if directory else None
+        self.audit = self._open_audit(key, taken)
         if self.audit is not None:
-            held.callback(self.audit.close)
+            held.callback(self.audit.leave if taken else self.audit.close)
             self.audit.tell = self._tell_of_audit
             self.log.info("recording every frame", audit=str(self.audit.directory))
             if self.audit.failure:
@@ -76,32 +93,48 @@ class Service:
         self.draining = False
         self.ended = asyncio.Event()
         """Set when everything is delivered and closed."""
-        self._notifier = Notifier(source.environment)
-        self._endpoints = endpoints
+        self.notifier = Notifier(source.environment)
+        self.sockets = sockets
         self._held = held
         self._started = time.monotonic()
         self.start_time = time.time()
         """Seconds since 1970."""
+        self._cpu_before = 0.0
+        self.takeovers = self.failed_takeovers = 0
+        self.frozen = 0.0
+        """How long the last takeover kept clients waiting, in seconds."""
+        self.latencies = Latencies()
         self.slow_consumers = SlowConsumers(self.log)
         self.refusals = RefusalsByClient()
         self._ending = asyncio.Event()
+        self._resumed = self._left = False
         self._end_signals = 0
         self._log_level: LogLevel | None = None
         self._loop = asyncio.get_running_loop()
         self._loop_name = type(self._loop).__module__.partition(".")[0]
         self.log.later = self._loop.call_later
+        self._log_observer = LogObserver(self.log, str(build_info()), self._loop_name)
+        self._audit_observer: AuditObserver | None = None
         self.server = self._make_server()
+        self.succession = Takeovers(self)
+        """How this process hands over to the next."""
+        if taken is not None:
+            self._restore(taken)
 
     async def run(self) -> None:
-        """Serve until a signal or an operator ends it, then drain."""
-        self.server.start(self._endpoints)
-        self._notifier.ready(f"serving {self.source.logic.name}")
+        """Serve until a signal, an operator or a successor ends it; drain, unless a successor serves on."""
+        if not self._resumed:
+            self.server.start(self.sockets.endpoints)
+        self.succession.hear()
+        self.notifier.ready(f"serving {self.source.logic.name}")
         self._heartbeat()
         try:
             await self._ending.wait()
-            self.draining = True
-            self._notifier.stopping()
-            await self.server.drain()
+            if not self._left:
+                self.draining = True
+                self.notifier.stopping()
+                self.succession.close()
+                await self.server.drain()
         finally:
             self.server.stop()
             self.log.later = None
@@ -115,6 +148,103 @@ class Service:
                 self.log.error("the last audit records are lost", error=self.audit.failure)
                 return 1
         return 0
+
+    def export(self, frozen_at: float) -> tuple[RelayState, list[memoryview], list[int]]:
+        """Everything, the bytes that wait, and the descriptors in the state's order (LIFE-3). Nothing changes."""
+        server, data, clients = self.server.export()
+        endpoints, operators, door, roles = self.sockets.export()
+        audit = None
+        if self.audit is not None:
+            audit, files = self.audit.export()
+            roles.update({f"audit.{purpose}": number for purpose, number in files.items()})
+        slow, never_read = self.slow_consumers.export()
+        refused, others = self.refusals.export()
+        state = RelayState(
+            build=str(build_info()),
+            places=self.succession.places(),
+            frozen_at=frozen_at,
+            descriptors=[DescriptorState(role, os.fstat(number).st_ino) for role, number in roles.items()],
+            endpoints=endpoints,
+            operators=operators,
+            door=door,
+            server=server,
+            log=LogState(
+                level=self._log_level,
+                lines_lost=self.log.lines_lost,
+                slow_consumers=slow,
+                never_read=never_read,
+                refused=refused,
+                refused_others=others,
+            ),
+            life=LifeState(
+                started=self._started,
+                start_time=self.start_time,
+                reloads=self.reloads,
+                cpu_seconds=self.cpu_seconds(),
+                takeovers=self.takeovers,
+                failed_takeovers=self.failed_takeovers,
+            ),
+            latencies=self.latencies.export(),
+            audit=audit,
+        )
+        return state, data, [*roles.values(), *clients]
+
+    def _restore(self, taken: Taken) -> None:
+        state = taken.state
+        self._started, self.start_time = state.life.started, state.life.start_time
+        self.reloads, self._cpu_before = state.life.reloads, state.life.cpu_seconds
+        self.takeovers, self.failed_takeovers = state.life.takeovers, state.life.failed_takeovers
+        if state.latencies is not None:
+            self.latencies.restore(state.latencies)
+        self.server.restore(state.server, taken.clients, taken.data)
+        known = {connection.id: (connection, peer) for connection, peer in self.server.connections()}
+        if self._audit_observer is not None:
+            self._audit_observer.know(known.values())
+        self.slow_consumers.restore(state.log, known)
+        self.refusals.restore(state.log)
+        self.log.lines_lost = state.log.lines_lost
+        level = next((level for level in LEVELS if level == state.log.level), None)
+        if level is not None:
+            self._log_level = level
+            self.log.configure(level, self.config.log_repeat_interval)
+
+    def resume(self, frozen_at: float, predecessor: int) -> None:
+        """Serve what was taken: it is ours from now on; ``frozen_at`` is when the predecessor stood still."""
+        self._resumed = True
+        self.server.resume(self.sockets.endpoints)
+        self.frozen = time.monotonic() - frozen_at
+        self.takeovers += 1
+        connections = len(self.server.hub.connections)
+        if self.audit is not None:
+            self._held.callback(self.audit.close)
+            self.audit.event("taken-over", {"predecessor": predecessor, "connections": connections})
+        self.log.info(
+            "took over",
+            predecessor=predecessor,
+            connections=connections,
+            frozen_ms=round(self.frozen * 1000, 3),
+            takeovers=self.takeovers,
+            build=str(build_info()),
+            loop=self._loop_name,
+        )
+
+    def leave(self) -> None:
+        """Let go of everything, as another process serves: no path is removed, nothing written or shut down."""
+        self.server.leave()
+        self.succession.close()
+        for each in self.sockets.operators.values():
+            self._loop.remove_reader(each.listener.fileno())
+        self.sockets.leave()
+        if self.audit is not None:
+            self.audit.leave()
+        self._log_observer.flush()
+        self._left = True
+        self._ending.set()
+
+    def cpu_seconds(self) -> float:
+        """Processor time that the relay has used, all its processes together."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return self._cpu_before + usage.ru_utime + usage.ru_stime
 
     def hear_signals(self) -> None:
         """Act on signals from now on, and on those that waited."""
@@ -133,6 +263,8 @@ class Service:
             self.reload()
         elif number == signal.SIGUSR1:
             self.reopen()
+        elif number == signal.SIGUSR2:
+            self.succession.begin_soon()
         else:
             self._end_by_signal(number)
 
@@ -142,13 +274,13 @@ class Service:
 
     def reload(self) -> str:
         """Read the configuration again and take it whole; returns why it took nothing, empty when it did."""
-        self._notifier.reloading()
+        self.notifier.reloading()
         try:
             config = self.source.load()
             changed = reloaded(self.config, config)
         except ConfigError as error:
             self.log.error("configuration not reloaded, nothing has changed", error=str(error))
-            self._notifier.ready("the last reload was refused")
+            self.notifier.ready("the last reload was refused")
             return str(error)
         self._apply(config)
         self.reloads += 1
@@ -157,7 +289,7 @@ class Service:
             self.audit.event(
                 "reloaded", {"changed": {key: msgspec.to_builtins(getattr(config, key)) for key in changed}}
             )
-        self._notifier.ready(f"serving {self.source.logic.name}")
+        self.notifier.ready(f"serving {self.source.logic.name}")
         return ""
 
     def reopen(self) -> None:
@@ -200,7 +332,7 @@ class Service:
             build=str(build_info()),
             loop=self._loop_name,
             pid=os.getpid(),
-            sockets=[str(endpoint.path) for endpoint in self._endpoints],
+            sockets=[str(endpoint.path) for endpoint in self.sockets.endpoints],
             state=self.ready() or "serving",
             seconds=round(time.monotonic() - self._started, 3),
             connections=totals.connections,
@@ -221,6 +353,7 @@ class Service:
             audit=str(self.audit.directory) if self.audit else "",
             log_level=self.log.level,
             reloads=self.reloads,
+            takeovers=self.takeovers,
             config=msgspec.to_builtins(self.config),
         )
 
@@ -241,22 +374,28 @@ class Service:
     def _make_server(self) -> Server:
         logic = self.source.logic
         should_forward = logic.header_filter()
-        observers: list[Observer] = [
-            LogObserver(self.log, str(build_info()), self._loop_name),
-            self.slow_consumers,
-            self.refusals,
-        ]
-        audit_observer = None
+        observers: list[Observer] = [self._log_observer, self.slow_consumers, self.refusals]
         if self.audit is not None:
             self.audit.later = self._loop.call_later
-            audit_observer = AuditObserver(self.audit, should_forward)
-            observers.append(audit_observer)
+            self._audit_observer = AuditObserver(self.audit, should_forward)
+            observers.append(self._audit_observer)
         listen = listen_settings(self.config, logic)
         server = Server(frame_policy(self.config, logic), self.config, listen, ObserverGroup(observers), should_forward)
-        if audit_observer is not None:
-            audit_observer.attach(server.hub)
+        if self._audit_observer is not None:
+            self._audit_observer.attach(server.hub)
         self._tell_of_few_descriptors(server)
         return server
+
+    def _open_audit(self, key: bytes, taken: Taken | None) -> AuditLog | None:
+        directory = audit_directory(self.config, self.source.logic, self.source.environment)
+        if directory is None:
+            return None
+        found = None
+        if taken is not None:
+            if taken.state.audit is None:
+                raise StateError("the relay there keeps no audit log")
+            found = taken.state.audit, taken.of("audit")
+        return AuditLog(directory, self.source.logic.name, self.config, key, found)
 
     def _tell_of_few_descriptors(self, server: Server) -> None:
         if self.config.max_connections > server.max_connections:
@@ -294,9 +433,9 @@ class Service:
             self.log.info(event)
 
     def _heartbeat(self) -> None:
-        if self._notifier.watchdog_interval:
-            self._notifier.heartbeat()
-            self._loop.call_later(self._notifier.watchdog_interval, self._heartbeat)
+        if self.notifier.watchdog_interval:
+            self.notifier.heartbeat()
+            self._loop.call_later(self.notifier.watchdog_interval, self._heartbeat)
 
 
 def _woken() -> None:

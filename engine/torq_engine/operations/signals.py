@@ -1,11 +1,14 @@
-"""The signals that a relay hears: two end it, SIGHUP reloads its configuration, SIGUSR1 opens its logs anew."""
+"""The signals that a relay hears.
+
+Two end it, SIGHUP reloads its configuration, SIGUSR1 opens its logs anew, SIGUSR2 has a successor take over.
+"""
 
 from __future__ import annotations
 
 import signal
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
-ASKING = (signal.SIGHUP, signal.SIGUSR1)
+ASKING = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 HEARD = (*ENDING, *ASKING)
 
 

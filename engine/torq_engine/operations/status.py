@@ -66,6 +66,7 @@ class Status(msgspec.Struct, frozen=True):
     audit: str
     log_level: str
     reloads: int
+    takeovers: int
     config: dict[str, object]
 
 

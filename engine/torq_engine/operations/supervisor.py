@@ -7,6 +7,9 @@ Facts:
   they are healthy, and SIGHUP starts again what was given up, for the configuration may be mended. When all have ended
   and one is given up, the exit code is 1;
 - a relay that ends by itself without an error was drained by an operator: the supervisor does not restart it;
+- SIGUSR2 replaces the relays one by one: each is taken over by a process that the supervisor starts, and then watches.
+  A relay knows its supervisor by TORQ_SUPERVISOR, so that nobody else starts a successor, which would be watched by
+  nobody;
 - a relay is in a session of its own: Ctrl-C in a terminal reaches it once, through the supervisor, so that it drains;
 - the supervisor's messages need no reader, and no relay outlives the supervisor, unless SIGKILL ends it.
 """
@@ -22,6 +25,8 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import Process, TaskGroup
 
+from .flags import TAKEOVER
+from .loading import SUPERVISOR
 from .signals import ASKING, ENDING, HEARD, block_signals, unblock_signals
 from .systemd import Notifier
 from .terminal import complain
@@ -47,6 +52,7 @@ class Supervisor:
         self._commands = commands
         self._policy = policy
         self._processes: dict[str, Process] = {}
+        self._successors: dict[str, Process] = {}
         self._ending = anyio.Event()
         self._starting = anyio.Lock()
         self._exit_code = 0
@@ -54,6 +60,7 @@ class Supervisor:
         self._given_up: list[str] = []
         self._notifier = Notifier(os.environ)
         self._environment = {name: value for name, value in os.environ.items() if name not in _SUPERVISOR_ONLY}
+        self._environment[SUPERVISOR] = str(os.getpid())
 
     async def run(self) -> int:
         """Supervise; returns the exit code: 0, 1 when a relay was given up, 128 + number after a second signal.
@@ -104,26 +111,52 @@ class Supervisor:
                 await self._ending.wait()
 
     async def _run_once(self, name: str) -> int:
-        command = self._commands[name]
-        async with self._starting:
-            signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)  # in the relay: before it hears them they would end it
-            try:
-                process = await anyio.open_process(
-                    command, stdin=None, stdout=None, stderr=None, env=self._environment, start_new_session=True
-                )
-            finally:
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
-        self._processes[name] = process
+        """Run a relay, and those that take over from it; returns the exit code of the last."""
+        process = await self._start(name)
         try:
             _say(f"{name} started, process {process.pid}")
-            if self._ending.is_set():
-                _signal(process, signal.SIGTERM)
-            return await process.wait()
+            while True:
+                self._processes[name] = process
+                if self._ending.is_set():
+                    _signal(process, signal.SIGTERM)
+                code = await process.wait()
+                successor = self._successors.pop(name, None)
+                if successor is None:
+                    return code
+                process = successor  # it serves, or will end soon
         except BaseException:
             _signal(process, signal.SIGTERM)
             raise
         finally:
-            del self._processes[name]
+            self._processes.pop(name, None)
+
+    async def _start(self, name: str, *flags: str) -> Process:
+        command = [*self._commands[name], *flags]
+        async with self._starting:
+            signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)  # in the relay: before it hears them they would end it
+            try:
+                return await anyio.open_process(
+                    command, stdin=None, stdout=None, stderr=None, env=self._environment, start_new_session=True
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
+
+    async def _replace_all(self) -> None:
+        """Have every relay taken over, one after the other."""
+        for name in list(self._processes):
+            process = self._processes.get(name)
+            if process is None or name in self._successors or self._ending.is_set():
+                continue
+            successor = self._successors[name] = await self._start(name, TAKEOVER)
+            await _first_end(process, successor)
+            if self._successors.get(name) is successor and successor.returncode is not None:
+                del self._successors[name]
+                _say(
+                    f"{name}: process {process.pid} serves on; "
+                    f"its successor ended with exit code {successor.returncode}"
+                )
+            else:
+                _say(f"{name} taken over by process {successor.pid}")
 
     async def _forward_signals(self, keepers: TaskGroup, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(*HEARD) as signals:
@@ -132,6 +165,8 @@ class Supervisor:
             async for number in signals:
                 if number in ENDING:
                     self._end(number)
+                elif number == signal.SIGUSR2:
+                    keepers.start_soon(self._replace_all)
                 else:
                     self._tell(number)
                     if number == signal.SIGHUP:
@@ -155,6 +190,18 @@ class Supervisor:
     def _tell(self, number: signal.Signals) -> None:
         for process in self._processes.values():
             _signal(process, number)
+
+
+async def _first_end(*processes: Process) -> None:
+    """Wait until one of some processes has ended."""
+    async with anyio.create_task_group() as waits:
+
+        async def wait(process: Process) -> None:
+            await process.wait()
+            waits.cancel_scope.cancel()
+
+        for process in processes:
+            waits.start_soon(wait, process)
 
 
 def _signal(process: Process, number: signal.Signals) -> None:

@@ -14,6 +14,7 @@ from torq_engine.operations.listening import listen_for_operators, serve_operato
 from torq_engine.operations.loading import Source
 from torq_engine.operations.resolving import audit_key, listen_settings
 from torq_engine.operations.service import Service
+from torq_engine.operations.sockets import RelaySockets
 
 from ..relays import LIMIT, Client, happened, short_directory
 
@@ -67,10 +68,10 @@ async def operating(
         endpoints = [claim(path, listen) for path in listen.paths]
         for endpoint in endpoints:
             held.callback(endpoint.release)
-        operating_sockets = listen_for_operators(config, held)
-        service = Service(source, config, audit_key(config), endpoints, held)
+        sockets = RelaySockets(endpoints, listen_for_operators(config, held))
+        service = Service(source, config, audit_key(config), sockets, held)
         running = Running(service, directory, config_file)
-        serving = asyncio.create_task(serve_operators(service, operating_sockets))
+        serving = asyncio.create_task(serve_operators(service))
         life = asyncio.create_task(service.run())
         await asyncio.sleep(0)
         try:

@@ -23,7 +23,7 @@ from ..frames import frame
 from ..relays import LIMIT, short_directory
 from .invoked import torq_relay
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 @contextmanager

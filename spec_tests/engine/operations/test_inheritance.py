@@ -141,7 +141,7 @@ def test_life_5_a_command_begins_in_one_state(heritage: str, hears: bool, tmp_pa
     if "FSIZE" in heritage:
         return  # it cannot say its state
     waiting, ignored, raised, umask, descriptors = ast.literal_eval((tmp_path / "state").read_text())
-    assert (process.returncode, waiting) == (0, [signal.SIGHUP, signal.SIGUSR1] if hears else [])
+    assert (process.returncode, waiting) == (0, [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2] if hears else [])
     left = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
     left = left if "SIG_IGN" in heritage else set()
     assert set(ignored) == left | {signal.SIGPIPE, signal.SIGXFSZ}

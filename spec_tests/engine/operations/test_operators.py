@@ -17,7 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from torq_engine.accounting import CloseReason
 from torq_engine.endpoint import EndpointError
 from torq_engine.operations import control, service
-from torq_engine.operations.metrics import BUCKETS, RelayCollector
+from torq_engine.operations.latencies import BUCKETS
+from torq_engine.operations.metrics import RelayCollector
 from torq_engine.port import program_of
 
 from ..frames import frame

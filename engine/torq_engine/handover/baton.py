@@ -1,0 +1,51 @@
+"""The baton: a pipe that says who owns the connections. What its bytes mean, tables.py tells."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from .tables import Event
+
+_COMMIT, _REVOKE = b"C", b"R"
+_EVENTS = {_COMMIT: Event.COMMITTED, _REVOKE: Event.REVOKED, b"": Event.ORPHANED}
+
+
+class Baton:
+    """The predecessor's hold on it: both ends."""
+
+    def __init__(self) -> None:
+        self.reading, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def commit(self) -> None:
+        """Give it away: the successor that reads this owns everything."""
+        os.write(self._writing, _COMMIT)
+
+    def take_back(self) -> Event:
+        """Read it without waiting: TAKEN_BACK when the successor has not, GONE when it has."""
+        try:
+            os.read(self.reading, 1)
+        except BlockingIOError:
+            return Event.GONE
+        return Event.TAKEN_BACK
+
+    def revoke(self) -> None:
+        """Tell the successor that it will never own anything."""
+        os.write(self._writing, _REVOKE)
+
+    def close(self) -> None:
+        """Let go of both ends."""
+        os.close(self.reading)
+        os.close(self._writing)
+
+
+def read_baton(reading: int, seconds: float) -> Event:
+    """The successor's read: wait for what the predecessor writes, or for its end; LATE when nothing comes."""
+    poll = select.poll()
+    poll.register(reading, select.POLLIN)
+    if not poll.poll(seconds * 1000):
+        return Event.LATE
+    try:
+        return _EVENTS[os.read(reading, 1)]
+    except BlockingIOError:  # the predecessor took it back between the two calls
+        return Event.LATE
