@@ -16,6 +16,7 @@ COMMANDS = {
     "relay": "relay",
     "relay-report": "relay_report",
     "suite": "suite",
+    "takeover": "takeover",
     "turns": "turns",
 }
 """Subcommand to module of this package; the module holds a click command of the subcommand's name."""
