@@ -3,6 +3,8 @@
 Facts:
 - nothing runs in a process that is killed by SIGKILL; but the kernel closes its end of a pipe, which the guard reads;
 - a relay that daemonizes leaves its process group and its parent, and keeps its environment: a mark stands there;
+- a process that ends while /proc is looked through may have started another that was not listed yet: one looks again;
+- a process that is just becoming another program shows neither its words nor its environment for a moment;
 - PR_SET_PDEATHSIG would reach only the first process of a wrapped relay, and follow the thread that started it;
 - the guard is this file run by itself, so it imports the standard library alone.
 """
@@ -15,12 +17,15 @@ import pkgutil
 import secrets
 import signal
 import sys
+import time
 from pathlib import Path
 
 VARIABLE = "STARTED_BY_CONFORMANCE_SUITE"
 """The environment variable of a relay that holds its mark; a name with TORQ_ in front would be read as a setting."""
 END_ROUNDS = 5
 """How often the guard looks for what is left: a process may start another while it is being ended."""
+BECOMING_SECONDS = 1.0
+"""The longest time that a process is waited for which is becoming another program; most take microseconds."""
 _pipes: dict[int, int] = {}
 """The pipe to the guard of a process, by the process that holds it."""
 _SOURCE = (pkgutil.get_data(__package__, "guard.py") or b"").decode() if __package__ else ""
@@ -36,17 +41,45 @@ def mark(number: int) -> str:
 def marked(text: str) -> list[int]:
     """The living processes whose mark begins with a text, as far as this user may see them."""
     sought = f"{VARIABLE}={text}".encode()
-    return [pid for pid in _processes() if any(each.startswith(sought) for each in _environment(pid))]
+    for _ in range(END_ROUNDS):
+        found = {pid: _environment(pid) for pid in _processes()}
+        if None not in found.values():
+            break
+    return [pid for pid, words in found.items() if any(each.startswith(sought) for each in words or ())]
 
 
 def _processes() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
 
 
-def _environment(pid: int) -> list[bytes]:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return []
+def _environment(pid: int) -> list[bytes] | None:
+    """The environment of a process; None where it has ended since it was listed."""
+    deadline = time.monotonic() + BECOMING_SECONDS
+    folder = Path(f"/proc/{pid}")
+    try:
+        while not (environment := (folder / "environ").read_bytes()) and _is_becoming(folder):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.0002)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    except OSError:  # another user's
+        return []
+    return environment.split(b"\0")
+
+
+def _is_becoming(folder: Path) -> bool:
+    """Whether a process without an environment is just becoming another program: neither the kernel's nor dead.
+
+    Raises OSError where it has ended, or is another user's.
+    """
+    if (folder / "cmdline").read_bytes():
+        return False
+    try:
+        os.readlink(folder / "exe")
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def begin() -> None:

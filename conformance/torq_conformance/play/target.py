@@ -495,10 +495,15 @@ def _kill(process: _Started, seconds: float, started: Iterable[int] = ()) -> Non
     _signal_group(process, signal.SIGKILL)
     _wait(process, math.inf)
     guard.forget(process.pid)
-    for pid in guard.marked(process.mark):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
-    await_end(started, seconds)
+    for _ in range(guard.END_ROUNDS):  # a process may start another while it is being ended
+        left = guard.marked(process.mark)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        started |= {*left}
+        await_end(started, seconds)
+        if not left:
+            return
 
 
 def _signal_group(process: _Started, number: signal.Signals) -> None:

@@ -15,6 +15,8 @@ import pytest
 
 from spec_tests.conformance.judged_relays import specimen
 from torq_conformance.errors import TargetError
+from torq_conformance.play import guard
+from torq_conformance.play import target as target_module
 from torq_conformance.play.target import SpawnedTarget
 
 CORRECT = f"{Path(sys.executable).parent}/{specimen('correct', 'signal')}"
@@ -37,6 +39,14 @@ while True:
         os._exit(0)
     except OSError:
         time.sleep(0.001)  # a path that appears gives no event
+"""
+CHILDREN = 3
+CROWD = f"""import os, signal, sys
+for _ in range({CHILDREN}):
+    if not os.fork():
+        os.setsid()
+        signal.pause()
+os.execvp(sys.argv[1], sys.argv[1:])
 """
 WRAPPER = '"$@"\nexit $?\n'
 SUITE = """import sys
@@ -89,6 +99,18 @@ def test_a_relay_that_daemonizes_is_told_to_stay_in_the_foreground_and_ended(tmp
     target = SpawnedTarget(daemon(tmp_path), folder=tmp_path)
     with pytest.raises(TargetError, match="must stay in the foreground"), target:
         pass
+    assert serving(str(tmp_path)) == []
+
+
+def test_what_a_process_starts_while_it_is_being_ended_is_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the processes that live only one is seen at a time, as if each had started the next in the meantime."""
+    marked = guard.marked
+    with SpawnedTarget(daemon(tmp_path, CROWD), folder=tmp_path) as target:
+        assert len(serving(target.address.path)) == 1 + CHILDREN
+        monkeypatch.setattr(guard, "marked", lambda mark: marked(mark)[:1])
+        monkeypatch.setattr(target_module, "family", lambda _: [])
     assert serving(str(tmp_path)) == []
 
 
