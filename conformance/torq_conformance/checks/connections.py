@@ -61,6 +61,14 @@ def socket_path(target: SpawnedTarget) -> str:
     return target.address.path
 
 
+def _inode(path: str | os.PathLike[str]) -> int | None:
+    """What stands at a path; None where nothing does."""
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return None
+
+
 def spares_a_live_relay(bench: Bench) -> Iterator[Finding]:
     """A second relay on the path of a live relay (CONN-2)."""
     with bench.relay() as target:
@@ -68,10 +76,10 @@ def spares_a_live_relay(bench: Bench) -> Iterator[Finding]:
         seconds = bench.timing.prompt_seconds
         bench.act(f"connect a client; start the same command again, on the same path; watch it for {seconds:.0f} s")
         client = bench.joined(target, 1)[0]
-        before = os.stat(path).st_ino
+        before = _inode(path)
 
         def stolen() -> bool:
-            return not os.path.exists(path) or os.stat(path).st_ino != before
+            return _inode(path) != before
 
         status = target.start_second(seconds, stolen)
         if stolen():

@@ -206,7 +206,7 @@ class Predecessor:
         if isinstance(message, Active):
             self._frozen = message.frozen
         event = _PLAIN.get(type(message), Event.LOST)
-        if event is Event.LOST:
+        if event not in PREDECESSOR.rows[self._state].at:
             self._reason = self._reason or f"the successor said {type(message).__name__} out of turn"
         return event
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torq_engine.accounting import CloseReason
+from torq_engine.handover.state import LogState, RefusedState, StateError
 from torq_engine.operations import client_lines, refused_clients
 from torq_engine.operations.client_lines import ClientLines
 from torq_engine.operations.configuration import LogLevel
@@ -134,6 +135,16 @@ def test_conn_5_sec_2_refusals_by_client_and_reason_add_up_and_the_last_clients_
         found[one.reason] += one.times
     assert found == Counter(reason.label for _, reason in visits)
     assert [one.times for one in page.clients] == sorted((one.times for one in page.clients), reverse=True)
+    clients, others = refusals.export()
+    successor = RefusalsByClient()
+    successor.restore(LogState(refused=clients, refused_others=others))
+    assert successor.export() == (clients, others)
+
+
+def test_life_4_a_reason_that_this_build_does_not_know_is_refused() -> None:
+    unknown = LogState(refused=[RefusedState(1, 1, 1, "", 10_000, 1, 0.0)])
+    with pytest.raises(StateError, match="for a reason 10000"):
+        RefusalsByClient().restore(unknown)
 
 
 async def test_conn_5_who_was_refused_and_why_is_in_the_log_in_ctl_and_in_metrics() -> None:
