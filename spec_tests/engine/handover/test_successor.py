@@ -7,12 +7,13 @@ import resource
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from spec_tests.engine.hub_forms import HUBS
-from spec_tests.engine.outlets import OutletPort
+from spec_tests.engine.outlets import BufferedOutlet, OutletPort
 from torq_engine.handover.blob import packed, sealed
 from torq_engine.handover.channel import (
     WIRE,
@@ -31,10 +32,21 @@ from torq_engine.handover.channel import (
     Whole,
 )
 from torq_engine.handover.predecessor import Holdings, Outcome, Predecessor
-from torq_engine.handover.state import SCHEMA, CopyState, RelayState, StateError, WaitingData
+from torq_engine.handover.state import (
+    SCHEMA,
+    CopyState,
+    LogState,
+    RelayState,
+    SlowConsumerState,
+    StateError,
+    WaitingData,
+)
 from torq_engine.handover.successor import Successor, Taken, connect, inherited
 from torq_engine.hub import Hub
 from torq_engine.operations import succession
+from torq_engine.operations.latencies import Latencies
+from torq_engine.operations.slow_consumers import SlowConsumers
+from torq_engine.port import Peer
 from torq_engine.settings import HubSettings
 from torq_protocol.policy import FramePolicy
 from torq_protocol.scanner import FrameScanner
@@ -203,6 +215,7 @@ def outcome_of(*messages: Message, busy: str = "") -> Outcome:
         ours, theirs = (Channel(sock) for sock in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
         ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         predecessor = Predecessor(Owner(busy), ours, ended.set_result)
+        predecessor._readable()  # a loop may tell of what is not there any more
         for message in messages:
             theirs.send(message)
         if not messages:
@@ -284,3 +297,39 @@ def test_a_memfd_that_cannot_be_written_is_closed(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(OSError, match="No space left"):
         sealed([b"bytes"])
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+@pytest.mark.parametrize("form", HUBS)
+def test_life_4_an_incomplete_frame_that_is_not_there_is_refused(form: str) -> None:
+    def new() -> tuple[Hub, OutletPort]:
+        port = OutletPort(lambda: 0.0)
+        return HUBS[form](port, FrameScanner(FramePolicy(1)), HubSettings()), port
+
+    hub, port = new()
+    connection = hub.join(port.open(BufferedOutlet(64)))
+    state, _ = hub.export()
+    with pytest.raises(StateError, match="has no incomplete frame"):
+        new()[0].restore(msgspec.structs.replace(state, incomplete=[connection.id]), [7], WaitingData())
+
+
+def test_latencies_of_other_bounds_begin_anew() -> None:
+    before, after = Latencies(), Latencies()
+    before.counts[0] = 3
+    after.restore(msgspec.structs.replace(before.export(), bounds=[1.0]))
+    assert after.export() == Latencies().export()
+    after.restore(before.export())
+    assert after.export() == before.export()
+
+
+def test_who_is_slow_is_known_if_still_connected() -> None:
+    log = SimpleNamespace(later=None, repeat_interval=0.0)
+    slow = SlowConsumers(log)  # type: ignore[arg-type] # it is asked for no more
+    port = OutletPort(lambda: 0.0)
+    hub = Hub(port, FrameScanner(FramePolicy(1)), HubSettings())
+    connection = hub.join(port.open(BufferedOutlet(64)))
+    rows = [SlowConsumerState(connection.id, 5, True), SlowConsumerState(99, 5, True)]
+    slow.restore(LogState(slow_consumers=rows, never_read=2), {connection.id: (connection, Peer(1, 1, 1, ""))})
+    assert slow.export() == (rows[:1], 2)
+    nobody = SlowConsumers(log)  # type: ignore[arg-type] # as above
+    nobody.restore(LogState(), {})
+    assert nobody.export() == ([], 0)
