@@ -2,6 +2,7 @@
 
 Facts:
 - the socket listens before the loop is imported: a spawner can connect within tens of milliseconds;
+- it listens last: whoever can connect finds the operators' sockets and the door for a successor too;
 - a relay imports only what its configuration asks for: metrics and the control socket cost nothing when off;
 - signals are blocked from the first claim until the service hears them, and again once everything is delivered: no
   signal interrupts a claim or its return, and none is lost;
@@ -24,7 +25,7 @@ from torq_protocol.extras import CommandExtra
 from .logic import RelayLogic
 
 with CommandExtra("relay"):
-    from .endpoint import claim
+    from .endpoint import Claim
     from .errors import RelayError
     from .operations.configuration import ConfigError, RelayConfig
     from .operations.flags import parse
@@ -32,13 +33,16 @@ with CommandExtra("relay"):
     from .operations.loading import Source
     from .operations.resolving import audit_key, listen_settings
     from .operations.signals import block_signals
-    from .operations.sockets import RelaySockets, open_door
+    from .operations.sockets import RelaySockets, listen_for_operators, open_door
     from .operations.systemd import passed_endpoints
     from .operations.terminal import complain, told_in_one_line
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+    from pathlib import Path
+
+    from .settings import ListenSettings
 
 _FEWEST_DESCRIPTORS = 32
 
@@ -93,30 +97,26 @@ class Daemon:
         with self._held:
             _check_descriptors()
             if self._takeover is None:
-                self._claim_endpoints()
-                self._claim_operator_sockets()
+                self._listen()
             return self._run_loop(key)
 
-    def _claim_endpoints(self) -> None:
-        """Take the sockets that systemd passed, or claim those of the configuration."""
-        endpoints = self._sockets.endpoints = passed_endpoints(os.environ)
-        for endpoint in endpoints:
-            self._held.callback(endpoint.release)
-        if not endpoints:
-            settings = listen_settings(self._config, self._source.logic)
-            for path in settings.paths:
-                endpoints.append(claim(path, settings))
-                self._held.callback(endpoints[-1].release)
+    def _listen(self) -> None:
+        """Listen: for clients last, so that whoever can connect finds all else that the relay offers."""
+        sockets, held = self._sockets, self._held
+        sockets.endpoints = passed_endpoints(os.environ)
+        for endpoint in sockets.endpoints:
+            held.callback(endpoint.release)
+        settings = listen_settings(self._config, self._source.logic)
+        claims = [] if sockets.endpoints else [_claimed(path, settings, held) for path in settings.paths]
+        sockets.operators = listen_for_operators(self._config, held)
+        if claims:
             try:
-                self._sockets.door = open_door(settings.paths[0], settings, self._held)
+                sockets.door = open_door(settings.paths[0], settings, held)
             except RelayError as error:
                 complain(f"{self._source.logic.name}_relay: no successor can knock: {error}")
-
-    def _claim_operator_sockets(self) -> None:
-        if self._config.control_socket or self._config.metrics:
-            from .operations.listening import listen_for_operators
-
-            self._sockets.operators = listen_for_operators(self._config, self._held)
+        for claim in claims:
+            sockets.endpoints.append(claim.listen())
+            held.callback(sockets.endpoints[-1].release)
 
     def _run_loop(self, key: bytes) -> int:
         import asyncio
@@ -148,6 +148,12 @@ class Daemon:
                 serving.cancel()
         block_signals()  # to the exit: nothing is left to drain, much to give back
         return service.close()
+
+
+def _claimed(path: Path, settings: ListenSettings, held: ExitStack) -> Claim:
+    claim = Claim(path, settings)
+    held.callback(claim.release)
+    return claim
 
 
 def _check_descriptors() -> None:

@@ -4,6 +4,7 @@ Facts:
 - bind() never overwrites, and unlinking blindly steals a live relay's path. So we lock, probe, and unlink only a socket
   that does not answer (CONN-1, CONN-2); the probe finds live relays that know no lock;
 - connecting fails until listen(), so we set the mode before (SEC-1);
+- a claim and listening are two steps: a relay listens for clients last, when all else that it offers is there;
 - at the end we remove only the inode that we bound: another relay's socket may stand at the path by then;
 - a shared lock on the directory keeps cleaners of temporary files from removing it while we live in it.
 """
@@ -15,8 +16,8 @@ import fcntl
 import os
 import socket
 import stat
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from .errors import RelayError
@@ -117,26 +118,60 @@ class Endpoint:
             self._directory = None
 
 
+class Claim:
+    """A path that is ours to listen at, and where nobody can connect yet."""
+
+    def __init__(
+        self, path: Path, settings: ListenSettings, kind: socket.SocketKind = socket.SocketKind.SOCK_STREAM
+    ) -> None:
+        """Lock the path and remove a stale socket; raises :class:`EndpointError` when it is not ours to take."""
+        _check_path(path)
+        self._path, self._settings, self._kind = path, settings, kind
+        with ExitStack() as undo, _told_of(path):
+            self._directory = _own_directory(path.parent, settings.own_directory)
+            undo.callback(os.close, self._directory)
+            self._lock = _lock(path)
+            undo.callback(_unlock, path, self._lock)
+            _clear(path, kind)
+            self._undo = undo.pop_all()
+
+    def listen(self) -> Endpoint:
+        """Listen there, and hand the claim on to the endpoint; raises :class:`EndpointError`."""
+        with _told_of(self._path):
+            listener = _listen(self._path, self._settings, self._kind)
+            endpoint = Endpoint(self._path, listener, self._lock, self._directory)
+        self._undo.pop_all()
+        return endpoint
+
+    def release(self) -> None:
+        """Give it back, unless an endpoint has it."""
+        self._undo.close()
+
+
 def claim(path: Path, settings: ListenSettings, kind: socket.SocketKind = socket.SocketKind.SOCK_STREAM) -> Endpoint:
-    """Listen at a path; raises :class:`EndpointError` when it is not ours to take."""
+    """Claim a path and listen there at once; raises :class:`EndpointError` when it is not ours to take."""
+    claimed = Claim(path, settings, kind)
+    try:
+        return claimed.listen()
+    finally:
+        claimed.release()
+
+
+def _check_path(path: Path) -> None:
     if b"\0" in os.fsencode(path):
         raise EndpointError(f"{str(path)!r}: a socket path names a file; abstract sockets have no permissions")
     if path.name in ("", ".."):
         raise EndpointError(f"{path}: a socket path ends in the name of the socket; add one, such as {path / 'relay'}")
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise EndpointError(f"{path}: {len(os.fsencode(path))} bytes; a socket path has at most {LONGEST_PATH}")
-    with ExitStack() as undo:
-        try:
-            directory = _own_directory(path.parent, settings.own_directory)
-            undo.callback(os.close, directory)
-            lock = _lock(path)
-            undo.callback(_unlock, path, lock)
-            _clear(path, kind)
-            endpoint = Endpoint(path, _listen(path, settings, kind), lock, directory)
-        except OSError as error:
-            raise EndpointError(f"{error.filename or path}: cannot listen: {error.strerror}") from error
-        undo.pop_all()
-    return endpoint
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EndpointError(f"{error.filename or path}: cannot listen: {error.strerror}") from error
 
 
 def _own_directory(path: Path, own: bool) -> int:

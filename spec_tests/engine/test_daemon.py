@@ -229,6 +229,26 @@ def test_conn_1_when_one_of_two_paths_is_taken_neither_is_kept() -> None:
         assert not (directory / "b").exists()
 
 
+def test_conn_1_whoever_can_connect_finds_all_else_that_the_relay_offers() -> None:
+    with short_directory() as directory:
+        others = directory / "c", directory / "m", directory / "s.takeover"
+        flags = "--control-socket", others[0], "--metrics", f"unix:{others[1]}", "--no-alias"
+        with daemon("signal", *flags, path=directory / "s"):
+            for path, kind in zip(others, (socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_SEQPACKET), strict=True):
+                with socket.socket(socket.AF_UNIX, kind) as other:
+                    other.connect(str(path))
+
+
+def test_conn_2_a_relay_that_cannot_listen_says_so_of_its_own_path_first() -> None:
+    with short_directory() as directory:
+        flags = "--control-socket", directory / "c", "--no-alias"
+        with daemon("signal", *flags, path=directory / "s"):
+            second = run("signal", "--socket", directory / "s", *flags)
+            assert second.returncode == 1
+            assert second.stderr.startswith(f"signal_relay: {directory}/s: a live relay holds it")
+            assert second.stderr.count("\n") == 1
+
+
 def test_sec_1_checklist_2_socket_and_new_directory_are_closed_to_others() -> None:
     with short_directory() as directory, daemon("execution", path=directory / "new" / "s") as relay:
         assert stat.S_IMODE(os.lstat(relay.path).st_mode) == 0o600

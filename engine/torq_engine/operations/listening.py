@@ -1,9 +1,7 @@
-"""The sockets for operators: a control socket and an address for metrics and health, both off unless asked for.
+"""Answers to operators at a control socket and at an address for metrics and health, both off unless asked for.
 
 Facts:
-- the control socket has mode 0600, and the relay hangs up on a peer of another user all the same;
-- metrics need no login, so the relay serves them on the loopback interface or a Unix socket only;
-- the relay claims these paths like the data socket's, so it never steals a live relay's path;
+- the relay hangs up on a peer of another user at the control socket, whatever the mode of its path;
 - no request of an operator, and no lack of descriptors, ends the relay: an error of ours closes that one connection;
 - each socket keeps at most 16 operators. Where one more comes, the one that has been silent longest has to leave: so no
   number of silent clients keeps a probe waiting, which would restart a healthy relay.
@@ -11,54 +9,20 @@ Facts:
 
 from __future__ import annotations
 
-import socket
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import anyio
 from anyio.abc import ByteStream, SocketListener, SocketStream
 
-from ..endpoint import EndpointError, claim
-from ..settings import ListenSettings
-from .configuration import RelayConfig
 from .logs import EventLog
 from .service import Service
-from .sockets import OperatorSocket
+from .sockets import CONTROL
 
-CONTROL, METRICS = "control", "metrics"
 _AT_ONCE = 16
 _ACCEPT_PAUSE = 0.1
 Answer = Callable[[ByteStream], Awaitable[None]]
-
-
-def listen_for_operators(config: RelayConfig, held: ExitStack) -> dict[str, OperatorSocket]:
-    """Listen where the configuration says; raises :class:`~torq_engine.endpoint.EndpointError`."""
-    sockets = {}
-    if config.control_socket:
-        sockets[CONTROL] = _claim(Path(config.control_socket), config, held)
-    address = config.metrics_address
-    if isinstance(address, Path):
-        sockets[METRICS] = _claim(address, config, held)
-    elif address is not None:
-        sockets[METRICS] = OperatorSocket(_listen_tcp(config.metrics, address))
-        held.callback(sockets[METRICS].release)
-    return sockets
-
-
-def _claim(path: Path, config: RelayConfig, held: ExitStack) -> OperatorSocket:
-    endpoint = claim(path, ListenSettings((path,), own_directory=not config.shared_directory))
-    held.callback(endpoint.release)
-    return OperatorSocket(endpoint.listener, endpoint)
-
-
-def _listen_tcp(given: str, address: tuple[str, int]) -> socket.socket:
-    try:
-        return socket.create_server(address, family=socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
-    except OSError as error:
-        raise EndpointError(f"metrics: cannot listen at {given}: {error.strerror}; use another address") from error
 
 
 async def serve_operators(service: Service) -> None:

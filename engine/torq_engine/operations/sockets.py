@@ -1,4 +1,10 @@
-"""The sockets at which a relay listens: for clients, for operators, and the door at which a successor knocks."""
+"""The sockets at which a relay listens: for clients, for operators, and the door at which a successor knocks.
+
+Facts:
+- the control socket has mode 0600; metrics need no login, so they are served on the loopback interface or a Unix socket
+  only;
+- all paths are claimed in the same way, so a relay never steals a live relay's path.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..endpoint import Endpoint, claim
+from ..endpoint import Endpoint, EndpointError, claim
 from ..handover.state import EndpointState
 from ..settings import ListenSettings
+from .configuration import RelayConfig
 
 if TYPE_CHECKING:
     from ..handover.successor import Taken
 
+CONTROL, METRICS = "control", "metrics"
 _TCP = EndpointState(b"", 0, 0, False, False)
 _CLIENTS, _OPERATORS, _DOOR = "clients", "operators", "door"
 
@@ -109,3 +117,30 @@ def open_door(path: Path, settings: ListenSettings, held: ExitStack) -> Endpoint
     endpoint = claim(door_path(path), ListenSettings((), own_directory=settings.own_directory), socket.SOCK_SEQPACKET)
     held.callback(endpoint.release)
     return endpoint
+
+
+def listen_for_operators(config: RelayConfig, held: ExitStack) -> dict[str, OperatorSocket]:
+    """Listen where the configuration says; raises :class:`~torq_engine.endpoint.EndpointError`."""
+    sockets = {}
+    if config.control_socket:
+        sockets[CONTROL] = _claim(Path(config.control_socket), config, held)
+    address = config.metrics_address
+    if isinstance(address, Path):
+        sockets[METRICS] = _claim(address, config, held)
+    elif address is not None:
+        sockets[METRICS] = OperatorSocket(_listen_tcp(config.metrics, address))
+        held.callback(sockets[METRICS].release)
+    return sockets
+
+
+def _claim(path: Path, config: RelayConfig, held: ExitStack) -> OperatorSocket:
+    endpoint = claim(path, ListenSettings((path,), own_directory=not config.shared_directory))
+    held.callback(endpoint.release)
+    return OperatorSocket(endpoint.listener, endpoint)
+
+
+def _listen_tcp(given: str, address: tuple[str, int]) -> socket.socket:
+    try:
+        return socket.create_server(address, family=socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+    except OSError as error:
+        raise EndpointError(f"metrics: cannot listen at {given}: {error.strerror}; use another address") from error

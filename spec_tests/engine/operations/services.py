@@ -10,11 +10,11 @@ from pathlib import Path
 
 from torq_domains.command import RELAYS
 from torq_engine.endpoint import claim
-from torq_engine.operations.listening import listen_for_operators, serve_operators
+from torq_engine.operations.listening import serve_operators
 from torq_engine.operations.loading import Source
 from torq_engine.operations.resolving import audit_key, listen_settings
 from torq_engine.operations.service import Service
-from torq_engine.operations.sockets import RelaySockets
+from torq_engine.operations.sockets import RelaySockets, listen_for_operators
 
 from ..relays import LIMIT, Client, happened, short_directory
 
