@@ -151,11 +151,11 @@ class Hub:
             if sender.needed > self._read_bytes // 2:  # it is collected where it is, not moved with every read
                 return self._read_behind(sender, partial)
             buffer[:start] = partial
-        if self.tap is not None or self._should_forward is not None:
+        wide = len(self._receivers) > _MANY_RECEIVERS  # a read of many receivers is a turn's work by itself
+        if (wide and self._changed) or self.tap is not None or self._should_forward is not None:
             return self._read_with_care(sender, start)
         self._make_ready()
         skipped: i64 = -1 if self._echo else sender.place
-        wide = len(self._descriptors) > _MANY_RECEIVERS  # a read of many receivers is a turn's work by itself
         most: i64 = 1 if wide or self._blocked or self._unproven else _MOST_READS
         turn = self._turn(sender.descriptor, buffer, start, self._scanner, self._descriptors, skipped, most)
         got: i64 = turn[0]
@@ -192,7 +192,10 @@ class Hub:
         self._past.offered_frames += offered
 
     def _read_with_care(self, sender: Connection, start: i64) -> bool:
-        """The same where somebody looks at every scan, or at every frame."""
+        """The same where somebody looks at every scan, or at every frame, or where many receivers have changed.
+
+        To sort these takes long, and is spared where nothing is to be sent: many may leave at once.
+        """
         got: i64 = self._receive(sender.descriptor, self._buffer, start)
         if got == 0:
             return False

@@ -149,6 +149,7 @@ class Server:
         self._draining = True
         for client in list(self._clients.values()):
             self._read_last(client)
+        self._settle()
         limits = (self.settings.drain_timeout, min(_UNREAD_DRAIN, self.settings.drain_timeout))
         started = self._loop.time()
         while self._waiting(self._loop.time() - started, limits):
@@ -215,7 +216,7 @@ class Server:
         return (
             ServerState(hub=state, clients=clients, paused=list(self._paused), lost_paths=lost),
             data,
-            [*self._by_descriptor],
+            [client.descriptor for client in self._clients.values()],
         )
 
     def restore(self, state: ServerState, descriptors: list[int], data: WaitingData) -> None:
@@ -372,7 +373,17 @@ class Server:
             self._hangups.register(client.descriptor, 0)
 
     def _readable(self, client: _Client) -> None:
-        """Read a client once: one read, one scan, one fan-out."""
+        self._read(client)
+        if self.hub.unsettled:
+            self._settle()
+        if self._busy_poll:
+            self._polls_until = self._clock() + self._busy_poll
+            if not self._polling:
+                self._polling = True
+                self._loop.call_soon(self._poll)
+
+    def _read(self, client: _Client) -> None:
+        """Read a client once: one read, one scan, one fan-out. What it leads to is for :meth:`_settle`, once a turn."""
         hub = self.hub
         if hub.closing and client.connection.close_reason is not None:
             return
@@ -397,12 +408,7 @@ class Server:
             self.observer.failed(client.connection)
             hub.disconnect(client.connection, CloseReason.INTERNAL)
         if hub.unsettled:
-            self._settle()
-        if self._busy_poll:
-            self._polls_until = self._clock() + self._busy_poll
-            if not self._polling:
-                self._polling = True
-                self._loop.call_soon(self._poll)
+            self._holds_up = bool(hub.stalled or hub.lagging)
 
     def _poll(self) -> None:
         """Keep the loop from sleeping for a while, and let others have the core that want it."""
@@ -467,7 +473,11 @@ class Server:
                 self._start_reading(client)
         if not self._paused:
             self._drained.set()
-        elif not self._goes_on:
+        if self._paused or self.hub.unsettled:
+            self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        if not self._goes_on:
             self._goes_on = True
             self._loop.call_soon(self._settle_on)
 
@@ -487,9 +497,8 @@ class Server:
                 self.observer.losing(connection, self._clients[connection.id].peer)
         for _ in range(min(len(hub.closing), _CLOSES_PER_TURN)):
             self._forget(self._clients.pop(hub.closing.pop().id))
-        if (hub.backlogged or hub.losing or hub.closing or hub.overfull) and not self._goes_on:
-            self._goes_on = True
-            self._loop.call_soon(self._settle_on)
+        if hub.backlogged or hub.losing or hub.closing or hub.overfull:
+            self._go_on_soon()
         if hub.stalled and "stall" not in self._timers:
             self._timers["stall"] = self._loop.call_later(self.settings.stall_timeout, self._end_stalls)
         if self._paused:
@@ -534,7 +543,7 @@ class Server:
             if client.connection.id in self._paused:
                 self._stop_reading(client)
             elif client.connection.input_open:
-                self._readable(client)
+                self._read(client)
         self._settle()
 
     # Time
@@ -573,7 +582,7 @@ class Server:
 
     def _reads_on(self, client: _Client) -> bool:
         before = client.connection.received_bytes
-        self._readable(client)
+        self._read(client)
         return client.connection.received_bytes > before
 
     def _waiting(self, elapsed: float, limits: tuple[float, float]) -> bool:

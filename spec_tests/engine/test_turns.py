@@ -180,6 +180,22 @@ async def test_iso_1_however_many_clients_were_held_up_a_turn_resumes_some_and_g
         assert {client.watch.name for client in server._clients.values()} == {"LOOP"}
 
 
+async def test_iso_1_a_turn_does_its_share_once_however_many_clients_it_reads() -> None:
+    async with serving() as relay:
+        clients = [await relay.join() for _ in range(400)]
+        server = relay.server
+        for place, served in enumerate(server._clients.values()):
+            server._stop_reading(served)
+            if place >= 64:
+                server._paused[served.connection.id] = served
+        for client in clients[:64]:
+            client.close()
+        paused = len(server._paused)
+        server._hung_up()
+        assert server.hub.totals().closed[CloseReason.PEER_LEFT] == 64
+        assert paused - len(server._paused) <= 128
+
+
 class CountingPort(OutletPort):
     """Counts how many reads each turn was allowed."""
 
@@ -210,6 +226,7 @@ def test_iso_1_a_turn_of_many_receivers_reads_once(form: type[Hub], receivers: i
     joined = [hub.join(port.open(BufferedOutlet(1 << 30))) for _ in range(receivers)]
     for connection in joined:
         connection.reading = True
+    hub.receive(joined[0], frame())
     with pytest.raises(BlockingIOError):
         hub.read(joined[0])
     assert port.most == [reads]

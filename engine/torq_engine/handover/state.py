@@ -288,7 +288,7 @@ class LifeState(_Part, frozen=True):
 
 
 class RelayState(_Part, frozen=True):
-    """A relay that stands still since ``frozen_at``. ``places`` is what it holds, by key (places.py).
+    """A relay that stands still since ``frozen_at``. ``places`` is what it holds, by key (see takeovers.places_of).
 
     ``descriptors`` are those that come before the clients' descriptors, in this order. At ``door`` it hears successors.
     """

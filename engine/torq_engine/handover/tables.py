@@ -1,6 +1,6 @@
 """The handover as two tables: what the relay that serves and its successor do at each event, in each state.
 
-The shells (predecessor.py, successor.py) work by these tables; the diagram in docs/takeover.md is drawn from them, and
+The shells (predecessor.py, successor.py) work by these tables; the diagram in docs/handover.md is drawn from them, and
 a checker explores them with every interleaving, crash and delay.
 
 Facts:

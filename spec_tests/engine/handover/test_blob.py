@@ -28,6 +28,7 @@ from torq_engine.settings import HubSettings
 from torq_protocol.policy import FramePolicy
 from torq_protocol.scanner import FrameScanner
 
+from ..hub_forms import HUBS
 from ..outlets import BufferedOutlet, OutletPort
 from .release_state import DATA, FRAMES, STATES, TORN, state
 
@@ -51,6 +52,13 @@ def test_every_field_of_the_state_is_in_the_released_one_with_a_value_of_its_own
     text = (STATES / f"schema_{SCHEMA}.json").read_text("utf-8")
     left_out = [name for name in _named_fields(RelayState) if f'"{name}"' not in text]
     assert not left_out
+
+
+def test_a_connection_has_no_attribute_that_its_state_lacks() -> None:
+    """But for its descriptor, which is given, its place, which is found anew, and its end, after which it is gone."""
+    hub = HUBS["interpreted"](OutletPort(), FrameScanner(FramePolicy(1)), HubSettings())
+    kept = set(vars(hub.join(7))) - {"descriptor", "place", "close_reason", "backlog"}
+    assert kept == set(ConnectionState.__struct_fields__) - {"remainder", "queue"}
 
 
 def _named_fields(kind: type) -> set[str]:
