@@ -142,6 +142,14 @@ class Port(Protocol):
         """Seconds of a clock that never goes back."""
         ...
 
+    def inode(self, descriptor: int, /) -> int:
+        """The number of a socket, the same in every process that has it."""
+        ...
+
+    def hangups(self) -> select.epoll:
+        """What watches sockets for those who hang up."""
+        ...
+
 
 class PythonPort:
     """The kernel, called from Python."""
@@ -238,6 +246,12 @@ class PythonPort:
 
     def clock(self) -> float:
         return time.monotonic()
+
+    def inode(self, descriptor: int, /) -> int:
+        return os.fstat(descriptor).st_ino
+
+    def hangups(self) -> select.epoll:
+        return select.epoll()
 
 
 class CompiledPort(PythonPort):

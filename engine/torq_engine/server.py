@@ -22,7 +22,6 @@ import asyncio
 import errno
 import os
 import resource
-import select
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -105,7 +104,7 @@ class Server:
         self._polling = False
         self._holds_up = False
         self._goes_on = False
-        self._hangups = select.epoll()
+        self._hangups = self._port.hangups()
         self._loop.add_reader(self._hangups.fileno(), self._hung_up)
         self._by_descriptor: dict[int, _Client] = {}
         self._watches: list[tuple[_Client, _Watch]] = []
@@ -206,7 +205,7 @@ class Server:
                 client.peer.uid,
                 client.peer.gid,
                 client.peer.program,
-                os.fstat(client.descriptor).st_ino,
+                self._port.inode(client.descriptor),
                 client.watch.value,
                 client.hung_up,
             )

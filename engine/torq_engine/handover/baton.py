@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import select
-
+from .system import KERNEL, System
 from .tables import Event
 
 _COMMIT, _REVOKE = b"C", b"R"
@@ -14,38 +12,37 @@ _EVENTS = {_COMMIT: Event.COMMITTED, _REVOKE: Event.REVOKED, b"": Event.ORPHANED
 class Baton:
     """The predecessor's hold on it: both ends."""
 
-    def __init__(self) -> None:
-        self.reading, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    def __init__(self, system: System = KERNEL) -> None:
+        self._system = system
+        self.reading, self._writing = system.pipe()
 
     def commit(self) -> None:
         """Give it away: the successor that reads this owns everything."""
-        os.write(self._writing, _COMMIT)
+        self._system.write(self._writing, _COMMIT)
 
     def take_back(self) -> Event:
         """Read it without waiting: TAKEN_BACK when the successor has not, GONE when it has."""
         try:
-            os.read(self.reading, 1)
+            self._system.read(self.reading, 1)
         except BlockingIOError:
             return Event.GONE
         return Event.TAKEN_BACK
 
     def revoke(self) -> None:
         """Tell the successor that it will never own anything."""
-        os.write(self._writing, _REVOKE)
+        self._system.write(self._writing, _REVOKE)
 
     def close(self) -> None:
         """Let go of both ends."""
-        os.close(self.reading)
-        os.close(self._writing)
+        self._system.close(self.reading)
+        self._system.close(self._writing)
 
 
-def read_baton(reading: int, seconds: float) -> Event:
+def read_baton(reading: int, seconds: float, system: System = KERNEL) -> Event:
     """The successor's read: wait for what the predecessor writes, or for its end; LATE when nothing comes."""
-    poll = select.poll()
-    poll.register(reading, select.POLLIN)
-    if not poll.poll(seconds * 1000):
+    if not system.wait(reading, seconds):
         return Event.LATE
     try:
-        return _EVENTS[os.read(reading, 1)]
+        return _EVENTS[system.read(reading, 1)]
     except BlockingIOError:  # the predecessor took it back between the two calls
         return Event.LATE

@@ -10,10 +10,7 @@ Facts:
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import mmap
-import os
 import struct
 from collections.abc import Sequence
 from functools import cache
@@ -22,14 +19,14 @@ from zlib import crc32
 
 import msgspec
 
+from ..port import Buffer
 from .state import SCHEMA, CopyState, StateError
+from .system import KERNEL, System
 
-Buffer = bytes | memoryview
 _MAGIC = b"TORQTAKE"
 _PREFIX = struct.Struct("<8sIIQQ")
 _DIGEST_BYTES = 32
 _HEAD = _PREFIX.size + _DIGEST_BYTES
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _MOST_PARTS = 1024
 StateT = TypeVar("StateT", bound=msgspec.Struct)
 
@@ -86,20 +83,22 @@ def _digest(prefix: Buffer, head: Buffer) -> bytes:
     return digest.digest()
 
 
-def sealed(parts: Sequence[Buffer]) -> int:
+def sealed(parts: Sequence[Buffer], system: System = KERNEL) -> int:
     """The descriptor of a sealed memfd with these bytes; raises OSError."""
-    descriptor = _memfd()
+    descriptor = system.memfd()
     try:
         left = [memoryview(part) for part in parts if len(part)]
+        offset = 0
         while left:
-            written = os.writev(descriptor, left[:_MOST_PARTS])
+            written = system.write_at(descriptor, left[:_MOST_PARTS], offset)
+            offset += written
             while left and written >= len(left[0]):
                 written -= len(left.pop(0))
             if written:
                 left[0] = left[0][written:]
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+        system.seal(descriptor)
     except BaseException:
-        os.close(descriptor)
+        system.close(descriptor)
         raise
     return descriptor
 
@@ -107,15 +106,16 @@ def sealed(parts: Sequence[Buffer]) -> int:
 class SlowCopy:
     """The blob of a copy, written a little at a time; raises OSError. Close it when nobody needs it any more."""
 
-    def __init__(self, data: Sequence[memoryview]) -> None:
+    def __init__(self, data: Sequence[memoryview], system: System = KERNEL) -> None:
+        self._system = system
         self._left = list(data)
         self._left.reverse()
         self.size = sum(map(len, data))
         """Bytes of data."""
         self._head = msgspec.msgpack.encode(CopyState(sizes=[len(part) for part in data]))
         self._crc = 0
-        self.descriptor = _memfd()
-        os.lseek(self.descriptor, _HEAD + len(self._head), os.SEEK_SET)
+        self._offset = _HEAD + len(self._head)
+        self.descriptor = system.memfd()
 
     def write(self, most: int) -> bool:
         """Write so many bytes, or little more; whether that were all, and the blob is sealed."""
@@ -124,30 +124,24 @@ class SlowCopy:
             self._crc = crc32(part, self._crc)
             most -= len(part)
             while part:
-                part = part[os.write(self.descriptor, part) :]
+                written = self._system.write_at(self.descriptor, [part], self._offset)
+                self._offset += written
+                part = part[written:]
         if self._left:
             return False
-        os.pwrite(self.descriptor, b"".join(_front(self._head, self._crc, self.size)), 0)
-        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SEALS)
+        self._system.write_at(self.descriptor, _front(self._head, self._crc, self.size), 0)
+        self._system.seal(self.descriptor)
         return True
 
     def close(self) -> None:
         """Let go of it."""
         self._left.clear()
-        os.close(self.descriptor)
+        self._system.close(self.descriptor)
 
 
-def _memfd() -> int:
-    return os.memfd_create("torq-state", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-
-
-def opened(descriptor: int) -> memoryview:
+def opened(descriptor: int, system: System = KERNEL) -> memoryview:
     """The bytes of a sealed memfd; raises StateError for any other file, OSError."""
-    try:
-        seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
-    except OSError:
-        seals = 0
-    size = os.fstat(descriptor).st_size
-    if seals & _SEALS != _SEALS or not size:
+    found = system.contents(descriptor)
+    if found is None:
         raise StateError("the state is not in a sealed memfd")
-    return memoryview(mmap.mmap(descriptor, size, prot=mmap.PROT_READ))
+    return found

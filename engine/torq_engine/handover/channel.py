@@ -11,8 +11,6 @@ Facts:
 from __future__ import annotations
 
 import array
-import os
-import select
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,6 +20,7 @@ import msgspec
 
 from ..errors import RelayError
 from ..port import Peer
+from .system import KERNEL, System
 
 WIRE = 1
 """The version of these messages."""
@@ -123,8 +122,10 @@ class Channel:
 
     GONE: ClassVar[str] = "the other process is gone"
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, system: System = KERNEL) -> None:
         sock.setblocking(False)
+        self.system = system
+        """What is asked beside the conversation."""
         self._socket = sock
 
     def fileno(self) -> int:
@@ -133,7 +134,7 @@ class Channel:
 
     def peer(self) -> Peer:
         """The process at the other end."""
-        return Peer.of(self._socket)
+        return self.system.peer(self._socket)
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Send a message with descriptors. It never waits: the other side answers each message that is large."""
@@ -145,9 +146,7 @@ class Channel:
 
     def waits(self, seconds: float) -> bool:
         """Wait for a message; whether there is one, or the end."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(max(0.0, seconds) * 1000))
+        return self.system.wait(self._socket.fileno(), seconds)
 
     def receive(self) -> tuple[Message, list[int]]:
         """The next message and the descriptors that came with it. Raises BlockingIOError when there is none."""
@@ -169,10 +168,10 @@ class Channel:
                 raise TakeoverError("descriptors or bytes were cut off: too few descriptors may be open here")
             return _DECODER.decode(data), list(descriptors)
         except msgspec.MsgspecError as error:
-            close_all(descriptors)
+            close_all(descriptors, self.system)
             raise TakeoverError(f"a message that this build does not know: {error}") from None
         except TakeoverError:
-            close_all(descriptors)
+            close_all(descriptors, self.system)
             raise
 
     def close(self) -> None:
@@ -180,8 +179,8 @@ class Channel:
         self._socket.close()
 
 
-def close_all(descriptors: Sequence[int]) -> None:
+def close_all(descriptors: Sequence[int], system: System = KERNEL) -> None:
     """Close descriptors, whatever the system says of them; -1 stands for none."""
     for descriptor in descriptors:
         with suppress(OSError):
-            os.close(descriptor)
+            system.close(descriptor)

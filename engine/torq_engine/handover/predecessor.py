@@ -12,14 +12,13 @@ Facts:
 from __future__ import annotations
 
 import asyncio
-import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..port import Buffer
 from .baton import Baton
-from .blob import Buffer, SlowCopy, packed, sealed
+from .blob import SlowCopy, packed, sealed
 from .channel import (
     BATCH,
     WIRE,
@@ -114,6 +113,7 @@ class Predecessor:
     ) -> None:
         self._owner = owner
         self._channel = channel
+        self._system = channel.system
         self._done = done
         self._rehearsal = rehearsal
         self._loop = asyncio.get_running_loop()
@@ -166,8 +166,8 @@ class Predecessor:
 
     def _awaited_event(self) -> Event:
         """The next event of a relay that stands still."""
-        limit = time.monotonic() + self._limit()
-        while self._channel.waits(limit - time.monotonic()):
+        limit = self._system.clock() + self._limit()
+        while self._channel.waits(limit - self._system.clock()):
             event = self._next_event()
             if event is not None:
                 return event
@@ -189,7 +189,7 @@ class Predecessor:
         except TakeoverError as error:
             self._reason = self._reason or error.reason
             return Event.LOST
-        close_all(descriptors)  # a successor has none to give
+        close_all(descriptors, self._system)  # a successor has none to give
         return self._event(message)
 
     def _event(self, message: Message) -> Event:
@@ -249,17 +249,17 @@ class Predecessor:
     def _act(self, action: Action) -> Event | None:
         match action:
             case Action.SAY_OFFER:
-                self._baton = Baton()
+                self._baton = Baton(self._system)
                 held = self._holdings
-                offer = Offer(os.getpid(), held.connections, held.descriptors, held.held_bytes)
+                offer = Offer(self._system.pid(), held.connections, held.descriptors, held.held_bytes)
                 self._channel.send(offer, [self._baton.reading])
             case Action.COPY:
-                self._copy = SlowCopy(self._owner.begin_copy())
+                self._copy = SlowCopy(self._owner.begin_copy(), self._system)
                 self._loop.call_soon(self._copy_on)
             case Action.SEND_COPY:
                 self._channel.send(Early(), [self._held_copy().descriptor])
             case Action.FREEZE:
-                self._frozen_at = time.monotonic()
+                self._frozen_at = self._system.clock()
                 state, data, self._descriptors = self._owner.export(self._frozen_at)
                 self._blob = packed(state, data)
             case Action.SEND_BATCH:
@@ -267,11 +267,11 @@ class Predecessor:
                 self._channel.send(Batch(), batch)
                 self._sent += len(batch)
             case Action.SEND_STATE:
-                memfd = sealed(self._blob)
+                memfd = sealed(self._blob, self._system)
                 try:
                     self._channel.send(Whole(), [memfd])
                 finally:
-                    os.close(memfd)
+                    self._system.close(memfd)
             case Action.COMMIT:
                 self._held_baton().commit()
             case Action.TAKE_BACK:
@@ -327,6 +327,6 @@ class Predecessor:
             self._owner.end_copy()
         self._blob, self._descriptors = [], []
         taken = self._state is Old.LEFT
-        frozen = self._frozen or (time.monotonic() - self._frozen_at if self._frozen_at else 0.0)
+        frozen = self._frozen or (self._system.clock() - self._frozen_at if self._frozen_at else 0.0)
         reason = "" if taken else self._reason
         self._done(Outcome(taken, self._possible, reason, self._pid, self._holdings, frozen, self._successor))

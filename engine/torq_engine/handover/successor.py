@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +90,7 @@ class Successor:
 
     def __init__(self, channel: Channel, build: str, places: dict[str, str], room: int) -> None:
         self._channel = channel
+        self._system = channel.system
         self._state = SUCCESSOR.start
         self._descriptors: list[int] = []
         self._data = WaitingData()
@@ -99,10 +99,11 @@ class Successor:
         self._reason = ""
         self.predecessor = 0
         """The predecessor's process, once it has offered."""
-        if channel.peer().uid != os.geteuid():
-            raise TakeoverError(f"the relay there belongs to user {channel.peer().uid}, we are {os.geteuid()}")
+        owner, user = channel.peer().uid, self._system.user()
+        if owner != user:
+            raise TakeoverError(f"the relay there belongs to user {owner}, we are {user}")
         decoder(RelayState)
-        self._say(Hello(os.getpid(), WIRE, SCHEMA, build, places, room))
+        self._say(Hello(self._system.pid(), WIRE, SCHEMA, build, places, room))
 
     def collect(self) -> Taken:
         """Take what the predecessor gives; nothing of it is ours yet, but to close. Raises :class:`TakeoverError`."""
@@ -119,7 +120,7 @@ class Successor:
     def claim(self) -> None:
         """Say that everything fits, and wait until we own it. Raises :class:`TakeoverError` when we never will."""
         self._step(Event.WHOLE)
-        event = read_baton(self._baton, SUCCESSOR.rows[self._state].seconds)
+        event = read_baton(self._baton, SUCCESSOR.rows[self._state].seconds, self._system)
         if event is Event.REVOKED:
             self._reason = self._refusal()
         self._reason = self._reason or event.value
@@ -138,7 +139,7 @@ class Successor:
     def close(self) -> None:
         """Let go of the conversation."""
         self._channel.close()
-        close_all([number for number in (self._baton, self._memfd) if number >= 0])
+        close_all([number for number in (self._baton, self._memfd) if number >= 0], self._system)
         self._baton = self._memfd = -1
 
     def _step(self, event: Event, reason: str = "") -> None:
@@ -160,7 +161,7 @@ class Successor:
                 case _:
                     pass  # the caller's: to verify, to serve, and to say so
         if self._state is New.ENDED:
-            close_all(self._descriptors)
+            close_all(self._descriptors, self._system)
             self.close()
             raise TakeoverError(self._reason)
 
@@ -185,18 +186,18 @@ class Successor:
         if isinstance(message, Offer) and len(descriptors) == 1:
             self._baton, self.predecessor = descriptors[0], message.pid
         elif event in (Event.STATE, Event.EARLY) and len(descriptors) == 1:
-            close_all([self._memfd])
+            close_all([self._memfd], self._system)
             self._memfd = descriptors[0]
         elif event is Event.BATCH:
             self._descriptors += descriptors
         elif event is not Event.REFUSED:
-            close_all(descriptors)
+            close_all(descriptors, self._system)
             return Event.LOST
         return event
 
     def _keep_copy(self) -> None:
         try:
-            self._data.add_early(*unpacked(opened(self._memfd), CopyState))
+            self._data.add_early(*unpacked(opened(self._memfd, self._system), CopyState))
         except (StateError, OSError) as error:
             self._step(Event.UNUSABLE, str(error))
         self._say(Kept())
@@ -211,14 +212,13 @@ class Successor:
 
     def _checked(self) -> Taken:
         """The state, if all descriptors that belong to it are there. Raises StateError, OSError."""
-        state, self._data.late = unpacked(opened(self._memfd), RelayState)
+        state, self._data.late = unpacked(opened(self._memfd, self._system), RelayState)
         inodes = [each.inode for each in state.descriptors] + [client.inode for client in state.server.clients]
         if len(inodes) != len(self._descriptors):
             raise StateError(f"{len(self._descriptors)} of {len(inodes)} descriptors have come")
         others = len(state.descriptors)
         for place, (number, inode) in enumerate(zip(self._descriptors, inodes, strict=True)):
-            status = os.fstat(number)
-            if status.st_ino != inode or (place >= others and not stat.S_ISSOCK(status.st_mode)):
+            if self._system.inode(number) != inode or (place >= others and not self._system.is_socket(number)):
                 raise StateError(f"descriptor {place} is not what the state says")
         roles = {each.role: number for each, number in zip(state.descriptors, self._descriptors, strict=False)}
         return Taken(state, self._data, roles, self._descriptors[others:])

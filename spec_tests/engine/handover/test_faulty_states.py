@@ -12,11 +12,12 @@ import pytest
 
 from torq_engine.handover import blob, predecessor
 from torq_engine.handover.baton import Baton, read_baton
-from torq_engine.handover.blob import Buffer, SlowCopy, packed
+from torq_engine.handover.blob import SlowCopy, packed
 from torq_engine.handover.state import SCHEMA, RelayState
 from torq_engine.handover.tables import Event
 from torq_engine.operations.service import Service
 from torq_engine.operations.takeovers import TakeoverReport
+from torq_engine.port import Buffer
 
 from ..daemons import command
 from ..frames import frame

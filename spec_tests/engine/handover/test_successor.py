@@ -293,7 +293,7 @@ def test_a_memfd_that_cannot_be_written_is_closed(monkeypatch: pytest.MonkeyPatc
         raise OSError(errno.ENOSPC, "No space left on device")
 
     before = os.listdir("/proc/self/fd")
-    monkeypatch.setattr(os, "writev", full)
+    monkeypatch.setattr(os, "pwritev", full)
     with pytest.raises(OSError, match="No space left"):
         sealed([b"bytes"])
     assert len(os.listdir("/proc/self/fd")) == len(before)
