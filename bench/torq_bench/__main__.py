@@ -17,6 +17,7 @@ COMMANDS = {
     "relay-report": "relay_report",
     "suite": "suite",
     "takeover": "takeover",
+    "takeover-faults": "takeover_faults",
     "turns": "turns",
 }
 """Subcommand to module of this package; the module holds a click command of the subcommand's name."""

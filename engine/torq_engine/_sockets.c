@@ -8,7 +8,9 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/sockios.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -178,6 +180,16 @@ static PyObject *has_left(PyObject *self, PyObject *word) {
     return ready < 0 && errno != EINTR ? PyErr_SetFromErrno(PyExc_OSError) : PyBool_FromLong(ready > 0);
 }
 
+static PyObject *return_large_blocks(PyObject *self, PyObject *least) {
+    (void)self;
+    Py_ssize_t bytes;
+    if (number(least, &bytes)) return NULL;
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, bytes > INT_MAX ? INT_MAX : (int)bytes);
+#endif
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"receive", (PyCFunction)(void (*)(void))receive, METH_FASTCALL,
      "receive(descriptor, buffer, start, /)\n--\n\n"
@@ -206,6 +218,9 @@ static PyMethodDef methods[] = {
     {"has_left", has_left, METH_O,
      "has_left(descriptor, /)\n--\n\n"
      "Whether the peer has closed its end or broken the connection; what it sent may still be there to read."},
+    {"return_large_blocks", return_large_blocks, METH_O,
+     "return_large_blocks(least, /)\n--\n\n"
+     "Have blocks of so many bytes or more go back to the system when they are freed, where the C library can."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -25,6 +25,7 @@ from torq_protocol.extras import CommandExtra
 from .logic import RelayLogic
 
 with CommandExtra("relay"):
+    from .backlog import SEGMENT_BYTES
     from .endpoint import Claim
     from .errors import RelayError
     from .operations.configuration import ConfigError, RelayConfig
@@ -36,6 +37,7 @@ with CommandExtra("relay"):
     from .operations.sockets import RelaySockets, listen_for_operators, open_door
     from .operations.systemd import passed_endpoints
     from .operations.terminal import complain, told_in_one_line
+    from .port import return_large_blocks
 
 if TYPE_CHECKING:
     import asyncio
@@ -93,6 +95,7 @@ class Daemon:
     def run(self) -> int:
         """Claim the sockets and serve them; returns the exit code. Raises :class:`RelayError` when it cannot start."""
         key = audit_key(self._config)  # may be a pipe, and take its time: before the signals are blocked
+        return_large_blocks(SEGMENT_BYTES)
         block_signals()
         with self._held:
             _check_descriptors()

@@ -19,6 +19,7 @@ import struct
 import termios
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -267,6 +268,18 @@ class CompiledPort(PythonPort):
         self.unread = _sockets.unread  # type: ignore[method-assign]
         self.has_left = _sockets.has_left  # type: ignore[method-assign]
         self.clock = time.monotonic  # type: ignore[method-assign]
+
+
+def return_large_blocks(least: int) -> None:
+    """Have freed blocks of so many bytes or more go back to the system at once (RES-2).
+
+    The C library learns from what is freed and keeps ever larger blocks for later otherwise: after a few bursts a relay
+    would keep the memory of the largest. Without the C functions it does.
+    """
+    with suppress(ImportError):
+        from . import _sockets
+
+        _sockets.return_large_blocks(least)
 
 
 def production_port() -> Port:

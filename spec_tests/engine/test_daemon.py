@@ -354,6 +354,28 @@ def test_res_1_connections_cost_at_most_64_kib_each_idle_and_active() -> None:
         assert (relay.resident_bytes() - before) / 1000 < 65_536
 
 
+def test_res_2_memory_of_queues_returns_after_each_of_several_bursts() -> None:
+    pytest.importorskip("torq_engine._sockets")  # without a C compiler the C library keeps what it likes
+    data = frame(payload=bytes((1, 200)) + bytes(200)) * 300
+    with daemon("market_data", "--no-echo", "--queue-bytes", 100_000_000, "--queue-frames", 1_000_000) as relay:
+        stalled, reader, sender = relay.connect(), relay.connect(), relay.connect()
+        sender.sendall(frame())
+        receive(stalled, 32)
+        receive(reader, 32)
+        before = relay.resident_bytes()
+        for _ in range(4):
+            for _ in range((24 << 20) // len(data)):
+                sender.sendall(data)
+                receive(reader, len(data))
+            assert relay.resident_bytes() - before > 16 << 20
+            for _ in range((24 << 20) // len(data)):
+                receive(stalled, len(data))
+            sender.sendall(frame())
+            receive(stalled, 32)
+            receive(reader, 32)
+            assert relay.resident_bytes() - before < 8 << 20
+
+
 def test_res_2_val_6_descriptors_memory_and_threads_are_flat_under_hostile_clients() -> None:
     claim = MAGIC + bytes((1, 1, 1, 0)) + bytes(16)
     with daemon("market_data", "--log-level", "critical") as relay:
