@@ -35,7 +35,7 @@ with CommandExtra("relay"):
     from .operations.resolving import audit_key, listen_settings
     from .operations.signals import block_signals
     from .operations.sockets import RelaySockets, listen_for_operators, open_door
-    from .operations.systemd import passed_endpoints
+    from .operations.systemd import passed_by_systemd
     from .operations.terminal import complain, told_in_one_line
     from .port import return_large_blocks
 
@@ -91,6 +91,7 @@ class Daemon:
         self._takeover = takeover
         self._held = ExitStack()
         self._sockets = RelaySockets()
+        self._kept: dict[str, list[int]] = {}
 
     def run(self) -> int:
         """Claim the sockets and serve them; returns the exit code. Raises :class:`RelayError` when it cannot start."""
@@ -106,7 +107,7 @@ class Daemon:
     def _listen(self) -> None:
         """Listen: for clients last, so that whoever can connect finds all else that the relay offers."""
         sockets, held = self._sockets, self._held
-        sockets.endpoints = passed_endpoints(os.environ)
+        sockets.endpoints, self._kept = passed_by_systemd(os.environ)
         for endpoint in sockets.endpoints:
             held.callback(endpoint.release)
         settings = listen_settings(self._config, self._source.logic)
@@ -132,7 +133,11 @@ class Daemon:
 
         from .operations.service import Service
 
-        if self._takeover is None:
+        if self._kept:
+            from .operations.succession import go_on
+
+            service = go_on(self._kept, self._source, self._config, key, self._sockets, self._held)
+        elif self._takeover is None:
             service = Service(self._source, self._config, key, self._sockets, self._held)
         else:
             from .operations.succession import take_over

@@ -112,7 +112,7 @@ class Server:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._drained = asyncio.Event()
         self.accepting = False
-        self._draining = False
+        self._draining = self._holding = self._kept = False
         self._stopped = False
         self.configure(settings, listen)
 
@@ -149,6 +149,34 @@ class Server:
         for client in list(self._clients.values()):
             self._read_last(client)
         self._settle()
+        await self._until_delivered()
+        self.stop()
+
+    async def hold(self) -> None:
+        """Read nobody any more, and deliver what waits, as far as receivers take it within ``drain_timeout``.
+
+        What comes next is an export for who goes on, and :meth:`keep_clients`; or :meth:`drain` after all.
+        """
+        if self.accepting:
+            self._accept_last()
+            self._pause_accepting()
+        if resume := self._timers.pop("accept", None):
+            resume.cancel()
+        watches = [(client, client.watch) for client in self._clients.values()]
+        for client, _ in watches:
+            self._watch(client, _Watch.NOBODY)
+        self._holding = True
+        await self._until_delivered()
+        self._holding = False
+        for client, watch in watches:
+            client.watch = watch  # as it was when it was read, which is what goes on
+
+    def keep_clients(self) -> None:
+        """Let go of all clients, as another process will serve them: nothing is written to them or shut down."""
+        self._kept = True
+        self._let_go_of_clients()
+
+    async def _until_delivered(self) -> None:
         limits = (self.settings.drain_timeout, min(_UNREAD_DRAIN, self.settings.drain_timeout))
         started = self._loop.time()
         while self._waiting(self._loop.time() - started, limits):
@@ -159,7 +187,6 @@ class Server:
                     await self._drained.wait()
             except TimeoutError:
                 continue
-        self.stop()
 
     def stop(self) -> None:
         """Close every connection and give the endpoints back, at once. Doing it twice does nothing."""
@@ -167,7 +194,7 @@ class Server:
             return
         self._stopped = True
         self.stop_accepting()
-        undelivered = self.hub.totals().queued_frames
+        undelivered = 0 if self._kept else self.hub.totals().queued_frames
         for timer in self._timers.values():
             timer.cancel()
         for client in list(self._clients.values()):
@@ -265,6 +292,14 @@ class Server:
             self._pause_accepting()
         for timer in self._timers.values():
             timer.cancel()
+        self._let_go_of_clients()
+        self._loop.remove_reader(self._hangups.fileno())
+        self._hangups.close()
+        for endpoint in self._endpoints:
+            endpoint.leave()
+            endpoint.stop_listening()
+
+    def _let_go_of_clients(self) -> None:
         for client in self._clients.values():
             self._loop.remove_reader(client.descriptor)
             self._loop.remove_writer(client.descriptor)
@@ -272,11 +307,6 @@ class Server:
         self._clients.clear()
         self._by_descriptor.clear()
         self._paused.clear()
-        self._loop.remove_reader(self._hangups.fileno())
-        self._hangups.close()
-        for endpoint in self._endpoints:
-            endpoint.leave()
-            endpoint.stop_listening()
 
     def close(self, number: int, reason: CloseReason = CloseReason.OPERATOR) -> bool:
         """End a connection by its number; False when no connection has it."""
@@ -462,7 +492,7 @@ class Server:
 
     def _resume_paused(self) -> None:
         """Read on whom nothing holds up any more, some in a turn, in the order in which they were held up."""
-        if self.hub.stalled or "catch up" in self._timers:
+        if self.hub.stalled or "catch up" in self._timers or self._holding:
             return
         for number in list(islice(self._paused, _RESUMES_PER_TURN)):
             client = self._paused.pop(number)
@@ -586,7 +616,7 @@ class Server:
 
     def _waiting(self, elapsed: float, limits: tuple[float, float]) -> bool:
         """Whether to wait for what is held up, or for a queue; a connection never seen to read gets less time."""
-        if self._paused and elapsed < limits[0]:
+        if self._paused and not self._holding and elapsed < limits[0]:
             return True
         for client in self._clients.values():
             if client.connection.backlog.frames and elapsed < limits[0 if client.connection.reading else 1]:

@@ -43,12 +43,16 @@ _EVENTS = {Offer: Event.OFFER, Refuse: Event.REFUSED, Early: Event.EARLY, Batch:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What was taken: the state, the bytes that wait, descriptors by their roles, and those of the clients."""
+    """What was taken: the state, the bytes that wait, descriptors by their roles, and those of the clients.
+
+    ``connections_only``: of the state the paths, the sockets for operators and the audit log are this process's own.
+    """
 
     state: RelayState
     data: WaitingData
     descriptors: dict[str, int]
     clients: list[int]
+    connections_only: bool = False
 
     def of(self, what: str) -> dict[str, int]:
         """The descriptors of one thing, by what they are for it."""

@@ -22,7 +22,7 @@ from torq_protocol.build_info import build_info
 
 from ..accounting import CloseReason
 from ..errors import RelayError
-from ..handover.state import DescriptorState, LifeState, LogState, RelayState, StateError
+from ..handover.state import DescriptorState, LifeState, LogState, RelayState, ServerState, StateError
 from ..observer import Observer, ObserverGroup
 from ..server import Server
 from .audit import AuditLog
@@ -48,7 +48,7 @@ from .status import (
     in_order,
     refusals,
 )
-from .systemd import Notifier
+from .systemd import DESCRIPTOR_STORE, Notifier
 from .takeovers import Takeovers
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Service:
     Raises :class:`~torq_engine.errors.RelayError` when a log cannot be opened.
 
     ``taken`` is what another process holds and this one is about to own (LIFE-3): the service goes on there with
-    :meth:`resume`, or :meth:`leave` lets go of it.
+    :meth:`resume`, or :meth:`leave` lets go of it. Where it is what systemd kept, it goes on with :meth:`go_on`.
     """
 
     def __init__(
@@ -83,8 +83,9 @@ class Service:
         self.log = open_log(source.logic.name, config)
         held.callback(self.log.stream.close)
         self.audit = self._open_audit(key, taken)
+        is_taken_whole = taken is not None and not taken.connections_only
         if self.audit is not None:
-            held.callback(self.audit.leave if taken else self.audit.close)
+            held.callback(self.audit.leave if is_taken_whole else self.audit.close)
             self.audit.tell = self._tell_of_audit
             self.log.info("recording every frame", audit=str(self.audit.directory))
             if self.audit.failure:
@@ -107,7 +108,7 @@ class Service:
         self.slow_consumers = SlowConsumers(self.log)
         self.refusals = RefusalsByClient()
         self._ending = asyncio.Event()
-        self._resumed = self._left = False
+        self._resumed = self._left = self._may_keep = False
         self._end_signals = 0
         self._log_level: LogLevel | None = None
         self._loop = asyncio.get_running_loop()
@@ -134,7 +135,8 @@ class Service:
                 self.draining = True
                 self.notifier.stopping()
                 self.succession.close()
-                await self.server.drain()
+                if not (self._may_keep and await self._keep_connections()):
+                    await self.server.drain()
         finally:
             self.server.stop()
             self.log.later = None
@@ -157,16 +159,27 @@ class Service:
         if self.audit is not None:
             audit, files = self.audit.export()
             roles.update({f"audit.{purpose}": number for purpose, number in files.items()})
-        slow, never_read = self.slow_consumers.export()
-        refused, others = self.refusals.export()
-        state = RelayState(
-            build=str(build_info()),
-            places=self.succession.places(),
-            frozen_at=frozen_at,
+        state = msgspec.structs.replace(
+            self._state_of(server, frozen_at),
             descriptors=[DescriptorState(role, os.fstat(number).st_ino) for role, number in roles.items()],
             endpoints=endpoints,
             operators=operators,
             door=door,
+            audit=audit,
+        )
+        return state, data, [*roles.values(), *clients]
+
+    def _state_of(self, server: ServerState, frozen_at: float) -> RelayState:
+        """What is there beside sockets and files of its own."""
+        slow, never_read = self.slow_consumers.export()
+        refused, others = self.refusals.export()
+        return RelayState(
+            build=str(build_info()),
+            places=self.succession.places(),
+            frozen_at=frozen_at,
+            descriptors=[],
+            endpoints=[],
+            operators={},
             server=server,
             log=LogState(
                 level=self._log_level,
@@ -185,9 +198,28 @@ class Service:
                 failed_takeovers=self.failed_takeovers,
             ),
             latencies=self.latencies.export(),
-            audit=audit,
         )
-        return state, data, [*roles.values(), *clients]
+
+    async def _keep_connections(self) -> bool:
+        """Have systemd keep the connections for the next process, if it can; whether it does."""
+        from ..handover.blob import packed
+        from .descriptor_store import DescriptorStore
+
+        store = DescriptorStore(self.notifier, self.source.environment)
+        connections = len(self.server.hub.connections)
+        if not 0 < connections <= store.room:
+            return False
+        await self.server.hold()
+        server, data, clients = self.server.export()
+        try:
+            store.keep(packed(self._state_of(server, time.monotonic()), data), clients)
+        except OSError as error:
+            self.log.error("systemd keeps no connections: draining", error=str(error), connections=connections)
+            return False
+        self.server.keep_clients()
+        waiting = sum(map(len, data))
+        self.log.info("systemd keeps the connections", connections=len(clients), waiting_bytes=waiting)
+        return True
 
     def _restore(self, taken: Taken) -> None:
         state = taken.state
@@ -227,6 +259,19 @@ class Service:
             build=str(build_info()),
             loop=self._loop_name,
         )
+
+    def go_on(self, frozen_at: float) -> None:
+        """Serve the connections that systemd has kept since ``frozen_at``, and have it forget them."""
+        from .descriptor_store import DescriptorStore
+
+        self._resumed = True
+        self.server.resume(self.sockets.endpoints)
+        DescriptorStore(self.notifier, self.source.environment).empty()
+        away = round(1000 * (time.monotonic() - frozen_at), 3)
+        connections = len(self.server.hub.connections)
+        if self.audit is not None:
+            self.audit.event("restarted", {"connections": connections})
+        self.log.info("goes on with the connections that systemd kept", connections=connections, away_ms=away)
 
     def leave(self) -> None:
         """Let go of everything, as another process serves: no path is removed, nothing written or shut down."""
@@ -391,7 +436,7 @@ class Service:
         if directory is None:
             return None
         found = None
-        if taken is not None:
+        if taken is not None and not taken.connections_only:
             if taken.state.audit is None:
                 raise StateError("the relay there keeps no audit log")
             found = taken.state.audit, taken.of("audit")
@@ -418,6 +463,7 @@ class Service:
     def _end_by_signal(self, number: int) -> None:
         self._end_signals += 1
         if self._end_signals == 1:
+            self._may_keep = number == signal.SIGTERM and DESCRIPTOR_STORE in self.source.environment
             self.end()
             return
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import resource
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,12 +18,15 @@ from torq_protocol.build_info import build_info
 
 from ..errors import RelayError
 from ..handover.channel import Channel, TakeoverError
+from ..handover.state import StateError
 from ..handover.successor import Successor, connect, inherited
 from .configuration import RelayConfig
+from .descriptor_store import DescriptorStore, taken_back
 from .loading import Source
 from .resolving import listen_settings
 from .service import Service
 from .sockets import RelaySockets, door_path
+from .systemd import Notifier
 from .takeovers import places_of
 
 _INHERITED = "/dev/fd/"
@@ -65,6 +69,34 @@ def _taken_over(channel: Channel, source: Source, config: RelayConfig, key: byte
     held.callback(sockets.release)
     service.resume(taken.state.frozen_at, successor.predecessor)
     successor.active(service.frozen)
+    return service
+
+
+def go_on(
+    kept: Mapping[str, Sequence[int]],
+    source: Source,
+    config: RelayConfig,
+    key: bytes,
+    sockets: RelaySockets,
+    held: ExitStack,
+) -> Service:
+    """The service of a relay that goes on with the connections of the process before it, which systemd kept by name.
+
+    What this relay cannot go on with is closed and told in the log. Raises :class:`~torq_engine.errors.RelayError`.
+    """
+    try:
+        taken = taken_back(kept, places_of(source, config, key))
+    except (StateError, OSError) as error:
+        service = Service(source, config, key, sockets, held)
+        DescriptorStore(service.notifier, source.environment).empty()
+        service.log.error("the connections that systemd kept are lost", reason=str(error))
+        return service
+    try:
+        service = Service(source, config, key, sockets, held, taken)
+    except (StateError, OSError):
+        DescriptorStore(Notifier(source.environment), source.environment).empty()  # the next process begins afresh
+        raise
+    service.go_on(taken.state.frozen_at)
     return service
 
 

@@ -9,11 +9,13 @@ Facts:
 
 from __future__ import annotations
 
+import array
 import os
 import socket
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 
 from ..endpoint import Endpoint, EndpointError
@@ -21,6 +23,10 @@ from ..endpoint import Endpoint, EndpointError
 _FIRST_DESCRIPTOR = 3
 _DIGITS = 20
 _NAMES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+DESCRIPTOR_STORE = "FDSTORE"
+"""The variable that says how many descriptors systemd keeps."""
+STATE, CLIENT = "torq-state", "torq-client"
+"""The names of what a relay has systemd keep (descriptor_store.py)."""
 
 
 class Notifier:
@@ -40,6 +46,19 @@ class Notifier:
             sock.setblocking(False)
             sock.connect(self._address)
             sock.send("\n".join(lines).encode())
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is anybody to tell."""
+        return bool(self._address)
+
+    def pass_on(self, lines: Sequence[str], descriptors: Sequence[int], seconds: float) -> None:
+        """Send states with descriptors, within so many seconds; raises OSError."""
+        passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(seconds)
+            sock.connect(self._address)
+            sock.sendmsg(["\n".join(lines).encode()], passed)
 
     def ready(self, status: str) -> None:
         """The relay serves: after its start, and after a reload."""
@@ -69,17 +88,26 @@ def _is_number(text: str) -> bool:
     return text.isdecimal() and len(text) <= _DIGITS
 
 
-def passed_endpoints(environment: MutableMapping[str, str]) -> list[Endpoint]:
-    """The listening sockets that systemd has opened for us, empty without socket activation.
+def passed_by_systemd(environment: MutableMapping[str, str]) -> tuple[list[Endpoint], dict[str, list[int]]]:
+    """The listening sockets that systemd has opened for us, and by name what it has kept for us.
 
     Takes the variables out of the environment, so that no child mistakes them for its own. Raises
-    :class:`~torq_engine.endpoint.EndpointError` for a descriptor that is no listening Unix stream socket.
+    :class:`~torq_engine.endpoint.EndpointError` for one that is neither kept nor a listening Unix stream socket.
     """
     numbers = passed_descriptors(environment)
+    names = environment.get("LISTEN_FDNAMES", "").split(":")
     if numbers:
         for name in _NAMES:
             environment.pop(name, None)
-    return [_endpoint(number) for number in numbers]
+    kept: dict[str, list[int]] = {}
+    endpoints = []
+    for number, name in zip_longest(numbers, names[: len(numbers)], fillvalue=""):
+        if name in (STATE, CLIENT):
+            os.set_inheritable(int(number), False)
+            kept.setdefault(name, []).append(int(number))
+        else:
+            endpoints.append(_endpoint(int(number)))
+    return endpoints, kept
 
 
 def passed_descriptors(environment: Mapping[str, str]) -> range:

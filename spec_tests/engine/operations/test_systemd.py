@@ -18,7 +18,7 @@ from torq_domains.command import RELAYS
 from torq_engine.daemon import run_relay
 from torq_engine.endpoint import EndpointError
 from torq_engine.operations.loading import load
-from torq_engine.operations.systemd import Notifier, passed_endpoints
+from torq_engine.operations.systemd import Notifier, passed_by_systemd
 
 from ..daemons import receive
 from ..frames import frame
@@ -129,10 +129,10 @@ def test_a_passed_socket_whose_path_is_gone_is_one_line_and_exit_1() -> None:
 
 
 def test_sockets_passed_to_another_process_are_not_ours() -> None:
-    assert passed_endpoints({}) == []
-    assert passed_endpoints({"LISTEN_FDS": "1", "LISTEN_PID": "1"}) == []
+    assert passed_by_systemd({}) == ([], {})
+    assert passed_by_systemd({"LISTEN_FDS": "1", "LISTEN_PID": "1"}) == ([], {})
     for count in ("x", "9" * 5000):
-        assert passed_endpoints({"LISTEN_FDS": count, "LISTEN_PID": str(os.getpid())}) == []
+        assert passed_by_systemd({"LISTEN_FDS": count, "LISTEN_PID": str(os.getpid())}) == ([], {})
 
 
 def test_abstract_sockets_and_closed_descriptors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,11 +143,11 @@ def test_abstract_sockets_and_closed_descriptors_are_refused(monkeypatch: pytest
         monkeypatch.setattr("torq_engine.operations.systemd._FIRST_DESCRIPTOR", copy)
         environment = {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid()), "LISTEN_FDNAMES": "x"}
         with pytest.raises(EndpointError, match="has no path"):
-            passed_endpoints(environment)
+            passed_by_systemd(environment)
         assert environment == {}
         os.close(copy)
         with pytest.raises(EndpointError, match="Bad file descriptor"):
-            passed_endpoints({"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())})
+            passed_by_systemd({"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())})
 
 
 def test_without_systemd_or_with_a_deaf_one_nothing_happens() -> None:

@@ -1,0 +1,101 @@
+"""systemd's descriptor store: connections that outlive a restart of their service (``FileDescriptorStoreMax=``).
+
+Facts:
+- a relay that systemd ends hands the connections and what waits for them over to systemd, and its next process takes
+  them back: ``systemctl restart`` disconnects nobody. ``systemctl stop`` empties the store, which ends them;
+- a relay cannot know which of the two it is. So what receivers take is delivered first in both, as at any end (LIFE-1);
+- ``FDSTORE`` says how many descriptors systemd keeps. It keeps those of a client that has gone too (``FDPOLL=0``), and
+  what is not taken out again stays open for ever: so all of them are taken out at once;
+- all else is given back at the end and claimed anew at the start: paths, locks, the audit log. The listening socket
+  is systemd's own where it opened it: who connects meanwhile waits there.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Mapping, Sequence
+
+from ..handover.blob import opened, sealed, unpacked
+from ..handover.channel import BATCH, close_all
+from ..handover.state import RelayState, StateError, WaitingData
+from ..handover.successor import Taken
+from ..port import Buffer
+from .systemd import CLIENT, DESCRIPTOR_STORE, STATE, Notifier
+
+_STATE_ONLY = 1
+_SECONDS = 5.0
+
+
+class DescriptorStore:
+    """What systemd keeps for a service; ``room`` is for how many connections, 0 without a store."""
+
+    def __init__(self, notifier: Notifier, environment: Mapping[str, str]) -> None:
+        self._notifier = notifier
+        most = environment.get(DESCRIPTOR_STORE, "")
+        self.room = int(most) - _STATE_ONLY if notifier.is_heard and most.isdecimal() and int(most) > 0 else 0
+
+    def keep(self, blob: Sequence[Buffer], clients: Sequence[int]) -> None:
+        """Hand the parts of a state and its clients' descriptors over. Raises OSError, and systemd keeps nothing."""
+        try:
+            memfd = sealed(blob)
+            try:
+                self._store(STATE, [memfd])
+            finally:
+                os.close(memfd)
+            for start in range(0, len(clients), BATCH):
+                self._store(CLIENT, clients[start : start + BATCH])
+            self._await_receipt()
+        except OSError:
+            self.empty()
+            raise
+
+    def empty(self) -> None:
+        """Have systemd close its descriptors of ours."""
+        for name in (STATE, CLIENT):
+            self._notifier.send("FDSTOREREMOVE=1", f"FDNAME={name}")
+
+    def _store(self, name: str, descriptors: Sequence[int]) -> None:
+        self._notifier.pass_on(("FDSTORE=1", f"FDNAME={name}", "FDPOLL=0"), descriptors, _SECONDS)
+
+    def _await_receipt(self) -> None:
+        """Wait until systemd has read all that it was sent: it closes the end of a pipe then."""
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        try:
+            try:
+                self._notifier.pass_on(("BARRIER=1",), [writing], _SECONDS)
+            finally:
+                os.close(writing)
+            poll = select.poll()
+            poll.register(reading, 0)
+            if not poll.poll(_SECONDS * 1000):
+                raise TimeoutError(f"systemd did not take the connections within {_SECONDS:g} s")
+        finally:
+            os.close(reading)
+
+
+def taken_back(kept: Mapping[str, Sequence[int]], places: Mapping[str, str]) -> Taken:
+    """What the process before this one has kept; ``kept`` are descriptors by name, ``places`` as this relay's.
+
+    Raises :class:`~torq_engine.handover.state.StateError` and OSError for what this relay cannot go on with; all
+    descriptors are closed then.
+    """
+    memfds, clients = kept.get(STATE, ()), kept.get(CLIENT, ())
+    try:
+        if len(memfds) != 1:
+            raise StateError(f"{len(memfds)} states were kept")
+        state, data = unpacked(opened(memfds[0]), RelayState)
+        for key in ("relay", "domain"):
+            if state.places.get(key) != places.get(key):
+                raise StateError(f"{key} was {state.places.get(key)} and is {places.get(key)}")
+        by_inode = {os.fstat(number).st_ino: number for number in clients}
+        wanted = [client.inode for client in state.server.clients]
+        missing = sum(inode not in by_inode for inode in wanted)
+        if missing or len(wanted) != len(clients):
+            raise StateError(f"{len(clients)} connections were kept, {missing} of {len(wanted)} are missing")
+        return Taken(state, WaitingData(data), {}, [by_inode[inode] for inode in wanted], connections_only=True)
+    except (StateError, OSError):
+        close_all(clients)
+        raise
+    finally:
+        close_all(memfds)
