@@ -211,7 +211,8 @@ static PyMethodDef methods[] = {
      "send(descriptor, parts, /)\n--\n\n"
      "Send buffers with one call, at most 256 of them; how many bytes were taken.\n"
      "\n"
-     "Raises BlockingIOError when there is no room, OSError when nobody will ever take them."},
+     "Raises BlockingIOError when there is no room, InterruptedError when a signal came first, OSError when nobody\n"
+     "will ever take them."},
     {"unread", unread, METH_O,
      "unread(descriptor, /)\n--\n\n"
      "Bytes of kernel memory that the peer has not read yet: they fall as it reads."},

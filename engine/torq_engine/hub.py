@@ -292,7 +292,7 @@ class Hub:
             parts, size = connection.backlog.gather()
             try:
                 taken: i64 = self._send(connection.descriptor, parts)
-            except BlockingIOError:
+            except (BlockingIOError, InterruptedError):
                 return False
             except OSError:
                 self.end_output(connection)

@@ -127,7 +127,8 @@ class Port(Protocol):
     def send(self, descriptor: int, parts: Sequence[Buffer], /) -> int:
         """Send buffers with one call, at most 256 of them; how many bytes were taken.
 
-        Raises BlockingIOError when there is no room, OSError when nobody will ever take them.
+        Raises BlockingIOError when there is no room, InterruptedError when a signal came first, OSError when nobody
+        will ever take them.
         """
         ...
 

@@ -222,6 +222,17 @@ def test_iso_1_drain_with_a_still_full_outlet_leaves_the_queue_as_it_was() -> No
     assert not case.clients[1].reading
 
 
+def test_conn_6_a_send_that_a_signal_interrupts_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(2)
+    case.send(0, 0, 1, 2)
+    case.outlets[1].read(ROOM)
+    with monkeypatch.context() as patch:
+        patch.setattr(case.outlets[1], "send", mock.Mock(side_effect=InterruptedError))
+        assert not case.hub.drain(case.clients[1])
+    assert case.hub.drain(case.clients[1])
+    assert bytes(case.outlets[1].stream) == b"".join(frame(sequence=n) for n in range(3))
+
+
 def test_conn_6_outlet_that_breaks_while_draining_drops_the_queue_and_keeps_the_input() -> None:
     case = Case(2, echo=False)
     case.send(0, 1, 2, 3)
