@@ -17,7 +17,7 @@ COMPILED := $(shell sed -n 's/^ *"\(.*: "\)\{0,1\}\([a-z_]*\/torq_[a-z_]*\/[a-z_
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo test lint types docs-check unit unit-measured unit-others coverage format generate pictures \
-        deb bench bench-fanout chaos load matrix mutation equivalence foreign clean
+        deb bench bench-fanout simulate chaos load matrix mutation equivalence foreign clean
 
 help: ## Show what can be done
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -123,6 +123,9 @@ bench: install ## Figures of this machine: protocol, relay, latency, connections
 
 bench-fanout: install ## Fan-out of a daemon to 10 receivers, 5 million frames
 	$(BIN)/python -m torq_bench fanout
+
+simulate: install-dev ## Relays replaced under their clients on a simulated kernel for a minute (SECONDS=60): one seed, one history
+	$(BIN)/python -m spec_tests.simulation --seconds $(or $(SECONDS),60)
 
 chaos: install ## Misbehaving clients, signals and reloads at a relay for 5 minutes (SECONDS=300), a witness beside them
 	$(BIN)/python -m torq_bench chaos --seconds $(or $(SECONDS),300)
