@@ -16,8 +16,8 @@ unexport PYTHONDONTWRITEBYTECODE
 COMPILED := $(shell sed -n 's/^ *"\(.*: "\)\{0,1\}\([a-z_]*\/torq_[a-z_]*\/[a-z_]*\.\(py\|c\)\)",$$/\2/p' setup.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint types docs-check unit unit-measured unit-others coverage format generate pictures \
-        deb bench bench-fanout simulate chaos load matrix mutation equivalence foreign clean
+.PHONY: help install install-dev demo test lint types docs-check docs-run unit unit-measured unit-others coverage format generate \
+        pictures deb bench bench-fanout simulate chaos load matrix mutation equivalence foreign clean
 
 help: ## Show what can be done
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -82,6 +82,9 @@ types: install-dev ## mypy --strict over everything
 
 docs-check: install-dev ## Generated pages are what their generators write
 	$(BIN)/python -m spec_tests.generated --check
+
+docs-run: install-dev ## Run every command that the pages show, the long ones too, within BUDGET=60m (PAGES=docs/ci.md: of one)
+	nice $(BIN)/python -m spec_tests.pages --budget $(or $(BUDGET),60m) $(PAGES)
 
 PYTEST := $(BIN)/python -m pytest -q --dist loadfile --no-loadscope-reorder
 MEASURED := spec_tests/engine spec_tests/domains

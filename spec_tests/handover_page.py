@@ -51,7 +51,7 @@ def page(_: Path) -> str:
             *_drawn(SUCCESSOR),
             "",
             _EVERY_RUN,
-            "```",
+            "```text",
             told(Checker().explore()),
             "```",
             "",

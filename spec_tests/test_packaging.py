@@ -99,9 +99,9 @@ def test_the_container_copies_what_is_there_and_runs_what_the_guide_runs() -> No
     for command in told("RUN"):
         for word in re.findall(r"\bmake ([a-z-]+)$", command):
             assert word in targets
-            assert f"$ make {word}" in guide
+            assert f"\nmake {word}" in guide
     assert "useradd --system --no-create-home torq" in told("RUN")
-    assert "# useradd --system --no-create-home torq" in guide
+    assert "$ sudo useradd --system --no-create-home torq" in guide
     [[entry]], [words] = map(json.loads, told("ENTRYPOINT")), map(json.loads, told("CMD"))
     assert Path(entry).parent.as_posix() in {Path(path).parent.as_posix() for path in NAMED}
     assert Path(entry).name in SCRIPTS

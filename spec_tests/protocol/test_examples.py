@@ -1,19 +1,12 @@
-"""The examples of docs/messages.md run as they stand."""
+"""docs/messages.md lists what there is."""
 
 from __future__ import annotations
 
-import doctest
 from pathlib import Path
 
 from torq_protocol.errors import ErrorKind
 
 PAGE = Path(__file__).parents[2] / "docs" / "messages.md"
-
-
-def test_every_example_of_the_page_gives_what_it_shows() -> None:
-    failures, examples = doctest.testfile(str(PAGE), module_relative=False)
-    assert examples >= 30
-    assert failures == 0
 
 
 def test_the_page_lists_every_kind_of_fault_in_the_order_of_the_parser() -> None:

@@ -24,7 +24,9 @@ Keys at the top of a file hold for every relay; those in a table named after a r
 `[execution]`) for that one, and win, as `TORQ_SIGNAL_QUEUE_FRAMES` wins over `TORQ_QUEUE_FRAMES`. A file may also say
 `relay = "signal"`: then `torq-relay run --config FILE` runs that one.
 
-```toml
+Such a file, `relays.toml`:
+
+```toml relays.toml
 log_format = "json"
 
 [market_data]
@@ -34,6 +36,11 @@ socket = "/run/torq/market_data.sock"
 socket = "/run/torq/execution.sock"
 overflow = "backpressure"
 audit_directory = "/var/lib/torq/audit"
+```
+
+```console
+$ torq-relay check-config relays.toml
+relays.toml: can be used by market_data, signal, execution
 ```
 
 Each key that does not exist, and each value that is not allowed, is one line that names the file, the key and what is

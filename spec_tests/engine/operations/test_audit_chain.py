@@ -113,7 +113,7 @@ def test_sec_3_with_a_key_the_chain_cannot_be_made_again_without_it(tmp_path: Pa
 def test_sec_3_the_verifier_that_the_guide_shows_checks_both_formats(tmp_path: Path) -> None:
     guide = (Path(__file__).parents[3] / "docs" / "operations.md").read_text("utf-8")
     _, _, section = guide.partition("### The format of the log")
-    program = section.partition("```python\n")[2].partition("```")[0]
+    program = section.partition("```python verify.py\n")[2].partition("```")[0]
     shutil.copytree(FORMAT_1 / "log", tmp_path / "log")
     write(tmp_path / "log", 40)
 
