@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from torq_conformance.judging.scenarios import SCENARIOS, UNJUDGED
+from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.model.requirements import Requirement, requirements, sections
 
 from .requirement_names import identifiers
@@ -56,4 +56,4 @@ def _entry(requirement: Requirement, tests: list[str]) -> list[str]:
 def _judged(requirement: Requirement) -> str:
     if requirement.id in SCENARIOS:
         return "programs of " + ", ".join(feature.__name__ for feature in SCENARIOS[requirement.id].features)
-    return UNJUDGED.get(requirement.id, "not judged by programs")
+    return "not judged by programs"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 OPTIONS = {
     "relay_exec": ("--relay-exec", "Command that starts the relay; {socket} becomes a private path, {port} a port."),
+    "relay_successor": ("--relay-successor", "Command that starts a relay which takes over from that of --relay-exec."),
     "relay_target": ("--relay-target", "Address of a relay that runs: a socket path, unix:PATH or tcp:HOST:PORT."),
     "relay_domain": ("--relay-domain", "Domain of the relay: market_data, signal or execution."),
     "relay_profile": ("--relay-profile", "What the relay promises: a profile's name or file (default: reference)."),
@@ -36,15 +37,19 @@ def _option(config: pytest.Config, name: str) -> str:
 @pytest.fixture
 def relay_target(request: pytest.FixtureRequest) -> Iterator[RelayUnderTest]:
     """A relay for one test: a fresh process of ``--relay-exec``, or the relay at ``--relay-target``."""
+    from msgspec import structs
+
     from .errors import ConformanceError
     from .model.profile import load_profile
     from .play.naming import guess_domain, target_for
     from .testing import RelayUnderTest
 
-    command, address, domain, profile = (_option(request.config, name) for name in OPTIONS)
+    command, successor, address, domain, name = (_option(request.config, name) for name in OPTIONS)
     try:
         domain = domain or guess_domain(address or command)
-        with target_for(address or None, command or None, domain) as target:
-            yield RelayUnderTest(target, domain, load_profile(profile or "reference"))
+        profile = load_profile(name or "reference")
+        successor = successor or profile.successor
+        with target_for(address or None, command or None, domain, successor=successor) as target:
+            yield RelayUnderTest(target, domain, structs.replace(profile, successor=successor))
     except ConformanceError as error:
         pytest.fail(f"relay_target: {error}", pytrace=False)

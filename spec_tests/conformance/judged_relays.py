@@ -19,8 +19,8 @@ from torq_conformance.play.target import SpawnedTarget, Target
 
 
 @contextmanager
-def relay(command: str) -> Iterator[SpawnedTarget]:
-    with SpawnedTarget(command) as target:
+def relay(command: str, successor: str = "") -> Iterator[SpawnedTarget]:
+    with SpawnedTarget(command, successor=successor) as target:
         yield target
 
 

@@ -12,6 +12,7 @@ from torq_conformance.model.steps import (
     Buffer,
     Close,
     Connect,
+    FailedTakeover,
     Finish,
     Flood,
     Freeze,
@@ -23,6 +24,7 @@ from torq_conformance.model.steps import (
     Stall,
     Step,
     Sync,
+    Takeover,
     Thaw,
     Write,
 )
@@ -96,6 +98,8 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
     st.builds(Sip, CONNS, st.integers(1, 9000)),
     st.builds(Resume, CONNS),
     st.builds(Flood, CONNS, frames(), st.integers(1, 200)),
+    st.builds(Takeover, st.booleans()),
+    st.builds(FailedTakeover, st.integers(0, 200), st.booleans()),
     st.sampled_from((Freeze(), Thaw(), Kill(), Act("send SIGTERM to the relay"))),
 )
 """Every kind of step but Connect."""

@@ -26,6 +26,7 @@ from .resources import allocates_nothing_for_claims, bounds_its_memory, bounds_m
 from .separation import separates_domains
 from .starting import exactly_one_serves
 from .strangers import refuses_strangers
+from .succession import hands_everything_over, spares_the_relay
 from .unfinished import ends_unfinished_frames
 
 __all__ = ["CHECKS", "EXTRA_CHECKS", "Bench", "Check", "UnsupportedCheckError"]
@@ -59,6 +60,8 @@ EXTRA_CHECKS: dict[str, Check] = {
     "ISO-2": bounds_its_memory,
     "ISO-3": follows_each_policy,
     "ISO-7": serves_who_only_sends,
+    "LIFE-3": hands_everything_over,
+    "LIFE-4": spares_the_relay,
     "VAL-6": allocates_nothing_for_claims,
 }
 """Checks of requirements that programs judge too, by id."""

@@ -37,7 +37,7 @@ from ..model.rules import Rules
 from ..model.timing import DEFAULT, Timing
 from ..play.address import shows
 from ..play.metrics import Samples, read_samples
-from ..play.target import Limit, SpawnedTarget, free_port
+from ..play.target import Limit, SpawnedTarget, free_port, succeeding
 from .levels import pid_of
 
 PROBE_VALUE_BYTES = 8
@@ -184,11 +184,21 @@ class Bench:
         """A fresh relay in a folder of its own."""
         with (
             tempfile.TemporaryDirectory(prefix="torq-settings-") as folder,
-            self.started(self.spawned(self._composed(Path(folder)))) as target,
+            self.started(self._spawned_as_told(Path(folder))) as target,
         ):
             yield target
 
-    def spawned(self, command: str = "", *, domain: str = "", folder: Path | None = None) -> SpawnedTarget:
+    def _spawned_as_told(self, folder: Path) -> SpawnedTarget:
+        """A relay that is told all that this bench tells it, as its successors are."""
+        self.metrics_port = free_port()
+        succeeded = succeeding(self.command, self.profile.successor)
+        return self.spawned(
+            self._composed(self.command, folder), successor=self._composed(succeeded, folder) if succeeded else ""
+        )
+
+    def spawned(
+        self, command: str = "", *, domain: str = "", folder: Path | None = None, successor: str = ""
+    ) -> SpawnedTarget:
         """A relay that is not started yet: of this bench's command and domain unless others are given."""
         return SpawnedTarget(
             command or self.command,
@@ -197,6 +207,7 @@ class Bench:
             timing=self.timing,
             environment=self.environment,
             limit=self.limit,
+            successor=successor,
         )
 
     @contextmanager
@@ -207,11 +218,10 @@ class Bench:
             self.act(f"start the relay: {target.command_line}")
             yield target
 
-    def _composed(self, folder: Path) -> str:
-        """The command of a relay that is told all that this bench tells it."""
-        self.metrics_port = free_port()
+    def _composed(self, command: str, folder: Path) -> str:
+        """A command whose relay is told all that this bench tells it."""
         forms = [form.replace("{metrics_port}", str(self.metrics_port)) for form in self.forms]
-        return composed(self.command, forms, self.profile.settings_file, folder)
+        return composed(command, forms, self.profile.settings_file, folder)
 
     def under(self, values: Mapping[Settable, str | float]) -> Bench:
         """A bench whose relays are started with these settings, and are held to them.

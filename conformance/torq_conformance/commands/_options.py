@@ -83,6 +83,17 @@ def target_options(command: Decorated) -> Decorated:
     return command
 
 
+def successor_option(command: Decorated) -> Decorated:
+    """The option ``--exec-successor``, as parameter successor."""
+    return click.option(
+        "--exec-successor",
+        "successor",
+        metavar="'CMD {socket}'",
+        help="Start a relay with this command that takes over from the one that runs, under its clients; {command} "
+        "stands for the command of that.  [default: what the profile says]",
+    )(command)
+
+
 def relay_options(command: Decorated) -> Decorated:
     """The options ``--exec-a --target-a --exec-b --target-b``, as parameters of these names."""
     for option in (

@@ -10,7 +10,7 @@ import click
 
 from ..checks import CHECKS, EXTRA_CHECKS
 from ..generation.fixed_programs import fixed_programs
-from ..judging.scenarios import SCENARIOS, UNJUDGED, Scenario
+from ..judging.scenarios import SCENARIOS, Scenario
 from ..model.profile import load_profile
 from ..model.requirements import ORIGINALS, Original, Requirement, select
 from ._options import split_names
@@ -46,9 +46,8 @@ def _explain(requirement: Requirement) -> None:
     if check is not None:
         _paragraph("tested", f"by a fixed check on relays started for it: {_first_sentence(check)}")
     if scenario is None and check is None:
-        reason = UNJUDGED.get(requirement.id) or (
-            "figures are measured by the benchmarks" if requirement.level == "FIGURE" else "no program exercises it"
-        )
+        figure = requirement.level == "FIGURE"
+        reason = "figures are measured by the benchmarks" if figure else "no program exercises it"
         _paragraph("tested", f"not by the suite: {reason}")
     if scenario is not None:
         _paragraphs("first", (each.title for each in fixed_programs(requirement.id)))

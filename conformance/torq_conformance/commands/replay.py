@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -16,17 +17,19 @@ from ..judging.verdict import Counterexample, Result, Verdict
 from ..model.profile import built_in_profiles, load_profile
 from ..model.requirements import requirements
 from ..play.naming import check_line, target_and_domain, target_for
+from ..play.target import OWN_COMMAND
 from ..replay.difference import is_difference
 from ..replay.player import EXIT_CODES
 from ..replay.record import Record, load, runs_that_prove_a_fix, runs_worth_playing
 from ..reports.terminal import console, show_counterexample
 from ._differences import Relays, replay_difference
-from ._options import relay_options, target_options
+from ._options import relay_options, successor_option, target_options
 
 
 @click.command("replay")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @target_options
+@successor_option
 @relay_options
 @click.option(
     "--runs",
@@ -45,6 +48,7 @@ def command(
     address: str | None,
     command_line: str | None,
     domain: str | None,
+    successor: str | None,
     runs: int | None,
     script: Path | None,
     **given: str | None,
@@ -84,17 +88,31 @@ def command(
             f"built-in reference relay (recorded with: {record.target})"
         )
     count = runs or runs_worth_playing(record)
-    with target_for(address, command_line, record.program.domain) as target:
+    successor = successor or _recorded_successor(record, command_line)
+    with target_for(address, command_line, record.program.domain, successor=successor) as target:
         failed, shown = replay(record.program, record.requirement, record.rules, target, count, started=record.started)
     return _say(record, shown, failed)
+
+
+def _recorded_successor(record: Record, command_line: str | None) -> str:
+    """The command that starts a successor of the relay named, as far as the record says: "" where it is of another."""
+    recorded = record.profile.successor
+    return recorded if OWN_COMMAND in recorded or command_line in (None, record.target) else ""
 
 
 def _judged_by_a_check(record: Record, file: Path, command_line: str | None) -> str:
     """Why a fixed check cannot be replayed, and the line that does it again on the relay named, or the recorded one."""
     name = record.profile.name
-    built_in = name in built_in_profiles() and load_profile(name) == record.profile
+    profile = load_profile(name) if name in built_in_profiles() else None
+    successor = record.profile.successor
+    if profile is None or profile.successor == successor:
+        succeeded = ""
+    else:
+        profile = msgspec.structs.replace(profile, successor=successor)
+        succeeded = f" --exec-successor {shlex.quote(successor)}"
+    built_in = profile == record.profile
     line = check_line(
-        target_and_domain(None, command_line or record.target, record.program.domain),
+        target_and_domain(None, command_line or record.target, record.program.domain) + succeeded,
         profile=name if built_in else f"{name}.toml",
         requirement=record.requirement,
     )

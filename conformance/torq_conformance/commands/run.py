@@ -20,7 +20,7 @@ from ..judging.marathon import Marathon, opened
 from ..judging.parallel import judge_in_workers
 from ..judging.plan import CONFIRM_SECONDS, SHRINK_SECONDS, Observer, Plan
 from ..judging.runner import judge_all
-from ..judging.scenarios import SCENARIOS, UNJUDGED
+from ..judging.scenarios import SCENARIOS
 from ..judging.verdict import Counterexample, Meeting, Result, Verdict
 from ..learning.learned_profile import probed_profile
 from ..model.profile import built_in_profiles, load_profile
@@ -42,6 +42,7 @@ from ._options import (
     require_parent,
     search_options,
     split_names,
+    successor_option,
     target_options,
 )
 from ._run_extras import ExtraOptions, RunExtras
@@ -52,6 +53,7 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
 
     address: str | None
     command_line: str | None
+    successor: str | None
     domain: str | None
     profile: str
     include: tuple[str, ...]
@@ -73,6 +75,7 @@ class Options(ExtraOptions, frozen=True, forbid_unknown_fields=True):
 
 @click.command("run")
 @target_options
+@successor_option
 @click.option(
     "--profile",
     default="",
@@ -180,6 +183,7 @@ def command(**given: object) -> int:
     torq-conformance --domain execution                       (the built-in reference relay)
     torq-conformance --target /tmp/torq/signal.sock           (a relay that runs already)
     torq-conformance --exec 'my_relay {socket}' --domain signal --report html:report.html
+    torq-conformance --exec 'my_relay {socket}' --exec-successor 'my_relay --take-over {socket}' --domain signal
     torq-conformance --target tcp:127.0.0.1:7000 --domain signal --profile pass-through
     torq-conformance --section FRAME,DOM-1 --domain signal --list
     torq-conformance --exec 'my_relay {socket}' --domain signal --marathon 8h  (goes on where it was stopped)
@@ -220,6 +224,10 @@ def command(**given: object) -> int:
     domain = options.domain or guess_domain(options.address or options.command_line)
     if options.profile == "auto":
         profile = probed_profile(options.address, options.command_line, domain)
+    if options.successor:
+        if options.address is not None:
+            raise UsageError("--exec-successor takes over from a relay that the suite has started: give --exec")
+        profile = msgspec.structs.replace(profile, successor=options.successor)
     plan = Plan(
         domain=domain,
         profile=profile,
@@ -250,9 +258,10 @@ class _Run(Observer):
         self._extras = extras
         self._options = options
         relay = (options.address, options.command_line, plan.domain)
-        self._target = target_for(*relay, plan.environment)
+        self._target = target_for(*relay, plan.environment, successor=plan.profile.successor)
         self._keeper = FailureKeeper(plan, self._target.description, options.failures)
-        self._where, self._where_exactly = target_words(*relay), target_and_domain(*relay)
+        succeeded = f" --exec-successor {shlex.quote(options.successor)}" if options.successor else ""
+        self._where, self._where_exactly = target_words(*relay) + succeeded, target_and_domain(*relay) + succeeded
         self._console = console()
         self._observers: list[Observer] = []
         self._results: list[Result] = []
@@ -428,8 +437,6 @@ def _list(chosen: list[Requirement]) -> None:
 
 
 def _how(requirement: Requirement) -> str:
-    if requirement.id in UNJUDGED:
-        return f"not judged: {UNJUDGED[requirement.id]}"
     if requirement.id in CHECKS:
         return "a fixed check: " + CHECKS[requirement.id].__name__.replace("_", " ")
     if requirement.id not in SCENARIOS:

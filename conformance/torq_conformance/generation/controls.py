@@ -15,7 +15,20 @@ from ..model.frames import Frame, Tlv
 from ..model.legality import free_type
 from ..model.profile import Profile, rules_for
 from ..model.program import Program
-from ..model.steps import Close, Connect, Finish, Freeze, Resume, Sip, Stall, Step, Thaw, Write
+from ..model.steps import (
+    Close,
+    Connect,
+    FailedTakeover,
+    Finish,
+    Freeze,
+    Resume,
+    Sip,
+    Stall,
+    Step,
+    Takeover,
+    Thaw,
+    Write,
+)
 from .machine import sized_frame
 
 
@@ -81,6 +94,17 @@ def with_frames(program: Program, change: Callable[[Frame], Frame]) -> Program:
 def without_disconnects(program: Program) -> Program:
     """The same program, every client staying connected."""
     return Program(program.domain, tuple(step for step in program.steps if not isinstance(step, Close)))
+
+
+def without_takeovers(program: Program) -> Program:
+    """The same program on a relay that nobody replaces: where one was to be halted, it is stopped."""
+    steps: list[Step] = []
+    for step in program.steps:
+        if isinstance(step, Takeover) and step.halted:
+            steps.append(Freeze())
+        elif not isinstance(step, Takeover | FailedTakeover):
+            steps.append(step)
+    return Program(program.domain, tuple(steps))
 
 
 def without_stalls(program: Program) -> Program:

@@ -17,8 +17,26 @@ from ..model.frames import Frame, Raw, Tlv
 from ..model.legality import free_type
 from ..model.program import Program
 from ..model.rules import Rules
-from ..model.steps import Close, Connect, Finish, Flood, HalfClose, Idle, Kill, Resume, Stall, Step, Sync, Write
+from ..model.steps import (
+    Close,
+    Connect,
+    FailedTakeover,
+    Finish,
+    Flood,
+    HalfClose,
+    Idle,
+    Kill,
+    Resume,
+    Sip,
+    Stall,
+    Step,
+    Sync,
+    Takeover,
+    Thaw,
+    Write,
+)
 from .features.tables import empty_tlvs, own, sized
+from .features.takeovers import backlog_of
 
 PAIR: tuple[Step, ...] = (Connect(0), Connect(1))
 """A sends in most programs, B receives."""
@@ -63,6 +81,11 @@ def _around(rules: Rules, frame: Frame | Raw) -> tuple[Step, ...]:
 
 def _largest(rules: Rules, size: int) -> Frame:
     return sized(rules, min(size, rules.max_message_size))
+
+
+def _each_sends(rules: Rules) -> tuple[Step, ...]:
+    """A frame of A, and one of B."""
+    return tuple(Write(conn, (own(rules),)) for conn in (0, 1))
 
 
 FIXED_PROGRAMS = (
@@ -216,6 +239,120 @@ FIXED_PROGRAMS = (
         "LIFE-2",
         "the relay is killed and started again, and clients come back",
         lambda r: (*PAIR, Write(0, (own(r),)), Kill(), Connect(2), Connect(3), Write(2, (own(r),))),
+    ),
+    FixedProgram(
+        "LIFE-3",
+        "a successor takes over between frames, and a client joins",
+        lambda r: (*PAIR, *_each_sends(r), Takeover(), *_each_sends(r), Connect(2), Write(2, (own(r),))),
+    ),
+    FixedProgram(
+        "LIFE-3",
+        "a successor takes over while A is within a frame, and B is within a large one",
+        lambda r: (
+            *TRIO,
+            Write(0, (own(r),), stop=20),
+            Write(1, (_largest(r, 200_000),), stop=_largest(r, 200_000).size * 3 // 4),
+            Takeover(),
+            Finish(0),
+            Finish(1),
+        ),
+    ),
+    FixedProgram(
+        "LIFE-3",
+        "B, and C that sends no more, read what waited for them when a successor took over",
+        lambda r: (
+            *TRIO,
+            Stall(1),
+            HalfClose(2),
+            Stall(2),
+            Flood(0, own(r, 1_400), backlog_of(r)),
+            Sip(1, 1_000),
+            Takeover(),
+            Resume(1),
+            Resume(2),
+            Sync(),
+            Write(0, (own(r),)),
+        ),
+    ),
+    FixedProgram(
+        "LIFE-3",
+        "a client that never reads sends before and after a takeover",
+        lambda r: (
+            *PAIR,
+            Connect(2, reads=False),
+            Write(2, (own(r),)),
+            Flood(0, own(r, 1_400), backlog_of(r)),
+            Takeover(),
+            Write(2, (own(r),)),
+            Write(0, (own(r),)),
+        ),
+    ),
+    FixedProgram(
+        "LIFE-3",
+        "clients send, half-close, leave and join within a takeover",
+        lambda r: (
+            *TRIO,
+            Connect(3),
+            Takeover(halted=True),
+            *(Write(conn, (own(r),), settle=False) for conn in (0, 1, 3)),
+            HalfClose(1),
+            Close(2),
+            Close(3, reset=True),
+            Connect(4),
+            Thaw(),
+            Sync(),
+            *(Write(conn, (own(r),)) for conn in (0, 4)),
+        ),
+    ),
+    FixedProgram(
+        "LIFE-3",
+        "B reads again within a takeover",
+        lambda r: (
+            *TRIO,
+            Stall(1),
+            Flood(0, own(r, 1_400), backlog_of(r)),
+            Takeover(halted=True),
+            Resume(1),
+            Idle(5),
+            Thaw(),
+            Sync(),
+            Write(0, (own(r),)),
+        ),
+    ),
+    FixedProgram(
+        "LIFE-3",
+        "a second successor takes over from the first",
+        lambda r: (*PAIR, Takeover(), *_each_sends(r), Takeover(), *_each_sends(r)),
+    ),
+    FixedProgram(
+        "LIFE-4",
+        "a successor is killed at once",
+        lambda r: (*PAIR, FailedTakeover(), *_each_sends(r), Connect(2), Write(2, (own(r),))),
+    ),
+    FixedProgram(
+        "LIFE-4",
+        "a successor is killed within a takeover",
+        lambda r: (*PAIR, FailedTakeover(holds=True), *_each_sends(r), Connect(2), Write(2, (own(r),))),
+    ),
+    FixedProgram(
+        "LIFE-4",
+        "a successor is killed within a takeover while A is within a frame, and B has a backlog",
+        lambda r: (
+            *TRIO,
+            Stall(1),
+            Flood(0, own(r, 1_400), backlog_of(r)),
+            Write(2, (own(r),), stop=20),
+            FailedTakeover(holds=True),
+            Finish(2),
+            Resume(1),
+            Sync(),
+            Write(0, (own(r),)),
+        ),
+    ),
+    FixedProgram(
+        "LIFE-4",
+        "a successor takes over after one that was killed",
+        lambda r: (*PAIR, FailedTakeover(), *_each_sends(r), Takeover(), *_each_sends(r)),
     ),
 )
 

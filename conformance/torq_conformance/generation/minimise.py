@@ -13,7 +13,7 @@ import msgspec
 
 from ..model.frames import Frame, Item, Tlv
 from ..model.program import Program
-from ..model.steps import Close, Flood, Step, Sync, Write
+from ..model.steps import Close, FailedTakeover, Flood, Step, Sync, Takeover, Write
 
 SMALL_SIZES = (0, 1, 8)
 Thing = TypeVar("Thing")
@@ -80,6 +80,12 @@ def _plainer(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
                 yield (*steps[:index], flood, *steps[index + 1 :])
         elif isinstance(step, Close) and step.reset:
             yield (*steps[:index], Close(step.conn), *steps[index + 1 :])
+        elif isinstance(step, Takeover) and step.halted:
+            yield (*steps[:index], Takeover(), *steps[index + 1 :])
+        elif isinstance(step, FailedTakeover) and step != FailedTakeover():
+            for plain in (FailedTakeover(), FailedTakeover(holds=step.holds)):
+                if plain != step:
+                    yield (*steps[:index], plain, *steps[index + 1 :])
         elif isinstance(step, Sync) and index + 1 < len(steps) and isinstance(steps[index + 1], Sync):
             yield steps[:index] + steps[index + 1 :]
 

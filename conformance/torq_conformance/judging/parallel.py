@@ -37,7 +37,7 @@ from ..model.requirements import Requirement
 from ..play import slate
 from ..play.naming import target_for
 from ..play.processes import family
-from ..play.target import SpawnedTarget
+from ..play.target import SpawnedTarget, Target
 from .exploring import EXPLORED_FOR_EACH
 from .meeting import due
 from .plan import Observer, Plan
@@ -516,9 +516,13 @@ def _work(command_line: str, todo: multiprocessing.Queue[_Work | None], told: mu
             signal.signal(number, signal.SIG_DFL)
 
 
+def _target_of(plan: Plan, command_line: str) -> Target:
+    return target_for(None, command_line, plan.domain, plan.environment, successor=plan.profile.successor)
+
+
 def _met(part: _Part, command_line: str, teller: _Teller) -> _Event:
     """What a part of the situations shows, on a relay of its own."""
-    with target_for(None, command_line, part.plan.domain, part.plan.environment) as target:
+    with _target_of(part.plan, command_line) as target:
         meeting = Judge(part.plan, target, teller, part.end).meet(part.seconds, part.programs)
     return _Event("has met", part.index, (meeting,))
 
@@ -526,7 +530,7 @@ def _met(part: _Part, command_line: str, teller: _Teller) -> _Event:
 def _explored(part: _Exploring, command_line: str, teller: _Teller) -> _Event:
     """What a part of the programs that are played for what they reach shows, on a relay of its own."""
     seconds = min(exploring_seconds(part.plan), part.end - time.monotonic())
-    with target_for(None, command_line, part.plan.domain, part.plan.environment) as target:
+    with _target_of(part.plan, command_line) as target:
         meeting = Judge(part.plan, target, teller, part.end).explore(seconds, part.most, part.index)
     return _Event("has explored", part.index, (meeting,))
 
@@ -536,7 +540,7 @@ def _judged(task: _Task, command_line: str, todo: multiprocessing.Queue[_Work | 
     requirement = task.requirement
     if task.before is None:
         teller.started(requirement)
-    with target_for(None, command_line, task.plan.domain, task.plan.environment) as target:
+    with _target_of(task.plan, command_line) as target:
         judge = Judge(task.plan, target, teller, task.end)
         seconds = task.seconds(todo.qsize())
         result = judge.look(requirement, seconds) if task.before is None else judge.go_on(task.before, seconds)

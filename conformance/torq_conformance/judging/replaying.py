@@ -66,6 +66,9 @@ def require_playable(program: Program, target: Target) -> None:
         "process": "" if target.restartable else "a relay that is started for it: give --exec 'CMD {socket}'",
         "restart": "" if target.revivable else "a relay that is started for it on a socket: give --exec 'CMD {socket}'",
     }
+    missing["successor"] = missing["restart"] or (
+        "" if target.replaceable else "a successor: give --exec-successor 'CMD {socket}'"
+    )
     for place, step in program.placed():
         if missing[step.needs]:
             raise UsageError(f"step {place.position + 1} ({step.words(place)}) needs {missing[step.needs]}")

@@ -25,7 +25,7 @@ from .exploring import EXPLORED_FOR_EACH, Exploration
 from .meeting import Encounter, due
 from .plan import Observer, Plan
 from .replaying import Case, replays
-from .scenarios import SCENARIOS, UNJUDGED, Scenario
+from .scenarios import SCENARIOS, Scenario
 from .search import Search
 from .survey import ECHO, Survey, survey
 from .verdict import ENDED, Counterexample, Lack, Meeting, Result, Verdict
@@ -49,6 +49,8 @@ LONG_CHECKS = {
     "RES-3": 6.0,
     "ISO-2": 5.5,
     "RES-4": 3.5,
+    "LIFE-3": 3.0,
+    "LIFE-4": 3.0,
     "FRAME-5": 1.7,
     "ISO-8": 1.5,
     "LIFE-5": 1.5,
@@ -316,11 +318,11 @@ def _unsupported(requirement: Requirement, plan: Plan, target: Target) -> str:
     spawned = SCENARIOS[requirement.id].spawned if requirement.id in SCENARIOS else requirement.id in CHECKS
     if spawned and not target.revivable:
         return "needs a relay that the suite starts itself, on a Unix socket (--exec 'CMD {socket}')"
+    if requirement.id in SCENARIOS and SCENARIOS[requirement.id].replaced and not target.replaceable:
+        return "needs a command that starts a successor (--exec-successor 'CMD {socket}', or successor in the profile)"
     if requirement.id in SCENARIOS and (unfit := SCENARIOS[requirement.id].unfit_for(plan.rules)):
         return unfit
-    return UNJUDGED.get(
-        requirement.id, "figures are measured by the benchmarks" if requirement.level == "FIGURE" else ""
-    )
+    return "figures are measured by the benchmarks" if requirement.level == "FIGURE" else ""
 
 
 def look_by_check(

@@ -1,7 +1,6 @@
 """How each requirement is tested: the features its programs are made of, and the oracles that judge them.
 
-Reading this table is reading the test plan. A requirement without a scenario cannot be judged by programs; ``UNJUDGED``
-says why.
+Reading this table is reading the test plan. What programs cannot show is judged by the fixed checks.
 """
 
 from __future__ import annotations
@@ -19,7 +18,19 @@ from ..model.history import History
 from ..model.legality import Fate
 from ..model.program import Program
 from ..model.rules import Rules
-from ..model.steps import Close, Connect, Finish, HalfClose, Kill, Resume, Stall, Step, Sync, Write
+from ..model.steps import (
+    Close,
+    Connect,
+    Finish,
+    HalfClose,
+    Kill,
+    Resume,
+    Stall,
+    Step,
+    Sync,
+    Takeover,
+    Write,
+)
 from ..oracles import isolation as i
 from ..oracles import traffic as o
 
@@ -41,7 +52,8 @@ class Scenario:
     ``control`` gives the same program without what the requirement is about: where that fails too, the failure belongs
     to another requirement, unless it is of one of the kinds ``own``. ``cost`` says how many programs of other
     requirements one of these is worth where a queue holds little; with ``overflows`` it grows with what a queue holds.
-    ``spawned`` says that the suite must have started the relay itself. ``first`` gives programs that every run begins
+    ``spawned`` says that the suite must have started the relay itself, ``replaced`` that it must know how to start a
+    successor of it. ``first`` gives programs that every run begins
     with, because chance would seldom write them.
     """
 
@@ -54,6 +66,7 @@ class Scenario:
     cost: int = 1
     overflows: bool = False
     spawned: bool = False
+    replaced: bool = False
     first: First | None = None
 
     def cost_under(self, rules: Rules) -> int:
@@ -136,6 +149,11 @@ def has(kind: type[Step]) -> Need:
     return lambda program, _, __: any(isinstance(step, kind) for step in program.steps)
 
 
+def kills_a_successor(_: Program, history: History, __: Rules) -> bool:
+    """A successor was killed, or ended by itself, and the relay was left alone."""
+    return history.successors_killed > 0 or bool(history.not_replaced)
+
+
 def fate(wanted: Fate) -> Need:
     """A frame of some fate was sent."""
     return lambda _, history, __: any(sent.fate is wanted for sent in history.sent)
@@ -181,6 +199,19 @@ def _sent_during_stalls(program: Program) -> Iterator[tuple[int, int]]:
 
 
 WHOLE = (o.lost, o.held_back, o.torn, o.altered, o.closed_unexpectedly)
+TRANSPARENT = (
+    o.unserved,
+    *WHOLE,
+    o.duplicated,
+    o.mixed,
+    o.leaked,
+    o.echoed_wrongly,
+    o.replayed,
+    o.reordered_within_sender,
+    o.reordered_between_receivers,
+    o.causality_broken,
+)
+"""All that traffic shows of a relay that did not serve as it should."""
 REFUSED = (o.lost, o.held_back, o.torn, o.leaked, o.closed_unexpectedly)
 
 
@@ -342,10 +373,26 @@ SCENARIOS: dict[str, Scenario] = {
     "LIFE-2": Scenario(
         (f.Traffic, f.Joins, f.Kills), (o.unserved, o.lost), steps=4, needs=has(Kill), cost=10, spawned=True
     ),
+    "LIFE-3": Scenario(
+        (f.Traffic, f.Joins, f.InterleavedWrites, f.HalfCloses, f.Takeovers),
+        (o.not_replaced, *TRANSPARENT),
+        steps=6,
+        needs=has(Takeover),
+        control=c.without_takeovers,
+        own=(Kind.NOT_REPLACED,),
+        cost=10,
+        spawned=True,
+        replaced=True,
+    ),
+    "LIFE-4": Scenario(
+        (f.Traffic, f.Joins, f.InterleavedWrites, f.HalfCloses, f.SmallBacklogs, f.FailedTakeovers),
+        (o.not_replaced, *TRANSPARENT),
+        steps=6,
+        needs=kills_a_successor,
+        control=c.without_takeovers,
+        own=(Kind.NOT_REPLACED,),
+        cost=10,
+        spawned=True,
+        replaced=True,
+    ),
 }
-
-UNJUDGED: dict[str, str] = {
-    "LIFE-3": "the target offers no takeover to the suite yet",
-    "LIFE-4": "the target offers no takeover to the suite yet",
-}
-"""Requirements that a black box cannot judge, with the reason."""

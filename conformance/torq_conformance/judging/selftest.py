@@ -43,7 +43,8 @@ def judge_case(case: Case) -> Outcome:
     results: list[Result] = []
     error = ""
     try:
-        with SpawnedTarget(" ".join((*words, *case.started_with))) as target:
+        successor = profile_of(case.started_with).successor
+        with SpawnedTarget(" ".join((*words, *case.started_with)), successor=successor) as target:
             for name in names:
                 results += judge_all(_plan(case, name), target, _Attentive())
                 if case.mutant and _broken(results[-1]):

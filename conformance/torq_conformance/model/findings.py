@@ -50,6 +50,7 @@ class Kind(StrEnum):
     MISCOUNTED = "miscounted"
     UNRECORDED = "unrecorded"
     UNNOTICED = "unnoticed"
+    NOT_REPLACED = "not replaced"
 
 
 Fact = str | int | float

@@ -119,7 +119,9 @@ class History:
     ``fences`` names the connection that wrote each fence, by sequence; ``broken`` the connections that sent bytes which
     begin no frame. ``delays`` tells of each part of a flood how long it took to reach those who read. ``remains`` is
     what is left of a dead relay: its last output, the last bytes of each connection. ``late`` are the frames, as
-    (receiver, number), that came only when something followed them, with the one who sent that.
+    (receiver, number), that came only when something followed them, with the one who sent that. ``takeovers``
+    counts them; ``not_replaced`` says why none came about that was to; ``successors_killed`` counts the successors that
+    were killed and left the relay alone.
     """
 
     sent: list[Sent] = field(default_factory=list)
@@ -131,6 +133,9 @@ class History:
     crash: str = ""
     remains: list[str] = field(default_factory=list)
     late: dict[tuple[int, int], str] = field(default_factory=dict)
+    not_replaced: str = ""
+    takeovers: int = 0
+    successors_killed: int = 0
 
     def by_number(self) -> dict[int, Sent]:
         """The frames by their place in the program."""

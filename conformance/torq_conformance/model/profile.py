@@ -29,6 +29,7 @@ class Profile(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     ``partial_frame_timeout`` is None where the relay sets no such limit. ``settings`` are the forms in which the relay
     is told other values than these, ``settings_file`` the words that name it a file of them (``--config {file}``).
+    ``successor`` is the command that starts a relay which takes over from it; in it ``{command}`` stands for its own.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Profile(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     settings_file: str = ""
     metrics: Metrics | None = None
     audit: Audit | None = None
+    successor: str = ""
     not_promised: dict[str, str] = msgspec.field(default_factory=dict)
 
 

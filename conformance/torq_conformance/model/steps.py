@@ -19,8 +19,9 @@ from .frames import Frame, Item, Raw, connection_name, in_ranges, listed
 
 Drawn = Literal["note", "point", "send"]
 """How a diagram draws a step: it concerns everybody, happens at one connection, or goes from there to the relay."""
-Needs = Literal["sockets", "process", "restart"]
-"""What plays a step: clients alone, the process of a relay that the suite has started, or its start on a known path."""
+Needs = Literal["sockets", "process", "restart", "successor"]
+"""What plays a step: clients alone, the process of a relay that the suite has started, its start on a known path, or
+that and a command that starts a successor."""
 MOST_SIZES = 6
 """Writes whose sizes are listed; more are counted."""
 MAX_PIECES = 4
@@ -391,6 +392,63 @@ class Kill(ProgramStep, frozen=True, tag="kill"):
     label: ClassVar[str] = "the relay is killed and started again"
 
 
+class Takeover(ProgramStep, frozen=True, tag="takeover"):
+    """Start a successor beside the relay, and wait until it serves in the relay's place.
+
+    ``halted`` stops both (SIGSTOP) as soon as the successor holds a socket of the relay: whatever follows meets a relay
+    that nobody serves, until both go on (:class:`Thaw`).
+    """
+
+    needs: ClassVar[Needs] = "successor"
+    tallies: ClassVar[tuple[str, ...]] = ("takeovers", "takeovers that are halted")
+
+    halted: bool = False
+
+    def tally(self) -> Iterator[str]:
+        yield from self.tallies if self.halted else self.tallies[:1]
+
+    def words(self, _: Place) -> str:
+        if self.halted:
+            return "a successor is started; as soon as it holds a socket of the relay both are stopped (SIGSTOP)"
+        return "a successor is started and takes over"
+
+    def labels(self, _: Place) -> list[str]:
+        return ["a takeover, which is halted (SIGSTOP)" if self.halted else "a successor takes over"]
+
+
+class FailedTakeover(ProgramStep, frozen=True, tag="failed-takeover"):
+    """Start a successor and kill it (SIGKILL) ``milliseconds`` later, or that long after it ``holds`` a relay's socket.
+
+    Where it serves by then it is not killed. Where it may have owned the relay's clients when it was killed, all are
+    gone with it, and the relay is started again on the same path.
+    """
+
+    needs: ClassVar[Needs] = "successor"
+    tallies: ClassVar[tuple[str, ...]] = ("failed takeovers", "successors killed within a takeover")
+
+    milliseconds: int = 0
+    holds: bool = False
+
+    def tally(self) -> Iterator[str]:
+        yield from self.tallies if self.holds else self.tallies[:1]
+
+    def words(self, _: Place) -> str:
+        return f"a successor is started and killed (SIGKILL) {self._moment}"
+
+    def labels(self, _: Place) -> list[str]:
+        return [f"a successor is killed {self._moment}"]
+
+    @property
+    def _moment(self) -> str:
+        if self.holds:
+            return (
+                f"{self.milliseconds} ms after it holds a socket of the relay"
+                if self.milliseconds
+                else "as soon as it holds a socket of the relay"
+            )
+        return f"after {self.milliseconds} ms" if self.milliseconds else "at once"
+
+
 class Act(ProgramStep, frozen=True, tag="act"):
     """What a check without a program of its own does, in words."""
 
@@ -416,5 +474,7 @@ Step = (
     | Freeze
     | Thaw
     | Kill
+    | Takeover
+    | FailedTakeover
     | Act
 )

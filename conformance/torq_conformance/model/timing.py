@@ -25,6 +25,9 @@ class Timing:
     backlog_seconds: float = 2.0
     """A relay makes room in a full backlog within this time: on a Unix socket a full one turns clients away at once."""
 
+    succession_seconds: float = 20.0
+    """A successor serves, or ends, within this time after its start (LIFE-3)."""
+
     # --- clients of a program
     room_seconds: float = 3.0
     """A relay with a limit notices within this time that a client has left (CONN-5)."""

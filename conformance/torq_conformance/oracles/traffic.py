@@ -336,3 +336,9 @@ def crashed(history: History, _: Rules) -> Iterator[Finding]:
     """A relay that is gone."""
     if history.crash:
         yield w.CRASHED(how=history.crash)
+
+
+def not_replaced(history: History, _: Rules) -> Iterator[Finding]:
+    """A relay that no successor comes to replace, although nothing hinders it."""
+    if history.not_replaced:
+        yield w.NOT_REPLACED(how=history.not_replaced)

@@ -139,6 +139,7 @@ CLOSED = Wording(Kind.CLOSED, "{receiver} to stay connected", "the relay closed 
 KEPT = Wording(Kind.KEPT, "{receiver} to be closed after its framing error", "it stays connected")
 STUCK = Wording(Kind.STUCK, "the relay to go on reading", "{how}")
 CRASHED = Wording(Kind.CRASHED, "the relay to go on serving", "{how}")
+NOT_REPLACED = Wording(Kind.NOT_REPLACED, "a successor to serve in the relay's place", "{how}")
 
 DELAYED = Wording(
     Kind.DELAYED,

@@ -1,9 +1,9 @@
 """Plays a program against a relay over real sockets, in one thread, and records what was seen.
 
-A play is one :class:`.State`, handed to seven parts; each part uses those before it, and none those after it:
+A play is one :class:`.State`, handed to eight parts; each part uses those before it, and none those after it:
 :mod:`.target` (the relay and its process), :mod:`.recorder` (the history), :mod:`.streams` (sockets), :mod:`.fences`
-(proofs of what has arrived), :mod:`.clients` and :mod:`.sending` (what the steps of a program do), :mod:`.vitals`
-(whether the relay is alive) and :mod:`.ending` (what may still arrive).
+(proofs of what has arrived), :mod:`.clients` and :mod:`.sending` (what the steps of a program do), :mod:`.succession`
+(takeovers), :mod:`.vitals` (whether the relay is alive) and :mod:`.ending` (what may still arrive).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from .recorder import Recorder
 from .sending import Sending
 from .state import WITNESS, Patience, State
 from .streams import Streams
+from .succession import Succession
 from .target import Target
 from .vitals import Vitals
 
@@ -65,6 +66,8 @@ class Executor:
             _Play(self._target, state).run(program)
         finally:
             self._target.thaw()
+            if self._target.is_being_replaced:  # the play was cut short: nobody can say who will serve
+                self._target.restart()
             for link in state.links.values():
                 link.sock.close()
             self._served = state.served
@@ -97,6 +100,7 @@ class _Play:
         self._fences = Fences(state, target, recorder, self._streams)
         self._clients = Clients(state, target, self._streams, self._fences)
         self._sending = Sending(state, recorder, self._streams, self._fences)
+        self._succession = Succession(state, target, self._streams, self._fences)
         self._vitals = Vitals(state, target, self._streams, self._fences)
         self._ending = Ending(state, target, self._streams, self._fences, self._clients)
 
@@ -114,6 +118,7 @@ class _Play:
                 self._clients.connect([step for _, step in row if isinstance(step, steps.Connect)])
             else:
                 self._play_row(row)
+        self._succession.settle()
         self._ending.conclude()
         state.served = state.served or any(link.peer.joined is not None for link in state.links.values())
         for link in state.links.values():
@@ -159,11 +164,18 @@ class _Play:
             case steps.Idle():
                 self._idle(step.milliseconds / 1000)
             case steps.Freeze():
+                self._succession.settle()
                 self._target.freeze()
             case steps.Thaw():
-                self._target.thaw()
+                self._succession.settle()
             case steps.Kill():
+                self._succession.settle()
                 self._kill()
+            case steps.Takeover():
+                self._succession.take_over(halted=step.halted)
+            case steps.FailedTakeover():
+                if not self._succession.fail(step.milliseconds / 1000, holds=step.holds):
+                    self._kill()
             case steps.Connect() | steps.Act():  # by its row; by a person, or a fixed check
                 pass
             case _:

@@ -78,6 +78,7 @@ class Fences:
     def join(self, links: Sequence[Link]) -> None:
         """Let the witness write fences until the relay serves some new connections."""
         state, timing, first = self._state, self._state.timing, self._state.fence + 1
+        self._target.thaw()
         limited = state.rules.max_connections is not None  # a client that is not served yet may still be refused
         share = 1.0 if limited else max(state.patience.joining, timing.join_least_share)
         deadline = time.monotonic() + timing.join_seconds * share

@@ -35,18 +35,19 @@ def target_for(
     environment: Mapping[str, str] | None = None,
     *,
     of: str = "",
+    successor: str = "",
 ) -> Target:
     """The target that the options mean; the built-in reference relay of the domain when they name none.
 
     ``environment`` is what that of a relay which the suite starts has besides. ``of`` is what the names of the options
-    end with where there are several relays, such as ``-b``.
+    end with where there are several relays, such as ``-b``. ``successor`` is the command that starts a next one.
     """
     if address and command_line:
         raise UsageError(f"give --target{of} (a relay that runs) or --exec{of} (a command that starts one), not both")
     if address:
         return Target(Address.parse(address))
     command_line = command_line or f"{domain}_relay --socket {{socket}}"
-    return SpawnedTarget(command_line, domain, environment=environment, option=f"--exec{of}")
+    return SpawnedTarget(command_line, domain, environment=environment, option=f"--exec{of}", successor=successor)
 
 
 def target_words(address: str | None, command_line: str | None, domain: str) -> str:

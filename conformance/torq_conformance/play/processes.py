@@ -56,6 +56,11 @@ def listener(pids: Iterable[int], path: str) -> int | None:
     return next((pid for pid in pids if held & _held(pid)), None)
 
 
+def sockets_of(pid: int) -> frozenset[str]:
+    """The sockets that a process holds, by the names that they have in every process."""
+    return frozenset(each for each in _held(pid) if each.startswith("socket:"))
+
+
 def _held(pid: int) -> set[str]:
     """What the descriptors of a process are."""
     held: set[str] = set()

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,11 +37,15 @@ from ..model.rules import Rules
 from ..model.timing import DEFAULT, Timing
 from . import guard, slate
 from .address import Address
-from .processes import await_end, doing, family, is_busy, listener, name_of
+from .processes import doing, is_busy, listener, name_of
+from .started import Started, end, kill, status_of, wait_for
 
 LEAST_ROOM_BYTES = 4096
 """Bytes that must have room beside the socket of a relay."""
 FOREGROUND = "a relay must stay in the foreground while the suite judges it"
+SUCCESSOR_OPTION = "--exec-successor"
+OWN_COMMAND = "{command}"
+"""What stands in the command of a successor for the command of the relay."""
 _numbers = itertools.count()
 
 
@@ -55,17 +59,6 @@ class Limit:
         """Raises CutShortError when the moment has come."""
         if time.monotonic() >= self.moment:
             raise CutShortError("the time for it was over")
-
-
-class _Started(subprocess.Popen[bytes]):
-    """A process that the suite has started, and the mark that it and all that it starts carry."""
-
-    mark = ""
-
-    @property
-    def left(self) -> list[int]:
-        """The living processes of it, itself too."""
-        return list(dict.fromkeys((*family(self.pid), *guard.marked(self.mark))))
 
 
 class Target:
@@ -141,18 +134,67 @@ class Target:
     def revive(self) -> None:
         """Kill the relay and start it again on the same path. Raises TargetError when it does not come back."""
 
+    @property
+    def replaceable(self) -> bool:
+        """Whether :meth:`start_successor` starts a relay that takes the place of this one."""
+        return False
+
+    @property
+    def is_being_replaced(self) -> bool:
+        """Whether a successor has been started that neither serves nor has ended, as far as was looked."""
+        return False
+
+    def start_successor(self) -> None:
+        """Start a successor beside the relay. Raises TargetError when it cannot be started."""
+
+    def look_at_successor(self) -> bool | None:
+        """Whether the successor serves, and is this target's relay now; None while neither that nor its end is seen."""
+        return False
+
+    @property
+    def handed_over(self) -> int:
+        """How many sockets of the relay its successor holds."""
+        return 0
+
+    @property
+    def end_of_successor(self) -> str:
+        """How the last successor ended that did not come to serve, in words."""
+        return ""
+
+    def advance_takeover(self) -> None:
+        """Let the successor go on until it waits, then the relay, and stop both: neither goes far without being seen.
+
+        Where the successor has got a first socket the relay does not go on: the two are stopped within the takeover.
+        """
+
+    def halt_successor(self) -> None:
+        """Stop the successor (SIGSTOP), and wait until it stands still."""
+
+    def give_up_successor(self) -> None:
+        """Kill a successor that does not serve yet, whatever it is doing."""
+
+    @property
+    def exit_status(self) -> int | None:
+        """The exit status of the relay; None while it runs, or where the suite does not see it."""
+        return None
+
     def freeze(self) -> None:
-        """Stop the relay's process (SIGSTOP), where the suite has started it."""
+        """Stop the relay's process (SIGSTOP), and its successor's, where the suite has started it."""
         if self.pid is not None and not self.crash():
-            os.kill(self.pid, signal.SIGSTOP)
+            self._signal(signal.SIGSTOP)
             self.frozen = True
 
     def thaw(self) -> None:
         """Let the relay's process go on, if the suite has stopped it."""
-        if self.frozen and self.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGCONT)
+        if self.frozen:
+            self._signal(signal.SIGCONT)
         self.frozen = False
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send a signal to the relay's process."""
+        if self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def crash(self, seconds: float = 0.0) -> str:
         """How the relay ended, "" where it has not within some seconds, or the suite does not see it."""
@@ -193,6 +235,8 @@ class SpawnedTarget(Target):
     """A relay started from a command with ``{socket}`` (a fresh Unix path) or ``{port}`` (a free TCP port) in it.
 
     ``{domain}`` becomes the name of the domain that it is to serve. ``option`` is where its user wrote the command.
+    ``successor`` is the command that starts a relay which takes over from it, "" where there is none; in it
+    ``{command}`` stands for the relay's own.
     """
 
     def __init__(
@@ -205,18 +249,18 @@ class SpawnedTarget(Target):
         environment: Mapping[str, str] | None = None,
         option: str = "--exec",
         limit: Limit | None = None,
+        successor: str = "",
     ) -> None:
         self.limit = limit or Limit()
         """When to give up waiting for it, and whatever else is done with it."""
-        if "{socket}" not in command and "{port}" not in command:
-            raise UsageError(f"{option} {command!r}: write {{socket}} (or {{port}} for TCP) where the relay expects it")
-        try:
-            self._words = shlex.split(command)
-        except ValueError as error:
-            raise UsageError(f"{option} {command!r}: {error}") from error
+        self._words = words_of(command, option)
+        self._successor_words = words_of(succeeding(command, successor), SUCCESSOR_OPTION) if successor else []
+        self._successor: Started | None = None
+        self._end_of_successor = ""
+        self._sockets_before: frozenset[str] = frozenset()
         self._command = command
         self._domain = domain
-        self._process: _Started | None = None
+        self._process: Started | None = None
         self._folder = folder
         self._private: Path | None = None
         self._generation = 0
@@ -239,6 +283,80 @@ class SpawnedTarget(Target):
     @property
     def revivable(self) -> bool:
         return bool(self.address.path)
+
+    @property
+    def replaceable(self) -> bool:
+        return bool(self._successor_words)
+
+    @property
+    def is_being_replaced(self) -> bool:
+        return self._successor is not None
+
+    def start_successor(self) -> None:
+        self.give_up_successor()
+        if self._process is not None and self._successor_words:
+            self._sockets_before = self._process.sockets
+            with interruption.deferred():
+                self._successor = self._launch(self._successor_words)
+
+    @property
+    def successor_pid(self) -> int | None:
+        """The process id of a successor that does not serve yet."""
+        return self._successor.pid if self._successor is not None else None
+
+    def look_at_successor(self) -> bool | None:
+        old, new = self._process, self._successor
+        if old is None or new is None:
+            return False
+        ended = status_of(new)  # first: one that ends because the relay has is no failure of its own
+        if status_of(old) is None:
+            if ended is not None:
+                how = f"was ended by {signal.Signals(-ended).name}" if ended < 0 else f"exited with status {ended}"
+                printed = "".join(f", having printed {line.strip()!r}" for line in self.last_output(1))
+                self._end_of_successor = f"it {how}{printed}"
+                self.give_up_successor()
+            return None if ended is None else False
+        with interruption.deferred():
+            self._process, self._successor = new, None
+            kill(old, self.timing.stop_seconds)
+        return True
+
+    @property
+    def handed_over(self) -> int:
+        return len(self._successor.sockets & self._sockets_before) if self._successor is not None else 0
+
+    @property
+    def end_of_successor(self) -> str:
+        return self._end_of_successor
+
+    @property
+    def exit_status(self) -> int | None:
+        return status_of(self._process) if self._process is not None else None
+
+    def advance_takeover(self) -> None:
+        if self._successor is not None and self._process is not None:
+            self.frozen = True
+            self._process.pause()
+            self._successor.take_turn()
+            if self.handed_over == 0:
+                self._process.take_turn()
+
+    def halt_successor(self) -> None:
+        if self._successor is not None:
+            self._successor.pause()
+            self.frozen = True
+
+    def give_up_successor(self) -> None:
+        with interruption.deferred():
+            if self._successor is not None:
+                kill(self._successor, self.timing.stop_seconds)
+                self._successor = None
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._successor is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._successor.pid, number)
+        super()._signal(number)
 
     @property
     def folder(self) -> Path:
@@ -276,6 +394,7 @@ class SpawnedTarget(Target):
         self._programs = self._connections = 0
         self.frozen = False
         with interruption.deferred():
+            self._output.unlink(missing_ok=True)
             self._process = self._launch()
         self._wait_until_it_accepts()
 
@@ -284,13 +403,13 @@ class SpawnedTarget(Target):
         """The command as it was started, with its address."""
         return shlex.join(self._words_to_run())
 
-    def _words_to_run(self) -> list[str]:
+    def _words_to_run(self, words: Sequence[str] = ()) -> list[str]:
         meant = {"{socket}": self.address.path, "{port}": str(self.address.port), "{domain}": self._domain}
-        words = [re.sub(r"\{(socket|port|domain)\}", lambda name: meant[name[0]], word) for word in self._words]
-        return [installed_beside(words[0]), *words[1:]]
+        filled = [re.sub(r"\{(socket|port|domain)\}", lambda at: meant[at[0]], word) for word in words or self._words]
+        return [installed_beside(filled[0]), *filled[1:]]
 
-    def _launch(self) -> _Started:
-        words = self._words_to_run()
+    def _launch(self, words: Sequence[str] = ()) -> Started:
+        words = self._words_to_run(words)
         mark = guard.mark(next(_numbers))
         try:
             guard.begin()
@@ -298,12 +417,12 @@ class SpawnedTarget(Target):
             raise ImpededError(f"cannot start the guard of the relay: {error.strerror or error}") from error
         slate.learn_how_children_end()
         try:
-            output = self._output.open("wb")
+            output = self._output.open("ab")  # a relay and its successor write to one
         except OSError as error:
             raise ImpededError(f"the output of the relay has no place: {error.strerror or error}") from error
         with output:
             try:
-                process = _Started(
+                process = Started(
                     words,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -331,17 +450,17 @@ class SpawnedTarget(Target):
 
     def start_second(self, seconds: float, enough: Callable[[], bool]) -> int | None:
         """Start a second relay on the same path: its exit status, None where it runs on until ``enough`` or in time."""
-        second: _Started | None = None
+        second: Started | None = None
         deadline = time.monotonic() + seconds
         try:
             with interruption.deferred():
                 second = self._launch()
-            while (status := _status(second)) is None and time.monotonic() < deadline and not enough():
+            while (status := status_of(second)) is None and time.monotonic() < deadline and not enough():
                 time.sleep(0.01)
             return status
         finally:
             if second is not None:
-                _end(second, self.timing.stop_seconds)
+                end(second, self.timing.stop_seconds)
 
     def start_rivals(self, count: int, seconds: float, *, stale: bool) -> list[int | None]:
         """Start several relays at once on the path of this one, which is ended; ``stale`` leaves its socket file there.
@@ -355,18 +474,18 @@ class SpawnedTarget(Target):
             self.end()
             Path(self.address.path).unlink(missing_ok=True)
         self._process = None
-        rivals: list[_Started] = []
+        rivals: list[Started] = []
         deadline = time.monotonic() + seconds
         try:
             with interruption.deferred():
                 rivals += (self._launch() for _ in range(count))
-            while (statuses := [_status(each) for each in rivals]).count(None) > 1 and time.monotonic() < deadline:
+            while (statuses := [status_of(each) for each in rivals]).count(None) > 1 and time.monotonic() < deadline:
                 time.sleep(0.01)
-            self._process = next((each for each in rivals if _status(each) is None), None)
+            self._process = next((each for each in rivals if status_of(each) is None), None)
         finally:
             for rival in rivals:
                 if rival is not self._process:
-                    _end(rival, self.timing.stop_seconds)
+                    end(rival, self.timing.stop_seconds)
         if statuses.count(None) == 1:
             self._wait_until_it_accepts()
         return statuses
@@ -375,7 +494,7 @@ class SpawnedTarget(Target):
         """The exit status of the relay; None while it runs on for some seconds."""
         if self._process is None:
             return 0
-        if (status := _wait(self._process, min(seconds, max(self.limit.moment - time.monotonic(), 0.0)))) is None:
+        if (status := wait_for(self._process, min(seconds, max(self.limit.moment - time.monotonic(), 0.0)))) is None:
             self.limit.check()
         return status
 
@@ -428,16 +547,18 @@ class SpawnedTarget(Target):
 
     def _kill(self) -> None:
         """End the relay by SIGKILL: a relay that hangs would not heed SIGTERM."""
+        self.give_up_successor()
         if self._process is not None:
-            _kill(self._process, self.timing.stop_seconds)
+            kill(self._process, self.timing.stop_seconds)
 
     def crash(self, seconds: float = 0.0) -> str:
         return self._crash(seconds)
 
     def _crash(self, seconds: float, *, ends_at_once: bool = False) -> str:
+        self.look_at_successor()
         if self._process is None:
             return ""
-        status = _wait(self._process, seconds)
+        status = wait_for(self._process, seconds)
         if status is None:
             return ""
         if status < 0:
@@ -468,8 +589,9 @@ class SpawnedTarget(Target):
 
     def end(self) -> None:
         """End the relay, and everything that it has started."""
+        self.give_up_successor()
         if self._process is not None:
-            _end(self._process, self.timing.stop_seconds)
+            end(self._process, self.timing.stop_seconds)
             self._process = None
 
     def stop(self) -> None:
@@ -480,53 +602,19 @@ class SpawnedTarget(Target):
                 self._private = None
 
 
-def _end(process: _Started, seconds: float) -> None:
-    """End a process and its group by SIGTERM, whatever is left after some seconds by SIGKILL."""
-    with interruption.deferred():
-        started = family(process.pid)
-        _signal_group(process, signal.SIGTERM)
-        _wait(process, seconds)
-        _kill(process, seconds, started)
+def words_of(command: str, option: str) -> list[str]:
+    """The words of a command that ``option`` gives. Raises UsageError where it is none, or names no address."""
+    if "{socket}" not in command and "{port}" not in command:
+        raise UsageError(f"{option} {command!r}: write {{socket}} (or {{port}} for TCP) where the relay expects it")
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"{option} {command!r}: {error}") from error
 
 
-def _kill(process: _Started, seconds: float, started: Iterable[int] = ()) -> None:
-    """End a process and all that it has started by SIGKILL; ``started`` is what must have ended then too."""
-    started = {*started, *process.left}  # a wrapper ends before the relay that it has started
-    _signal_group(process, signal.SIGKILL)
-    _wait(process, math.inf)
-    guard.forget(process.pid)
-    for _ in range(guard.END_ROUNDS):  # a process may start another while it is being ended
-        left = guard.marked(process.mark)
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        started |= {*left}
-        await_end(started, seconds)
-        if not left:
-            return
-
-
-def _signal_group(process: _Started, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
-
-
-def _status(process: _Started) -> int | None:
-    """The exit status of a process, None while it runs.
-
-    An interruption waits until this is over: else the lock of the Popen stays taken, and the next wait lasts for ever.
-    """
-    with interruption.deferred():
-        return process.poll()
-
-
-def _wait(process: _Started, seconds: float) -> int | None:
-    """The exit status of a process; None while it runs on for some seconds."""
-    deadline, pause = time.monotonic() + seconds, 0.0005
-    while (status := _status(process)) is None and (left := deadline - time.monotonic()) > 0:
-        pause = min(pause * 2, left, 0.05)
-        time.sleep(pause)
-    return status
+def succeeding(command: str, successor: str) -> str:
+    """The command that starts a successor of the relay that a command starts."""
+    return successor.replace(OWN_COMMAND, command)
 
 
 def free_port() -> int:

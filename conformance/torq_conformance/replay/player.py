@@ -30,7 +30,7 @@ def main(case: Case, runs: int, arguments: Sequence[str] | None = None, *, proof
     given = _parser(case).parse_args(arguments)
     interruption.install()
     try:
-        with target_for(given.socket, given.command, case.rules.domain) as target:
+        with target_for(given.socket, given.command, case.rules.domain, successor=given.successor) as target:
             for number, (_, findings) in enumerate(replays(case, target, runs), 1):
                 if findings:
                     _show(findings, f"FAILS {case.requirement} (run {number} of {runs}):")
@@ -57,6 +57,13 @@ def _parser(case: Case) -> argparse.ArgumentParser:
         dest="command",
         metavar="'CMD {socket}'",
         help="a command that starts one, on a fresh socket ({socket}) or a free TCP port ({port})",
+    )
+    parser.add_argument(
+        "--exec-successor",
+        dest="successor",
+        default="",
+        metavar="'CMD {socket}'",
+        help="a command that starts a relay which takes over from that, for a program that needs one",
     )
     return parser
 

@@ -149,6 +149,7 @@ def _add_settings(parser: argparse.ArgumentParser, default: Settings) -> None:
         parser.add_argument(flag, default="", metavar="N,...", help=f"{who} that may connect (default: any)")
     parser.add_argument("--metrics", default="", metavar="PATH", help="socket that shows the counters (default: none)")
     parser.add_argument("--audit", default="", metavar="DIR", help="directory of an audit log (default: none)")
+    parser.add_argument("--takeover", action="store_true", help="take over from the relay that serves at the address")
     number("--probability", "probability", "how often a random mutant acts, 0 to 1")
     number("--seed", "seed", "of the random mutants")
 

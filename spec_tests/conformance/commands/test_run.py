@@ -290,3 +290,22 @@ def test_a_report_that_cannot_be_written_hides_no_failure(
     assert shown.err.count("cannot write") == 1
     assert f"{folder}/report.json" in shown.err
     assert shown.code == code
+
+
+def test_takeovers_are_judged_where_the_suite_is_told_how_a_successor_is_started(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["--domain", "signal", "--section", "LIFE-3", "--max-examples", "1", "--seed", "1", "--workers", "1"]
+    words += ["--failures", str(tmp_path / "failures")]
+    left_out = run_command(capsys, "--exec", CORRECT, *words)
+    assert "needs a command that starts a successor (--exec-successor 'CMD {socket}'" in left_out.out
+    held = run_command(capsys, "--exec", CORRECT, "--exec-successor", "{command} --takeover", *words)
+    assert (held.code, "PASS" in held.out) == (0, True), held.out
+    by_profile = run_command(capsys, "--exec", CORRECT, "--profile", "specimen", *words)
+    assert (by_profile.code, "PASS" in by_profile.out) == (0, True), by_profile.out
+
+
+def test_a_relay_that_runs_already_has_no_successor(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = run_command(capsys, "--target", "/tmp/none/signal.sock", "--exec-successor", "next {socket}")
+    assert refused.code == 2
+    assert "--exec-successor takes over from a relay that the suite has started: give --exec" in refused.err

@@ -9,13 +9,25 @@ from spec_tests.conformance.program_strategies import rules_of, sent_frames
 from torq_conformance.errors import CutShortError
 from torq_conformance.generation import controls
 from torq_conformance.generation import features as f
+from torq_conformance.generation.fixed_programs import fixed_programs
 from torq_conformance.judging.scenarios import SCENARIOS
 from torq_conformance.judging.verdict import Lack, Verdict
 from torq_conformance.model.frames import Frame, Tlv
 from torq_conformance.model.history import History
 from torq_conformance.model.legality import Fate, fates_of
 from torq_conformance.model.program import Program
-from torq_conformance.model.steps import Close, Connect, Freeze, Resume, Sip, Stall, Thaw, Write
+from torq_conformance.model.steps import (
+    Close,
+    Connect,
+    FailedTakeover,
+    Freeze,
+    Resume,
+    Sip,
+    Stall,
+    Takeover,
+    Thaw,
+    Write,
+)
 from torq_conformance.play.executor import Executor
 
 
@@ -72,6 +84,17 @@ def test_where_nobody_leaves_the_same_frames_are_sent() -> None:
         assert sent_frames(control) == sent_frames(program)
         assert any(isinstance(step, Close) for step in program.steps)
         assert not any(isinstance(step, Close) for step in control.steps)
+
+
+@pytest.mark.parametrize("requirement", ["LIFE-3", "LIFE-4"])
+def test_where_nobody_is_replaced_the_same_frames_are_sent_while_nobody_serves(requirement: str) -> None:
+    for fixed in fixed_programs(requirement):
+        program = fixed.program(rules_of("signal"))
+        control = controls.without_takeovers(program)
+        assert sent_frames(control) == sent_frames(program)
+        assert not any(isinstance(step, Takeover | FailedTakeover) for step in control.steps)
+        halted = sum(step == Takeover(halted=True) for step in program.steps)
+        assert sum(isinstance(step, Freeze) for step in control.steps) == halted
 
 
 def test_each_in_its_own_write_the_same_frames_are_sent_and_no_read_takes_two() -> None:

@@ -19,10 +19,13 @@ NEEDS_AN_OVERFLOW = {"ISO-2", "ISO-3", "ISO-4", "ISO-7"}
 """Requirements whose programs flood a queue: their tables do so first, a fixed program would only do it again."""
 
 
+TAKEOVER = "{command} --takeover"
+
+
 @pytest.fixture(scope="module")
 def right_relays() -> Iterator[dict[str, SpawnedTarget]]:
     with ExitStack() as stack:
-        yield {domain: stack.enter_context(relay(specimen("correct", domain))) for domain in DOMAINS}
+        yield {domain: stack.enter_context(relay(specimen("correct", domain), TAKEOVER)) for domain in DOMAINS}
 
 
 def test_every_requirement_that_programs_judge_has_a_fixed_program() -> None:

@@ -16,7 +16,7 @@ import pytest
 from spec_tests.conformance.judged_relays import specimen
 from torq_conformance.errors import TargetError
 from torq_conformance.play import guard
-from torq_conformance.play import target as target_module
+from torq_conformance.play import started as started_module
 from torq_conformance.play.target import SpawnedTarget
 
 CORRECT = f"{Path(sys.executable).parent}/{specimen('correct', 'signal')}"
@@ -110,7 +110,7 @@ def test_what_a_process_starts_while_it_is_being_ended_is_ended_too(
     with SpawnedTarget(daemon(tmp_path, CROWD), folder=tmp_path) as target:
         assert len(serving(target.address.path)) == 1 + CHILDREN
         monkeypatch.setattr(guard, "marked", lambda mark: marked(mark)[:1])
-        monkeypatch.setattr(target_module, "family", lambda _: [])
+        monkeypatch.setattr(started_module, "family", lambda _: [])
     assert serving(str(tmp_path)) == []
 
 

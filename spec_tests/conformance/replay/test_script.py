@@ -26,6 +26,7 @@ from torq_conformance.model.steps import (
     Buffer,
     Close,
     Connect,
+    FailedTakeover,
     Finish,
     Flood,
     Freeze,
@@ -37,6 +38,7 @@ from torq_conformance.model.steps import (
     Stall,
     Step,
     Sync,
+    Takeover,
     Thaw,
     Write,
 )
@@ -188,6 +190,8 @@ PLAYED: dict[type[Step], tuple[Step, ...]] = {
     Freeze: (Freeze(), Write(0, (OWN,), settle=False), Write(1, (OWN,), settle=False)),
     Thaw: (Freeze(), Write(0, (OWN,), settle=False), Thaw()),
     Kill: (Kill(), Connect(2), Write(2, (OWN,))),
+    Takeover: (Takeover(), Write(0, (OWN,))),
+    FailedTakeover: (FailedTakeover(holds=True), Write(0, (OWN,))),
     Act: (Act("look at it"), Write(0, (OWN,))),
 }
 
@@ -196,19 +200,20 @@ PLAYED: dict[type[Step], tuple[Step, ...]] = {
 def test_every_kind_of_step_is_played_by_a_script(kind: type[Step], tmp_path: Path, references: dict[str, str]) -> None:
     assert any(isinstance(step, kind) for step in PLAYED[kind])
     script = write(tmp_path, record_of("FWD-1", "signal", (*PAIR, *PLAYED[kind])))
-    started = ("--exec", f"{Path(sys.executable).parent / 'signal_relay'} --socket {{socket}}")
+    started = ["--exec", f"{Path(sys.executable).parent / 'signal_relay'} --socket {{socket}}"]
+    started += ["--exec-successor", f"{started[1]} --takeover"] if kind.needs == "successor" else []
     held = play(script, *((references["signal"],) if kind.needs == "sockets" else started))
     assert (held.returncode, held.stdout) == (0, "HOLDS FWD-1: 10 runs, no fault\n"), held.stderr
 
 
-@pytest.mark.parametrize("step", [Freeze(), Thaw(), Kill()])
+@pytest.mark.parametrize("step", [Freeze(), Thaw(), Kill(), Takeover(), FailedTakeover()])
 def test_a_step_that_needs_the_process_of_the_relay_is_refused_with_the_reason(
     step: Step, tmp_path: Path, references: dict[str, str]
 ) -> None:
     steps = (*PAIR, step)
     refused = play(write(tmp_path, record_of("FWD-1", "signal", steps)), references["signal"])
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.startswith("cannot judge: step 3 (the relay")
+    assert refused.stderr.startswith("cannot judge: step 3 (")
     assert "needs a relay that is started for it" in refused.stderr
     record = record_of("FWD-1", "signal", steps)
     target = Target(Address.parse(references["signal"]))

@@ -22,8 +22,8 @@ from torq_conformance.specimens.mutants.table import TABLE, Mutant, relay_with
 mutants.load()
 NUMBERS = {name: number for number, name in DOMAIN_NAMES.items()}
 MUTANT_PATIENCE_S = 0.4
-SEEN_THROUGH_A_PROFILE = {"VAL-7", "ISO-6", "LIFE-5", "SEC-2", "SEC-3"}
-"""Requirements whose mutants have their rows in checks/test_told_by_the_profile.py."""
+SEEN_THROUGH_A_PROFILE = {"VAL-7", "ISO-6", "LIFE-3", "LIFE-4", "LIFE-5", "SEC-2", "SEC-3"}
+"""Requirements whose mutants have their rows in checks/test_told_by_the_profile.py, or in test_takeovers.py."""
 SEEN_AFTER_A_WAIT = {"never-read-closed", "never-read-forgotten"}
 """Mutants that do nothing wrong for 10 s; checks/test_checks.py shortens that."""
 ROWS = [row for row in TABLE.values() if not row.family]

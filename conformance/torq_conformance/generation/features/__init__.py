@@ -84,6 +84,7 @@ from .tables import (
     tlv_counts,
     valid_frame_edges,
 )
+from .takeovers import FailedTakeovers, SmallBacklogs, Takeovers
 
 __all__ = [
     "MANY_KINDS",
@@ -97,6 +98,7 @@ __all__ = [
     "CoalescedFrames",
     "ConcurrentWrites",
     "Disconnects",
+    "FailedTakeovers",
     "Floods",
     "ForeignDomains",
     "ForeignTypes",
@@ -116,6 +118,7 @@ __all__ = [
     "SendOnlyClients",
     "Shape",
     "ShortLivedClients",
+    "SmallBacklogs",
     "SmallSendBuffers",
     "SplitWrites",
     "Stalls",
@@ -123,6 +126,7 @@ __all__ = [
     "Streams",
     "StrictFieldFaults",
     "SyncPoints",
+    "Takeovers",
     "Traffic",
     "UnfinishedFrames",
     "UnusualHeaders",

@@ -18,13 +18,13 @@ ASKING_SECONDS = 1.0
 class Counters:
     """The counters of the connections that are over, and of frames on their way in."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, listener: socket.socket | None = None) -> None:
         self.received = 0
         self.refused: Counter[str] = Counter()
         self.delivered = 0
         self.dropped: Counter[str] = Counter()
-        self.listener: socket.socket | None = None
-        if path:
+        self.listener = listener
+        if path and listener is None:
             with suppress(FileNotFoundError):
                 os.unlink(path)
             self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -24,6 +24,7 @@ from torq_conformance.specimens.correct.framing import Framer, FramingError
 from torq_conformance.specimens.correct.judging import Judge
 from torq_conformance.specimens.correct.outbox import Outbox
 from torq_conformance.specimens.correct.settings import Settings
+from torq_conformance.specimens.correct.takeover import Takeover
 
 READ_BYTES = 65_536
 CATCH_UP_READS = 64  # of each connection: more than its socket can have held
@@ -52,6 +53,7 @@ class Relay:
     outbox_part: type[Outbox] = Outbox
     counters_part: type[Counters] = Counters
     audit_part: type[Audit] = Audit
+    takeover_part: type[Takeover] = Takeover
 
     def __init__(self, settings: Settings, doorway: Doorway) -> None:
         self.settings = settings
@@ -64,9 +66,11 @@ class Relay:
         self.spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self.stopping = False
         self.poll = select.epoll()
-        self.listener = doorway.open()
+        self.takeover = self.takeover_part(self)
+        estate = self.takeover.collect() if settings.takeover else None
+        self.listener = estate.listener if estate else doorway.open()
         self.poll.register(self.listener, select.EPOLLIN)
-        self.counters = self.counters_part(settings.metrics)
+        self.counters = self.counters_part(settings.metrics, estate.metrics if estate else None)
         if self.counters.listener is not None:
             self.poll.register(self.counters.listener, select.EPOLLIN)
         self.audit = self.audit_part(settings.audit) if settings.audit else None
@@ -76,6 +80,13 @@ class Relay:
         for number in (signal.SIGTERM, signal.SIGINT):
             self.handle(number)
         self.prepare()
+        if estate:
+            self.takeover.restore(estate)
+            self.takeover.claim(estate)
+        self.takeover.hear()
+        if estate:
+            self.watch_all()
+            self.takeover.active()
 
     def handle(self, number: signal.Signals) -> None:
         """React to a signal, even where whoever started the relay had it blocked or ignored (LIFE-5)."""
@@ -117,6 +128,8 @@ class Relay:
                 os.read(self.wakeup, 512)
             elif connection := self.connections.get(descriptor):
                 self.react(connection, event)
+            elif self.takeover.door is not None and descriptor == self.takeover.door.fileno():
+                self.takeover.answer()
             elif self.counters.listener is not None and descriptor == self.counters.listener.fileno():
                 self.counters.answer(each.outbox for each in self.connections.values())
         return joining
@@ -193,12 +206,17 @@ class Relay:
             return
         sock.setblocking(False)
         self.joined += 1
-        framer, outbox = self.framer_part(self.settings), self.outbox_part(sock, self.settings)
-        connection = Connection(sock, self.joined, framer, outbox)
-        self.connections[sock.fileno()] = connection
-        self.poll.register(sock, 0)
+        connection = self.admit(sock, self.joined)
         self.watch(connection)
         self.opened(connection)
+
+    def admit(self, sock: socket.socket, number: int) -> Connection:
+        """A connection of this number, of which nothing is read or written yet."""
+        framer, outbox = self.framer_part(self.settings), self.outbox_part(sock, self.settings)
+        connection = Connection(sock, number, framer, outbox)
+        self.connections[sock.fileno()] = connection
+        self.poll.register(sock, 0)
+        return connection
 
     def may_connect(self, sock: socket.socket) -> bool:
         """Whether the user or the group of a peer is on a list, where there is one (SEC-2)."""

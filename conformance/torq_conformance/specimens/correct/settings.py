@@ -24,5 +24,6 @@ class Settings(NamedTuple):
     allow_gids: str = ""
     metrics: str = ""  # path of the socket that shows the counters; "": none
     audit: str = ""  # directory of the audit log; "": none
+    takeover: bool = False  # take over from the relay that serves at the address
     probability: float = 0.2  # of the mutants that act at random
     seed: int = 0

@@ -18,10 +18,20 @@ from torq_conformance.specimens.correct.framing import Framer
 from torq_conformance.specimens.correct.judging import Judge
 from torq_conformance.specimens.correct.outbox import Outbox
 from torq_conformance.specimens.correct.relay import Relay
+from torq_conformance.specimens.correct.takeover import Takeover
 
-Part = type[Doorway] | type[Framer] | type[Judge] | type[Outbox] | type[Counters] | type[Audit] | type[Relay]
+Part = (
+    type[Doorway]
+    | type[Framer]
+    | type[Judge]
+    | type[Outbox]
+    | type[Counters]
+    | type[Audit]
+    | type[Takeover]
+    | type[Relay]
+)
 PartT = TypeVar("PartT", bound=Part)
-OwnerT = TypeVar("OwnerT", bound=Doorway | Framer | Judge | Outbox | Counters | Audit | Relay)
+OwnerT = TypeVar("OwnerT", bound=Doorway | Framer | Judge | Outbox | Counters | Audit | Takeover | Relay)
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Value = int | float | str
@@ -130,7 +140,7 @@ def relay_with(*parts: Part) -> type[Relay]:
     parts = tuple(dict.fromkeys(parts))
     relay: type[Relay] = _joined([part for part in parts if issubclass(part, Relay)], Relay)
     slots: dict[str, Part] = {}
-    for right in (Doorway, Framer, Judge, Outbox, Counters, Audit):
+    for right in (Doorway, Framer, Judge, Outbox, Counters, Audit, Takeover):
         slot = f"{right.__name__.lower()}_part"
         wrong = [part for part in parts if issubclass(part, right)]
         if wrong:
