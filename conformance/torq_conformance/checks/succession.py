@@ -40,7 +40,8 @@ def hands_everything_over(bench: Bench) -> Iterator[Finding]:
             if why := _replace(target):
                 yield Finding(Kind.NOT_REPLACED, "a successor to serve in the relay's place", why)
                 return
-            if wrong := [*accounts.continued("after a takeover"), *_served(bench, target, clients)]:
+            miscounted = list(accounts.continued("after a takeover"))
+            if wrong := list(_served(bench, target, clients)) or miscounted:
                 yield from wrong
                 return
             accounts.note()
@@ -65,7 +66,8 @@ def spares_the_relay(bench: Bench) -> Iterator[Finding]:
                 seen = f"the relay ends with status {target.exit_status}"
                 yield Finding(Kind.CRASHED, f"the relay to serve on when its successor {words}", seen)
                 return
-            if wrong := [*accounts.continued(f"after a successor that {words}"), *_served(bench, target, clients)]:
+            miscounted = list(accounts.continued(f"after a successor that {words}"))
+            if wrong := list(_served(bench, target, clients)) or miscounted:
                 yield from wrong
                 return
             accounts.note()

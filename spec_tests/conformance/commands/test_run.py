@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -303,6 +304,27 @@ def test_takeovers_are_judged_where_the_suite_is_told_how_a_successor_is_started
     assert (held.code, "PASS" in held.out) == (0, True), held.out
     by_profile = run_command(capsys, "--exec", CORRECT, "--profile", "specimen", *words)
     assert (by_profile.code, "PASS" in by_profile.out) == (0, True), by_profile.out
+
+
+def test_a_failing_takeover_is_replayed_by_the_line_that_the_run_ends_with(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    broken = f"{CORRECT} --mutant takeover-forgets-partial"
+    found = run_command(
+        capsys,
+        *("--exec", broken, "--exec-successor", "{command} --takeover", "--domain", "signal", "--section", "LIFE-3"),
+        *("--max-examples", "1", "--seed", "1", "--workers", "1", "--failures", str(tmp_path)),
+    )
+    assert found.code == 1
+    assert "a successor is started and takes over" in found.out
+    line = re.search(r"replay +torq-conformance (replay .*)", found.out)
+    assert line
+    assert "--exec-successor '{command} --takeover'" in line[1]
+    again = run_command(capsys, *shlex.split(line[1]), "--runs", "2")
+    assert "REPRODUCED: 2 of 2 runs fail" in again.out
+    file = next(tmp_path.rglob("LIFE-3-*.json"))
+    recorded = run_command(capsys, "replay", str(file), "--exec", CORRECT, "--runs", "1")
+    assert "NOT REPRODUCED: 1 run passes" in recorded.out
 
 
 def test_a_relay_that_runs_already_has_no_successor(capsys: pytest.CaptureFixture[str]) -> None:

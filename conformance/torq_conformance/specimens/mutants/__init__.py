@@ -22,6 +22,7 @@ SECTIONS = (
     "connections",
     "resources",
     "life_cycle",
+    "takeovers",
     "security",
     "rare_states",
     "combined_states",
