@@ -139,7 +139,7 @@ class Terminal:
             **os.environ,
             "PATH": path,
             "STATE": str(self._state),
-            "COLUMNS": "160",
+            "COLUMNS": "80",
             "TERM": "xterm",
             "PYTHONUNBUFFERED": "1",
         }
