@@ -40,9 +40,7 @@ def test_what_one_raises_is_raised_after_the_others_have_given_up(fails: str, er
     with pytest.raises(error):
         together(acts, told.set)
     assert given_up == [True]
-    assert threading.active_count() == 1 or not any(
-        thread.name.startswith("ThreadPool") for thread in threading.enumerate()
-    )
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")]
 
 
 def test_an_interruption_is_left_to_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> None:
