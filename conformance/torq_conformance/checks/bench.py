@@ -36,8 +36,9 @@ from ..model.profile import Profile
 from ..model.rules import Rules
 from ..model.timing import DEFAULT, Timing
 from ..play.address import shows
+from ..play.limit import Limit
 from ..play.metrics import Samples, read_samples
-from ..play.target import Limit, SpawnedTarget, free_port, succeeding
+from ..play.target import SpawnedTarget, free_port, succeeding
 from .levels import pid_of
 
 PROBE_VALUE_BYTES = 8

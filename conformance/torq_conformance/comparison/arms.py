@@ -85,7 +85,7 @@ class Arm:
 
     def give_up(self) -> None:
         """Let a play that another thread is in the middle of end soon, with OutOfTime."""
-        self._executor.give_up()
+        self._executor.limit.expire()
 
     def has_ended(self) -> bool:
         """Whether it plays nothing more."""

@@ -11,7 +11,6 @@ Facts:
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -26,7 +25,8 @@ from ..model.findings import Finding, Kind
 from ..model.profile import Profile
 from ..model.requirements import requirements
 from ..model.rules import Domain
-from ..play.target import Limit, Target
+from ..play.limit import Limit
+from ..play.target import Target
 from .found import OUT_OF_TIME
 from .together import together
 
@@ -171,10 +171,7 @@ class FixedChecks:
         def looked(target: Target) -> Result:
             return look_by_check(requirements()[name], check, self._plan, target, limit)
 
-        def give_up() -> None:
-            limit.moment = -math.inf
-
-        of_both = together([partial(looked, self._a), partial(looked, self._b)], give_up)
+        of_both = together([partial(looked, self._a), partial(looked, self._b)], limit.expire)
         unplayed = (each.reason for each in of_both if each.verdict in (Verdict.UNSUPPORTED, Verdict.UNKNOWN))
         why = next(unplayed, "")
         in_a, in_b = map(_first_of_each_kind, of_both)

@@ -28,7 +28,7 @@ def played(
     ``patient``: after a restart every wait has its full length again. ``feedback`` notices what the program reached.
     """
     began = time.monotonic()
-    executor.deadline, executor.end = clock.until, clock.end
+    executor.deadline, executor.limit.moment = clock.until, clock.end
     try:
         with told("to play this program"):
             history = executor.play(program)

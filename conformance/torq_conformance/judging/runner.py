@@ -20,7 +20,8 @@ from ..model.requirements import Requirement
 from ..model.rules import Rules
 from ..model.steps import Act
 from ..oracles.traffic import unserved
-from ..play.target import Limit, Target
+from ..play.limit import Limit
+from ..play.target import Target
 from .exploring import EXPLORED_FOR_EACH, Exploration
 from .meeting import Encounter, due
 from .plan import Observer, Plan

@@ -24,6 +24,7 @@ from ..model.timing import Timing
 from .clients import Clients
 from .ending import Ending
 from .fences import Fences
+from .limit import Limit
 from .recorder import Recorder
 from .sending import Sending
 from .state import WITNESS, Patience, State
@@ -49,9 +50,8 @@ class Executor:
         self._served = False
         self.deadline = math.inf
         """The moment of the monotonic clock at which a play gives up floods and silences."""
-        self.end = math.inf
-        """The moment at which it gives up whatever it does."""
-        self._state: State | None = None
+        self.limit = Limit()
+        """When it gives up whatever it does; another thread may move it."""
 
     def play(self, program: Program) -> History:
         """Play a program to its end.
@@ -59,9 +59,8 @@ class Executor:
         Raises TargetError when no relay answers at all, CutShortError when the deadline leaves no time for a flood or a
         silence, or the end comes.
         """
-        state = State(self._rules, self._timing, self._patience, self.deadline, self.end, self._served)
+        state = State(self._rules, self._timing, self._patience, self.deadline, self.limit, self._served)
         state.play = self._target.plays
-        self._state = state
         try:
             _Play(self._target, state).run(program)
         finally:
@@ -75,12 +74,6 @@ class Executor:
             if not state.silent:
                 self._patience.forwarding = 1.0
         return state.history
-
-    def give_up(self) -> None:
-        """Let a play that another thread is in the middle of end soon, with CutShortError."""
-        self.end = -math.inf
-        if self._state is not None:
-            self._state.end = self.end
 
     def restart(self, *, patient: bool) -> None:
         """Go on with a fresh relay, where the target can give one; ``patient`` gives it whole waits again."""

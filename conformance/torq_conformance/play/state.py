@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from ..model.history import History, Peer, Sent, Stalled
 from ..model.rules import Rules
 from ..model.timing import Timing
+from .limit import Limit
 
 Ends = list[tuple[int, Sent]]
 """Frames of a write, each with the offset at which it ends there."""
@@ -82,8 +83,8 @@ class Link:
 class State:
     """One play of one program.
 
-    ``deadline`` is the moment of the monotonic clock at which it gives up floods and silences, ``end`` that at
-    which it gives up whatever it does. ``served`` says that the relay has served anybody, in this play or before;
+    ``deadline`` is the moment of the monotonic clock at which it gives up floods and silences, ``limit`` says when it
+    gives up whatever it does. ``served`` says that the relay has served anybody, in this play or before;
     ``silent`` that it has used up a wait for fences in this play. ``sequence`` is the last that a frame was given,
     ``fence`` that of a fence: what the frames of a program are on the wire does not depend on how often the suite
     had to ask. ``play`` is the number of the play on its relay.
@@ -93,7 +94,7 @@ class State:
     timing: Timing
     patience: Patience
     deadline: float = math.inf
-    end: float = math.inf
+    limit: Limit = field(default_factory=Limit)
     served: bool = False
     silent: bool = False
     history: History = field(default_factory=History)

@@ -18,7 +18,7 @@ import termios
 import time
 from collections.abc import Callable
 
-from ..errors import CutShortError, TargetError
+from ..errors import TargetError
 from ..impediments import tell
 from ..model.history import Peer
 from ..model.legality import Fate
@@ -87,8 +87,7 @@ class Streams:
 
         Raises CutShortError when the play must end.
         """
-        if time.monotonic() > self._state.end:
-            raise CutShortError("the time was over within a program")
+        self._state.limit.check()
         for fd, _ in self._poller.poll(seconds * 1000):
             self.read(self._by_fd[fd])
 

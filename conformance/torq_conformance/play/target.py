@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 import os
 import re
 import shlex
@@ -22,7 +21,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,12 +29,13 @@ import msgspec
 
 from .. import interruption
 from ..counting import counted
-from ..errors import CutShortError, ImpededError, NotServingError, TargetError, UsageError
+from ..errors import ImpededError, NotServingError, TargetError, UsageError
 from ..impediments import impeded
 from ..model.rules import Rules
 from ..model.timing import DEFAULT, Timing
 from . import guard, slate
 from .address import Address
+from .limit import Limit
 from .processes import doing, is_busy, listener, name_of
 from .started import Started, end, kill, status_of, wait_for
 
@@ -47,18 +46,6 @@ SUCCESSOR_OPTION = "--exec-successor"
 OWN_COMMAND = "{command}"
 """What stands in the command of a successor for the command of the relay."""
 _numbers = itertools.count()
-
-
-@dataclass(slots=True)
-class Limit:
-    """The moment of the monotonic clock at which who waits for a relay gives up; who has no time left moves it."""
-
-    moment: float = math.inf
-
-    def check(self) -> None:
-        """Raises CutShortError when the moment has come."""
-        if time.monotonic() >= self.moment:
-            raise CutShortError("the time for it was over")
 
 
 class Target:
@@ -449,18 +436,27 @@ class SpawnedTarget(Target):
         self.start_again()
 
     def start_second(self, seconds: float, enough: Callable[[], bool]) -> int | None:
-        """Start a second relay on the same path: its exit status, None where it runs on until ``enough`` or in time."""
+        """Start a second relay on the same path: its exit status, None where it runs on until ``enough`` or in time.
+
+        One that still computes gets longer: on busy cores it may not have looked at the path yet.
+        """
         second: Started | None = None
-        deadline = time.monotonic() + seconds
+        begun = time.monotonic()
         try:
             with interruption.deferred():
                 second = self._launch()
-            while (status := status_of(second)) is None and time.monotonic() < deadline and not enough():
+            while (status := status_of(second)) is None and not enough() and self._may_begin(begun, seconds, [second]):
                 time.sleep(0.01)
             return status
         finally:
             if second is not None:
                 end(second, self.timing.stop_seconds)
+
+    def _may_begin(self, begun: float, seconds: float, processes: Sequence[Started]) -> bool:
+        """Whether some processes, started at a moment, may still be beginning: in time, or while one computes."""
+        since = time.monotonic() - begun
+        longest = seconds * self.timing.computing_factor
+        return since < seconds or (since < longest and any(is_busy(each.pid) for each in processes))
 
     def start_rivals(self, count: int, seconds: float, *, stale: bool) -> list[int | None]:
         """Start several relays at once on the path of this one, which is ended; ``stale`` leaves its socket file there.
@@ -475,11 +471,13 @@ class SpawnedTarget(Target):
             Path(self.address.path).unlink(missing_ok=True)
         self._process = None
         rivals: list[Started] = []
-        deadline = time.monotonic() + seconds
+        begun = time.monotonic()
         try:
             with interruption.deferred():
                 rivals += (self._launch() for _ in range(count))
-            while (statuses := [status_of(each) for each in rivals]).count(None) > 1 and time.monotonic() < deadline:
+            while (statuses := [status_of(each) for each in rivals]).count(None) > 1:
+                if not self._may_begin(begun, seconds, [each for each in rivals if status_of(each) is None]):
+                    break
                 time.sleep(0.01)
             self._process = next((each for each in rivals if status_of(each) is None), None)
         finally:

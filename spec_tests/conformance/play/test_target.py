@@ -1,16 +1,19 @@
 """Addresses and relays that are started, restarted and ended."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from spec_tests.conformance.judged_relays import specimen
 from torq_conformance.errors import TargetError, UsageError
+from torq_conformance.model.timing import DEFAULT
 from torq_conformance.play.address import Address
 from torq_conformance.play.target import SpawnedTarget, Target
 from torq_conformance.replay.record import folder_name
@@ -138,3 +141,32 @@ def test_an_interruption_while_the_relay_is_looked_after_leaves_no_lock(signal_n
     words = [sys.executable, "-c", INTERRUPTED_IN_THE_LOCK, signal_name]
     done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30, check=False)
     assert done.returncode == (-signal.SIGINT if signal_name == "SIGINT" else 1)
+
+
+SECOND = """
+import os, socket, sys, time
+path, while_second = sys.argv[1:]
+if os.path.exists(path):
+    exec(while_second)
+    sys.exit(7)
+with socket.socket(socket.AF_UNIX) as listener:
+    listener.bind(path)
+    listener.listen()
+    while True:
+        listener.accept()
+"""
+
+
+@pytest.mark.parametrize(
+    ("while_second", "status"),
+    [("while time.process_time() < 0.6: pass", 7), ("time.sleep(60)", None)],
+    ids=["computes", "serves"],
+)
+def test_a_second_relay_that_still_computes_is_not_taken_for_one_that_serves(
+    while_second: str, status: int | None, tmp_path: Path
+) -> None:
+    program = tmp_path / "relay.py"
+    program.write_text(SECOND, "utf-8")
+    command = shlex.join([sys.executable, str(program), "{socket}", while_second])
+    with SpawnedTarget(command, timing=replace(DEFAULT, computing_factor=600.0)) as target:
+        assert target.start_second(0.1, lambda: False) == status
