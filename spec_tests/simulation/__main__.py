@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 import coverage
 
 if TYPE_CHECKING:
-    from .programs import Program
     from .world import Outcome
 
 _ENGINE = Path(__file__).resolve().parents[2] / "engine" / "torq_engine"
@@ -94,12 +93,12 @@ def _explore(seconds: float, first: int) -> int:
     seeds = count(first)
     measured = _Measured()
     with measured:
-        from .programs import program_of
+        from .programs import in_form, program_of
         from .world import play
 
         interpreted = Sums()
         for seed in _for(seconds * _MEASURED_PART, seeds):
-            outcome = play(_interpreted(program_of(seed)))
+            outcome = play(in_form(program_of(seed), "interpreted"))
             interpreted.add(outcome)
             if outcome.problems:
                 return _failed(seed, outcome)
@@ -129,11 +128,6 @@ def _for(seconds: float, seeds: Iterator[int]) -> Iterator[int]:
     yield next(seeds)
     while time.monotonic() < limit:
         yield next(seeds)
-
-
-def _interpreted(program: Program) -> Program:
-    events = tuple(replace(event, form="interpreted") for event in program.events)
-    return replace(program, events=events, form="interpreted")
 
 
 def _failed(seed: int, outcome: Outcome) -> int:

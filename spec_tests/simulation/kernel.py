@@ -58,6 +58,8 @@ class Process:
         self.dead = self.ended = False
         self.stopped_until = 0.0
         self.fault: Fault | None = None
+        self.struck: set[str] = set()
+        """The kinds of faults that have befallen it."""
         self.handover_calls = 0
         self.calls_since = 0
         self.frozen = False
@@ -132,6 +134,7 @@ class Process:
         if fault is None or fault.kind != kind or self.handover_calls < fault.at:
             return False
         self.fault = None
+        self.struck.add(kind)
         self.kernel.injected(f"{kind} {fault.who}")
         self.kernel.log(self, "fault", kind)
         return True
@@ -209,7 +212,8 @@ class Kernel:
         self.problems: list[str] = []
         self.faults: Counter[str] = Counter()
         self.trace: list[tuple[float, int, str, object]] = []
-        self.killed: list[tuple[Process, str]] = []
+        self.on_kill: Callable[[Process], None] = lambda _: None
+        """Called when a process is about to be killed."""
         self.owner: Process | None = None
         self.noise = True
         self._number = 100
@@ -273,8 +277,8 @@ class Kernel:
 
     def kill(self, process: Process, call: str = "") -> None:
         """End a process at once."""
+        self.on_kill(process)
         process.dead = True
-        self.killed.append((process, process.said))
         self.log(process, "killed", call)
         self.close_all(process)
 

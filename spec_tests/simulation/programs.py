@@ -54,7 +54,7 @@ class Event:
     - ``garbage``: it sends what begins no frame;
     - ``read``: it reads ``size`` bytes, of -1 everything;
     - ``wait``: so many ``seconds`` pass;
-    - ``takeover``: a successor starts, with a ``form`` of the hub; the ``fault`` befalls it or who serves;
+    - ``takeover``: a successor starts, with a ``form`` of the hub; the ``faults`` befall it, or who serves;
     - ``exhaust``, ``relent``: whoever serves gets no more descriptors, and gets them again.
 
     ``choices`` is where the order of calls and the small faults meanwhile come from.
@@ -69,12 +69,12 @@ class Event:
     size: int = -1
     seconds: float = 0.0
     form: str = "installed"
-    fault: Fault | None = None
+    faults: tuple[Fault, ...] = ()
 
     def __str__(self) -> str:
         default = Event(self.act)
         words = [
-            f"{name}={value!r}" if not isinstance(value, Fault) else f"{name}=({_fault_text(value)})"
+            f"{name}={value!r}" if name != "faults" else f"faults=({', '.join(map(_fault_text, self.faults))})"
             for name in self.__slots__
             if (value := getattr(self, name)) != getattr(default, name) and name not in ("act", "choices")
         ]
@@ -156,6 +156,11 @@ def program_of(seed: int) -> Program:
     return program
 
 
+def in_form(program: Program, form: str) -> Program:
+    """The same with the hub in one form everywhere."""
+    return replace(program, form=form, events=tuple(replace(event, form=form) for event in program.events))
+
+
 def _join(draw: random.Random, client: int) -> Event:
     return Event("join", client=client, turns=draw.choice((0, 4, 20)), choices=draw.randrange(1 << 30))
 
@@ -175,15 +180,19 @@ def _event(draw: random.Random, acts: dict[str, float]) -> Event:
             return replace(event, seconds=draw.choice((0.002, 0.2, 3.0, 20.0)))
         case "takeover":
             turns, form = draw.choice((0, 5, 20, 60, 60, 150)), draw.choice(("installed", "interpreted"))
-            return replace(event, turns=turns, form=form, fault=_fault(draw))
+            return replace(event, turns=turns, form=form, faults=_faults(draw))
         case _:
             return event
 
 
-def _fault(draw: random.Random) -> Fault | None:
-    if draw.random() < 0.35:
-        return None
-    kind, who = draw.choice(_FAULTS)
+def _faults(draw: random.Random) -> tuple[Fault, ...]:
+    """One at most for each side."""
+    count = draw.choices((0, 1, 2), (7, 10, 3))[0]
+    drawn = {who: (kind, who) for kind, who in (draw.choice(_FAULTS) for _ in range(count))}
+    return tuple(_fault(draw, kind, who) for kind, who in drawn.values())
+
+
+def _fault(draw: random.Random, kind: str, who: str) -> Fault:
     at = draw.randrange(30) if kind in ("kill", "stop") else draw.randrange(12)
     seconds = draw.choice((0.01, 1.5, 4.0, 8.0, 70.0)) if kind == "stop" else 0.0
     return Fault(kind, who, at, draw.choice((0, 0, 1, 2, 5)), seconds)

@@ -191,6 +191,7 @@ class Relays:
         self.settings = settings
         self.watcher = Watcher()
         self.by_process: dict[Process, Relay] = {}
+        self.successors: dict[Process, Successor] = {}
 
     def first(self, process: Process) -> None:
         """The main function of the process that serves from the beginning."""
@@ -224,7 +225,7 @@ class Relays:
             raise TakeoverError(f"no relay to take over: {error.strerror}") from None
         channel = Channel(SimulatedSocket.of(process, process.install(ours)), system)
         room = process.limit - len(process.table)
-        successor = Successor(channel, _BUILD, _PLACES, room)
+        successor = self.successors[process] = Successor(channel, _BUILD, _PLACES, room)
         taken = successor.collect()
         try:
             numbers = [taken.descriptors[_LISTENER], taken.descriptors[_DOOR]]
@@ -240,7 +241,6 @@ class Relays:
         except TakeoverError:
             relay.leave()
             raise
-        process.fault = process.fault if process.fault and process.fault.kind in ("kill", "stop") else None
         relay.resume()
         successor.active(kernel.now - taken.state.frozen_at)
         return relay

@@ -16,7 +16,7 @@ from .programs import Program, program_of
 from .world import Outcome, play
 
 _KEPT = st.integers(0, 19)
-"""How an event is drawn: 0 leaves it out, 1 leaves its fault out, any other keeps it, as nearly all first draws do."""
+"""How an event is drawn: 0 leaves it out, 1 leaves its faults out, any other keeps it, as nearly all first draws do."""
 
 _SHORT = settings(
     max_examples=10_000,
@@ -46,7 +46,7 @@ def shrunk(program: Program, runs: int = 400) -> Program:
     def chosen(draws: tuple[bool, bool, list[int]]) -> Program:
         noisy, special, marks = draws
         pairs = zip(program.events, marks, strict=True)
-        events = tuple(replace(event, fault=None) if mark == 1 else event for event, mark in pairs if mark)
+        events = tuple(replace(event, faults=()) if mark == 1 else event for event, mark in pairs if mark)
         if special:
             return replace(program, events=events, noise=noisy)
         return Program(events, form=program.form, capacity=program.capacity, noise=noisy)

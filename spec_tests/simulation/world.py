@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from torq_conformance.model.frames import Frame
 from torq_conformance.model.history import History, Peer, Received, Sent
 from torq_conformance.model.legality import Fate
-from torq_engine.handover.tables import Old
+from torq_engine.handover.tables import New, Old
 
 from ..engine.frames import MAGIC, MARKET_DATA, frame
 from .descriptions import Stream
@@ -20,6 +20,8 @@ from .relay import OWN_DESCRIPTORS, PATH, Relay, Relays, chosen_forms
 
 _LONGEST = 200.0
 _IDLE_ROUNDS = 20
+_HEIRS = (New.COLLECTING, New.VERIFYING, New.PREPARED, New.SERVING)
+"""The states of a successor that has everything, or will find it in its channel, when its predecessor dies."""
 _HEADER = 32
 _GARBAGE = b"no frame begins like this" * 2
 _FIRST_SEQUENCE = 100
@@ -77,7 +79,9 @@ class World:
         self.relays = Relays(program.settings())
         self.history = History()
         self.clients: dict[int, Client] = {}
-        self.faulty_successors: set[Process] = set()
+        self.kernel.on_kill = self._killed
+        self.lost = False
+        self.heirs: set[Process] = set()
         self.orphaned = False
         self.served_by = ""
         self._tick = 0
@@ -150,16 +154,10 @@ class World:
 
     def _take_over(self, event: Event) -> None:
         successor = self._spawn("successor", event.form)
-        fault = event.fault
-        if fault is None:
-            return
-        if fault.who == "new":
-            successor.fault = fault
-            self.faulty_successors.add(successor)
-        else:
-            owner = self.kernel.owner
-            if owner is not None and not owner.ended and owner.fault is None:
-                owner.fault = fault
+        for fault in event.faults:
+            process = successor if fault.who == "new" else self.kernel.owner
+            if process is not None and not process.ended and process.fault is None:
+                process.fault = fault
 
     # Clients
 
@@ -272,7 +270,7 @@ class World:
         for conn in admissions[self._admissions :]:
             self.history.peers[conn].joined = self.moment()
         self._admissions = len(admissions)
-        if not self.orphaned and self.kernel.killed and not self._living():
+        if not self.orphaned and not self._living():
             self.orphaned = True
 
     # The end
@@ -386,21 +384,26 @@ class World:
         for sent in self.history.sent:
             sent.certain = sent.certain and sent.conn != conn
 
+    def _killed(self, process: Process) -> None:
+        """Note whether the clients are lost with a process, or who has to serve them now."""
+        successor = self.relays.successors.get(process)
+        if successor is not None and successor._state is not New.SERVING:
+            self.lost = self.lost or process in self.heirs
+            return
+        relay = self.relays.by_process.get(process)
+        if relay is not None and relay.server._stopped:
+            return
+        predecessor = relay.running if relay is not None else None
+        handed = process.said == "Whole" and predecessor is not None and predecessor._state is not Old.SERVING
+        heirs = [each for each, one in self.relays.successors.items() if one._state in _HEIRS and not each.dead]
+        if handed and heirs and "damage" not in process.struck:
+            self.heirs.update(heirs)
+        else:
+            self.lost = True
+
     def _excused(self) -> bool:
-        """Whether nothing could keep the clients: their owner died, and no successor had everything, or it died too."""
-        for process, said in self.kernel.killed:
-            relay = self.relays.by_process.get(process)
-            if relay is None:
-                continue
-            predecessor = relay.running
-            handed = said == "Whole" and predecessor is not None and predecessor._state is not Old.SERVING
-            if not handed:
-                return True
-            if any(
-                each in self.faulty_successors or each.dead for each in self.kernel.processes if each is not process
-            ):
-                return True
-        return False
+        """Whether nothing could keep the clients: their owner died, and no successor had everything, or that failed."""
+        return self.lost or any(heir.struck - {"stop"} for heir in self.heirs)
 
     def outcome(self) -> Outcome:
         """What it came to."""
