@@ -24,7 +24,7 @@ _ACTS = {
 }
 """What may happen, and how often beside the others."""
 _OF_A_CLIENT = ("join", "send", "garbage", "read", "half-close", "leave")
-_SIZES = (0, 1, 8, 40, 40, 200, 200, 1000, 5000, 40_000)
+_SIZES = (0, 1, 8, 40, 200, 200, 1000, 5000, 5000, 40_000)
 _FAULTS = (
     ("kill", "new"),
     ("kill", "new"),
@@ -148,7 +148,7 @@ def program_of(seed: int) -> Program:
         queue_bytes=draw.choice((300, 2000, 20_000)) if draw.random() < 0.4 else 1 << 24,
         total_bytes=draw.choice((1000, 8000, 100_000)) if draw.random() < 0.1 else 1 << 30,
         read_bytes=draw.choice((64, 300, 4096, 65_536)),
-        capacity=draw.choice((100, 700, 4000, 60_000)),
+        capacity=draw.choice((100, 700, 2000, 10_000)),
         grace=5.0 if draw.random() < 0.1 else 1e6,
     )
     if stalling:
@@ -167,9 +167,9 @@ def _join(draw: random.Random, client: int) -> Event:
 
 def _event(draw: random.Random, acts: dict[str, float]) -> Event:
     act = draw.choices(list(acts), list(acts.values()))[0]
-    event = Event(act, draw.choice((0, 0, 1, 2, 4, 8, 20, 60)), draw.randrange(1 << 30))
+    event = Event(act, draw.choice((0, 1, 4, 8, 20, 20, 60)), draw.randrange(1 << 30))
     if act in _OF_A_CLIENT:
-        event = replace(event, client=draw.randrange(CLIENTS))
+        event = replace(event, client=min(draw.randrange(CLIENTS), draw.randrange(CLIENTS)))
     match act:
         case "send":
             sizes = tuple(draw.choice(_SIZES) for _ in range(draw.randint(1, 4)))

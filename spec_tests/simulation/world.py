@@ -20,6 +20,8 @@ from .relay import OWN_DESCRIPTORS, PATH, Relay, Relays, chosen_forms
 
 _LONGEST = 200.0
 _IDLE_ROUNDS = 20
+_ROUNDS = 3
+_LARGE = 1 << 16
 _HEIRS = (New.COLLECTING, New.VERIFYING, New.PREPARED, New.SERVING)
 """The states of a successor that has everything, or will find it in its channel, when its predecessor dies."""
 _HEADER = 32
@@ -41,6 +43,8 @@ class Client:
     rest: bytearray = field(default_factory=bytearray)
     half_closed: bool = False
     garbage: bool = False
+    kept: int = 0
+    """How many of its last bytes it holds back for now."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,10 @@ class World:
             self.kernel.draw.seed(event.choices)
             self.kernel.log(None, "event", event)
             self._act(event)
-            self.kernel.run(event.turns)
+            for _ in range(_ROUNDS):
+                self.kernel.run(-(-event.turns // _ROUNDS))
+                for client in self.clients.values():
+                    self._send(client, client.kept)
             self._notice()
             if self.orphaned:
                 break
@@ -128,11 +135,13 @@ class World:
             case "send" if not client.half_closed and not client.garbage:
                 for size in event.sizes:
                     self._queue_frame(client, size)
-                self._send(client, event.kept)
+                client.kept = event.kept
+                self._send(client, client.kept)
             case "garbage" if not client.half_closed:
                 client.garbage = True
                 client.unsent += _GARBAGE
                 client.queued += len(_GARBAGE)
+                client.kept = 0
                 self._send(client)
             case "read":
                 self._read(client, event.size)
@@ -194,7 +203,7 @@ class World:
         """Send what there is room for, but the last bytes: the frames that they end are then incomplete."""
         self._notice()
         wanted = len(client.unsent) - kept
-        if wanted <= 0 or client.stream.peer is None:
+        if wanted <= 0 or client.half_closed or client.stream.peer is None:
             return
         size = min(wanted, client.stream.room())
         if size <= 0:
@@ -276,7 +285,10 @@ class World:
     # The end
 
     def _finish(self) -> None:
-        """No fault happens any more; stopped processes go on, handovers end, everybody sends and reads everything."""
+        """No fault happens any more; stopped processes go on, handovers end, everybody sends and reads everything.
+
+        Buffers grow, so that this takes little.
+        """
         self.kernel.noise = False
         self.kernel.log(None, "finish", "")
         for process in self._living():
@@ -286,6 +298,10 @@ class World:
         self.kernel.settle(_LONGEST, self._handed_over)
         if not self._handed_over():
             self.kernel.problem("a handover does not come to its end")
+        for client in self.clients.values():
+            client.stream.capacity = _LARGE
+            if client.stream.peer is not None:
+                client.stream.peer.capacity = _LARGE
         idle = 0
         while idle < _IDLE_ROUNDS:
             self.kernel.settle(0.3)
@@ -300,8 +316,7 @@ class World:
     def _catch_up(self, client: Client) -> int:
         """Have a client send and read all that it can; how many bytes that were."""
         before = client.sent
-        if not client.half_closed:
-            self._send(client)
+        self._send(client)
         return self._read(client) + client.sent - before
 
     def _in_kernel(self) -> bool:
