@@ -194,7 +194,9 @@ class _Measured:
 
     def __init__(self) -> None:
         include = [str(_ENGINE / name) for name in _MEASURED]
-        self._coverage = coverage.Coverage(None, config_file=False, branch=True, include=include, omit=[_REPLACED])
+        self._coverage = coverage.Coverage(
+            None, config_file=False, branch=True, include=include, omit=[_REPLACED], concurrency="greenlet"
+        )
         for passed_over in (r"if TYPE_CHECKING:", r"\.\.\.$"):
             self._coverage.exclude(passed_over)
 

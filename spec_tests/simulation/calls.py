@@ -404,7 +404,8 @@ class SimulatedLoop:
     """A loop of callbacks over the simulated epoll and clock: as much of asyncio's as the engine uses."""
 
     def __init__(self, process: Process) -> None:
-        self.itself = cast(asyncio.AbstractEventLoop, self)
+        self.itself = process.loop = cast(asyncio.AbstractEventLoop, self)
+        asyncio._set_running_loop(process.loop)
         self._process = process
         self._epoll = SimulatedEpoll(process)
         self._watched: dict[int, list[asyncio.Handle | None]] = {}
@@ -482,12 +483,8 @@ class SimulatedLoop:
 
     def run(self) -> None:
         """Turn until :meth:`stop`."""
-        asyncio._set_running_loop(self.itself)
-        try:
-            while not self._ended:
-                self._turn()
-        finally:
-            asyncio._set_running_loop(None)
+        while not self._ended:
+            self._turn()
 
     def stop(self) -> None:
         self._ended = True

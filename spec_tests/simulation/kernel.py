@@ -1,8 +1,8 @@
 """The simulated kernel: processes that take turns, a clock, descriptors, faults, and a trace of every call.
 
 Facts:
-- a process is a thread, and only one runs at a time: whoever makes a call may be made to wait there while others run.
-  So the compiled hub and the calls that wait run as they are, and any two calls of two processes come in any order;
+- a process is a greenlet, with a stack of its own: whoever makes a call may be made to wait there while others run. So
+  the compiled hub and the calls that wait run as they are, and any two calls of two processes come in any order;
 - every choice comes out of one generator of random numbers, every order out of lists: a seed is a history;
 - time passes by calls, and by waiting when nobody can run;
 - a process that was killed changes nothing any more: whatever it still tries raises :class:`Killed`.
@@ -10,14 +10,16 @@ Facts:
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import random
-import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from zlib import crc32
+
+from greenlet import greenlet
 
 from .descriptions import Description, Listener, Messages, Stream, refusal
 
@@ -45,7 +47,7 @@ class Fault:
 
 
 class Process:
-    """A process: its descriptors, and the thread that runs it."""
+    """A process: its descriptors, and the greenlet that runs it."""
 
     def __init__(self, kernel: Kernel, name: str, main: Callable[[Process], None], form: str = "installed") -> None:
         self.kernel = kernel
@@ -69,9 +71,9 @@ class Process:
         self._budget = 0
         self._ready: Callable[[], object] | None = None
         self._until = 0.0
-        self._go = threading.Lock()
-        self._go.acquire()
-        self._thread: threading.Thread | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop that runs in it."""
+        self._stack = greenlet(self._run)
         kernel.processes.append(self)
 
     # What the scheduler asks and does
@@ -90,14 +92,13 @@ class Process:
     def resume(self, calls: int) -> None:
         """Let it make so many calls, or fewer if it waits."""
         self._budget = calls
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-            self._thread.start()
-        self._go.release()
-        self.kernel.back.acquire()
+        asyncio._set_running_loop(self.loop)
+        try:
+            self._stack.switch()
+        finally:
+            asyncio._set_running_loop(None)
 
     def _run(self) -> None:
-        self._go.acquire()
         try:
             if not self.dead:
                 self._main(self)
@@ -108,7 +109,6 @@ class Process:
         finally:
             self.kernel.close_all(self)
             self.ended = True
-            self.kernel.back.release()
 
     # What its calls do
 
@@ -149,8 +149,7 @@ class Process:
         self._pause()
 
     def _pause(self) -> None:
-        self.kernel.back.release()
-        self._go.acquire()
+        self._stack.parent.switch()
         if self.dead:
             raise Killed
 
@@ -205,8 +204,6 @@ class Kernel:
         self.draw = draw
         self.now = 1000.0
         self.processes: list[Process] = []
-        self.back = threading.Lock()
-        self.back.acquire()
         self.paths: dict[str, Listener] = {}
         self.crashes: list[str] = []
         self.problems: list[str] = []
@@ -288,7 +285,7 @@ class Kernel:
             process.table.pop(number).release()
 
     def end(self) -> None:
-        """End every process and its thread."""
+        """End every process, so that no stack is left."""
         for process in self.processes:
             if not process.ended:
                 process.dead = True

@@ -6,7 +6,6 @@ writes logs and keeps an audit log; here its order of calls is repeated without 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -88,7 +87,6 @@ class Relay:
         self._system = SimulatedSystem(process)
         self._clients = _endpoint(process, PATH, descriptors[0])
         self._door = _endpoint(process, DOOR, descriptors[1])
-        asyncio._set_running_loop(loop.itself)
         self.server = Server(POLICY, settings, ListenSettings((Path(PATH),)), watcher, port=SimulatedPort(process))
 
     # What the handover asks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from hypothesis import HealthCheck, Phase, find, settings
@@ -25,6 +26,10 @@ _SHORT = settings(
     phases=(Phase.generate, Phase.shrink),
     suppress_health_check=list(HealthCheck),
 )
+
+
+class _EnoughError(BaseException):
+    """No run is left; Hypothesis takes an Exception for one more failure."""
 
 
 def kind_of(problem: str) -> str:
@@ -56,13 +61,15 @@ def shrunk(program: Program, runs: int = 400) -> Program:
     def fails(draws: tuple[bool, bool, list[int]]) -> bool:
         candidate = chosen(draws)
         if candidate not in known:
-            known[candidate] = len(known) < runs and bool(kinds(play(candidate)) & wanted)
+            if len(known) == runs:
+                raise _EnoughError
+            known[candidate] = bool(kinds(play(candidate)) & wanted)
         return known[candidate]
 
-    try:
-        return chosen(find(drawn, fails, settings=_SHORT, random=random.Random(0)))
-    except NoSuchExample:
-        return program
+    with suppress(NoSuchExample, _EnoughError):
+        find(drawn, fails, settings=_SHORT, random=random.Random(0))
+    failing = [candidate for candidate, fails_too in known.items() if fails_too]
+    return min([program, *failing], key=lambda each: (len(each.events), each.noise))
 
 
 @dataclass(frozen=True)
