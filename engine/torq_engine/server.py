@@ -65,6 +65,9 @@ class _Watch(Enum):
     HANGUPS = 2
 
 
+_WATCHES = frozenset(each.value for each in _Watch)
+
+
 @dataclass(slots=True)
 class _Client:
     """A connection's descriptor, and who watches it."""
@@ -113,6 +116,7 @@ class Server:
         self._drained = asyncio.Event()
         self.accepting = False
         self._draining = self._holding = self._kept = False
+        self._held: dict[int, _Watch] = {}
         self._stopped = False
         self.configure(settings, listen)
 
@@ -139,6 +143,8 @@ class Server:
 
     async def drain(self) -> None:
         """Stop accepting, deliver what was received within ``drain_timeout`` seconds, and stop (LIFE-1)."""
+        if self._holding:
+            self._hold_no_longer()
         self._accept_last()
         self.stop_accepting()
         self.observer.draining()
@@ -162,14 +168,21 @@ class Server:
             self._pause_accepting()
         if resume := self._timers.pop("accept", None):
             resume.cancel()
-        watches = [(client, client.watch) for client in self._clients.values()]
-        for client, _ in watches:
-            self._watch(client, _Watch.NOBODY)
+        if sweep := self._timers.pop("partial", None):
+            sweep.cancel()  # what is not read cannot become whole
         self._holding = True
+        self._held = {number: client.watch for number, client in self._clients.items()}
+        for client in self._clients.values():
+            self._watch(client, _Watch.NOBODY)
         await self._until_delivered()
+
+    def _hold_no_longer(self) -> None:
         self._holding = False
-        for client, watch in watches:
-            client.watch = watch  # as it was when it was read, which is what goes on
+        for number, watch in self._held.items():
+            if number in self._clients:
+                self._watch(self._clients[number], watch)
+        self._held.clear()
+        self._resume_accepting()
 
     def keep_clients(self) -> None:
         """Let go of all clients, as another process will serve them: nothing is written to them or shut down."""
@@ -233,10 +246,10 @@ class Server:
                 client.peer.gid,
                 client.peer.program,
                 self._port.inode(client.descriptor),
-                client.watch.value,
+                self._held.get(number, client.watch).value,
                 client.hung_up,
             )
-            for client in self._clients.values()
+            for number, client in self._clients.items()
         ]
         lost = [os.fsencode(path) for path in self._lost]
         return (
@@ -259,15 +272,24 @@ class Server:
             client = _Client(connection, connection.descriptor, peer, _Watch.NOBODY, row.hung_up)
             self._clients[connection.id] = client
             self._by_descriptor[client.descriptor] = client
+            if row.watch not in _WATCHES:
+                raise StateError(f"nobody known watches connection {connection.id}: {row.watch}")
             self._watches.append((client, _Watch(row.watch)))
         for number in state.paused:
             if number not in self._clients:
                 raise StateError(f"there is no connection {number}")
             self._paused[number] = self._clients[number]
 
-    def resume(self, endpoints: list[Endpoint]) -> None:
-        """Go on where the other server stood: watch its clients, accept, and time what it timed."""
+    def resume(self, endpoints: list[Endpoint], away: float = 0.0) -> None:
+        """Go on where the other server stood: watch its clients, accept, and time what it timed.
+
+        ``away``: seconds in which nobody served. No client is late for them.
+        """
         self._endpoints = endpoints
+        if away:
+            for client in self._clients.values():
+                client.connection.partial_since += away
+                client.connection.stalled_since += away
         watches, self._watches = self._watches, []
         for client, watch in watches:
             self._watch(client, watch)
