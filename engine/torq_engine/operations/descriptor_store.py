@@ -6,24 +6,36 @@ Facts:
 - a relay cannot know which of the two it is. So what receivers take is delivered first in both, as at any end (LIFE-1);
 - ``FDSTORE`` says how many descriptors systemd keeps. It keeps those of a client that has gone too (``FDPOLL=0``), and
   what is not taken out again stays open for ever: so all of them are taken out at once;
+- so nothing is sent to them before systemd has let go of them: a process that is killed then leaves no state behind
+  that another one would go on with, and nobody is kept waiting for ever;
+- systemd names every descriptor in ``LISTEN_FDNAMES``. No string of an environment may be longer than 128 KiB: with
+  more names no process could start at all;
 - all else is given back at the end and claimed anew at the start: paths, locks, the audit log. The listening socket
   is systemd's own where it opened it: who connects meanwhile waits there.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import select
+import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from ..handover.blob import opened, sealed, unpacked
 from ..handover.channel import BATCH, close_all
 from ..handover.state import RelayState, StateError, WaitingData
 from ..handover.successor import Taken
 from ..port import Buffer
-from .systemd import CLIENT, DESCRIPTOR_STORE, STATE, Notifier
+from .systemd import CLIENT, DESCRIPTOR_STORE, STATE, Notifier, number_of
+
+if TYPE_CHECKING:
+    from .logs import EventLog
 
 _STATE_ONLY = 1
+_MOST_NAMES = (128 - 8) * 1024 // len(f"{CLIENT}:")  # 8 KiB for the variable, and for names that are not ours
 _SECONDS = 5.0
 
 
@@ -32,14 +44,17 @@ class DescriptorStore:
 
     def __init__(self, notifier: Notifier, environment: Mapping[str, str]) -> None:
         self._notifier = notifier
-        most = environment.get(DESCRIPTOR_STORE, "")
-        self.room = int(most) - _STATE_ONLY if notifier.is_heard and most.isdecimal() and int(most) > 0 else 0
+        most = number_of(environment.get(DESCRIPTOR_STORE, "")) if notifier.is_heard else 0
+        self.room = max(0, min(most - _STATE_ONLY, _MOST_NAMES))
 
     def keep(self, blob: Sequence[Buffer], clients: Sequence[int]) -> None:
         """Hand the parts of a state and its clients' descriptors over. Raises OSError, and systemd keeps nothing."""
+        if len(clients) > self.room:
+            raise OSError(errno.ENOSPC, f"room for {self.room} connections")
         try:
             memfd = sealed(blob)
             try:
+                self._remove()  # what is still there would make two states of one
                 self._store(STATE, [memfd])
             finally:
                 os.close(memfd)
@@ -47,13 +62,25 @@ class DescriptorStore:
                 self._store(CLIENT, clients[start : start + BATCH])
             self._await_receipt()
         except OSError:
-            self.empty()
+            with suppress(OSError):
+                self._remove()
             raise
 
     def empty(self) -> None:
-        """Have systemd close its descriptors of ours."""
+        """Have systemd close its descriptors of ours, and wait until it has; raises OSError when it does not answer."""
+        self._remove()
+        self._await_receipt()
+
+    def empty_or_tell(self, log: EventLog) -> None:
+        """The same; where systemd does not answer, the log says so."""
+        try:
+            self.empty()
+        except OSError as error:
+            log.error("systemd may still keep connections: systemctl stop ends them", error=str(error))
+
+    def _remove(self) -> None:
         for name in (STATE, CLIENT):
-            self._notifier.send("FDSTOREREMOVE=1", f"FDNAME={name}")
+            self._notifier.pass_on(("FDSTOREREMOVE=1", f"FDNAME={name}"), (), _SECONDS)
 
     def _store(self, name: str, descriptors: Sequence[int]) -> None:
         self._notifier.pass_on(("FDSTORE=1", f"FDNAME={name}", "FDPOLL=0"), descriptors, _SECONDS)
@@ -69,7 +96,7 @@ class DescriptorStore:
             poll = select.poll()
             poll.register(reading, 0)
             if not poll.poll(_SECONDS * 1000):
-                raise TimeoutError(f"systemd did not take the connections within {_SECONDS:g} s")
+                raise TimeoutError(f"systemd did not answer within {_SECONDS:g} s")
         finally:
             os.close(reading)
 
@@ -88,7 +115,8 @@ def taken_back(kept: Mapping[str, Sequence[int]], places: Mapping[str, str]) -> 
         for key in ("relay", "domain"):
             if state.places.get(key) != places.get(key):
                 raise StateError(f"{key} was {state.places.get(key)} and is {places.get(key)}")
-        by_inode = {os.fstat(number).st_ino: number for number in clients}
+        statuses = [(os.fstat(number), number) for number in clients]
+        by_inode = {status.st_ino: number for status, number in statuses if stat.S_ISSOCK(status.st_mode)}
         wanted = [client.inode for client in state.server.clients]
         missing = sum(inode not in by_inode for inode in wanted)
         if missing or len(wanted) != len(clients):

@@ -207,14 +207,18 @@ class Service:
 
         store = DescriptorStore(self.notifier, self.source.environment)
         connections = len(self.server.hub.connections)
-        if not 0 < connections <= store.room:
+        if not store.room or not connections:
             return False
+        if connections > store.room:
+            self.log.warning("systemd has no room for so many: draining", connections=connections, room=store.room)
+            return False
+        since = time.monotonic()
         await self.server.hold()
         server, data, clients = self.server.export()
         try:
-            store.keep(packed(self._state_of(server, time.monotonic()), data), clients)
+            store.keep(packed(self._state_of(server, since), data), clients)
         except OSError as error:
-            self.log.error("systemd keeps no connections: draining", error=str(error), connections=connections)
+            self.log.error("systemd keeps no connections: draining", error=str(error), connections=len(clients))
             return False
         self.server.keep_clients()
         waiting = sum(map(len, data))
@@ -261,13 +265,14 @@ class Service:
         )
 
     def go_on(self, frozen_at: float) -> None:
-        """Serve the connections that systemd has kept since ``frozen_at``, and have it forget them."""
+        """Have systemd forget the connections that it kept, and serve them; nobody was read since ``frozen_at``."""
         from .descriptor_store import DescriptorStore
 
+        DescriptorStore(self.notifier, self.source.environment).empty_or_tell(self.log)
         self._resumed = True
-        self.server.resume(self.sockets.endpoints)
-        DescriptorStore(self.notifier, self.source.environment).empty()
-        away = round(1000 * (time.monotonic() - frozen_at), 3)
+        seconds = time.monotonic() - frozen_at
+        self.server.resume(self.sockets.endpoints, away=seconds)
+        away = round(1000 * seconds, 3)
         connections = len(self.server.hub.connections)
         if self.audit is not None:
             self.audit.event("restarted", {"connections": connections})

@@ -11,7 +11,7 @@ import gc
 import os
 import resource
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from torq_protocol.build_info import build_info
@@ -88,13 +88,15 @@ def go_on(
         taken = taken_back(kept, places_of(source, config, key))
     except (StateError, OSError) as error:
         service = Service(source, config, key, sockets, held)
-        DescriptorStore(service.notifier, source.environment).empty()
+        DescriptorStore(service.notifier, source.environment).empty_or_tell(service.log)
         service.log.error("the connections that systemd kept are lost", reason=str(error))
         return service
     try:
         service = Service(source, config, key, sockets, held, taken)
-    except (StateError, OSError):
-        DescriptorStore(Notifier(source.environment), source.environment).empty()  # the next process begins afresh
+    except Exception as error:
+        if not isinstance(error, RelayError) or isinstance(error, StateError):  # else it will be better next time
+            with suppress(OSError):
+                DescriptorStore(Notifier(source.environment), source.environment).empty()  # the next begins afresh
         raise
     service.go_on(taken.state.frozen_at)
     return service

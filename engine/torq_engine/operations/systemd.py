@@ -15,7 +15,6 @@ import socket
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from itertools import zip_longest
 from pathlib import Path
 
 from ..endpoint import Endpoint, EndpointError
@@ -25,8 +24,8 @@ _DIGITS = 20
 _NAMES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 DESCRIPTOR_STORE = "FDSTORE"
 """The variable that says how many descriptors systemd keeps."""
-STATE, CLIENT = "torq-state", "torq-client"
-"""The names of what a relay has systemd keep (descriptor_store.py)."""
+STATE, CLIENT = "torq-state", "torq-c"
+"""The names of what a relay has systemd keep (descriptor_store.py): short, as there is one for each connection."""
 
 
 class Notifier:
@@ -54,7 +53,7 @@ class Notifier:
 
     def pass_on(self, lines: Sequence[str], descriptors: Sequence[int], seconds: float) -> None:
         """Send states with descriptors, within so many seconds; raises OSError."""
-        passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.settimeout(seconds)
             sock.connect(self._address)
@@ -79,13 +78,14 @@ class Notifier:
 
 def _watchdog_interval(environment: Mapping[str, str]) -> float:
     period, process = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
-    if not _is_number(period) or (process and process != str(os.getpid())):
+    if process and process != str(os.getpid()):
         return 0.0
-    return int(period) / 2_000_000
+    return number_of(period) / 2_000_000
 
 
-def _is_number(text: str) -> bool:
-    return text.isdecimal() and len(text) <= _DIGITS
+def number_of(text: str) -> int:
+    """The number that a variable says, 0 for what is none."""
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS else 0
 
 
 def passed_by_systemd(environment: MutableMapping[str, str]) -> tuple[list[Endpoint], dict[str, list[int]]]:
@@ -95,27 +95,31 @@ def passed_by_systemd(environment: MutableMapping[str, str]) -> tuple[list[Endpo
     :class:`~torq_engine.endpoint.EndpointError` for one that is neither kept nor a listening Unix stream socket.
     """
     numbers = passed_descriptors(environment)
-    names = environment.get("LISTEN_FDNAMES", "").split(":")
+    names = iter(environment.get("LISTEN_FDNAMES", "").split(":"))
     if numbers:
         for name in _NAMES:
             environment.pop(name, None)
     kept: dict[str, list[int]] = {}
     endpoints = []
-    for number, name in zip_longest(numbers, names[: len(numbers)], fillvalue=""):
-        if name in (STATE, CLIENT):
-            os.set_inheritable(int(number), False)
-            kept.setdefault(name, []).append(int(number))
-        else:
-            endpoints.append(_endpoint(int(number)))
+    for number in numbers:
+        name = next(names, "")
+        if name not in (STATE, CLIENT):
+            endpoints.append(_endpoint(number))
+            continue
+        try:
+            os.set_inheritable(number, False)
+        except OSError as error:
+            raise EndpointError(f"descriptor {number} kept by systemd as {name}: {error.strerror}") from error
+        kept.setdefault(name, []).append(number)
     return endpoints, kept
 
 
 def passed_descriptors(environment: Mapping[str, str]) -> range:
     """The descriptors that systemd has passed to this process."""
     count, process = environment.get("LISTEN_FDS", ""), environment.get("LISTEN_PID", "")
-    if not _is_number(count) or process != str(os.getpid()):
+    if process != str(os.getpid()):
         return range(0)
-    return range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))
+    return range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + number_of(count))
 
 
 def _endpoint(number: int) -> Endpoint:

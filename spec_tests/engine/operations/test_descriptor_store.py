@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from torq_engine.handover.state import StateError
+from torq_engine.handover.blob import opened, packed, sealed, unpacked
+from torq_engine.handover.state import RelayState, StateError
 from torq_engine.operations.descriptor_store import DescriptorStore, taken_back
 from torq_engine.operations.systemd import CLIENT, STATE, Notifier
 
@@ -206,6 +208,29 @@ def test_what_a_relay_cannot_go_on_with_is_closed_and_told_and_it_serves(damage:
             assert "the connections that systemd kept are lost" in relay.log()
 
 
+def test_a_state_that_cannot_be_restored_is_not_tried_again_and_again() -> None:
+    with manager() as (directory, one):
+        with service(directory, one) as relay:
+            client = outliving(relay)
+            client.sendall(frame(domain=SIGNAL))
+            assert receive(client, 32) == frame(domain=SIGNAL)
+            relay.signal()
+            assert relay.ends() == 0
+        state, data = unpacked(opened(one.kept[0][1]), RelayState)
+        rows = [msgspec.structs.replace(row, watch=99) for row in state.server.clients]
+        server = msgspec.structs.replace(state.server, clients=rows)
+        os.close(one.kept[0][1])
+        one.kept[0] = STATE, sealed(packed(msgspec.structs.replace(state, server=server), [data]))
+        with service(directory, one) as relay:
+            assert relay.ends() == 1
+        assert not one.kept
+        with client, service(directory, one) as relay:
+            assert receive(client, 1) == b""
+            client = relay.connect()
+            client.sendall(frame(domain=SIGNAL))
+            assert receive(client, 32) == frame(domain=SIGNAL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_nothing_is_kept_where_there_is_no_room_or_somebody_else_ends_the_relay(number: int) -> None:
     with manager() as (directory, one):
@@ -231,8 +256,69 @@ def test_a_manager_that_does_not_answer_keeps_nothing(monkeypatch: pytest.Monkey
             store.keep([b"state"], [0])
         assert one.emptied.wait(LIMIT)
     assert DescriptorStore(Notifier({}), {"FDSTORE": "100"}).room == 0
-    for few in ("", "0", "no"):
-        assert DescriptorStore(Notifier({"NOTIFY_SOCKET": "/n"}), {"FDSTORE": few}).room <= 0
+    for few in ("", "0", "1", "no", "-5", "9" * 5000):
+        assert DescriptorStore(Notifier({"NOTIFY_SOCKET": "/n"}), {"FDSTORE": few}).room == 0
+
+
+def test_a_manager_that_goes_away_has_the_relay_drain_after_all() -> None:
+    with manager() as (directory, one), service(directory, one) as relay:
+        sender, half, gone = relay.connect(), relay.connect(), relay.connect()
+        sender.sendall(frame(domain=SIGNAL))
+        for client in (sender, half, gone):
+            assert receive(client, 32) == frame(domain=SIGNAL)
+        half.shutdown(socket.SHUT_WR)
+        sender.sendall(frame(domain=SIGNAL, sequence=2))  # the relay has read the end of the other before
+        for client in (sender, half, gone):
+            assert receive(client, 32) == frame(domain=SIGNAL, sequence=2)
+        os.rename(directory / "notify", directory / "away")
+        sender.sendall(frame(domain=SIGNAL, sequence=3))
+        relay.signal()
+        for client in (sender, half, gone):
+            assert receive(client, 33) == frame(domain=SIGNAL, sequence=3)
+        assert relay.ends() == 0
+        assert "systemd keeps no connections: draining" in relay.log()
+        os.rename(directory / "away", directory / "notify")
+        assert not one.kept
+
+
+def test_systemd_forgets_what_it_still_had_before_it_is_given_more() -> None:
+    with manager() as (directory, one):
+        one.kept = [(STATE, os.open("/dev/null", os.O_RDONLY)), (CLIENT, os.open("/dev/null", os.O_RDONLY))]
+        words = command("signal", "--socket", directory / "s", "--no-alias")
+        with listening(words, directory / "s", env=one.environment()) as relay:
+            client = relay.connect()
+            client.sendall(frame(domain=SIGNAL))
+            assert receive(client, 32) == frame(domain=SIGNAL)
+            relay.signal()
+            assert relay.ends() == 0
+            assert [name for name, _ in one.kept] == [STATE, CLIENT]
+            relay.connections.remove(client)
+        with client, service(directory, one) as relay:
+            assert one.emptied.wait(LIMIT)
+            client.sendall(frame(domain=SIGNAL, sequence=2))
+            assert receive(client, 32) == frame(domain=SIGNAL, sequence=2)
+
+
+def test_nothing_is_sent_before_systemd_has_let_go() -> None:
+    with manager() as (directory, one):
+        with service(directory, one) as relay:
+            client = outliving(relay)
+            client.sendall(frame(domain=SIGNAL))
+            assert receive(client, 32) == frame(domain=SIGNAL)
+            relay.signal()
+            assert relay.ends() == 0
+        client.sendall(frame(domain=SIGNAL, sequence=2))
+        with service(directory, one), client:
+            assert receive(client, 32) == frame(domain=SIGNAL, sequence=2)
+            assert not one.kept
+
+
+def test_there_is_room_for_as_many_as_a_process_can_be_told_of() -> None:
+    environment = {"NOTIFY_SOCKET": "/n", "FDSTORE": "1000000"}
+    room = DescriptorStore(Notifier(environment), environment).room
+    assert room >= 16_384 - 1
+    names = ":".join([STATE, *[CLIENT] * room, *["of-another-unit"] * 100])
+    subprocess.run(["true"], env={"LISTEN_FDNAMES": names, "PATH": os.environ["PATH"]}, check=True)
 
 
 def test_what_is_no_state_is_refused() -> None:

@@ -18,7 +18,7 @@ from torq_domains.command import RELAYS
 from torq_engine.daemon import run_relay
 from torq_engine.endpoint import EndpointError
 from torq_engine.operations.loading import load
-from torq_engine.operations.systemd import Notifier, passed_by_systemd
+from torq_engine.operations.systemd import CLIENT, STATE, Notifier, passed_by_systemd
 
 from ..daemons import receive
 from ..frames import frame
@@ -131,7 +131,7 @@ def test_a_passed_socket_whose_path_is_gone_is_one_line_and_exit_1() -> None:
 def test_sockets_passed_to_another_process_are_not_ours() -> None:
     assert passed_by_systemd({}) == ([], {})
     assert passed_by_systemd({"LISTEN_FDS": "1", "LISTEN_PID": "1"}) == ([], {})
-    for count in ("x", "9" * 5000):
+    for count in ("x", "-1", "9" * 5000):
         assert passed_by_systemd({"LISTEN_FDS": count, "LISTEN_PID": str(os.getpid())}) == ([], {})
 
 
@@ -148,6 +148,10 @@ def test_abstract_sockets_and_closed_descriptors_are_refused(monkeypatch: pytest
         os.close(copy)
         with pytest.raises(EndpointError, match="Bad file descriptor"):
             passed_by_systemd({"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())})
+        for count, names in (("1", CLIENT), ("2", f"{STATE}:{CLIENT}:{CLIENT}"), ("9" * 20, CLIENT), ("9" * 20, "")):
+            nonsense = {"LISTEN_FDS": count, "LISTEN_PID": str(os.getpid()), "LISTEN_FDNAMES": names}
+            with pytest.raises(EndpointError, match="Bad file descriptor"):
+                passed_by_systemd(nonsense)
 
 
 def test_without_systemd_or_with_a_deaf_one_nothing_happens() -> None:
