@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..port import Buffer
+from ..printable import printable
 from .baton import Baton
 from .blob import SlowCopy, packed, sealed
 from .channel import (
@@ -311,7 +312,7 @@ class Predecessor:
 
     def _refuse(self) -> None:
         try:
-            self._channel.send(Refuse(self._reason))
+            self._channel.send(Refuse(printable(self._reason)))
         except TakeoverError:
             return  # nobody is there who would want to know
 

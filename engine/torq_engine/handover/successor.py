@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..printable import printable
 from .baton import read_baton
 from .blob import decoder, opened, unpacked
 from .channel import (
@@ -161,7 +162,7 @@ class Successor:
                 case Action.SAY_PREPARED:
                     self._say(Prepared())
                 case Action.SAY_FAILED:
-                    self._say(Failed(self._reason))
+                    self._say(Failed(printable(self._reason)))
                 case _:
                     pass  # the caller's: to verify, to serve, and to say so
         if self._state is New.ENDED:

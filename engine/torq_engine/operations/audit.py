@@ -29,6 +29,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from ..handover.state import AuditState
+from ..printable import printable_within
 from .audit_chain import (
     FORMAT,
     FRAME_FIELDS,
@@ -218,7 +219,7 @@ class AuditLog:
             raise AuditError(f"the audit log cannot be written: {self.failure}")
 
     def _append_event(self, name: str, fields: dict[str, object]) -> None:
-        members = "".join(f',"{key}":{json.dumps(value)}' for key, value in fields.items())
+        members = "".join(f',"{key}":{json.dumps(printable_within(value))}' for key, value in fields.items())
         self._append(f'"event":"{name}"{members}'.encode())
 
     def _append(self, members: bytes) -> None:

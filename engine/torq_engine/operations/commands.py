@@ -244,7 +244,7 @@ def _drain(client: ControlClient, options: argparse.Namespace) -> None:
 
 
 def _take_over(client: ControlClient, options: argparse.Namespace) -> None:
-    wanted = TakeoverRequest(options.exec, options.dry_run)
+    wanted = TakeoverRequest(os.fsencode(options.exec), options.dry_run)
     report = msgspec.json.decode(client.ask("takeover", msgspec.json.encode(wanted).decode()), type=TakeoverReport)
     held = f"{report.connections:,} connections, {report.held_bytes:,} bytes held, {report.descriptors:,} descriptors"
     if report.taken:

@@ -18,6 +18,7 @@ import msgspec
 from anyio.abc import ByteStream, SocketAttribute
 
 from ..port import Peer
+from ..printable import as_json
 from .logs import LEVELS
 from .service import Service
 from .takeovers import TakeoverReport
@@ -35,9 +36,12 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class TakeoverRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The argument of ``takeover``, as JSON: the successor's command, or the relay's own; and if it is rehearsed."""
+    """The argument of ``takeover``, as JSON: the successor's command, or the relay's own; and if it is rehearsed.
 
-    command: str = ""
+    A command is bytes, in base64, for it may name any file.
+    """
+
+    command: bytes = b""
     dry_run: bool = False
 
 
@@ -80,23 +84,23 @@ class ControlServer:
                 self._service.end()
                 with anyio.CancelScope(shield=True):
                     await self._service.ended.wait()
-                return msgspec.json.encode({"result": self._service.status()})
+                return as_json({"result": self._service.status()})
             if request.command == "takeover":
                 with anyio.CancelScope(shield=True):  # the answer goes out though we end
-                    return msgspec.json.encode({"result": await self._take_over(request.argument)})
+                    return as_json({"result": await self._take_over(request.argument)})
             if request.command not in self._commands:
                 known = ", ".join([*self._commands, "drain", "takeover"])
                 raise ValueError(f"no command {request.command!r}; use {known}")
             result = self._commands[request.command](request.argument)
-            return msgspec.json.encode({"result": await result if isawaitable(result) else result})
+            return as_json({"result": await result if isawaitable(result) else result})
         except RecursionError:
-            return msgspec.json.encode({"error": "the request is nested too deeply"})
+            return as_json({"error": "the request is nested too deeply"})
         except (ValueError, msgspec.MsgspecError) as error:
-            return msgspec.json.encode({"error": str(error)})
+            return as_json({"error": str(error)})
 
     async def _take_over(self, argument: str) -> TakeoverReport:
         wanted = msgspec.json.decode(argument or "{}", type=TakeoverRequest)
-        words = shlex.split(wanted.command)
+        words = shlex.split(os.fsdecode(wanted.command))
         return await self._service.succession.begin(words, rehearsal=wanted.dry_run)
 
     def _kill(self, argument: str) -> str:

@@ -7,6 +7,7 @@ import socket
 import msgspec
 
 from ..errors import RelayError
+from ..printable import as_json
 from .control import Request
 
 _TIME_LIMIT = 10.0
@@ -74,7 +75,7 @@ class ControlClient:
         """What comes back; nothing where the relay hangs up."""
         self._socket.settimeout(None if command in _PATIENT else _TIME_LIMIT)
         try:
-            self._socket.sendall(msgspec.json.encode(Request(command, argument)) + b"\n")
+            self._socket.sendall(as_json(Request(command, argument)) + b"\n")
             return self._stream.readline()
         except (ConnectionResetError, BrokenPipeError):
             return b""

@@ -15,6 +15,7 @@ import anyio
 import msgspec
 from anyio.abc import ByteStream
 
+from ..printable import as_json, printable
 from ..settings import MOST_COUNT
 from .metrics import CONTENT_TYPE, Exposition
 from .service import Service
@@ -68,7 +69,7 @@ class HealthServer:
             return 200, _TEXT, b"alive\n"
         if path == "/readyz":
             why_not = self._service.ready()
-            return (503, _TEXT, f"{why_not}\n".encode()) if why_not else (200, _TEXT, b"ready\n")
+            return (503, _TEXT, f"{printable(why_not)}\n".encode()) if why_not else (200, _TEXT, b"ready\n")
         if path == "/connections":
             return await self._connections(query)
         return 404, _TEXT, b"use /metrics, /connections, /livez or /readyz\n"
@@ -80,7 +81,7 @@ class HealthServer:
             usage = f"use sort={'|'.join(ORDERS)}, offset=0 and up, limit=1 to {_LARGEST_PAGE}"
             return 400, _TEXT, f"{error}; {usage}\n".encode("utf-8", "backslashreplace")
         page = await self._service.connection_page(wanted.sort, wanted.offset, wanted.limit)
-        return 200, _JSON, msgspec.json.encode(page) + b"\n"
+        return 200, _JSON, as_json(page) + b"\n"
 
 
 async def _request(stream: ByteStream) -> bytes:

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from ..port import Peer
+from ..printable import printable, printable_within
 from .configuration import ConfigError, LogLevel, RelayConfig
 
 LEVELS: dict[LogLevel, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
@@ -213,13 +214,13 @@ def _unpainted(text: str, color: str) -> str:
 
 
 def _word(value: Field) -> str:
-    text = ",".join(value) if isinstance(value, list) else str(value)
+    text = printable(",".join(value) if isinstance(value, list) else str(value))
     return text if text and text.isprintable() and not set(text) & set(' "=') else json.dumps(text)
 
 
 def _json(name: str) -> Render:
     def render(level: LogLevel, event: str, fields: dict[str, Field]) -> str:
-        given = {key: value for key, value in fields.items() if value is not None}
+        given = {key: printable_within(value) for key, value in fields.items() if value is not None}
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         return json.dumps({"event": event, "level": level, "relay": name, **given, "timestamp": now})
 

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..endpoint import Endpoint, EndpointError
+from ..printable import printable
 
 _FIRST_DESCRIPTOR = 3
 _DIGITS = 20
@@ -44,7 +45,7 @@ class Notifier:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)
             sock.connect(self._address)
-            sock.send("\n".join(lines).encode())
+            sock.send(printable("\n".join(lines)).encode())
 
     @property
     def is_heard(self) -> bool:
@@ -57,7 +58,7 @@ class Notifier:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.settimeout(seconds)
             sock.connect(self._address)
-            sock.sendmsg(["\n".join(lines).encode()], passed)
+            sock.sendmsg([printable("\n".join(lines)).encode()], passed)
 
     def ready(self, status: str) -> None:
         """The relay serves: after its start, and after a reload."""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..printable import printable
 from .configuration import RelayConfig
 from .flags import TAKEOVER
 from .loading import SUPERVISOR, Source, claims
@@ -265,8 +266,7 @@ def places_of(source: Source, config: RelayConfig, key: bytes) -> dict[str, str]
     found["supervisor"] = source.environment.get(SUPERVISOR, "")
     if key:
         found["audit_key_file"] = hmac.digest(key, b"torq takeover", "sha256").hex()
-    printable = {name: os.fsencode(value).decode("utf-8", "backslashreplace") for name, value in found.items()}
-    return {name: value for name, value in printable.items() if value}
+    return {name: printable(value) for name, value in found.items() if value}
 
 
 def own_command() -> list[str]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 
 from ..errors import RelayError
+from ..printable import printable
 
 
 @contextmanager
@@ -44,4 +45,4 @@ def complain(line: str) -> None:
     if sys.stderr is None:  # another file is open under its number
         return
     with suppress(OSError):
-        os.write(2, f"{line}\n".encode("utf-8", "backslashreplace"))
+        os.write(2, f"{printable(line)}\n".encode("utf-8", "backslashreplace"))
