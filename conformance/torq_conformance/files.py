@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from .errors import UsageError
+from .printable import encodable
 
 T = TypeVar("T")
 
@@ -69,7 +70,7 @@ def make_folder(path: Path, advice: str) -> None:
 
 
 def _bytes(content: bytes | str) -> bytes:
-    return content.encode() if isinstance(content, str) else content
+    return encodable(content).encode() if isinstance(content, str) else content
 
 
 def _cannot_write(what: str, error: OSError, advice: str) -> UsageError:

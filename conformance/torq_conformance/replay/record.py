@@ -22,6 +22,7 @@ from ..model.frames import MAX_VALUE, Frame, Item, encode_frame
 from ..model.profile import Profile, rules_for
 from ..model.program import FORMAT_VERSION, Program
 from ..model.rules import Rules
+from ..printable import encodable
 from ..reports.model import Contradiction
 
 Stored = TypeVar("Stored", bound=msgspec.Struct)
@@ -108,7 +109,7 @@ class FailureKeeper(Observer):
             failures=counterexample.failures,
             runs=counterexample.runs,
             seed=self._plan.seed,
-            target=self._target,
+            target=encodable(self._target),
             served_before=counterexample.served_before,
         )
         path = self.path(counterexample.requirement)

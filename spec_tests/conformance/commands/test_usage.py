@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from torq_conformance.errors import UsageError
 from torq_conformance.judging.verdict import Counterexample
 from torq_conformance.model.profile import LEAST, Profile
 from torq_conformance.model.requirements import requirements
+from torq_conformance.printable import encodable
 from torq_conformance.replay.record import FailureKeeper, Record, load, runs_that_prove_a_fix, runs_worth_playing
 
 EXEC = ("--exec", "torq-specimen correct --socket {socket}", "--domain", "signal")
@@ -183,6 +185,14 @@ def test_a_counterexample_keeps_what_was_seen_and_one_without_facts_is_read(tmp_
         del finding["facts"]  # as version 0.2 wrote it
     path.write_text(json.dumps(stored))
     assert [(each.expected, each.seen, each.facts) for each in load(path).findings] == [(kept.expected, kept.seen, {})]
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.binary(max_size=20).map(os.fsdecode))
+def test_a_counterexample_of_a_relay_at_any_path_is_kept(name: str, tmp_path: Path) -> None:
+    path = saved(shown_runs.lost_frame(), f"./{name} {{socket}}", tmp_path)
+    assert load(path).target == encodable(f"./{name} {{socket}}")
+    path.unlink()
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -10,6 +10,7 @@ from ...errors import UsageError
 from ...model.profile import Profile, rules_for
 from ...model.program import Program
 from ...model.rules import Domain
+from ...printable import encodable
 from ...replay.difference import Checked, DifferenceRecord, Played, difference_file
 from ...replay.record import ADVICE, folder_name
 from ..course import Course
@@ -77,8 +78,8 @@ class DifferenceKeeper:
             text=entry.text,
             in_a=entry.in_a,
             in_b=entry.in_b,
-            a=self._a,
-            b=self._b,
+            a=encodable(self._a),
+            b=encodable(self._b),
             domain=self._domain,
             seed=self._seed,
             differs_in_b=entry.differs_in_b,

@@ -38,6 +38,19 @@ def test_every_difference_has_a_file_that_reads_back_as_it_was(tmp_path: Path) -
     assert (by_check.requirement, by_check.kind, by_check.breaks) == ("CONN-2", "stolen", True)
 
 
+def test_a_difference_of_relays_whose_paths_are_no_utf_8_has_its_file_too(tmp_path: Path) -> None:
+    keeper = DifferenceKeeper(tmp_path / "failures", "./a\udcff {socket}", "./b\udcff {socket}", "signal", 7)
+    keeper.keep(shown.course(shown.lost(), checks=False))
+    assert keeper.unsaved == []
+    record = load_difference(keeper.path("loses:plain"))
+    assert (record.a, record.b) == ("./a? {socket}", "./b? {socket}")
+
+
+def test_text_is_written_whatever_bytes_it_names(tmp_path: Path) -> None:
+    files.write(tmp_path / "profile.toml", "# ./relay\udcff\n")
+    assert (tmp_path / "profile.toml").read_text("utf-8") == "# ./relay?\n"
+
+
 def test_of_two_with_one_id_the_file_holds_the_graver_one_whole(tmp_path: Path) -> None:
     keeper, rare, steady = kept(tmp_path), shown.lost(), shown.lost()
     rare.in_b, rare.program = 1, msgspec.structs.replace(rare.program, steps=rare.program.steps[:-1])
