@@ -87,7 +87,7 @@ def _head(known: Outcomes) -> Iterator[str]:
         f"build, {counted(programs, 'program')} on both; {_loads(right)}.",
         f"- **{_found(faults)} of {len(faults)} faults are found**, each with one seed; of those found the first "
         f"difference stood after {_seconds(faults)} in the median. Of the {len(missed)} others {short} had the short "
-        "budget only; `--missed` compares them again.",
+        "budget only; `python -m spec_tests.equivalence_page --missed` compares them again.",
         f"- **{_found(choices)} of {len(choices)} choices are found of which no requirement speaks**; `run` passes "
         f"{sum(each.judged.startswith('PASS') for each in choices)} of them.",
         "",
