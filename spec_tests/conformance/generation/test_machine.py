@@ -15,7 +15,7 @@ from torq_conformance.model.legality import Fate, fate_of
 from torq_conformance.model.program import Program
 from torq_conformance.model.requirements import requirements
 from torq_conformance.model.rules import Rules
-from torq_conformance.model.steps import Close, Connect, Finish, Flood, HalfClose, Resume, Stall, Write
+from torq_conformance.model.steps import Close, Connect, FailedTakeover, Finish, Flood, HalfClose, Resume, Stall, Write
 
 
 @functools.cache
@@ -94,6 +94,7 @@ def test_a_program_stays_below_what_any_queue_could_legally_drop(requirement: st
 def shows(requirement: str, program: Program, domain: str) -> bool:
     """Whether a program holds what its requirement needs, as far as that can be seen before it is played."""
     history = History(sent=[_sent(entry, domain) for entry in program.frames()], broken=_broken(program, domain))
+    history.successors_killed = sum(isinstance(step, FailedTakeover) for step in program.steps)
     needs = SCENARIOS[requirement].needs
     return needs is None or needs(program, history, rules_of(domain))
 
