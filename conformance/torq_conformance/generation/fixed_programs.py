@@ -270,8 +270,6 @@ FIXED_PROGRAMS = (
             Takeover(),
             Resume(1),
             Resume(2),
-            Sync(),
-            Write(0, (own(r),)),
         ),
     ),
     FixedProgram(
@@ -315,8 +313,6 @@ FIXED_PROGRAMS = (
             Resume(1),
             Idle(5),
             Thaw(),
-            Sync(),
-            Write(0, (own(r),)),
         ),
     ),
     FixedProgram(
@@ -345,8 +341,6 @@ FIXED_PROGRAMS = (
             FailedTakeover(holds=True),
             Finish(2),
             Resume(1),
-            Sync(),
-            Write(0, (own(r),)),
         ),
     ),
     FixedProgram(

@@ -9,12 +9,13 @@ from ..model.findings import Finding, Kind
 from ..model.frames import Frame, Tlv
 from ..model.history import History
 from ..model.rules import Rules
-from ..model.steps import Connect, Write
+from ..model.steps import Connect, FailedTakeover, Takeover, Write
 from ..oracles import traffic as oracles
 from .machine import RelayAssertionError, RelayStateMachine, RelayUnderTest
 
 __all__ = [
     "Connect",
+    "FailedTakeover",
     "Finding",
     "Frame",
     "History",
@@ -23,6 +24,7 @@ __all__ = [
     "RelayStateMachine",
     "RelayUnderTest",
     "Rules",
+    "Takeover",
     "Tlv",
     "Write",
     "features",
