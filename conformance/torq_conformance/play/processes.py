@@ -12,6 +12,7 @@ WORDS = {"R": "is computing", "S": "waits", "D": "waits for the disk", "T": "is 
 """The states of a process as the rest of a sentence."""
 BUSY = ("R", "D")
 ENDED = ("", "Z", "X")
+STOPPED = "T"
 LISTENING = "00010000"
 """The flags of a listening socket in /proc/net/unix."""
 
@@ -24,6 +25,11 @@ def doing(pid: int) -> str:
 def is_busy(pid: int) -> bool:
     """Whether any thread of a process, or of one that it has started, is known to be doing something."""
     return any(_state(task) in BUSY for task in _tasks(pid))
+
+
+def stand_still(pids: Iterable[int]) -> bool:
+    """Whether every one of some processes is stopped, or has ended."""
+    return all(_state(Path(f"/proc/{pid}")) in (STOPPED, *ENDED) for pid in pids)
 
 
 def family(pid: int) -> list[int]:

@@ -12,10 +12,12 @@ from collections.abc import Iterable
 
 from .. import interruption
 from . import guard
-from .processes import await_end, family, is_busy, sockets_of
+from .processes import await_end, family, is_busy, sockets_of, stand_still
 
 TURN_SECONDS = 0.02
 """The longest turn of a process that does not wait for anything."""
+STOP_SECONDS = 1.0
+"""A process that is to stop stands still within this time: it may wait for a core first."""
 LOOK_SECONDS = 0.0002
 LOOKS = 2
 """Looks in a row at which a process must be seen to wait."""
@@ -37,16 +39,20 @@ class Started(subprocess.Popen[bytes]):
         return frozenset().union(*map(sockets_of, family(self.pid)))
 
     def pause(self) -> None:
-        """Stop it (SIGSTOP), and wait until it stands still."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGSTOP)
-            with contextlib.suppress(ChildProcessError):
-                os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        """Stop it and its group (SIGSTOP), and wait until all of them stand still, wrapped or not."""
+        self.tell(signal.SIGSTOP)
+        deadline = time.monotonic() + STOP_SECONDS
+        while not stand_still(family(self.pid)) and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS / 2)
 
     def go_on(self) -> None:
-        """Let it go on (SIGCONT)."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGCONT)
+        """Let it and its group go on (SIGCONT)."""
+        self.tell(signal.SIGCONT)
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal to it and its group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
 
     def take_turn(self) -> None:
         """Let it go on until it waits for something, for some time at most; then stop it."""
@@ -62,7 +68,7 @@ def end(process: Started, seconds: float) -> None:
     """End a process and its group by SIGTERM, whatever is left after some seconds by SIGKILL."""
     with interruption.deferred():
         started = family(process.pid)
-        _signal_group(process, signal.SIGTERM)
+        process.tell(signal.SIGTERM)
         wait_for(process, seconds)
         kill(process, seconds, started)
 
@@ -70,7 +76,7 @@ def end(process: Started, seconds: float) -> None:
 def kill(process: Started, seconds: float, started: Iterable[int] = ()) -> None:
     """End a process and all that it has started by SIGKILL; ``started`` is what must have ended then too."""
     started = {*started, *process.left}  # a wrapper ends before the relay that it has started
-    _signal_group(process, signal.SIGKILL)
+    process.tell(signal.SIGKILL)
     wait_for(process, math.inf)
     guard.forget(process.pid)
     for _ in range(guard.END_ROUNDS):  # a process may start another while it is being ended
@@ -82,11 +88,6 @@ def kill(process: Started, seconds: float, started: Iterable[int] = ()) -> None:
         await_end(started, seconds)
         if not left:
             return
-
-
-def _signal_group(process: Started, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
 
 
 def status_of(process: Started) -> int | None:

@@ -178,10 +178,7 @@ class Target:
         self.frozen = False
 
     def _signal(self, number: signal.Signals) -> None:
-        """Send a signal to the relay's process."""
-        if self.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+        """Send a signal to the relay, where the suite has started it."""
 
     def crash(self, seconds: float = 0.0) -> str:
         """How the relay ended, "" where it has not within some seconds, or the suite does not see it."""
@@ -340,10 +337,9 @@ class SpawnedTarget(Target):
                 self._successor = None
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._successor is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._successor.pid, number)
-        super()._signal(number)
+        for each in (self._successor, self._process):
+            if each is not None and status_of(each) is None:  # or its number may be another's by now
+                each.tell(number)
 
     @property
     def folder(self) -> Path:
@@ -588,6 +584,7 @@ class SpawnedTarget(Target):
     def end(self) -> None:
         """End the relay, and everything that it has started."""
         self.give_up_successor()
+        self.thaw()
         if self._process is not None:
             end(self._process, self.timing.stop_seconds)
             self._process = None

@@ -1,5 +1,6 @@
 """Takeovers over real sockets and processes: what comes about, what is halted, what is killed, and what is left."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,9 +92,20 @@ def test_life_4_the_relay_serves_on_when_its_successor_is_killed(correct: Spawne
     assert SCENARIOS["LIFE-4"].judge(history, rules_of("signal")) == []
 
 
+def test_relays_and_successors_that_a_shell_has_started_stand_still_with_it() -> None:
+    command = f"sh -c '{Path(sys.executable).parent}/{specimen('correct', 'signal')}; exit'"
+    with relay(command, command.replace("; exit", " --takeover; exit")) as target:
+        for step in (FailedTakeover(holds=True), Takeover(halted=True), FailedTakeover(holds=True)):
+            before = target.pid
+            history = played(target, *PAIR, *SEND, step, *SEND)
+            killed = isinstance(step, FailedTakeover)
+            assert (history.successors_killed, history.takeovers, target.pid == before) == (killed, not killed, killed)
+            assert SCENARIOS["LIFE-4"].judge(history, rules_of("signal")) == []
+
+
 def test_life_4_a_successor_that_serves_is_not_killed(correct: SpawnedTarget) -> None:
     before = correct.pid
-    history = played(correct, *PAIR, FailedTakeover(5_000), *SEND)
+    history = played(correct, *PAIR, FailedTakeover(2_000), *SEND)
     assert (history.successors_killed, history.takeovers) == (0, 1)
     assert correct.pid != before
     assert SCENARIOS["LIFE-4"].judge(history, rules_of("signal")) == []
