@@ -158,6 +158,7 @@ class RelayInHand:
         for connection in self.relay.connections.values():
             connection.sock.close()
         self.relay.listener.close()
+        self.relay.takeover.close()
         self.epoll.close()
         for descriptor in (self.wakeup, self.relay.wakeup, self.relay.spare, *getattr(self.relay, "lost", ())):
             os.close(descriptor)

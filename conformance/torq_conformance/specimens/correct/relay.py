@@ -160,6 +160,7 @@ class Relay:
     def drain(self) -> None:
         """Stop accepting, read what was sent, deliver it within the drain timeout, close (LIFE-1)."""
         self.listener.close()
+        self.takeover.close()
         self.doorway.remove()
         self.catch_up()
         for connection in list(self.connections.values()):

@@ -84,7 +84,7 @@ class Takeover:
     def __init__(self, relay: "Relay") -> None:
         self.relay = relay
         self.door: socket.socket | None = None
-        self.line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.line: socket.socket | None = None
         doorway = relay.doorway
         place = doorway.path or "{}:{}".format(*(doorway.tcp_address or ()))
         self.address = b"\0torq-specimen " + os.fsencode(place)[-NAME_BYTES:]
@@ -104,6 +104,12 @@ class Takeover:
             door.setblocking(False)
             self.door = door
         self.relay.poll.register(self.door, select.EPOLLIN)
+
+    def close(self) -> None:
+        """Hear no successor any more."""
+        if self.door is not None:
+            self.door.close()
+            self.door = None
 
     def answer(self) -> None:
         """Hand over to who knocks: this process ends, or goes on as if nobody had come."""
@@ -227,17 +233,18 @@ class Takeover:
 
     def collect(self) -> Estate:
         """Ask the relay that runs for all that it has. Raises StartRefusedError where that does not come."""
-        self.line.settimeout(ANSWER_SECONDS)
+        self.line = line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        line.settimeout(ANSWER_SECONDS)
         descriptors: list[int] = []
         try:
-            self.line.connect(self.address)
-            count = int(self.line.recv(64))
+            line.connect(self.address)
+            count = int(line.recv(64))
             while len(descriptors) < count:
-                word, more, flags, _ = socket.recv_fds(self.line, 64, BATCH)
+                word, more, flags, _ = socket.recv_fds(line, 64, BATCH)
                 descriptors += more
                 if flags & socket.MSG_CTRUNC or not word:
                     raise HandoverError("not all descriptors have come")
-                self.line.send(b"got")
+                line.send(b"got")
             return self.opened(descriptors)
         except (OSError, ValueError, HandoverError) as error:
             raise StartRefusedError(f"cannot take over: {error}") from error
@@ -300,6 +307,7 @@ class Takeover:
 
     def claim(self, estate: Estate) -> None:
         """Own everything from now on. Raises StartRefusedError where the other relay goes on, or has ended."""
+        assert self.line is not None
         try:
             self.line.send(b"prepared")
             select.select([estate.baton], [], [], ANSWER_SECONDS)
@@ -311,6 +319,7 @@ class Takeover:
 
     def active(self) -> None:
         """Say that this relay serves."""
+        assert self.line is not None
         with suppress(OSError), self.line:
             self.line.send(b"active")
 

@@ -116,8 +116,8 @@ class OnlyOnce(Takeover):
     def hear(self) -> None:
         if not self.relay.settings.takeover:
             super().hear()
-        elif self.door is not None:
-            self.door.close()
+        else:
+            self.close()
 
 
 @mutant("failed-takeover-serves-nobody", "LIFE-4", "serves nobody who was there when a successor has failed")
@@ -147,8 +147,7 @@ class FailureDropsQueue(Takeover):
 @mutant("failed-takeover-is-last", "LIFE-4", "hears no successor any more when one has failed")
 class FailureIsLast(Takeover):
     def failed(self) -> None:
-        assert self.door is not None
-        self.door.close()
+        self.close()
 
 
 mutant("failed-takeover-ends-relay", "LIFE-4", "ends when its successor fails")(
