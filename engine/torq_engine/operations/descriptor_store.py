@@ -4,21 +4,22 @@ Facts:
 - a relay that systemd ends hands the connections and what waits for them over to systemd, and its next process takes
   them back: ``systemctl restart`` disconnects nobody. ``systemctl stop`` empties the store, which ends them;
 - a relay cannot know which of the two it is. So what receivers take is delivered first in both, as at any end (LIFE-1);
-- ``FDSTORE`` says how many descriptors systemd keeps. It keeps those of a client that has gone too (``FDPOLL=0``), and
-  what is not taken out again stays open for ever: so all of them are taken out at once;
+- systemd is given two descriptors: the state, and a socket in whose queue all connections lie. It compares each
+  descriptor with every other, which took two seconds for two thousand, and names each in one variable, which may not be
+  longer than 128 KiB: with too many no process could be started at all. ``FDSTORE`` says how many it keeps;
+- it keeps them when all clients have gone too (``FDPOLL=0``), and what is not taken out again stays open for ever: so
+  both are taken out at once;
 - so nothing is sent to them before systemd has let go of them: a process that is killed then leaves no state behind
   that another one would go on with, and nobody is kept waiting for ever;
-- systemd names every descriptor in ``LISTEN_FDNAMES``. No string of an environment may be longer than 128 KiB: with
-  more names no process could start at all;
 - all else is given back at the end and claimed anew at the start: paths, locks, the audit log. The listening socket
   is systemd's own where it opened it: who connects meanwhile waits there.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import select
+import socket
 import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -29,37 +30,38 @@ from ..handover.channel import BATCH, close_all
 from ..handover.state import RelayState, StateError, WaitingData
 from ..handover.successor import Taken
 from ..port import Buffer
-from .systemd import CLIENT, DESCRIPTOR_STORE, STATE, Notifier, number_of
+from .systemd import CLIENTS, DESCRIPTOR_STORE, STATE, Notifier, number_of
 
 if TYPE_CHECKING:
     from .logs import EventLog
 
-_STATE_ONLY = 1
-_MOST_NAMES = (128 - 8) * 1024 // len(f"{CLIENT}:")  # 8 KiB for the variable, and for names that are not ours
+_DESCRIPTORS = 2
 _SECONDS = 5.0
 
 
 class DescriptorStore:
-    """What systemd keeps for a service; ``room`` is for how many connections, 0 without a store."""
+    """What systemd keeps for a service; ``has_room`` says whether it keeps anything."""
 
     def __init__(self, notifier: Notifier, environment: Mapping[str, str]) -> None:
         self._notifier = notifier
         most = number_of(environment.get(DESCRIPTOR_STORE, "")) if notifier.is_heard else 0
-        self.room = max(0, min(most - _STATE_ONLY, _MOST_NAMES))
+        self.has_room = most >= _DESCRIPTORS
 
     def keep(self, blob: Sequence[Buffer], clients: Sequence[int]) -> None:
         """Hand the parts of a state and its clients' descriptors over. Raises OSError, and systemd keeps nothing."""
-        if len(clients) > self.room:
-            raise OSError(errno.ENOSPC, f"room for {self.room} connections")
         try:
             memfd = sealed(blob)
             try:
                 self._remove()  # what is still there would make two states of one
-                self._store(STATE, [memfd])
+                self._store(STATE, memfd)
             finally:
                 os.close(memfd)
-            for start in range(0, len(clients), BATCH):
-                self._store(CLIENT, clients[start : start + BATCH])
+            filling, queue = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with filling, queue:
+                filling.setblocking(False)
+                for start in range(0, len(clients), BATCH):
+                    socket.send_fds(filling, [b"."], list(clients[start : start + BATCH]))
+                self._store(CLIENTS, queue.fileno())
             self._await_receipt()
         except OSError:
             with suppress(OSError):
@@ -79,11 +81,11 @@ class DescriptorStore:
             log.error("systemd may still keep connections: systemctl stop ends them", error=str(error))
 
     def _remove(self) -> None:
-        for name in (STATE, CLIENT):
+        for name in (STATE, CLIENTS):
             self._notifier.pass_on(("FDSTOREREMOVE=1", f"FDNAME={name}"), (), _SECONDS)
 
-    def _store(self, name: str, descriptors: Sequence[int]) -> None:
-        self._notifier.pass_on(("FDSTORE=1", f"FDNAME={name}", "FDPOLL=0"), descriptors, _SECONDS)
+    def _store(self, name: str, descriptor: int) -> None:
+        self._notifier.pass_on(("FDSTORE=1", f"FDNAME={name}", "FDPOLL=0"), [descriptor], _SECONDS)
 
     def _await_receipt(self) -> None:
         """Wait until systemd has read all that it was sent: it closes the end of a pipe then."""
@@ -107,10 +109,12 @@ def taken_back(kept: Mapping[str, Sequence[int]], places: Mapping[str, str]) -> 
     Raises :class:`~torq_engine.handover.state.StateError` and OSError for what this relay cannot go on with; all
     descriptors are closed then.
     """
-    memfds, clients = kept.get(STATE, ()), kept.get(CLIENT, ())
+    memfds, queues = kept.get(STATE, ()), kept.get(CLIENTS, ())
+    clients: list[int] = []
     try:
-        if len(memfds) != 1:
-            raise StateError(f"{len(memfds)} states were kept")
+        if (len(memfds), len(queues)) != (1, 1):
+            raise StateError(f"{len(memfds)} states and {len(queues)} queues of connections were kept")
+        clients += _taken_out(queues[0])
         state, data = unpacked(opened(memfds[0]), RelayState)
         for key in ("relay", "domain"):
             if state.places.get(key) != places.get(key):
@@ -126,4 +130,18 @@ def taken_back(kept: Mapping[str, Sequence[int]], places: Mapping[str, str]) -> 
         close_all(clients)
         raise
     finally:
-        close_all(memfds)
+        close_all([*memfds, *queues])
+
+
+def _taken_out(queue: int) -> list[int]:
+    """The descriptors that lie in a socket's queue; raises OSError for what is no such socket."""
+    found: list[int] = []
+    with socket.socket(fileno=os.dup(queue)) as sock:
+        sock.setblocking(False)
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(sock, 1, BATCH)
+            if not data:
+                return found
+            for number in descriptors:
+                os.set_inheritable(number, False)
+            found += descriptors

@@ -207,10 +207,7 @@ class Service:
 
         store = DescriptorStore(self.notifier, self.source.environment)
         connections = len(self.server.hub.connections)
-        if not store.room or not connections:
-            return False
-        if connections > store.room:
-            self.log.warning("systemd has no room for so many: draining", connections=connections, room=store.room)
+        if not store.has_room or not connections:
             return False
         since = time.monotonic()
         await self.server.hold()

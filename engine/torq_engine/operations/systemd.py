@@ -25,8 +25,8 @@ _DIGITS = 20
 _NAMES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 DESCRIPTOR_STORE = "FDSTORE"
 """The variable that says how many descriptors systemd keeps."""
-STATE, CLIENT = "torq-state", "torq-c"
-"""The names of what a relay has systemd keep (descriptor_store.py): short, as there is one for each connection."""
+STATE, CLIENTS = "torq-state", "torq-clients"
+"""The names of what a relay has systemd keep (descriptor_store.py)."""
 
 
 class Notifier:
@@ -104,7 +104,7 @@ def passed_by_systemd(environment: MutableMapping[str, str]) -> tuple[list[Endpo
     endpoints = []
     for number in numbers:
         name = next(names, "")
-        if name not in (STATE, CLIENT):
+        if name not in (STATE, CLIENTS):
             endpoints.append(_endpoint(number))
             continue
         try:

@@ -18,7 +18,7 @@ from torq_domains.command import RELAYS
 from torq_engine.daemon import run_relay
 from torq_engine.endpoint import EndpointError
 from torq_engine.operations.loading import load
-from torq_engine.operations.systemd import CLIENT, STATE, Notifier, passed_by_systemd
+from torq_engine.operations.systemd import CLIENTS, STATE, Notifier, passed_by_systemd
 
 from ..daemons import receive
 from ..frames import frame
@@ -148,7 +148,12 @@ def test_abstract_sockets_and_closed_descriptors_are_refused(monkeypatch: pytest
         os.close(copy)
         with pytest.raises(EndpointError, match="Bad file descriptor"):
             passed_by_systemd({"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())})
-        for count, names in (("1", CLIENT), ("2", f"{STATE}:{CLIENT}:{CLIENT}"), ("9" * 20, CLIENT), ("9" * 20, "")):
+        for count, names in (
+            ("1", CLIENTS),
+            ("2", f"{STATE}:{CLIENTS}:{CLIENTS}"),
+            ("9" * 20, CLIENTS),
+            ("9" * 20, ""),
+        ):
             nonsense = {"LISTEN_FDS": count, "LISTEN_PID": str(os.getpid()), "LISTEN_FDNAMES": names}
             with pytest.raises(EndpointError, match="Bad file descriptor"):
                 passed_by_systemd(nonsense)
