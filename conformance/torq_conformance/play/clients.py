@@ -45,6 +45,8 @@ class Clients:
     def connect(self, row: Sequence[Connect]) -> None:
         """Connect clients that come one after the other; wait until those that read are served."""
         new = list({step.conn: step for step in reversed(row) if step.conn not in self._state.links}.values())[::-1]
+        if new:
+            self._streams.let_pieces_arrive()
         together = 1 if self._state.rules.max_connections is not None else MOST_TOGETHER
         for start in range(0, len(new), together):
             self._connect_some(new[start : start + together])

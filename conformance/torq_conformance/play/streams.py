@@ -170,14 +170,20 @@ class Streams:
         """Wait until the pieces of another's write have arrived, where a relay may legally mix them with this one."""
         if self._state.rules.granularity != "reads" or self._target.frozen:
             return
-        writer = self._divided
-        if writer is not None and writer is not link:
-            self._divided = None
-            self.settle(writer)
-            seconds = self._state.timing.apart_seconds * self._state.patience.forwarding
-            self.pump_until(lambda: self._has_arrived(writer), seconds)
+        if self._divided is not link:
+            self.let_pieces_arrive()
         if size > min(PIECE_BYTES, link.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2 - 64):
             self._divided = link
+
+    def let_pieces_arrive(self) -> None:
+        """Wait for those of a write that a relay of reads may forward in pieces: who joins between them gets a rest."""
+        writer = self._divided
+        if writer is None or self._target.frozen:
+            return
+        self._divided = None
+        self.settle(writer)
+        seconds = self._state.timing.apart_seconds * self._state.patience.forwarding
+        self.pump_until(lambda: self._has_arrived(writer), seconds)
 
     def _has_arrived(self, writer: Link) -> bool:
         """Whether the last that a client wrote has reached everybody who reads, as far as it must."""
