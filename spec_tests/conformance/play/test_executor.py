@@ -150,14 +150,14 @@ def test_the_pieces_of_a_write_are_kept_apart_from_other_clients_of_a_relay_that
     thread = threading.Thread(target=_forward_reads, args=(listener, over))
     thread.start()
     large = Frame(1, (Tlv(1, 20_000),))
-    steps = (
+    steps: list[Step] = [
         Connect(0),
         Connect(1),
         Buffer(0, 1),
         Write(0, (large,), settle=False),
         *joins,
         Write(1, (Frame(1),), settle=False),
-    )
+    ]
     try:
         for _ in range(3):
             history = played(Target(Address.parse(path)), *steps, domain="market_data", profile="pass-through")
