@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import math
 import resource
-import select
 from collections.abc import Iterator
 
 from ..errors import TargetError
 from ..model.findings import Finding, Kind
 from .bench import Bench, Client, UnsupportedCheckError
-from .levels import descriptors, pid_of, processor_seconds
+from .levels import busy_share, descriptors, pid_of
 
 SPARE_DESCRIPTORS = 2
 """Descriptors that the relay may still open."""
@@ -48,9 +47,7 @@ def survives_exhausted_descriptors(bench: Bench) -> Iterator[Finding]:
             crowd += (bench.connect(target) for _ in range(crowded))
         busy = math.inf
         for _ in range(MEASUREMENTS):
-            before = processor_seconds(pid)
-            select.select([], [], [], bench.timing.exhausted_seconds)
-            busy = min(busy, (processor_seconds(pid) - before) / bench.timing.exhausted_seconds)
+            busy = min(busy, busy_share(pid, bench.timing.exhausted_seconds))
             if busy < MOST_BUSY:
                 break
         served = bench.reaches(clients[0], clients)

@@ -6,7 +6,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import TargetError
@@ -55,6 +55,34 @@ def pid_of(target: SpawnedTarget) -> int:
     if target.pid is None:
         raise TargetError("the relay has ended")
     return target.pid
+
+
+def busy_share(pid: int, seconds: float) -> float:
+    """How much of a core a process takes within some seconds, where it gets one: waiting for a core does not count.
+
+    So one that always has something to do shows it on busy cores too. Threads add up.
+    """
+    before, began = _scheduled(pid), time.monotonic()
+    select.select([], [], [], seconds)
+    after, elapsed = _scheduled(pid), time.monotonic() - began
+    share = 0.0
+    for task, (ran, waited) in after.items():
+        ran_before, waited_before = before.get(task, (0.0, 0.0))
+        could_run = max(elapsed - (waited - waited_before), ran - ran_before, 1e-9)
+        share += (ran - ran_before) / could_run
+    return share
+
+
+def _scheduled(pid: int) -> dict[str, tuple[float, float]]:
+    """For each thread the seconds that it ran, and that it waited for a core."""
+    found = {}
+    with _while_it_runs():
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    for task in tasks:
+        with suppress(OSError, ValueError):  # a thread that has just ended, or a kernel that does not tell
+            ran, waited, _ = (task / "schedstat").read_text(encoding="ascii").split()
+            found[task.name] = int(ran) / 1e9, int(waited) / 1e9
+    return found or {"all": (processor_seconds(pid), 0.0)}
 
 
 def processor_seconds(pid: int) -> float:
