@@ -49,7 +49,8 @@ from .faulty_handover import (
 )
 from .handover_traffic import CONNECTIONS, Traffic
 from .relays import allow_descriptors, resident_bytes
-from .takeover_page import AROUND, Outcome, Tally, written
+from .takeover_page import AROUND, PICTURE, Outcome, Tally, written
+from .takeover_plot import drawn
 
 _LIMIT = 30.0
 _WARM_FRAMES = 3000
@@ -344,7 +345,11 @@ def _around(latencies: list[tuple[float, float]], moments: list[float]) -> list[
 @click.option("--times", default=1000, show_default=True, type=click.IntRange(1), help="takeovers to try")
 @click.option("--chain", default=50, show_default=True, type=click.IntRange(0), help="of them first, without a fault")
 @click.option("--seed", type=int, help="Repeats which faults are drawn.  [default: another one each time]")
-@click.option("--page", type=click.Path(dir_okay=False, path_type=Path), help="Write what was seen as a page.")
+@click.option(
+    "--page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what was seen as a page, and the picture beside it.",
+)
 def takeover_faults(times: int, chain: int, seed: int | None, page: Path | None) -> None:
     """Take a relay over again and again, with a fault in each; exit code 1 if a client notices what it should not."""
     allow_descriptors()
@@ -366,4 +371,7 @@ def takeover_faults(times: int, chain: int, seed: int | None, page: Path | None)
     click.echo(text)
     if page is not None:
         page.write_text(text, "utf-8")
+        picture = page.parent / PICTURE
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_text(drawn(outcome.latencies), "utf-8")
     sys.exit(1 if outcome.wrong else 0)

@@ -8,7 +8,10 @@ from statistics import median
 
 from .handover_traffic import CONNECTIONS, RECEIVERS
 from .results import load, this_machine
+from .takeover_plot import part
 
+PICTURE = "pictures/takeover_latency.svg"
+"""Where the page looks for :func:`~torq_bench.takeover_plot.drawn`, from its own folder."""
 AROUND = 0.25
 """Seconds before and after a takeover whose latencies are kept."""
 
@@ -92,9 +95,11 @@ def _times(outcome: Outcome) -> list[str]:
     frozen = sorted(1000 * each for each in outcome.frozen)
     lines = [
         f"In the {len(frozen)} takeovers without a fault the relay stood still for {median(frozen):.1f} ms in the"
-        f" median, p99 {_part(frozen, 0.99):.1f}, most {frozen[-1]:.1f}.",
+        f" median, p99 {part(frozen, 0.99):.1f}, most {frozen[-1]:.1f}.",
         "",
         "How long frames took, by when they were sent, from the moment at which the relay stood still:",
+        "",
+        f"![Latency of frames around a takeover: median and p99, by when they were sent]({PICTURE})",
         "",
         "| sent, ms | frames | median, ms | p99, ms | most, ms |",
         "|-:|-:|-:|-:|-:|",
@@ -104,7 +109,7 @@ def _times(outcome: Outcome) -> list[str]:
         bins.setdefault(_place(moment), []).append(1000 * latency)
     for place in sorted(bins):
         found = sorted(bins[place])
-        cells = len(found), *(f"{each:.2f}" for each in (median(found), _part(found, 0.99), found[-1]))
+        cells = len(found), *(f"{each:.2f}" for each in (median(found), part(found, 0.99), found[-1]))
         lines.append(f"| {_EDGES[place]} to {_EDGES[place + 1]} | {' | '.join(map(str, cells))} |")
     return [*lines, ""]
 
@@ -136,7 +141,3 @@ def _ends(outcome: Outcome) -> list[str]:
             lines.append(f"| {what} | {clients // CONNECTIONS} | {clients} |")
         lines.append("")
     return lines
-
-
-def _part(ordered: list[float], part: float) -> float:
-    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]

@@ -1,6 +1,7 @@
 """``torq_bench takeover-faults``: its clients see what they must, and nobody is excused who must not be."""
 
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from torq_bench.faulty_handover import KILL, PREDECESSOR, STOP, SUCCESSOR, Call, Fault, Struck
 from torq_bench.handover_traffic import Checked, Sender
 from torq_bench.takeover_faults import _may_end_all
+from torq_bench.takeover_plot import drawn
 from torq_bench.traffic import make_frame
 from torq_engine.handover.tables import New, Old
 from torq_protocol.constants import RelayDomain
@@ -76,3 +78,16 @@ def test_a_few_takeovers_under_faults() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     assert "6 takeovers" in run.stdout
     assert "0 frames lost, doubled, torn or out of order" in run.stdout
+
+
+def test_the_picture_shows_a_wait_where_it_was() -> None:
+    quiet = [(moment / 1000, 0.001) for moment in range(-100, 150)]
+    waits = [(moment / 1000, 0.1) for moment in range(20)]
+    [calm, stirred] = [
+        [line for line in drawn(latencies).splitlines() if line.startswith('<polyline class="p99"')]
+        for latencies in (quiet, quiet + waits)
+    ]
+    heights = [[float(point.split(",")[1]) for point in re.findall(r"[\d.]+,[\d.]+", line)] for line in calm + stirred]
+    assert len(heights[0]) == len(heights[1]) == 50
+    higher = [place for place, (before, after) in enumerate(zip(*heights, strict=True)) if after < before]
+    assert higher == [20, 21, 22, 23]
