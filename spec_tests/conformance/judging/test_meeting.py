@@ -79,7 +79,10 @@ def test_a_requirement_is_not_accused_of_what_is_plainly_about_another_one() -> 
 def test_what_was_cut_short_counts_only_what_was_played() -> None:
     plan = plan_for(*SIGNAL, max_examples=100)
     with relay(specimen("correct", "signal")) as target:
-        meeting = Judge(plan, target, Observer(), time.monotonic() + 120.0).meet(0.5, due(plan))
+        for seconds in (0.5, 1.0, 2.0, 4.0, 8.0):  # on busy cores the first may be over before a program is played
+            meeting = Judge(plan, target, Observer(), time.monotonic() + 120.0).meet(seconds, due(plan))
+            if meeting.played:
+                break
     assert meeting.cut_short
     assert 0 < len(meeting.played) < len(list(chosen(plan)))
     assert meeting.evidence["programs"] <= len(meeting.played)
