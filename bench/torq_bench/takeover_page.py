@@ -97,7 +97,11 @@ def _times(outcome: Outcome) -> list[str]:
         f"In the {len(frozen)} takeovers without a fault the relay stood still for {median(frozen):.1f} ms in the"
         f" median, p99 {part(frozen, 0.99):.1f}, most {frozen[-1]:.1f}.",
         "",
-        "How long frames took, by when they were sent, from the moment at which the relay stood still:",
+        "How long frames took, by when they were sent, from the moment at which the relay stood still. The clients, one"
+        " process of Python",
+        "that writes every 2 ms, add some 5 ms; before it the successor boots on the same cores; what was sent 100 ms"
+        " after it may have met the next",
+        "takeover, with its fault.",
         "",
         f"![Latency of frames around a takeover: median and p99, by when they were sent]({PICTURE})",
         "",
