@@ -61,9 +61,9 @@ def timed_relay(place: str, arguments: list[str]) -> None:
     def timed(name: str, callback: Callable[..., object]) -> Callable[..., None]:
         kept = longest[name]
 
-        def turn(*given: object) -> None:
+        def turn(*given: object, **named: object) -> None:
             clock, processor = time.perf_counter(), time.thread_time()
-            callback(*given)
+            callback(*given, **named)
             kept[0] += 1
             kept[1] = max(kept[1], time.perf_counter() - clock)
             kept[2] = max(kept[2], time.thread_time() - processor)

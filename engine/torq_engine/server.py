@@ -423,18 +423,11 @@ class Server:
         elif watch is _Watch.HANGUPS:
             self._hangups.register(client.descriptor, 0)
 
-    def _readable(self, client: _Client) -> None:
-        self._read(client)
-        if self.hub.unsettled:
-            self._settle()
-        if self._busy_poll:
-            self._polls_until = self._clock() + self._busy_poll
-            if not self._polling:
-                self._polling = True
-                self._loop.call_soon(self._poll)
+    def _readable(self, client: _Client, *, settles: bool = True) -> None:
+        """Read a client once: one read, one scan, one fan-out.
 
-    def _read(self, client: _Client) -> None:
-        """Read a client once: one read, one scan, one fan-out. What it leads to is for :meth:`_settle`, once a turn."""
+        A turn that reads several settles what that leads to itself, once.
+        """
         hub = self.hub
         if hub.closing and client.connection.close_reason is not None:
             return
@@ -459,7 +452,15 @@ class Server:
             self.observer.failed(client.connection)
             hub.disconnect(client.connection, CloseReason.INTERNAL)
         if hub.unsettled:
-            self._holds_up = bool(hub.stalled or hub.lagging)
+            if settles:
+                self._settle()
+            else:
+                self._holds_up = bool(hub.stalled or hub.lagging)
+        if self._busy_poll:
+            self._polls_until = self._clock() + self._busy_poll
+            if not self._polling:
+                self._polling = True
+                self._loop.call_soon(self._poll)
 
     def _poll(self) -> None:
         """Keep the loop from sleeping for a while, and let others have the core that want it."""
@@ -594,7 +595,7 @@ class Server:
             if client.connection.id in self._paused:
                 self._stop_reading(client)
             elif client.connection.input_open:
-                self._read(client)
+                self._readable(client, settles=False)
         self._settle()
 
     # Time
@@ -633,7 +634,7 @@ class Server:
 
     def _reads_on(self, client: _Client) -> bool:
         before = client.connection.received_bytes
-        self._read(client)
+        self._readable(client, settles=False)
         return client.connection.received_bytes > before
 
     def _waiting(self, elapsed: float, limits: tuple[float, float]) -> bool:

@@ -183,7 +183,7 @@ def command(**given: object) -> int:
     torq-conformance --domain execution                       (the built-in reference relay)
     torq-conformance --target /tmp/torq/signal.sock           (a relay that runs already)
     torq-conformance --exec 'my_relay {socket}' --domain signal --report html:report.html
-    torq-conformance --exec 'my_relay {socket}' --exec-successor 'my_relay --take-over {socket}' --domain signal
+    torq-conformance --exec 'my_relay {socket}' --exec-successor 'my_relay --takeover {socket}' --domain signal
     torq-conformance --target tcp:127.0.0.1:7000 --domain signal --profile pass-through
     torq-conformance --section FRAME,DOM-1 --domain signal --list
     torq-conformance --exec 'my_relay {socket}' --domain signal --marathon 8h  (goes on where it was stopped)

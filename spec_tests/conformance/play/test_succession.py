@@ -149,7 +149,7 @@ def test_a_successor_that_has_not_come_to_serve_ends_with_its_relay(halted: bool
 @pytest.mark.parametrize(
     ("successor", "message"),
     [
-        ("my_relay --take-over", r"--exec-successor 'my_relay --take-over': write \{socket\}"),
+        ("my_relay --takeover", r"--exec-successor 'my_relay --takeover': write \{socket\}"),
         ("my_relay '{socket}", "--exec-successor .*No closing quotation"),
     ],
 )
