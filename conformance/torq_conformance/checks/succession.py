@@ -180,9 +180,10 @@ class _Accounts:
         self.note()
 
     def note(self) -> None:
-        """Note the counts as they are when nothing is under way any more."""
+        """Note the counts as they are when nothing is under way any more; some relays never come to rest."""
+        deadline = time.monotonic() + self._bench.timing.prompt_seconds
         self._noted = self._now()
-        while (now := self._now()) != self._noted:
+        while (now := self._now()) != self._noted and time.monotonic() < deadline:
             self._noted = now
 
     def _now(self) -> dict[str, int]:
