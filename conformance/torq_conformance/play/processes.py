@@ -55,10 +55,11 @@ def name_of(pid: int) -> str:
 def listener(pids: Iterable[int], path: str) -> int | None:
     """The first of some processes that holds the listening socket of a path; None where that cannot be seen."""
     try:
-        sockets = [line.split(None, 7) for line in Path("/proc/net/unix").read_text("utf-8", "replace").splitlines()]
+        lines = Path("/proc/net/unix").read_text("utf-8", "replace").split("\n")
     except OSError:
         return None
-    held = {f"socket:[{words[6]}]" for words in sockets if words[3] == LISTENING and words[7:] == [path]}
+    rows = [line.split(None, 7) for line in lines]  # anybody's path may hold the end of a line, and look like more rows
+    held = {f"socket:[{row[6]}]" for row in rows if row[7:] == [path] and row[3] == LISTENING}
     return next((pid for pid in pids if held & _held(pid)), None)
 
 

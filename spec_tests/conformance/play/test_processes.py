@@ -2,14 +2,16 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from torq_conformance.play.processes import doing, is_busy
+from torq_conformance.play.processes import doing, is_busy, listener
 
 COMPUTES = "print(flush=True)\nwhile True: pass"
 WAITS = "import signal; print(flush=True); signal.pause()"
@@ -58,3 +60,13 @@ def test_a_process_that_has_ended_does_nothing() -> None:
         pass
     assert not is_busy(pid)
     assert doing(pid) == ""
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\n1 2 3 00010000", "a\x1cb", "a\x85b", "a\r", "\udcff"])
+def test_a_listener_is_found_whatever_else_listens_on_the_machine(name: str, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as odd, socket.socket(socket.AF_UNIX) as plain:
+        for sock, path in ((odd, tmp_path / name), (plain, tmp_path / "s")):
+            sock.bind(str(path))
+            sock.listen()
+        assert listener([os.getpid()], str(tmp_path / "s")) == os.getpid()
+        assert listener([os.getpid()], str(tmp_path / "t")) is None
