@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -123,9 +123,10 @@ def outliving(relay: Daemon) -> socket.socket:
 def _inherited_by_children(relay: Daemon) -> list[int]:
     found = []
     for each in Path(f"/proc/{relay.process.pid}/fdinfo").iterdir():
-        flags = int(each.read_text("ascii").split("flags:")[1].split()[0], 8)
-        if int(each.name) > 2 and not flags & os.O_CLOEXEC:
-            found.append(int(each.name))
+        with suppress(FileNotFoundError):  # the relay serves, and has closed it since
+            flags = int(each.read_text("ascii").split("flags:")[1].split()[0], 8)
+            if int(each.name) > 2 and not flags & os.O_CLOEXEC:
+                found.append(int(each.name))
     return found
 
 
